@@ -1,0 +1,147 @@
+"""Training text from a dataset: each document's original and k copies with tokens dropped."""
+
+import json
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from elusive.augment.config import AugmentConfig
+from elusive.augment.dropping import droppable_mask, kept_text
+from elusive.augment.methods import METHODS, Scorers
+from elusive.augment.sampler import drop_probabilities, sample_keep_mask
+from elusive.augment.scoring import TokenScores
+from elusive.common.dataset import DatasetFolder
+from elusive.common.folders import (
+    already_made,
+    checked_manifest,
+    new_folder,
+    read_table,
+    write_atomically,
+    write_tables,
+)
+from elusive.common.models import reference_hash
+from elusive.common.records import Document, TrainingText, from_table, to_table
+from elusive.common.seeding import stream
+
+SUMMARY = "summary.json"
+
+
+@dataclass(frozen=True)
+class AugmentSummary:
+    """What was made, for the user to read."""
+
+    num_texts: int
+    drop_rate: float
+    """Mean share of tokens dropped from a copy, the originals left out."""
+    seconds: dict[str, float]
+    """Wall-clock seconds of `scoring` and `dropping`."""
+
+
+def training_texts(
+    documents: list[Document], scored: list[TokenScores], config: AugmentConfig, workers: int = 1
+) -> list[TrainingText]:
+    """The original and `config.copies` copies of every document, document by document.
+
+    Every copy has a random stream of its own, so the result does not depend on `workers`.
+    """
+    jobs = [(document, scores, config) for document, scores in zip(documents, scored, strict=True)]
+    if workers == 1:
+        groups = [_copies(job) for job in jobs]
+    else:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            groups = list(pool.map(_copies, jobs, chunksize=max(1, len(jobs) // (4 * workers))))
+    return [text for group in groups for text in group]
+
+
+def _copies(job: tuple[Document, TokenScores, AugmentConfig]) -> list[TrainingText]:
+    """The original and the copies of one document."""
+    document, scored, config = job
+    values = [(fact.start, fact.end) for fact in document.facts]
+    protected = values if config.protect == "values" else []
+    droppable = droppable_mask(document.text, scored.units, protected)
+    probabilities = drop_probabilities(scored.scores, droppable, config.alpha, config.beta)
+    texts = [_training_text(document, scored, np.ones_like(droppable), 0, config)]
+    for copy in range(1, config.copies + 1):
+        rng = stream(config.seed, "copies", document.doc_id, copy)
+        keep_mask = sample_keep_mask(probabilities, rng)
+        texts.append(_training_text(document, scored, keep_mask, copy, config))
+    return texts
+
+
+def _training_text(
+    document: Document,
+    scored: TokenScores,
+    keep_mask: np.ndarray,
+    copy: int,
+    config: AugmentConfig,
+) -> TrainingText:
+    """One copy as a record."""
+    text, kept = kept_text(document.text, scored.units, keep_mask)
+    drops = config.method != "plain"
+    return TrainingText(
+        doc_id=document.doc_id,
+        copy=copy,
+        text=text,
+        kept=kept,
+        drop_rate=float(1 - keep_mask.mean()),
+        method=config.method,
+        alpha=config.alpha if drops else None,
+        beta=config.beta if drops else None,
+        seed=config.seed,
+    )
+
+
+def augment_parameters(dataset: DatasetFolder, config: AugmentConfig) -> dict[str, Any]:
+    """Everything that decides the training text: the config, the dataset, the weights of the models."""
+    roles = {role: getattr(config, role) for role in ("model", "large", "small")}
+    weights = {role: reference_hash(name) for role, name in roles.items() if name}
+    return config.model_dump() | {"dataset": dataset.content_hash, "weights": weights}
+
+
+def augment_dataset(
+    dataset: DatasetFolder,
+    config: AugmentConfig,
+    out: Path,
+    workers: int = 1,
+    scorers: Scorers | None = None,
+) -> bool:
+    """Write the training text of one arm to the folder `out`; False if it holds it already.
+
+    Raises:
+        InputError: `out` holds other files; a model that the method needs is missing or unusable.
+    """
+    scorers = scorers or Scorers(config)
+    scorers.check_roles()
+    parameters = augment_parameters(dataset, config)
+    if already_made(out, "training-text", parameters):
+        return False
+    start = perf_counter()
+    scored = METHODS[config.method](dataset.documents, scorers)
+    scoring_end = perf_counter()
+    texts = training_texts(dataset.documents, scored, config, workers)
+    seconds = {"scoring": scoring_end - start, "dropping": perf_counter() - scoring_end}
+    with new_folder(out, "training-text", parameters) as folder:
+        write_tables(folder, {"texts": to_table(texts, TrainingText)})
+        rates = [text.drop_rate for text in texts if text.copy > 0]
+        summary = AugmentSummary(len(texts), float(np.mean(rates)), seconds)
+        write_atomically(folder / SUMMARY, json.dumps(asdict(summary), indent=2) + "\n")
+    return True
+
+
+def load_training_texts(folder: Path) -> list[TrainingText]:
+    """Read a training-text folder.
+
+    Raises:
+        InputError: no such folder, a broken manifest, or changed data files.
+    """
+    checked_manifest(folder, "training-text", "elusive augment DATASET --method NAME --out DIR")
+    return from_table(read_table(folder, "texts"), TrainingText)
+
+
+def read_summary(folder: Path) -> AugmentSummary:
+    """The figures of a training-text folder as stored when it was made."""
+    return AugmentSummary(**json.loads((folder / SUMMARY).read_text(encoding="utf-8")))

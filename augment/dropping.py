@@ -1,0 +1,47 @@
+"""From a keep mask to text: which units may be dropped, and what is left when they are."""
+
+import re
+
+import numpy as np
+from elusive.common.records import Span
+
+SENTENCE_PUNCTUATION = frozenset(".!?,;:")
+
+
+def overlaps(units: list[Span], spans: list[Span]) -> np.ndarray:
+    """True for each unit that shares a character with one of `spans`.  # (unit,)."""
+    mask = np.zeros(len(units), dtype=bool)
+    for start, end in spans:
+        mask |= np.array([unit[0] < end and start < unit[1] for unit in units], dtype=bool)
+    return mask
+
+
+def droppable_mask(text: str, units: list[Span], protected: list[Span]) -> np.ndarray:
+    """True for each unit that may be dropped: no sentence punctuation, no protected span.  # (unit,)."""
+    signs = [set(text[start:end]) <= SENTENCE_PUNCTUATION for start, end in units]
+    return ~np.array(signs, dtype=bool) & ~overlaps(units, protected)
+
+
+def kept_text(text: str, units: list[Span], keep_mask: np.ndarray) -> tuple[str, list[Span]]:
+    """The text without its dropped units, and the spans of the original that it keeps.
+
+    Dropped characters are deleted and what is left is joined with single spaces. With nothing
+    dropped, the text comes back unchanged.
+
+    >>> kept_text("She was born in Rome.", [(0, 3), (4, 7), (8, 12)], np.array([True, False, False]))
+    ('She in Rome.', [(0, 4), (7, 8), (12, 21)])
+    """
+    kept: list[Span] = []
+    position = 0
+    for (start, end), keep in zip(units, keep_mask, strict=True):
+        if keep:
+            continue
+        if position < start:
+            kept.append((position, start))
+        position = end
+    if position == 0:
+        return text, [(0, len(text))]
+    if position < len(text):
+        kept.append((position, len(text)))
+    joined = "".join(text[start:end] for start, end in kept)
+    return re.sub(r"\s+", " ", joined).strip(), kept

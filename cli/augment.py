@@ -1,0 +1,36 @@
+"""`elusive augment`: training text of one arm."""
+
+from pathlib import Path
+
+import click
+from elusive.augment.config import AugmentConfig
+from elusive.cli.options import config_options
+from elusive.common.errors import validated
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@config_options(AugmentConfig)
+@click.option("--limit", type=int, help="Only the first LIMIT documents.")
+@click.option(
+    "--workers", type=int, default=1, show_default=True, help="Processes that drop tokens."
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+def augment(dataset: Path, limit: int | None, workers: int, out: Path, **settings: object) -> None:
+    """Turn each document of DATASET into its original and copies with tokens dropped.
+
+    \b
+    elusive augment data/people --method random --out data/random
+    elusive augment data/people --method depth-contrast --model smollm2-135m --out data/depth
+    elusive augment data/people --method contrast --large BIG --small LITTLE --alpha 0.7 --out data/contrast
+    """
+    config = validated(AugmentConfig, settings)
+    from elusive.augment.augment import augment_dataset, read_summary
+    from elusive.common.dataset import load_dataset_folder
+
+    made = augment_dataset(load_dataset_folder(dataset, limit), config, out, workers)
+    summary = read_summary(out)
+    click.echo(
+        f"{'wrote' if made else 'already there:'} {summary.num_texts} texts in {out}; {summary.drop_rate:.1%} of the copies' tokens "
+        f"dropped; scoring {summary.seconds['scoring']:.1f} s, dropping {summary.seconds['dropping']:.1f} s"
+    )

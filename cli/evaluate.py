@@ -1,0 +1,54 @@
+"""`elusive evaluate`: train and score one cell."""
+
+from pathlib import Path
+
+import click
+from elusive.cli.options import config_options
+from elusive.common.errors import validated
+from elusive.evaluate.config import AnsweringConfig, RunSettings, TrainingConfig
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option(
+    "--train", type=click.Path(path_type=Path), required=True, help="Folder of the training text."
+)
+@click.option(
+    "--model", required=True, help="Model to train: Hub id, local folder, GGUF file or alias."
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Seed of adapter, order, shots and replay.",
+)
+@click.option("--label", help="Name in tables; the method's name if not given.")
+@config_options(TrainingConfig)
+@config_options(AnsweringConfig)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the cell.")
+def evaluate(
+    dataset: Path,
+    train: Path,
+    model: str,
+    seed: int,
+    label: str | None,
+    out: Path,
+    **settings: object,
+) -> None:
+    """Train LoRA on the training text, ask the questions of DATASET closed-book, and score the answers.
+
+    \b
+    elusive evaluate data/people --train data/random --model smollm2-135m --out runs/random
+    """
+    training, answering = (
+        validated(config, {name: settings[name] for name in config.model_fields})
+        for config in (TrainingConfig, AnsweringConfig)
+    )
+    from elusive.evaluate.run import run_one
+    from elusive.evaluate.table import RENDERERS, arm_rows, find_cells
+
+    cell_settings = RunSettings(training=training, answering=answering)
+    run_one(dataset, train, model, seed, label, cell_settings, out)
+    click.echo(RENDERERS["terminal"](arm_rows(find_cells(out))))
+    click.echo(f"adapter, predictions, metrics and costs: {out}")

@@ -1,0 +1,47 @@
+"""The `elusive` command: one subcommand per stage."""
+
+import sys
+
+import click
+from elusive.cli.augment import augment
+from elusive.cli.biogen import biogen
+from elusive.cli.evaluate import evaluate
+from elusive.cli.run import run
+from elusive.cli.table import table
+from elusive.common.errors import InputError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="elusive")
+def cli() -> None:
+    """Make datasets of known facts, hide parts of the text, train, and measure what was learned.
+
+    \b
+    elusive biogen --people 100 --seed 0 --out data/people
+    elusive augment data/people --method random --out data/random
+    elusive run presets/smollm2-demo.yaml --out runs/demo
+    elusive table runs/demo
+    """
+
+
+for command in (biogen, augment, evaluate, run, table):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; wrong input ends with one line on stderr and exit code 2."""
+    try:
+        cli.main(standalone_mode=False)
+    except InputError as error:
+        click.echo(f"elusive: error: {error}", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("elusive: interrupted; everything finished so far is kept", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Click options made from a pydantic config, so that a setting is written down once."""
+
+from collections.abc import Callable
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import click
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+
+def config_options(model: type[BaseModel], leave_out: tuple[str, ...] = ()) -> Callable:
+    """Decorator that adds one option per field of `model`, named, typed and explained by it.
+
+    Values are checked by the model, not by click, so that YAML and flags give the same errors.
+    """
+
+    def decorate(command: Callable) -> Callable:
+        for name, field in reversed(model.model_fields.items()):
+            if name not in leave_out:
+                command = _option(name, field)(command)
+        return command
+
+    return decorate
+
+
+def _option(name: str, field: Any) -> Callable:
+    """The click option of one config field."""
+    annotation, many = _unwrap(field.annotation)
+    flag = "--" + name.replace("_", "-")
+    required = field.default is PydanticUndefined and field.default_factory is None
+    settings: dict[str, Any] = {"help": field.description, "required": required}
+    if annotation is bool:
+        flag = f"{flag}/--no-{name.replace('_', '-')}"
+    elif get_origin(annotation) is Literal:
+        settings.update(type=str, metavar="|".join(str(choice) for choice in get_args(annotation)))
+    else:
+        settings.update(type=annotation)
+    if many:
+        settings.update(multiple=True)
+    if not required:
+        settings.update(default=field.get_default(call_default_factory=True))
+        settings.update(show_default=settings["default"] not in (None, ()))
+    return click.option(flag, name, **settings)
+
+
+def _unwrap(annotation: Any) -> tuple[Any, bool]:
+    """The inner type of `X | None` and `tuple[X, ...]`, and whether there are many."""
+    if get_origin(annotation) in (Union, UnionType):
+        annotation = next(part for part in get_args(annotation) if part is not type(None))
+    if get_origin(annotation) is tuple:
+        return get_args(annotation)[0], True
+    return annotation, False

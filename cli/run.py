@@ -1,0 +1,28 @@
+"""`elusive run`: a grid of arms and seeds."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
+def run(plan: Path, out: Path) -> None:
+    """Run every cell of PLAN that OUT does not hold yet, then print the table.
+
+    Interrupted, it keeps every finished cell; the same command goes on from there.
+
+    \b
+    elusive run presets/smollm2-demo.yaml --out runs/demo
+    """
+    from elusive.evaluate.cell import load_cell
+    from elusive.evaluate.run import load_plan, run_plan
+    from elusive.evaluate.table import RENDERERS, arm_rows
+
+    folders = run_plan(load_plan(plan), out)
+    rows = arm_rows([load_cell(folder) for folder in folders])
+    for name, suffix in (("markdown", "md"), ("csv", "csv")):
+        (out / f"table.{suffix}").write_text(RENDERERS[name](rows), encoding="utf-8")
+    click.echo(RENDERERS["terminal"](rows))
+    click.echo(f"dataset, training text, cells and tables: {out}")

@@ -1,0 +1,64 @@
+"""A dataset folder: corpus, questions and shots as Arrow tables, with a manifest and a card."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from elusive.common.errors import InputError
+from elusive.common.folders import checked_manifest, new_folder, read_table, write_tables
+from elusive.common.records import Document, Question, Shot, from_table, to_table
+
+TABLES = {"corpus": Document, "questions": Question, "shots": Shot}
+
+
+@dataclass(frozen=True)
+class DatasetFolder:
+    """The three tables of a dataset in memory."""
+
+    documents: list[Document]
+    questions: list[Question]
+    shots: list[Shot]
+    content_hash: str
+
+
+def write_dataset(
+    out: Path,
+    parameters: dict[str, Any],
+    documents: list[Document],
+    questions: list[Question],
+    shots: list[Shot],
+    card: str,
+) -> None:
+    """Write a dataset folder atomically; `card` becomes its README.md."""
+    with new_folder(out, "dataset", parameters) as folder:
+        tables = {
+            "corpus": to_table(documents, Document),
+            "questions": to_table(questions, Question),
+            "shots": to_table(shots, Shot),
+        }
+        write_tables(folder, tables)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def load_dataset_folder(folder: Path, limit: int | None = None) -> DatasetFolder:
+    """Read a dataset folder, or its first `limit` documents with their questions.
+
+    Raises:
+        InputError: no such folder, a broken manifest, changed data files, an empty text, or a limit
+            below 1.
+    """
+    if limit is not None and limit < 1:
+        raise InputError(f"limit: should be at least 1 (got {limit})")
+    manifest = checked_manifest(folder, "dataset", "elusive biogen --out DIR")
+    documents = from_table(read_table(folder, "corpus").slice(0, limit), Document)
+    for document in documents:
+        if not document.text.strip():
+            raise InputError(f"{folder}: document {document.doc_id!r} has an empty text")
+    doc_ids = {document.doc_id for document in documents}
+    questions = from_table(read_table(folder, "questions"), Question)
+    return DatasetFolder(
+        documents=documents,
+        questions=[question for question in questions if question.doc_id in doc_ids],
+        shots=from_table(read_table(folder, "shots"), Shot),
+        content_hash=f"{manifest.content_hash}:{limit}" if limit else manifest.content_hash,
+    )

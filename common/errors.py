@@ -1,0 +1,61 @@
+"""The one error that means "the user's input is wrong", and how its message names the nearest name."""
+
+import difflib
+from collections.abc import Iterable
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+Config = TypeVar("Config", bound=BaseModel)
+
+
+class InputError(ValueError):
+    """Wrong input: what was got, what is allowed and what to do, in one line.
+
+    The command line prints it without a traceback and ends with exit code 2.
+    """
+
+
+def unknown_name(kind: str, got: str, allowed: Iterable[str]) -> InputError:
+    """Error for a name outside a closed set, with the nearest allowed name suggested."""
+    names = sorted(allowed)
+    nearest = difflib.get_close_matches(got, names, n=1, cutoff=0.4)
+    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+    return InputError(f"unknown {kind} {got!r}: {hint}allowed are {', '.join(names)}")
+
+
+def validated(model: type[Config], values: dict[str, object]) -> Config:
+    """Build a config from raw values.
+
+    Raises:
+        InputError: for the first field that is wrong, naming it and the allowed values.
+    """
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise InputError(_first_problem(model, error)) from None
+
+
+def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
+    """One line for the first problem that pydantic found."""
+    problem = error.errors()[0]
+    path = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return str(unknown_name("key", path, _sibling_keys(model, problem["loc"])))
+    message = problem["msg"].removeprefix("Value error, ")
+    if isinstance(problem.get("ctx", {}).get("error"), InputError):
+        return message
+    got = "" if problem["type"] == "missing" else f" (got {problem['input']!r})"
+    return f"{path or model.__name__}: {message[0].lower()}{message[1:]}{got}"
+
+
+def _sibling_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """Keys that are allowed beside the unknown one at `path`."""
+    for part in path[:-1]:
+        field = model.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type):
+            break
+        if issubclass(field.annotation, BaseModel):
+            model = field.annotation
+    prefix = ".".join(str(part) for part in path[:-1])
+    return [f"{prefix}.{name}" if prefix else name for name in model.model_fields]

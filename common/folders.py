@@ -1,0 +1,183 @@
+"""Folders that stages write and read: atomic, described by a manifest, refused when they hold something else."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+from elusive.common.errors import InputError
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+MANIFEST = "manifest.json"
+RECORDED_PACKAGES = ("datasets", "faker", "numpy", "peft", "pyarrow", "torch", "transformers")
+
+
+class Manifest(BaseModel):
+    """What made a folder and what is in it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["dataset", "training-text", "cell", "run"]
+    parameters: dict[str, Any]
+    """Everything that decides the content, hashes of inputs included."""
+    content_hash: str
+    """SHA-256 over the folder's data files, in order of their names."""
+    versions: dict[str, str]
+    """Versions of the packages that made it."""
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of this toolkit and of the packages that its results depend on."""
+    names = ("elusive", *RECORDED_PACKAGES)
+    return {name: importlib.metadata.version(name) for name in names}
+
+
+def content_hash(folder: Path) -> str:
+    """SHA-256 over names and bytes of the data files (Arrow, Parquet) below `folder`, sorted by name."""
+    digest = hashlib.sha256()
+    for path in sorted([*folder.rglob("*.arrow"), *folder.rglob("*.parquet")]):
+        digest.update(path.relative_to(folder).as_posix().encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def parameters_hash(parameters: object) -> str:
+    """SHA-256 of a JSON value, independent of the order of its keys."""
+    text = json.dumps(parameters, sort_keys=True, ensure_ascii=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file under a temporary name, sync it, rename it."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+@contextmanager
+def new_folder(out: Path, kind: str, parameters: dict[str, Any]) -> Iterator[Path]:
+    """A temporary folder beside `out` that becomes `out`, manifest included, when the block ends well.
+
+    After an exception nothing is left of it. Call `already_made` first.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}"
+    temporary.mkdir()
+    try:
+        yield temporary
+        write_manifest(temporary, kind, parameters)
+        if out.is_dir():
+            out.rmdir()
+        temporary.replace(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_manifest(folder: Path, kind: str, parameters: dict[str, Any]) -> None:
+    """Describe the folder's present content in its manifest."""
+    manifest = Manifest(
+        kind=kind,  # type: ignore[arg-type]
+        parameters=json.loads(json.dumps(parameters, default=str)),
+        content_hash=content_hash(folder),
+        versions=package_versions(),
+    )
+    write_atomically(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+
+
+def already_made(out: Path, kind: str, parameters: dict[str, Any]) -> bool:
+    """Whether `out` already holds just this.
+
+    Raises:
+        InputError: `out` holds something else, which is never overwritten.
+    """
+    if not out.exists():
+        return False
+    if not out.is_dir():
+        raise InputError(f"{out} is a file, not a folder: choose another --out")
+    if not any(out.iterdir()):
+        return False
+    if not (out / MANIFEST).exists():
+        raise InputError(f"{out} holds other files: choose another --out or empty it")
+    manifest = read_manifest(out, "output")
+    wanted = json.loads(json.dumps(parameters, default=str))
+    if manifest.kind == kind and manifest.parameters == wanted:
+        return True
+    changed = sorted(
+        key
+        for key in manifest.parameters.keys() | wanted.keys()
+        if manifest.parameters.get(key) != wanted.get(key)
+    )
+    detail = f"different {', '.join(changed)}" if manifest.kind == kind else f"a {manifest.kind}"
+    raise InputError(
+        f"{out} holds another run's files ({detail}): choose another --out or delete it"
+    )
+
+
+def read_manifest(folder: Path, what: str) -> Manifest:
+    """The manifest of a folder.
+
+    Args:
+        folder: where to look.
+        what: how to call the folder in an error, such as `dataset`.
+
+    Raises:
+        InputError: no such folder, no manifest, or one that cannot be read.
+    """
+    if not folder.is_dir():
+        raise InputError(f"no {what} folder at {folder}")
+    path = folder / MANIFEST
+    if not path.exists():
+        raise InputError(f"{folder} is not a {what} folder: it has no {MANIFEST}")
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise InputError(
+            f"{path} is broken ({reason}): make the {what} again or restore the file"
+        ) from None
+
+
+def checked_manifest(folder: Path, kind: str, made_by: str) -> Manifest:
+    """The manifest of a folder whose kind and content hash have been verified.
+
+    Raises:
+        InputError: as `read_manifest`; another kind of folder; data files that changed since.
+    """
+    what = kind.replace("-", " ")
+    manifest = read_manifest(folder, what)
+    if manifest.kind != kind:
+        raise InputError(
+            f"{folder} holds a {manifest.kind}, not a {what}: make one with `{made_by}`"
+        )
+    if content_hash(folder) != manifest.content_hash:
+        raise InputError(
+            f"{folder}: the data files do not match the content hash in {MANIFEST}: make it again"
+        )
+    return manifest
+
+
+def write_tables(folder: Path, tables: dict[str, pa.Table]) -> None:
+    """Write Arrow tables as a folder that `datasets.load_from_disk` opens memory-mapped."""
+    from datasets import Dataset, DatasetDict
+    from datasets.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    DatasetDict({name: Dataset(table) for name, table in tables.items()}).save_to_disk(folder)
+
+
+def read_table(folder: Path, name: str) -> pa.Table:
+    """One Arrow table of a folder written by `write_tables`, memory-mapped."""
+    from datasets import load_from_disk
+
+    return load_from_disk(str(folder / name)).data.table  # type: ignore[union-attr]

