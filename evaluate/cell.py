@@ -1,13 +1,14 @@
 """A cell: one arm trained and scored once, kept in a folder of its own."""
 
 import json
+import resource
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import psutil
 import pyarrow.parquet as pq
 from elusive.augment.augment import load_training_texts, read_summary
 from elusive.common.dataset import DatasetFolder
@@ -80,7 +81,7 @@ def asked_questions(dataset: DatasetFolder, answering: AnsweringConfig) -> list[
         raise InputError(
             f"the dataset has no {answering.split} questions: choose --split all or add people"
         )
-    return chosen
+    return chosen[: answering.limit]
 
 
 def num_steps(num_texts: int, training: TrainingConfig) -> int:
@@ -152,12 +153,6 @@ def _costs(cell: Cell, log: TrainingLog, answering_seconds: float) -> dict[str, 
 
 def _peak_memory_mib() -> float:
     """Largest resident memory of this process so far, in MiB."""
-    info = psutil.Process().memory_info()
-    if hasattr(info, "peak_wset"):
-        return info.peak_wset / 2**20
-    import resource
-    import sys
-
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 

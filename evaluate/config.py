@@ -44,6 +44,7 @@ class AnsweringConfig(BaseModel):
         5, ge=0, description="Solved questions of the same field before each one."
     )
     split: Literal["dev", "test", "all"] = Field("test", description="Which questions are asked.")
+    limit: int | None = Field(None, ge=1, description="Only the first questions of the split.")
     answer_batch_size: int = Field(32, ge=1, description="Questions answered at a time.")
 
 

@@ -11,7 +11,7 @@ from elusive.biogen.generate import generate_dataset
 from elusive.common.dataset import DatasetFolder, load_dataset_folder
 from elusive.common.errors import InputError, validated
 from elusive.common.folders import checked_manifest, parameters_hash, write_atomically
-from elusive.common.models import LoadedModel, load_model
+from elusive.common.models import LoadedModel, load_model, tokenizer_of
 from elusive.evaluate.cell import (
     Cell,
     asked_questions,
@@ -22,7 +22,9 @@ from elusive.evaluate.cell import (
 )
 from elusive.evaluate.config import ArmConfig, Plan, RunSettings
 from tqdm import tqdm
+from transformers import PreTrainedTokenizerBase
 
+PLAN = "plan.yaml"
 MADE_BY = "elusive augment DATASET --method NAME --out DIR"
 
 
@@ -41,8 +43,8 @@ def load_plan(path: Path) -> Plan:
     if not isinstance(values, dict):
         raise InputError(f"{path} should map settings to values, such as `model: smollm2-135m`")
     plan = validated(Plan, values)
-    if isinstance(plan.dataset, Path) and not plan.dataset.is_absolute():
-        plan = plan.model_copy(update={"dataset": path.parent / plan.dataset})
+    if isinstance(plan.dataset, Path):
+        plan = plan.model_copy(update={"dataset": (path.parent / plan.dataset).resolve()})
     return plan
 
 
@@ -85,12 +87,12 @@ def run_plan(plan: Plan, out: Path) -> list[Path]:
     Raises:
         InputError: a setting, a model or a folder is wrong; nothing already made is lost.
     """
+    _claim(plan, out)
     dataset = _dataset(plan, out)
     asked_questions(dataset, plan.answering)
     models = _Models()
     jobs = [_job(plan, arm, seed, dataset, models, out) for seed in plan.seeds for arm in plan.arms]
     missing = [job for job in jobs if not job.folder.exists()]
-    _save_plan(plan, out)
     steps = sum(_steps(plan, job, dataset) for job in missing)
     with tqdm(total=steps, desc="training", unit="step", disable=not missing) as bar:
         for job in missing:
@@ -105,10 +107,23 @@ def _steps(plan: Plan, job: _Job, dataset: DatasetFolder) -> int:
     return num_steps(len(dataset.documents) * (1 + copies), plan.training)
 
 
-def _save_plan(plan: Plan, out: Path) -> None:
-    """Keep the resolved plan beside its results."""
-    text = yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False)
-    write_atomically(out / "plan.yaml", text)
+def _claim(plan: Plan, out: Path) -> None:
+    """Keep the resolved plan in `out`, unless that is the folder of something else.
+
+    Arms, seeds and settings may be added to a run; its dataset and its model stay.
+    """
+    path = out / PLAN
+    if path.exists():
+        before = load_plan(path)
+        for name in ("dataset", "model"):
+            if getattr(before, name) != getattr(plan, name):
+                raise InputError(
+                    f"{out} holds a run on another {name} ({getattr(before, name)}): choose another --out"
+                )
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} holds other files: choose another --out or empty it")
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False))
 
 
 def _dataset(plan: Plan, out: Path) -> DatasetFolder:
@@ -133,6 +148,12 @@ class _Models:
             self._loaded, self._reference = load_model(reference), reference
         return self._loaded
 
+    def tokenizer(self, reference: str) -> PreTrainedTokenizerBase:
+        """The tokenizer of a model, from the model if that is loaded."""
+        if self._loaded and reference == self._reference:
+            return self._loaded.tokenizer
+        return tokenizer_of(reference)
+
 
 def _job(
     plan: Plan, arm: ArmConfig, seed: int, dataset: DatasetFolder, models: _Models, out: Path
@@ -141,7 +162,7 @@ def _job(
     config = AugmentConfig(**arm.model_dump(exclude={"label"}) | {"seed": arm.seed + seed})
     key = parameters_hash([config.model_dump(), dataset.content_hash])[:8]
     train = out / "train" / f"{arm.name}-seed{seed}-{key}"
-    augment_dataset(dataset, config, train, scorers=Scorers(config, load=models.load))
+    augment_dataset(dataset, config, train, scorers=Scorers(config, models.load, models.tokenizer))
     settings = RunSettings(training=plan.training, answering=plan.answering)
     cell = Cell(arm.name, train, plan.model, seed, settings)
     parameters = cell_parameters(cell, dataset, models.load(plan.model).weights_hash)

@@ -82,7 +82,9 @@ def lora_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> Iterat
         task_type="CAUSAL_LM",
     )
     before = loaded.model.config._attn_implementation
-    model = get_peft_model(loaded.model, lora)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+        model = get_peft_model(loaded.model, lora)
     model.peft_config["default"].base_model_name_or_path = loaded.source.base_name
     try:
         yield model
@@ -111,8 +113,7 @@ def train(
     attention_before = base.config._attn_implementation
     packed = use_packed_attention(base)
     start = perf_counter()
-    with TemporaryDirectory() as scratch, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+    with TemporaryDirectory() as scratch:
         trainer = Trainer(
             model=model,
             args=_arguments(config, seed, Path(scratch), base.dtype == torch.bfloat16),

@@ -1,0 +1,81 @@
+"""Column sums against the attention maps that transformers itself returns."""
+
+import pytest
+import torch
+from conftest import CONFIGS, VOCABULARY, tiny_model
+
+from elusive.augment import attention
+from elusive.augment.attention import attention_received
+from elusive.common.errors import InputError
+
+DECODERS = ["llama", "qwen2", "gemma2", "gpt2"]
+
+
+def padded_batch(lengths: list[int], seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(2, VOCABULARY, (len(lengths), max(lengths)), generator=generator)
+    mask = torch.arange(max(lengths))[None, :] < torch.tensor(lengths)[:, None]
+    return ids, mask.long()
+
+
+def reference(model, ids: torch.Tensor, mask: torch.Tensor, axis: str = "queries") -> torch.Tensor:
+    """The definition, read off full attention maps: mean over heads and the queries after a token."""
+    model.set_attn_implementation("eager")
+    with torch.no_grad():
+        maps = model(input_ids=ids, attention_mask=mask, output_attentions=True).attentions
+    received = torch.zeros(len(maps), *ids.shape)
+    for layer, weights in enumerate(maps):
+        for row in range(len(ids)):
+            length = int(mask[row].sum())
+            square = weights[row].mean(0)[:length, :length]
+            for token in range(length - 1):
+                later = square[token + 1 :, token] if axis == "queries" else square[token]
+                received[layer, row, token] = later.mean()
+    return received
+
+
+@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("block", [4, 256])
+def test_column_sums_equal_attention_maps(name, block, monkeypatch):
+    monkeypatch.setattr(attention, "QUERY_BLOCK", block)
+    ids, mask = padded_batch([19, 11, 2])
+    expected = reference(tiny_model(name), ids, mask)
+    received = attention_received(tiny_model(name), ids, mask)
+    assert received.shape == (CONFIGS[name].num_hidden_layers, 3, 19)
+    torch.testing.assert_close(received, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_summing_over_keys_would_be_noticed(name):
+    ids, mask = padded_batch([19, 11, 2])
+    swapped = reference(tiny_model(name), ids, mask, axis="keys")
+    received = attention_received(tiny_model(name), ids, mask)
+    assert (received - swapped).abs().max() > 0.05
+
+
+def test_received_attention_depends_on_the_text():
+    mask = torch.ones(1, 19, dtype=torch.long)
+    first, second = (
+        attention_received(tiny_model("llama"), padded_batch([19], seed)[0], mask)
+        for seed in (0, 1)
+    )
+    assert (first - second).abs().max() > 0.01
+
+
+def test_a_row_is_scored_the_same_alone_and_in_a_batch():
+    ids, mask = padded_batch([19, 11])
+    together = attention_received(tiny_model("llama"), ids, mask)[:, 1, :11]
+    alone = attention_received(tiny_model("llama"), ids[1:, :11], mask[1:, :11])[:, 0]
+    torch.testing.assert_close(together, alone, atol=1e-6, rtol=0)
+
+
+def test_the_attention_implementation_is_put_back():
+    model = tiny_model("llama")
+    before = model.config._attn_implementation
+    attention_received(model, *padded_batch([5]))
+    assert model.config._attn_implementation == before
+
+
+def test_a_model_without_attention_is_refused_by_name():
+    with pytest.raises(InputError, match="'mamba' exposes no attention"):
+        attention_received(tiny_model("mamba"), *padded_batch([5]))

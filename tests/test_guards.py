@@ -1,0 +1,249 @@
+"""The layout holds: the root is the package `elusive`, no folder has an `__init__.py`."""
+
+import ast
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+NOT_PACKAGED = {"tests", "benchmarks", "docs", "typings", "build", "dist", "runs", "data"}
+STAGES = {"biogen", "wikiqa", "augment", "evaluate"}
+
+FORBIDDEN_IMPORTS = {
+    "common": {"elusive.cli", "elusive.models"} | {f"elusive.{stage}" for stage in STAGES},
+    "biogen": {"torch", "transformers", "elusive.cli", "elusive.models"}
+    | {f"elusive.{stage}" for stage in STAGES - {"biogen"}},
+    "wikiqa": {"torch", "transformers", "elusive.cli", "elusive.models"}
+    | {f"elusive.{stage}" for stage in STAGES - {"wikiqa"}},
+    "augment": {"elusive.evaluate", "elusive.cli", "elusive.models"},
+    "evaluate": {"elusive.cli", "elusive.models"},
+    "cli": {"elusive.models"},
+}
+"""What no file of a folder imports, at its top or inside functions."""
+
+
+def python_files(folder: Path) -> list[Path]:
+    """Every Python file below `folder`."""
+    return sorted(folder.rglob("*.py"))
+
+
+def code_folders() -> list[Path]:
+    """Top-level folders that hold code of the package."""
+    return sorted(
+        folder
+        for folder in ROOT.iterdir()
+        if folder.is_dir()
+        and folder.name not in NOT_PACKAGED
+        and not folder.name.startswith(".")
+        and python_files(folder)
+    )
+
+
+def code_files() -> list[Path]:
+    """Every Python file of the package."""
+    return [path for folder in code_folders() for path in python_files(folder)]
+
+
+def imported_names(path: Path) -> Iterator[str]:
+    """Dotted names that a file imports, relative ones from `elusive` on.
+
+    `from a import b` gives both `a` and `a.b`, as b may be a module.
+    """
+    package = ["elusive", *path.relative_to(ROOT).parent.parts]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*above, *filter(None, [node.module])])
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def within(name: str, module: str) -> bool:
+    """Whether a dotted name is `module` or lies in it."""
+    return name == module or name.startswith(f"{module}.")
+
+
+def run_python(code: str, *arguments: str, folder: Path, **environment: str) -> str:
+    """Standard output of a fresh interpreter that runs `code`, started in `folder`."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel built from a copy of the tree, so that nothing of an earlier build is in it."""
+    tree = tmp_path_factory.mktemp("tree") / "elusive"
+    unwanted = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", *NOT_PACKAGED)
+    shutil.copytree(ROOT, tree, ignore=unwanted)
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tree)]
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = tree.glob("*.whl")
+    return path
+
+
+def test_no_folder_has_an_init_file():
+    assert not (ROOT / "__init__.py").exists()
+    assert [path for path in code_files() if path.name == "__init__.py"] == []
+
+
+def test_evaluate_at_the_root_is_hugging_faces_and_ours_stands_beside_it():
+    code = """
+import json, evaluate, elusive.evaluate.metrics as ours
+print(json.dumps([evaluate.__file__, callable(evaluate.load), ours.__file__]))
+"""
+    theirs, loads, ours = json.loads(run_python(code, folder=ROOT))
+    assert Path(theirs) == SITE_PACKAGES / "evaluate" / "__init__.py"
+    assert loads
+    assert Path(ours).parts[-2:] == ("evaluate", "metrics.py")
+    assert Path(ours).parent != Path(theirs).parent
+
+
+def test_every_code_folder_is_packaged():
+    holding_code = {
+        ".".join(["elusive", *path.parent.relative_to(ROOT).parts]) for path in code_files()
+    }
+    listed = set(PYPROJECT["tool"]["setuptools"]["packages"])
+    assert holding_code - listed == set(), "list these under packages in pyproject.toml"
+    assert listed - holding_code == {"elusive.presets"}, "folders without code that are packaged"
+
+
+def test_every_code_folder_is_type_checked():
+    included = set(PYPROJECT["tool"]["pyright"]["include"])
+    assert {folder.name for folder in code_folders()} - included == set()
+
+
+def test_every_code_folder_is_linked_for_type_checkers():
+    for folder in code_folders():
+        link = ROOT / "typings" / "elusive" / folder.name
+        assert link.is_symlink(), f"make it: ln -s ../../{folder.name} {link.relative_to(ROOT)}"
+        assert os.readlink(link) == f"../../{folder.name}"
+
+
+def test_wheel_ships_only_elusive(wheel: Path):
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"elusive"}
+    assert len(tops) == 2
+    assert [name for name in names if name.startswith(("elusive/tests/", "elusive/typings/"))] == []
+
+
+def test_wheel_ships_every_file_of_the_package(wheel: Path):
+    shipped = set(zipfile.ZipFile(wheel).namelist())
+    wanted = {
+        f"elusive/{path.relative_to(ROOT).as_posix()}"
+        for folder in [*code_folders(), ROOT / "presets"]
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".md"
+    }
+    assert wanted - shipped == set(), "list these under package-data in pyproject.toml"
+    assert any(name.startswith("elusive/presets/") for name in shipped)
+
+
+def test_wheel_runs_from_the_root_without_the_source(wheel: Path, tmp_path: Path):
+    unpacked = tmp_path / "wheel"
+    zipfile.ZipFile(wheel).extractall(unpacked)
+    # -S leaves out the editable install, so that what the wheel lacks is not found elsewhere.
+    command = [sys.executable, "-S", "-c", "from elusive.cli.main import main; main()"]
+    environment = os.environ | {"PYTHONPATH": f"{unpacked}{os.pathsep}{SITE_PACKAGES}"}
+    for arguments in (["--help"], ["biogen", "--people", "2", "--out", str(tmp_path / "people")]):
+        done = subprocess.run(
+            command + arguments,
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "people" / "manifest.json").is_file()
+
+
+@pytest.mark.parametrize("folder", FORBIDDEN_IMPORTS)
+def test_arrows_go_one_way(folder: str):
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in python_files(ROOT / folder)
+        for name in imported_names(path)
+        if any(within(name, module) for module in FORBIDDEN_IMPORTS[folder])
+    ]
+    assert wrong == []
+
+
+def test_every_code_folder_has_its_forbidden_imports():
+    assert {folder.name for folder in code_folders()} - set(FORBIDDEN_IMPORTS) <= {"models"}
+
+
+def test_imports_of_our_code_start_with_elusive():
+    ours = {folder.name for folder in code_folders()} - {"evaluate"}  # bare, that is Hugging Face's
+    elsewhere = [*python_files(ROOT / "tests"), *python_files(ROOT / "benchmarks")]
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in [*code_files(), *elsewhere]
+        for name in imported_names(path)
+        if name.split(".")[0] in ours
+    ]
+    assert wrong == []
+
+
+def test_no_module_is_named_like_the_standard_library():
+    assert [path for path in code_files() if path.stem in sys.stdlib_module_names] == []
+
+
+def test_help_imports_no_heavy_library(tmp_path: Path):
+    code = """
+import sys
+from elusive.cli.main import cli
+cli.main(["--help"], standalone_mode=False)
+print("loaded:", *sys.modules)
+"""
+    loaded = set(run_python(code, folder=tmp_path).split("loaded:")[1].split())
+    assert "click" in loaded
+    assert loaded & {"torch", "datasets", "transformers"} == set()
+
+
+def test_help_answers_quickly(tmp_path: Path):
+    """Processor time, as a busy machine lengthens the other; importing torch takes more."""
+    code = "from elusive.cli.main import cli; cli.main(['--help'], standalone_mode=False)"
+    taken = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        run_python(code, folder=tmp_path, OPENBLAS_NUM_THREADS="1")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(taken) < 1.0, f"seconds of processor time: {taken}"
+
+
+def test_every_command_shows_an_example_in_its_help():
+    from click.testing import CliRunner
+
+    from elusive.cli.main import cli
+
+    assert len(cli.commands) >= 5
+    for name in cli.commands:
+        result = CliRunner().invoke(cli, [name, "--help"])
+        assert result.exit_code == 0, result.output
+        lines = [line.strip() for line in result.output.splitlines()]
+        assert any(line.startswith(f"elusive {name} ") for line in lines), f"{name} has no example"
