@@ -1,53 +1,17 @@
-"""Tiny models with random weights and a toy tokenizer, built here and never downloaded."""
+"""Fixtures: a toy tokenizer, saved tiny models, a small dataset folder."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
+from tiny import VOCABULARY, tiny_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import (
-    AutoModelForCausalLM,
-    Gemma2Config,
-    GPT2Config,
-    LlamaConfig,
-    MambaConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-    Qwen2Config,
-)
+from transformers import PreTrainedTokenizerFast
 
 from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
 from elusive.biogen.questions import questions
-
-VOCABULARY = 600
-SHAPE = {"vocab_size": VOCABULARY, "hidden_size": 32, "intermediate_size": 64}
-GROUPED = {"num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2}
-TOKENS = {"bos_token_id": None, "eos_token_id": 0, "pad_token_id": 1}
-
-CONFIGS = {
-    "llama": LlamaConfig(**SHAPE, **GROUPED, **TOKENS),
-    "qwen2": Qwen2Config(**SHAPE, **GROUPED, **TOKENS),
-    "gemma2": Gemma2Config(
-        **SHAPE, **GROUPED, **TOKENS, head_dim=8, sliding_window=6, query_pre_attn_scalar=8
-    ),
-    "gpt2": GPT2Config(vocab_size=VOCABULARY, n_embd=32, n_layer=3, n_head=4, **TOKENS),
-    "mamba": MambaConfig(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, **TOKENS),
-}
-"""Architectures by name, each with weights large enough that attention is not uniform."""
-
-
-def tiny_model(name: str, seed: int = 0) -> PreTrainedModel:
-    """A random model in evaluation mode, float32."""
-    torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(CONFIGS[name], dtype=torch.float32)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.mul_(8)
-    return model.eval()
 
 
 @pytest.fixture(scope="session")

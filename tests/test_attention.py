@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import CONFIGS, VOCABULARY, tiny_model
+from tiny import CONFIGS, VOCABULARY, tiny_model
 
 from elusive.augment import attention
 from elusive.augment.attention import attention_received

@@ -1,6 +1,8 @@
 """The layout holds: the root is the package `elusive`, no folder has an `__init__.py`."""
 
 import ast
+import doctest
+import importlib
 import json
 import os
 import resource
@@ -210,6 +212,19 @@ def test_imports_of_our_code_start_with_elusive():
 
 def test_no_module_is_named_like_the_standard_library():
     assert [path for path in code_files() if path.stem in sys.stdlib_module_names] == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in code_files() if ">>> " in path.read_text(encoding="utf-8")],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
+def test_examples_in_docstrings_are_true(path: Path):
+    """`--doctest-modules` would import `evaluate/` as `evaluate` and hide Hugging Face's."""
+    name = ".".join(["elusive", *path.relative_to(ROOT).with_suffix("").parts])
+    result = doctest.testmod(importlib.import_module(name))
+    assert result.attempted > 0
+    assert result.failed == 0
 
 
 def test_help_imports_no_heavy_library(tmp_path: Path):

@@ -1,0 +1,78 @@
+"""Training: packed rows in bfloat16 against padded float32 batches, both with transformers' Trainer.
+
+python benchmarks/training.py --model smollm2-135m --steps 12
+"""
+
+import tempfile
+import time
+
+import click
+import numpy as np
+import torch
+from transformers import DataCollatorForLanguageModeling, Trainer, TrainingArguments
+
+from elusive.augment.augment import training_texts
+from elusive.augment.config import AugmentConfig
+from elusive.augment.methods import METHODS, Scorers
+from elusive.biogen.biographies import biographies
+from elusive.biogen.config import BiogenConfig
+from elusive.common.models import default_dtype, load_model
+from elusive.evaluate.config import TrainingConfig
+from elusive.evaluate.packing import Sequence, packed_rows, text_sequence
+from elusive.evaluate.training import lora_model, train
+
+
+def padded_tokens_per_second(loaded, sequences: list[Sequence], config: TrainingConfig) -> float:
+    """What a user writes first: a padded batch of the same texts per step, float32."""
+    with lora_model(loaded, config, 0) as model, tempfile.TemporaryDirectory() as scratch:
+        trainer = Trainer(
+            model=model,
+            args=TrainingArguments(
+                output_dir=scratch,
+                per_device_train_batch_size=config.batch_size,
+                num_train_epochs=1,
+                learning_rate=config.learning_rate,
+                use_cpu=not torch.cuda.is_available(),
+                report_to="none",
+                save_strategy="no",
+                logging_strategy="no",
+                disable_tqdm=True,
+                dataloader_pin_memory=False,
+            ),
+            train_dataset=[{"input_ids": sequence.input_ids} for sequence in sequences],
+            data_collator=DataCollatorForLanguageModeling(loaded.tokenizer, mlm=False),
+        )
+        start = time.perf_counter()
+        trainer.train()
+        return sum(len(s.input_ids) for s in sequences) / (time.perf_counter() - start)
+
+
+@click.command()
+@click.option("--model", default="smollm2-135m")
+@click.option("--steps", default=12)
+@click.option("--rounds", default=3)
+def main(model: str, steps: int, rounds: int) -> None:
+    config = TrainingConfig(epochs=1)
+    copies = AugmentConfig(method="random", copies=7)
+    documents = list(biographies(BiogenConfig(people=steps)))
+    texts = training_texts(documents, METHODS["random"](documents, Scorers(copies)), copies)
+    packed_model = load_model(model)
+    sequences = [text_sequence(text.text, packed_model.tokenizer) for text in texts]
+    rows = list(packed_rows(sequences, 1, config.batch_size, np.random.default_rng(0)))
+    padded_model = load_model(model, dtype=torch.float32)
+    ratios = []
+    for number in range(rounds):
+        padded = padded_tokens_per_second(padded_model, sequences, config)
+        with lora_model(packed_model, config, 0) as adapted:
+            log = train(adapted, rows, config, 0)
+        packed = log.tokens / log.seconds
+        ratios.append(packed / padded)
+        click.echo(
+            f"round {number}: padded float32 {padded:.0f} tokens/s, packed {default_dtype()} "
+            f"{packed:.0f} tokens/s, {ratios[-1]:.2f}x"
+        )
+    click.echo(f"median {np.median(ratios):.2f}x")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""EM, F1 and answer recall against a reference written from SQuAD's definition."""
+
+import random
+import re
+import string
+
+import pytest
+
+from elusive.evaluate.metrics import ClosedBookQA, exact_match, f1, score_answer
+from elusive.evaluate.statistics import mean_over_entities
+
+WORDS = ["the", "a", "An", "Paris", "paris,", "U.S.", "1990", "New", "York", "—", "é", "of", "", "!"]
+
+
+def reference_words(text: str) -> list[str]:
+    kept = "".join(sign for sign in text.lower() if sign not in string.punctuation)
+    return [word for word in re.sub(r"\b(?:a|an|the)\b", " ", kept).split() if word]
+
+
+def reference_scores(prediction: str, golds: list[str]) -> tuple[float, float]:
+    best_em = best_f1 = 0.0
+    words = reference_words(prediction)
+    for gold in golds:
+        wanted = reference_words(gold)
+        best_em = max(best_em, 1.0 if words == wanted else 0.0)
+        left, common = list(wanted), 0
+        for word in words:
+            if word in left:
+                left.remove(word)
+                common += 1
+        if not words or not wanted:
+            best_f1 = max(best_f1, 1.0 if words == wanted else 0.0)
+        elif common:
+            best_f1 = max(best_f1, 2 * common / (len(words) + len(wanted)))
+    return best_em, best_f1
+
+
+def test_em_and_f1_equal_the_reference_on_10000_random_pairs():
+    rng = random.Random(0)
+
+    def text() -> str:
+        return " ".join(rng.choices(WORDS, k=rng.randint(0, 5)))
+
+    matches = 0
+    for _ in range(10_000):
+        prediction, golds = text(), [text() for _ in range(rng.randint(1, 3))]
+        em, bag_f1 = reference_scores(prediction, golds)
+        assert exact_match(prediction, golds) == em
+        assert f1(prediction, golds) == pytest.approx(bag_f1)
+        matches += em > 0
+    assert matches > 100
+
+
+def test_repeated_words_do_not_raise_f1():
+    assert f1("Paris Paris", ["Paris"]) == pytest.approx(2 / 3)
+
+
+def test_the_date_with_its_comma_counts_whole():
+    assert exact_match("January 5, 1990", ["January 5, 1990"]) == 1.0
+    assert exact_match("January 5", ["January 5, 1990"]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("prediction", "opens", "contains", "position"),
+    [
+        ("London, United Kingdom. He", 1.0, 1.0, 0),
+        ("born in London", 0.0, 1.0, 2),
+        ("Londonderry", 0.0, 0.0, None),
+    ],
+)
+def test_answer_recall_sees_an_answer_in_a_run_on_prediction(
+    prediction, opens, contains, position
+):
+    scores = score_answer(prediction, ["London"])
+    assert scores["em"] == 0.0
+    assert (scores["opens"], scores["contains"]) == (opens, contains)
+    assert scores["answer_position"] == position
+
+
+def test_the_hugging_face_metric_gives_the_same_means(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    predictions, references = ["Paris Paris", "the Louvre"], [["Paris"], ["Louvre", "x"]]
+    found = ClosedBookQA(keep_in_memory=True).compute(
+        predictions=predictions, references=references
+    )
+    assert found["em"] == 0.5
+    assert found["f1"] == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_intervals_resample_people_not_questions():
+    people = [str(index // 5) for index in range(100)]
+    together = [float(index // 5 % 2) for index in range(100)]
+    apart = [float(index % 2) for index in range(100)]
+    clustered = mean_over_entities(together, people)
+    mixed = mean_over_entities(apart, people)
+    assert clustered.high - clustered.low > 3 * (mixed.high - mixed.low)
+
+
+def test_an_interval_holds_its_mean_and_is_reproducible():
+    values, people = [1.0, 0.0, 1.0, 1.0, 0.0, 0.0], list("aabbcc")
+    first, second = (mean_over_entities(values, people, seed=3) for _ in range(2))
+    assert first == second
+    assert first.low <= first.mean <= first.high
+
+
+def test_one_person_gives_no_interval():
+    assert mean_over_entities([1.0, 0.0], ["a", "a"]).low == float("-inf")

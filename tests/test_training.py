@@ -1,0 +1,223 @@
+"""Packed rows, LoRA training, and answering with and without the prefix's cache."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny import VOCABULARY, tiny_model
+
+from elusive.common.errors import InputError
+from elusive.common.models import LoadedModel, load_model
+from elusive.common.records import Question, Shot, TrainingText
+from elusive.evaluate.answering import answer_questions, check_adapter_acts
+from elusive.evaluate.config import TrainingConfig
+from elusive.evaluate.packed_attention import SHORT, border_columns, use_packed_attention
+from elusive.evaluate.packing import (
+    IGNORED,
+    clean_label_sequence,
+    packed_row,
+    packed_rows,
+    replay_sequence,
+    text_sequence,
+)
+from elusive.evaluate.prompts import split_shots
+from elusive.evaluate.training import lora_model, train
+
+LENGTHS = [7, 1, 12]
+
+
+def random_sequences(lengths: list[int]) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randint(2, VOCABULARY, (1, length), generator=generator) for length in lengths]
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen2", "gemma2", "gpt2"])
+@pytest.mark.parametrize("written_out", [True, False])
+def test_packed_logits_equal_those_of_separate_sequences(name, written_out, monkeypatch):
+    monkeypatch.setattr(
+        "elusive.evaluate.packed_attention.SHORT", SHORT if written_out else 0
+    )
+    sequences = random_sequences(LENGTHS)
+    model = tiny_model(name)
+    with torch.no_grad():
+        apart = torch.cat([model(input_ids=sequence).logits for sequence in sequences], dim=1)
+    borders = border_columns(LENGTHS) if use_packed_attention(model) else {}
+    positions = torch.cat([torch.arange(length) for length in LENGTHS])[None]
+    with torch.no_grad():
+        packed = model(
+            input_ids=torch.cat(sequences, dim=1),
+            position_ids=positions,
+            use_cache=False,
+            **borders,
+        ).logits
+    torch.testing.assert_close(packed, apart, atol=1e-4, rtol=1e-4)
+
+
+def test_packed_attention_is_used_where_it_is_exact():
+    assert use_packed_attention(tiny_model("llama"))
+    assert not use_packed_attention(tiny_model("gemma2"))
+
+
+def test_every_row_holds_each_sequence_once_and_predicts_none_from_another(tokenizer):
+    sequences = [text_sequence(text, tokenizer) for text in ("Ada was born.", "He did.", "Rome")]
+    rows = list(packed_rows(sequences, epochs=2, batch_size=2, rng=np.random.default_rng(0)))
+    assert len(rows) == 4
+    assert sum(row["input_ids"].numel() for row in rows) == 2 * sum(
+        len(sequence.input_ids) for sequence in sequences
+    )
+    for row in rows:
+        starts = row["position_ids"] == 0
+        assert (row["labels"][starts] == IGNORED).all()
+        rest = ~starts
+        assert (row["labels"][rest] == row["input_ids"][rest]).all()
+
+
+def test_only_the_answer_of_a_replayed_question_is_predicted(tokenizer):
+    shot = Shot("Ada", "company", "Which company did Ada work for?", "Hill-Irwin")
+    sequence = replay_sequence(shot, tokenizer)
+    predicted = [token for token in sequence.labels if token != IGNORED]
+    assert tokenizer.decode(predicted) == " Hill-Irwin\n"
+    assert tokenizer.decode(sequence.input_ids).startswith("Question: Which company")
+
+
+def test_clean_labels_predict_the_originals_next_token(tokenizer):
+    text = "He was born in Rome."
+    start = text.index(" born")
+    kept = [(0, start), (start + 5, len(text))]
+    sequence = clean_label_sequence(text, kept, tokenizer)
+    assert "born" not in tokenizer.decode(sequence.input_ids)
+    following = tokenizer.decode([token for token in sequence.labels if token != IGNORED])
+    assert "born" in following
+    original = tokenizer(text)["input_ids"]
+    full = clean_label_sequence(text, [(0, len(text))], tokenizer)
+    assert full.input_ids == [*original, tokenizer.eos_token_id]
+    assert full.labels[1:] == full.input_ids[1:]
+
+
+def test_prompts_and_replay_show_different_people():
+    shots = [Shot(f"P{i}", "major", "?", "x") for i in range(9)]
+    prompt, rest = split_shots(shots, 5, seed=1)
+    assert len({shot.entity for shot in prompt}) == 5
+    assert not {shot.entity for shot in prompt} & {shot.entity for shot in rest}
+    assert split_shots(shots, 5, seed=1)[0] == prompt
+    assert split_shots(shots, 5, seed=2)[0] != prompt
+
+
+def test_more_shots_than_people_is_one_clear_error():
+    with pytest.raises(InputError, match="num_shots 5 needs more than 5 people"):
+        split_shots([Shot("P", "major", "?", "x")], 5, seed=0)
+
+
+@pytest.fixture(scope="module")
+def loaded(model_folder) -> LoadedModel:
+    return load_model(str(model_folder("llama")), dtype=torch.float32)
+
+
+def some_rows(tokenizer, count: int = 24) -> list[dict[str, torch.Tensor]]:
+    texts = [f"Ada Byron {number} was born in Rome." for number in range(8)]
+    sequences = [text_sequence(text, tokenizer) for text in texts]
+    return list(packed_rows(sequences, count // 2, 4, np.random.default_rng(0)))
+
+
+def test_training_lowers_the_loss_and_changes_the_logits_and_is_taken_off(
+    loaded, tokenizer, tmp_path
+):
+    ids = torch.tensor([tokenizer("Ada Byron")["input_ids"]])
+    before = loaded.model(input_ids=ids).logits
+    config = TrainingConfig(learning_rate=1e-2)
+    with lora_model(loaded, config, seed=0) as model:
+        with pytest.raises(InputError, match="does not change the model's logits"):
+            check_adapter_acts(model, tokenizer, "Ada Byron")
+        log = train(model, some_rows(tokenizer), config, seed=0)
+        check_adapter_acts(model, tokenizer, "Ada Byron")
+        model.save_pretrained(tmp_path)
+    assert log.last_loss < 0.7 * log.first_loss
+    assert log.steps == 24
+    torch.testing.assert_close(loaded.model(input_ids=ids).logits, before)
+    saved = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert saved["r"] == 16
+    assert set(saved["target_modules"]) == {
+        *("q_proj", "k_proj", "v_proj", "o_proj"),
+        *("gate_proj", "up_proj", "down_proj"),
+    }
+
+
+def test_training_twice_with_one_seed_gives_one_adapter(loaded, tokenizer, tmp_path):
+    for name in ("a", "b"):
+        with lora_model(loaded, TrainingConfig(), seed=3) as model:
+            train(model, some_rows(tokenizer, 4), TrainingConfig(), seed=3)
+            model.save_pretrained(tmp_path / name)
+    first, second = (load_file(tmp_path / name / "adapter_model.safetensors") for name in "ab")
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_a_loss_that_is_no_number_stops_training(loaded, tokenizer):
+    config = TrainingConfig(learning_rate=1e30, clip=1e30, warmup=0)
+    with (
+        lora_model(loaded, config, seed=0) as model,
+        pytest.raises(InputError, match="training loss is .* lower the learning rate"),
+    ):
+        train(model, some_rows(tokenizer), config, seed=0)
+
+
+def some_questions() -> tuple[list[Question], list[Shot]]:
+    names = ["Ada Byron", "Bo", "Cleo von der Heide", "Dan Ek", "Eve Lee"]
+    questions = [
+        Question(f"{i}/{field}", str(i), name, field, f"{field} of {name}?", ["Rome", "x y"], "test")
+        for i, name in enumerate(names)
+        for field in ("city", "major")
+    ]
+    shots = [
+        Shot(f"Shot {i}", field, f"{field} of Shot {i}?", "Oslo")
+        for i in range(3)
+        for field in ("city", "major")
+    ]
+    return questions, shots
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma2", "gpt2"])
+def test_answers_do_not_depend_on_prefix_reuse_or_batch_size(name, model_folder, tokenizer):
+    model = load_model(str(model_folder(name)), dtype=torch.float32).model
+    questions, shots = some_questions()
+    plain = answer_questions(model, tokenizer, questions, shots, 1, reuse_prefix=False)
+    for batch_size, reuse in ((1, True), (4, True), (4, False)):
+        other = answer_questions(model, tokenizer, questions, shots, batch_size, reuse)
+        assert [p.prediction for p in other] == [p.prediction for p in plain]
+        np.testing.assert_allclose(
+            [p.log_probability for p in other], [p.log_probability for p in plain], atol=1e-3
+        )
+    assert [p.question_id for p in plain] == [q.question_id for q in questions]
+
+
+def test_gold_log_probability_equals_the_definition(loaded, tokenizer):
+    questions, _ = some_questions()
+    question = questions[0]
+    found = answer_questions(loaded.model, tokenizer, [question], [], 1)[0].log_probability
+    prompt = tokenizer(f"Question: {question.question}\nAnswer:")["input_ids"]
+    means = []
+    for answer in question.answers:
+        gold = tokenizer(f" {answer}")["input_ids"]
+        logits = loaded.model(input_ids=torch.tensor([prompt + gold])).logits[0].log_softmax(-1)
+        steps = range(len(prompt) - 1, len(prompt) + len(gold) - 1)
+        means.append(np.mean([float(logits[i, t]) for i, t in zip(steps, gold, strict=True)]))
+    assert found == pytest.approx(max(means), abs=1e-4)
+
+
+def test_asking_about_someone_shown_as_an_example_is_refused(loaded, tokenizer):
+    questions, _ = some_questions()
+    shots = [Shot("Bo", "city", "city of Bo?", "Oslo")]
+    with pytest.raises(InputError, match="'Bo' is asked about and shown"):
+        answer_questions(loaded.model, tokenizer, questions, shots, 4)
+
+
+def test_training_text_record_round_trips(tmp_path: Path):
+    from elusive.common.folders import read_table, write_tables
+    from elusive.common.records import from_table, to_table
+
+    text = TrainingText("d", 1, "a", [(0, 1)], 0.5, "random", 0.7, 0.05, 0)
+    write_tables(tmp_path / "x", {"texts": to_table([text], TrainingText)})
+    assert from_table(read_table(tmp_path / "x", "texts"), TrainingText) == [text]
