@@ -1,7 +1,7 @@
 """Attention received by each token, as column sums taken inside the attention call.
 
-No attention map of a whole layer is kept: queries are handled in blocks, and of each block only the sum
-over its heads and queries remains.
+No attention map of a whole layer is kept: queries are handled in blocks, and of each block only
+the sum over its heads and queries remains.
 """
 
 from collections.abc import Iterator
@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 import torch
-from elusive.common.errors import InputError
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.masking_utils import sdpa_mask
+
+from elusive.common.errors import InputError
 
 IMPLEMENTATION = "elusive_column_sums"
 QUERY_BLOCK = 256
@@ -25,8 +26,8 @@ def attention_received(
     """Mean attention that each token receives from the tokens after it, by layer.
 
     For token j: the mean over heads and over later queries i > j of A[i, j], where row i of A (the
-    softmax over keys) sums to 1. A token's attention to itself is left out. The released scoring code
-    of the paper sums over keys instead, which gives 1 for every query whatever the model reads.
+    softmax over keys) sums to 1. A token's attention to itself is left out. The paper's released
+    scoring code sums over keys instead, which gives 1 for every query whatever the model reads.
 
     Args:
         model: a decoder that uses transformers' attention interface.
@@ -70,7 +71,7 @@ def _column_sums(model: PreTrainedModel) -> Iterator[dict[int, torch.Tensor]]:
 def _no_attention(model: PreTrainedModel) -> InputError:
     """Error for models whose attention cannot be read."""
     return InputError(
-        f"architecture {model.config.model_type!r} exposes no attention: use a decoder that supports "
+        f"architecture {model.config.model_type!r} exposes no attention: use a decoder with "
         "transformers' attention interface, such as llama, qwen2, gemma2 or gpt2"
     )
 
@@ -122,7 +123,7 @@ def _allowed(mask: torch.Tensor | None, start: int, end: int, device: torch.devi
 
 
 def _received(weights: torch.Tensor, start: int, mask: torch.Tensor | None) -> torch.Tensor:
-    """Mean over heads, sum over the block's real queries, own position left out.  # (batch, key)."""
+    """Mean over heads, sum over the block's real queries but a token's own.  # (batch, key)."""
     mean = weights.mean(1)  # (batch, query, key)
     end = mean.shape[-1]
     queries = torch.arange(start, end, device=mean.device)

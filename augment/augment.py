@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+
 from elusive.augment.config import AugmentConfig
 from elusive.augment.dropping import droppable_mask, kept_text
 from elusive.augment.methods import METHODS, Scorers
@@ -96,7 +97,7 @@ def _training_text(
 
 
 def augment_parameters(dataset: DatasetFolder, config: AugmentConfig) -> dict[str, Any]:
-    """Everything that decides the training text: the config, the dataset, the weights of the models."""
+    """What decides the training text: the config, the dataset, the weights of the models."""
     roles = {role: getattr(config, role) for role in ("model", "large", "small")}
     weights = {role: reference_hash(name) for role, name in roles.items() if name}
     return config.model_dump() | {"dataset": dataset.content_hash, "weights": weights}

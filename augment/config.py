@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from elusive.common.errors import unknown_name
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from elusive.common.errors import unknown_name
 
 METHOD_NAMES = (
     "plain",

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+
 from elusive.common.records import Span
 
 SENTENCE_PUNCTUATION = frozenset(".!?,;:")
@@ -17,7 +18,7 @@ def overlaps(units: list[Span], spans: list[Span]) -> np.ndarray:
 
 
 def droppable_mask(text: str, units: list[Span], protected: list[Span]) -> np.ndarray:
-    """True for each unit that may be dropped: no sentence punctuation, no protected span.  # (unit,)."""
+    """True for each unit that may be dropped: neither punctuation nor protected.  # (unit,)."""
     signs = [set(text[start:end]) <= SENTENCE_PUNCTUATION for start, end in units]
     return ~np.array(signs, dtype=bool) & ~overlaps(units, protected)
 
@@ -28,7 +29,8 @@ def kept_text(text: str, units: list[Span], keep_mask: np.ndarray) -> tuple[str,
     Dropped characters are deleted and what is left is joined with single spaces. With nothing
     dropped, the text comes back unchanged.
 
-    >>> kept_text("She was born in Rome.", [(0, 3), (4, 7), (8, 12)], np.array([True, False, False]))
+    >>> units = [(0, 3), (4, 7), (8, 12)]
+    >>> kept_text("She was born in Rome.", units, np.array([True, False, False]))
     ('She in Rome.', [(0, 4), (7, 8), (12, 21)])
     """
     kept: list[Span] = []

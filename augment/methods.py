@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from transformers import PreTrainedTokenizerBase
+
 from elusive.augment.config import METHOD_NAMES, AugmentConfig
 from elusive.augment.dropping import overlaps
 from elusive.augment.scoring import (
@@ -17,7 +19,6 @@ from elusive.common.errors import InputError
 from elusive.common.models import LoadedModel, load_model, tokenizer_of
 from elusive.common.records import Document, Span
 from elusive.common.seeding import stream
-from transformers import PreTrainedTokenizerBase
 
 LoadModel = Callable[[str], LoadedModel]
 

@@ -25,9 +25,9 @@ def drop_probabilities(
     """Probability with which each token is dropped: p(r) = alpha (1 - exp(-beta r)).
 
     Rank r counts droppable tokens only, from 0 for the highest score. Tied scores share the mean of
-    their p(r), so constant scores give rate-matched random dropout: every token's probability is the
-    document's mean of p(r). A score of +inf means "never dropped"; what such tokens would have lost
-    is taken from the others in proportion, so the expected number of dropped tokens is the same for
+    their p(r), so constant scores give rate-matched random dropout: every token's probability is
+    the document's mean of p(r). A score of +inf means "never dropped"; what such tokens would have
+    lost is taken from the others in proportion, so the expected number of dropped tokens is the same for
     every ranking, as far as probabilities up to 1 allow.
 
     Args:
@@ -57,7 +57,7 @@ def drop_probabilities(
 
 
 def _raised_to(probabilities: np.ndarray, total: float) -> np.ndarray:
-    """Probabilities scaled up, each at most 1, until their sum is `total` or all that can be are 1."""
+    """Probabilities scaled up, each at most 1, until their sum is `total` or none can rise."""
     for _ in range(len(probabilities)):
         free = (probabilities > 0) & (probabilities < 1)
         missing = total - probabilities.sum()

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from tqdm import tqdm
+
 from elusive.augment.attention import attention_received
 from elusive.augment.tokens import EncodedText, encode
 from elusive.common.errors import InputError
 from elusive.common.models import LoadedModel
 from elusive.common.records import Document
-from tqdm import tqdm
 
 BATCH_TOKENS = 4096
 """Padded tokens per batch."""
@@ -81,7 +82,7 @@ def _check_lengths(
 
 
 def length_sorted_batches(lengths: list[int], batch_tokens: int) -> Iterator[list[int]]:
-    """Indices in batches of similar length, each at most `batch_tokens` after padding, longest first.
+    """Indices in batches of similar length, at most `batch_tokens` after padding, longest first.
 
     >>> list(length_sorted_batches([3, 9, 4, 10], batch_tokens=20))
     [[3, 1], [2, 0]]

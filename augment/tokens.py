@@ -3,13 +3,14 @@
 import re
 from dataclasses import dataclass
 
-from elusive.common.records import Span
 from transformers import PreTrainedTokenizerBase
+
+from elusive.common.records import Span
 
 WORD_OR_SIGN = re.compile(r"\w+|[^\w\s]")
 NO_START_PREFIX = "Text: "
-"""Put before texts of models that have no start token, so that the first token's attention sink does
-not fall on the text (arXiv 2409.17954, section on the analysis of attention)."""
+"""Put before texts of models that have no start token, so that the first token's attention sink
+does not fall on the text (arXiv 2409.17954, section on the analysis of attention)."""
 
 
 @dataclass(frozen=True)

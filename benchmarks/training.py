@@ -1,4 +1,4 @@
-"""Training: packed rows in bfloat16 against padded float32 batches, both with transformers' Trainer.
+"""Training: packed bfloat16 rows against padded float32 batches, both with transformers' Trainer.
 
 python benchmarks/training.py --model smollm2-135m --steps 12
 """

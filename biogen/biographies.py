@@ -56,7 +56,7 @@ def _named_sentence(config: BiogenConfig, person: Person) -> int:
 
 
 def words_from_head(text: str, heads: list[Span], start: int) -> int | None:
-    """Words from the last head mention before `start` to the word that begins there; 1 is the next word.
+    """Words from the last head mention before `start` to the word there; 1 is the next word.
 
     >>> words_from_head("Ada Byron was born in London.", [(0, 9)], 22)
     4

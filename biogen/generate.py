@@ -6,6 +6,8 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
 from elusive.biogen.biographies import biography
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.people import check_size, person
@@ -13,7 +15,6 @@ from elusive.biogen.questions import questions, shots
 from elusive.common.dataset import write_dataset
 from elusive.common.folders import already_made
 from elusive.common.records import Document, Question, Shot
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 CHUNK = 256
 """People per piece of work of a process."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+
 from elusive.biogen import pools
 from elusive.biogen.config import BiogenConfig
 from elusive.common.errors import InputError
@@ -80,7 +81,7 @@ def person(seed: int, index: int) -> Person:
             "birth_date": _sample_date(rng),
             "birth_city": _sample(rng, pools.cities()),
             "university": _sample(rng, pools.universities()),
-            "major": _sample(rng, pools.MAJORS),
+            "major": _sample(rng, pools.majors()),
             "company": _sample(rng, pools.companies()),
         },
     )
@@ -101,7 +102,7 @@ def _sample_date(rng: np.random.Generator) -> str:
 def permuted(index: int, size: int, key: int) -> int:
     """Where a keyed permutation of range(size) sends `index`.
 
-    A Feistel network over the next even number of bits; results beyond `size` are sent on until they
+    A Feistel network over an even number of bits; results beyond `size` are sent on until they
     fall inside (cycle walking: Black and Rogaway, Ciphers with Arbitrary Finite Domains, 2002).
 
     >>> sorted(permuted(index, 10, key=7) for index in range(10)) == list(range(10))

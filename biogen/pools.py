@@ -1,6 +1,7 @@
 """Pools that names and values are drawn from, made once with Faker."""
 
 from functools import cache
+from pathlib import Path
 
 from faker import Faker
 from faker.providers.address.en_US import Provider as AddressProvider
@@ -14,30 +15,6 @@ NUM_COMPANIES = 263
 """As many as in bioS (arXiv 2309.14316)."""
 
 UNIVERSITY_PATTERNS = ("University of {}", "{} State University", "{} Institute of Technology")
-
-MAJORS = tuple(
-    """
-    Accounting; Acoustics; Actuarial Science; Aerospace Engineering; African Studies; Agronomy;
-    Animal Science; Anthropology; Applied Mathematics; Archaeology; Architecture; Art History;
-    Astronomy; Astrophysics; Biochemistry; Bioinformatics; Biology; Biomedical Engineering;
-    Biophysics; Botany; Business Administration; Celtic Studies; Chemical Engineering; Chemistry;
-    Civil Engineering; Classics; Cognitive Science; Communication; Comparative Literature;
-    Computer Engineering; Computer Science; Conservation Biology; Creative Writing; Criminology;
-    Dance; Data Science; Demography; Dentistry; Drama; Early Childhood Education; Ecology; Economics;
-    Electrical Engineering; English Literature; Entomology; Environmental Science; Epidemiology;
-    Ethnomusicology; Fashion Design; Film Studies; Finance; Food Science; Forestry; French Literature;
-    Genetics; Geography; Geology; Geophysics; German Studies; Graphic Design; History; Horticulture;
-    Hospitality Management; Human Resources; Hydrology; Immunology; Industrial Design;
-    Information Systems; International Relations; Journalism; Kinesiology; Landscape Architecture; Law;
-    Library Science; Linguistics; Marine Biology; Marketing; Materials Science; Mathematics;
-    Mechanical Engineering; Medieval Studies; Meteorology; Microbiology; Museum Studies;
-    Music Theory; Neuroscience; Nuclear Engineering; Nursing; Nutrition; Oceanography; Optics;
-    Paleontology; Petroleum Engineering; Pharmacology; Philosophy; Photography; Physics;
-    Political Science; Psychology; Public Health; Sculpture; Social Work; Sociology; Software Engineering;
-    Statistics; Theology; Toxicology; Urban Planning; Veterinary Medicine; Zoology
-    """.replace("\n", " ").split(";")
-)
-MAJORS = tuple(" ".join(major.split()) for major in MAJORS)
 
 
 @cache
@@ -61,6 +38,13 @@ def cities() -> tuple[str, ...]:
     """Real places from all over the world whose names are written in ASCII, sorted."""
     places = {entry[2] for entry in GeoProvider.land_coords}
     return tuple(sorted(place for place in places if place.isascii() and place[0].isupper()))
+
+
+@cache
+def majors() -> tuple[str, ...]:
+    """Subjects of study, sorted."""
+    path = Path(__file__).parent / "majors.txt"
+    return tuple(path.read_text(encoding="utf-8").splitlines())
 
 
 @cache

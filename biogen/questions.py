@@ -10,7 +10,7 @@ from elusive.common.seeding import stream
 
 
 def questions(config: BiogenConfig) -> Iterator[Question]:
-    """One question per field and person, in order of the people; dev and test are split by person."""
+    """One question per field and person, in order; dev and test are split by person."""
     dev = dev_people(config)
     for person in people(config):
         for template in TEMPLATES:
@@ -26,7 +26,7 @@ def questions(config: BiogenConfig) -> Iterator[Question]:
 
 
 def dev_people(config: BiogenConfig) -> frozenset[int]:
-    """Indices of the people whose questions are for development: at least one of two or more people."""
+    """Indices of the people whose questions are for development: one at least of several."""
     count = round(config.dev_rate * config.people)
     if config.dev_rate > 0 and config.people > 1:
         count = max(1, count)

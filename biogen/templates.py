@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class Template:
     """How one field is stated and asked.
 
-    In `before` and `after`, {possessive} becomes his or her; the subject and the value are put in by code,
-    which so knows where they stand.
+    In `before` and `after`, {possessive} becomes his or her; the subject and the value are put in
+    by code, which so knows where they stand.
     """
 
     template_id: str

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+
 from elusive.augment.config import AugmentConfig
 from elusive.cli.options import config_options
 from elusive.common.errors import validated
@@ -22,7 +23,7 @@ def augment(dataset: Path, limit: int | None, workers: int, out: Path, **setting
     \b
     elusive augment data/people --method random --out data/random
     elusive augment data/people --method depth-contrast --model smollm2-135m --out data/depth
-    elusive augment data/people --method contrast --large BIG --small LITTLE --alpha 0.7 --out data/contrast
+    elusive augment data/people --method contrast --large BIG --small LITTLE --out data/contrast
     """
     config = validated(AugmentConfig, settings)
     from elusive.augment.augment import augment_dataset, read_summary
@@ -30,7 +31,8 @@ def augment(dataset: Path, limit: int | None, workers: int, out: Path, **setting
 
     made = augment_dataset(load_dataset_folder(dataset, limit), config, out, workers)
     summary = read_summary(out)
+    seconds = ", ".join(f"{stage} {time:.1f} s" for stage, time in summary.seconds.items())
     click.echo(
-        f"{'wrote' if made else 'already there:'} {summary.num_texts} texts in {out}; {summary.drop_rate:.1%} of the copies' tokens "
-        f"dropped; scoring {summary.seconds['scoring']:.1f} s, dropping {summary.seconds['dropping']:.1f} s"
+        f"{'wrote' if made else 'already there:'} {summary.num_texts} texts in {out}; "
+        f"{summary.drop_rate:.1%} of the copies' tokens dropped; {seconds}"
     )

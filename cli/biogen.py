@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+
 from elusive.biogen.config import BiogenConfig
 from elusive.cli.options import config_options
 from elusive.common.errors import validated
@@ -22,8 +23,9 @@ def biogen(workers: int, out: Path, **settings: object) -> None:
     elusive biogen --people 100 --name-position any --out data/anywhere
     """
     config = validated(BiogenConfig, settings)
-    from elusive.biogen.generate import generate_dataset
     from tqdm import tqdm
+
+    from elusive.biogen.generate import generate_dataset
 
     with tqdm(total=config.people, desc="biographies", unit="person", delay=1) as bar:
         made = generate_dataset(config, out, workers, bar.update)

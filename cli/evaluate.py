@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+
 from elusive.cli.options import config_options
 from elusive.common.errors import validated
 from elusive.evaluate.config import AnsweringConfig, RunSettings, TrainingConfig
@@ -36,7 +37,7 @@ def evaluate(
     out: Path,
     **settings: object,
 ) -> None:
-    """Train LoRA on the training text, ask the questions of DATASET closed-book, and score the answers.
+    """Train LoRA on the training text, ask DATASET's questions closed-book, score the answers.
 
     \b
     elusive evaluate data/people --train data/random --model smollm2-135m --out runs/random

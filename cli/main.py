@@ -3,6 +3,7 @@
 import sys
 
 import click
+
 from elusive.cli.augment import augment
 from elusive.cli.biogen import biogen
 from elusive.cli.evaluate import evaluate

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+
 from elusive.common.errors import unknown_name
 
 

@@ -1,4 +1,4 @@
-"""The one error that means "the user's input is wrong", and how its message names the nearest name."""
+"""The one error that means "the user's input is wrong", and how it suggests the nearest name."""
 
 import difflib
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Folders that stages write and read: atomic, described by a manifest, refused when they hold something else."""
+"""Folders that stages write and read: atomic, described by a manifest, never overwritten."""
 
 import hashlib
 import importlib.metadata
@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
-from elusive.common.errors import InputError
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from elusive.common.errors import InputError
 
 MANIFEST = "manifest.json"
 RECORDED_PACKAGES = ("datasets", "faker", "numpy", "peft", "pyarrow", "torch", "transformers")
@@ -40,7 +41,7 @@ def package_versions() -> dict[str, str]:
 
 
 def content_hash(folder: Path) -> str:
-    """SHA-256 over names and bytes of the data files (Arrow, Parquet) below `folder`, sorted by name."""
+    """SHA-256 over names and bytes of the data files (Arrow, Parquet) below `folder`, by name."""
     digest = hashlib.sha256()
     for path in sorted([*folder.rglob("*.arrow"), *folder.rglob("*.parquet")]):
         digest.update(path.relative_to(folder).as_posix().encode())
@@ -67,7 +68,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 @contextmanager
 def new_folder(out: Path, kind: str, parameters: dict[str, Any]) -> Iterator[Path]:
-    """A temporary folder beside `out` that becomes `out`, manifest included, when the block ends well.
+    """A temporary folder that becomes `out`, manifest included, when the block ends well.
 
     After an exception nothing is left of it. Call `already_made` first.
     """

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from elusive.common.errors import InputError
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from transformers import (
@@ -17,6 +16,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 from transformers.utils.logging import disable_progress_bar
+
+from elusive.common.errors import InputError
 
 WEIGHT_SUFFIXES = (".safetensors", ".gguf", ".bin")
 
@@ -149,8 +150,8 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
         raise InputError(f"model {source.reference!r} has no usable tokenizer: {reason}") from None
     if not tokenizer.is_fast:
         raise InputError(
-            f"the tokenizer of {source.reference!r} ({type(tokenizer).__name__}) gives no character "
-            "offsets: use a model with a fast tokenizer (tokenizer.json)"
+            f"the tokenizer of {source.reference!r} ({type(tokenizer).__name__}) gives no "
+            "character offsets: use a model with a fast tokenizer (tokenizer.json)"
         )
     return tokenizer
 

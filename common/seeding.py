@@ -20,5 +20,5 @@ def derived_seed(*key: object) -> int:
 
 
 def stream(*key: object) -> np.random.Generator:
-    """A numpy generator for the purpose and item named by `key`, such as (seed, "copies", doc_id, copy)."""
+    """A generator for what `key` names, such as (seed, "copies", doc_id, copy)."""
     return np.random.default_rng(derived_seed(*key))

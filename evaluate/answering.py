@@ -7,12 +7,13 @@ from functools import cache
 from time import perf_counter
 
 import torch
+from peft import PeftModel
+from transformers import Cache, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+
 from elusive.common.errors import InputError
 from elusive.common.records import Prediction, Question, Shot
 from elusive.evaluate.metrics import score_answer
 from elusive.evaluate.prompts import few_shot_prefix, question_text
-from peft import PeftModel
-from transformers import Cache, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 Model = PreTrainedModel | PeftModel
 

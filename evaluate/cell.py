@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Any
 
 import pyarrow.parquet as pq
+
 from elusive.augment.augment import load_training_texts, read_summary
 from elusive.common.dataset import DatasetFolder
 from elusive.common.errors import InputError
@@ -49,7 +50,7 @@ class Cell:
 
 
 def cell_parameters(cell: Cell, dataset: DatasetFolder, weights_hash: str) -> dict[str, Any]:
-    """The parameters of a cell's folder: what decides the outcome, and nothing else but the label."""
+    """The parameters of a cell's folder: what decides the outcome, and its names."""
     manifest = read_manifest(cell.train, "training text")
     return {
         "label": cell.label,

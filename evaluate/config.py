@@ -3,14 +3,15 @@
 from pathlib import Path
 from typing import Literal
 
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
 from elusive.augment.config import AugmentConfig
 from elusive.biogen.config import BiogenConfig
 from elusive.common.errors import InputError
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class TrainingConfig(BaseModel):
-    """LoRA training of one cell (arXiv 2409.17954, section on experiments, where not said otherwise)."""
+    """LoRA training of one cell; rank, clip and warm-up default to those of arXiv 2409.17954."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

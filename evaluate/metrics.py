@@ -5,7 +5,6 @@ import string
 from collections import Counter
 
 import datasets
-
 import evaluate
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")

@@ -1,7 +1,8 @@
 """Attention over packed rows that costs what its sequences cost, not what the row's square does.
 
-Without FlashAttention, transformers masks packed sequences with a dense mask over the whole row. Here the
-row is cut at its sequence borders for the attention call alone; all other layers see it unpadded.
+Without FlashAttention, transformers masks packed sequences with a dense mask over the whole row.
+Here the row is cut at its sequence borders for the attention call alone; all other layers see it
+unpadded.
 """
 
 import torch
@@ -27,7 +28,7 @@ def use_packed_attention(model: PreTrainedModel) -> bool:
 
 
 def border_columns(lengths: list[int]) -> dict[str, torch.Tensor | int]:
-    """Where sequences of a row begin and end, under the names that transformers hands to attention."""
+    """Where a row's sequences begin and end, under the names that transformers gives attention."""
     borders = torch.tensor([0, *lengths]).cumsum(0).to(torch.int32)  # (sequence + 1,)
     return {
         "cu_seq_lens_q": borders,
@@ -73,7 +74,7 @@ def _attend_long(
 def _attend_short(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None
 ) -> torch.Tensor:
-    """The same written out: in bfloat16 on a CPU the fused backward pass takes three times as long."""
+    """The same written out: in bfloat16 on a CPU the fused backward pass takes thrice as long."""
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     logits = (query @ key.transpose(2, 3)).float() * scale  # (sequence, head, query, key)
     future = torch.ones(logits.shape[-2:], dtype=torch.bool, device=query.device).triu(1)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from transformers import PreTrainedTokenizerBase
+
 from elusive.common.errors import InputError
 from elusive.common.records import Document, Shot, Span, TrainingText
 from elusive.evaluate.prompts import solved_question
-from transformers import PreTrainedTokenizerBase
 
 IGNORED = -100
 """Label of tokens that are not predicted, as transformers has it."""
@@ -33,7 +34,7 @@ def clean_label_sequence(
 ) -> Sequence:
     """Input with the dropped tokens missing; each kept token predicts the original's next token.
 
-    Only the input is corrupted, as in D-AR (Saito et al. 2025); there tokens are replaced, here dropped.
+    Only the input is corrupted, as in D-AR (Saito et al. 2025), where tokens are replaced.
     """
     encoded = tokenizer(original, return_offsets_mapping=True)
     ids = encoded["input_ids"] + _end(tokenizer)

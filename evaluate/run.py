@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerBase
+
 from elusive.augment.augment import augment_dataset, read_summary
 from elusive.augment.config import AugmentConfig
 from elusive.augment.methods import Scorers
@@ -21,8 +24,6 @@ from elusive.evaluate.cell import (
     run_cell,
 )
 from elusive.evaluate.config import ArmConfig, Plan, RunSettings
-from tqdm import tqdm
-from transformers import PreTrainedTokenizerBase
 
 PLAN = "plan.yaml"
 MADE_BY = "elusive augment DATASET --method NAME --out DIR"
@@ -118,7 +119,8 @@ def _claim(plan: Plan, out: Path) -> None:
         for name in ("dataset", "model"):
             if getattr(before, name) != getattr(plan, name):
                 raise InputError(
-                    f"{out} holds a run on another {name} ({getattr(before, name)}): choose another --out"
+                    f"{out} holds a run on another {name} ({getattr(before, name)}): "
+                    "choose another --out"
                 )
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} holds other files: choose another --out or empty it")

@@ -30,7 +30,7 @@ def mean_over_entities(values: Sequence[float], entities: Sequence[str], seed: i
         entities: whom each question is about, in the same order.
         seed: of the resampling.
 
-    Source: scipy.stats.bootstrap; Efron and Tibshirani, An Introduction to the Bootstrap, chapter 13.
+    Source: scipy.stats.bootstrap; Efron and Tibshirani, An Introduction to the Bootstrap, ch. 13.
 
     >>> mean_over_entities([1.0, 1.0, 0.0, 0.0], ["a", "a", "b", "b"]).mean
     0.5

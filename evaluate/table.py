@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
 from elusive.augment.config import METHOD_NAMES
 from elusive.common.errors import InputError
 from elusive.common.folders import parameters_hash
 from elusive.evaluate.cell import CellResult, load_cell
 from elusive.evaluate.statistics import Estimate, mean_over_entities
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 STAGES = ("scoring", "dropping", "training", "answering")
 WIDE = 200
@@ -70,8 +71,8 @@ def arm_rows(cells: list[CellResult]) -> list[ArmRow]:
     for name, members in named.items():
         if _asked(members) != _asked(named[first]):
             raise InputError(
-                f"arms {first!r} and {name!r} have answered different questions or other seeds, so they "
-                "cannot share a table: finish the run with `elusive run PLAN --out DIR`"
+                f"arms {first!r} and {name!r} differ in questions or seeds, so they cannot share "
+                "a table: finish the run with `elusive run PLAN --out DIR`"
             )
     return [_arm_row(name, members) for name, members in named.items()]
 

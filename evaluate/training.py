@@ -11,10 +11,6 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from elusive.common.errors import InputError
-from elusive.common.models import LoadedModel
-from elusive.evaluate.config import TrainingConfig
-from elusive.evaluate.packed_attention import border_columns, use_packed_attention
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import (
     PreTrainedModel,
@@ -26,6 +22,11 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+
+from elusive.common.errors import InputError
+from elusive.common.models import LoadedModel
+from elusive.evaluate.config import TrainingConfig
+from elusive.evaluate.packed_attention import border_columns, use_packed_attention
 
 OnStep = Callable[[], None]
 
@@ -72,7 +73,7 @@ class _Progress(TrainerCallback):
 
 @contextmanager
 def lora_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> Iterator[PeftModel]:
-    """The model with a fresh LoRA adapter on every linear layer but the head, taken off afterwards."""
+    """The model with a fresh LoRA adapter on all linear layers but the head; taken off at the end."""
     set_seed(seed)
     lora = LoraConfig(
         r=config.lora_rank,
@@ -103,8 +104,8 @@ def train(
 ) -> TrainingLog:
     """Train the adapter on packed rows in the order given; one row is one optimizer step.
 
-    The base is frozen in its own precision, the adapter kept in float32; where the base is bfloat16,
-    matrix products are computed in it.
+    The base is frozen in its own precision, the adapter kept in float32; where the base is
+    bfloat16, matrix products are computed in it.
 
     Raises:
         InputError: the loss is no finite number any more.

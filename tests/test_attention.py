@@ -19,7 +19,7 @@ def padded_batch(lengths: list[int], seed: int = 0) -> tuple[torch.Tensor, torch
 
 
 def reference(model, ids: torch.Tensor, mask: torch.Tensor, axis: str = "queries") -> torch.Tensor:
-    """The definition, read off full attention maps: mean over heads and the queries after a token."""
+    """The definition, read off full maps: mean over heads and the queries after a token."""
     model.set_attn_implementation("eager")
     with torch.no_grad():
         maps = model(input_ids=ids, attention_mask=mask, output_attentions=True).attentions

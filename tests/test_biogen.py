@@ -130,9 +130,11 @@ def test_a_change_of_output_is_noticed(tmp_path):
     """A golden hash: when it changes on purpose, say so in CHANGELOG.md."""
     first = next(biographies(BiogenConfig(people=1)))
     assert first.text == (
-        "Billy Stuart came into the world on January 12, 1948. He drew his first breath in Brierley "
-        "Hill. He later went on to earn his degree from Indiana Institute of Technology. He chose to "
-        "devote most of his studies to Ecology. He had a professional role at Rasmussen-Kent."
+        "Billy Stuart came into the world on January 12, 1948. "
+        "He drew his first breath in Brierley Hill. "
+        "He later went on to earn his degree from Indiana Institute of Technology. "
+        "He chose to devote most of his studies to Ecology. "
+        "He had a professional role at Rasmussen-Kent."
     )
 
 

@@ -155,7 +155,14 @@ def test_every_table_format_names_every_arm(layout, finished_run):
 def test_evaluate_trains_and_scores_one_cell(people_folder, model_folder, tmp_path):
     run("augment", people_folder, "--method", "plain", "--copies", 1, "--out", tmp_path / "text")
     arguments = (
-        *("evaluate", people_folder, "--train", tmp_path / "text", "--model", model_folder("llama")),
+        *(
+            "evaluate",
+            people_folder,
+            "--train",
+            tmp_path / "text",
+            "--model",
+            model_folder("llama"),
+        ),
         *("--epochs", 1, "--format-replay", 0, "--num-shots", 1, "--labels", "clean"),
         *("--out", tmp_path / "cell"),
     )
@@ -194,7 +201,10 @@ def test_help_of_every_command_answers():
     [
         (("--method", "contrats"), "unknown method 'contrats': did you mean 'contrast'?"),
         (("--method", "random", "--alpha", "0"), "alpha: input should be greater than 0"),
-        (("--method", "random", "--alpha", "1.5"), "alpha: input should be less than or equal to 1"),
+        (
+            ("--method", "random", "--alpha", "1.5"),
+            "alpha: input should be less than or equal to 1",
+        ),
         (("--method", "random", "--beta", "0"), "beta: input should be greater than 0"),
         (("--method", "contrast", "--large", "x"), "method 'contrast' needs --small MODEL"),
         (("--method", "attention", "--model", "no/model"), "no model 'no/model'"),
@@ -250,7 +260,9 @@ def test_a_broken_manifest_is_named(content, tmp_path, capsys):
     run("biogen", "--people", 3, "--out", tmp_path / "data")
     (tmp_path / "data" / "manifest.json").write_text(content)
     options = ("--method", "random", "--out", tmp_path / "out")
-    assert "manifest.json is broken" in line_of_error(capsys, "augment", tmp_path / "data", *options)
+    assert "manifest.json is broken" in line_of_error(
+        capsys, "augment", tmp_path / "data", *options
+    )
 
 
 def test_changed_data_files_are_noticed(tmp_path, capsys):

@@ -9,7 +9,22 @@ import pytest
 from elusive.evaluate.metrics import ClosedBookQA, exact_match, f1, score_answer
 from elusive.evaluate.statistics import mean_over_entities
 
-WORDS = ["the", "a", "An", "Paris", "paris,", "U.S.", "1990", "New", "York", "—", "é", "of", "", "!"]
+WORDS = [
+    "the",
+    "a",
+    "An",
+    "Paris",
+    "paris,",
+    "U.S.",
+    "1990",
+    "New",
+    "York",
+    "—",
+    "é",
+    "of",
+    "",
+    "!",
+]
 
 
 def reference_words(text: str) -> list[str]:
@@ -68,9 +83,7 @@ def test_the_date_with_its_comma_counts_whole():
         ("Londonderry", 0.0, 0.0, None),
     ],
 )
-def test_answer_recall_sees_an_answer_in_a_run_on_prediction(
-    prediction, opens, contains, position
-):
+def test_answer_recall_sees_an_answer_in_a_run_on_prediction(prediction, opens, contains, position):
     scores = score_answer(prediction, ["London"])
     assert scores["em"] == 0.0
     assert (scores["opens"], scores["contains"]) == (opens, contains)

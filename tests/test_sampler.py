@@ -100,7 +100,9 @@ def test_sentence_punctuation_and_protected_spans_are_not_droppable():
     text = "Ada, born in 1815."
     units = word_units(text)
     droppable = droppable_mask(text, units, [(13, 17)])
-    assert [text[start:end] for (start, end), drop in zip(units, droppable, strict=True) if drop] == [
+    assert [
+        text[start:end] for (start, end), drop in zip(units, droppable, strict=True) if drop
+    ] == [
         "Ada",
         "born",
         "in",

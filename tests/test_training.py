@@ -18,7 +18,6 @@ from elusive.evaluate.packed_attention import SHORT, border_columns, use_packed_
 from elusive.evaluate.packing import (
     IGNORED,
     clean_label_sequence,
-    packed_row,
     packed_rows,
     replay_sequence,
     text_sequence,
@@ -37,9 +36,7 @@ def random_sequences(lengths: list[int]) -> list[torch.Tensor]:
 @pytest.mark.parametrize("name", ["llama", "qwen2", "gemma2", "gpt2"])
 @pytest.mark.parametrize("written_out", [True, False])
 def test_packed_logits_equal_those_of_separate_sequences(name, written_out, monkeypatch):
-    monkeypatch.setattr(
-        "elusive.evaluate.packed_attention.SHORT", SHORT if written_out else 0
-    )
+    monkeypatch.setattr("elusive.evaluate.packed_attention.SHORT", SHORT if written_out else 0)
     sequences = random_sequences(LENGTHS)
     model = tiny_model(name)
     with torch.no_grad():
@@ -159,7 +156,7 @@ def test_a_loss_that_is_no_number_stops_training(loaded, tokenizer):
     config = TrainingConfig(learning_rate=1e30, clip=1e30, warmup=0)
     with (
         lora_model(loaded, config, seed=0) as model,
-        pytest.raises(InputError, match="training loss is .* lower the learning rate"),
+        pytest.raises(InputError, match=r"training loss is .* lower the learning rate"),
     ):
         train(model, some_rows(tokenizer), config, seed=0)
 
@@ -167,7 +164,9 @@ def test_a_loss_that_is_no_number_stops_training(loaded, tokenizer):
 def some_questions() -> tuple[list[Question], list[Shot]]:
     names = ["Ada Byron", "Bo", "Cleo von der Heide", "Dan Ek", "Eve Lee"]
     questions = [
-        Question(f"{i}/{field}", str(i), name, field, f"{field} of {name}?", ["Rome", "x y"], "test")
+        Question(
+            f"{i}/{field}", str(i), name, field, f"{field} of {name}?", ["Rome", "x y"], "test"
+        )
         for i, name in enumerate(names)
         for field in ("city", "major")
     ]
