@@ -13,6 +13,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.masking_utils import sdpa_mask
 
 from elusive.common.errors import InputError
+from elusive.common.models import attention_of
 
 IMPLEMENTATION = "elusive_column_sums"
 QUERY_BLOCK = 256
@@ -56,7 +57,7 @@ def attention_received(
 @contextmanager
 def _column_sums(model: PreTrainedModel) -> Iterator[dict[int, torch.Tensor]]:
     """Collect column sums by layer index from every attention call of `model` inside the block."""
-    before = model.config._attn_implementation
+    before = attention_of(model)
     if not model._can_set_attn_implementation():
         raise _no_attention(model)
     model.set_attn_implementation(IMPLEMENTATION)

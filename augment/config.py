@@ -26,25 +26,36 @@ class AugmentConfig(BaseModel):
 
     method: str = Field(description=f"Arm: {', '.join(METHOD_NAMES)}.")
     model: str | None = Field(
-        None,
+        default=None,
         description="Model whose tokens are dropped, and whose attention `attention` and "
         "`depth-contrast` read: usually the one that will be trained. Without it tokens are words.",
     )
-    large: str | None = Field(None, description="Large model of `contrast`; gives the tokens.")
-    small: str | None = Field(None, description="Small model of `contrast`, same tokenizer.")
-    alpha: float = Field(0.7, gt=0, le=1, description="Highest drop probability, in (0, 1].")
-    beta: float = Field(0.05, gt=0, description="How fast the drop probability rises with rank.")
+    large: str | None = Field(
+        default=None, description="Large model of `contrast`; gives the tokens."
+    )
+    small: str | None = Field(
+        default=None, description="Small model of `contrast`, same tokenizer."
+    )
+    alpha: float = Field(
+        default=0.7, gt=0, le=1, description="Highest drop probability, in (0, 1]."
+    )
+    beta: float = Field(
+        default=0.05, gt=0, description="How fast the drop probability rises with rank."
+    )
     depth: float = Field(
-        0.5,
+        default=0.5,
         gt=0,
         lt=1,
         description="Share of the layers, from the first, that `depth-contrast` subtracts.",
     )
-    copies: int = Field(10, ge=1, description="Copies of each document beside its original.")
-    protect: Literal["none", "values"] = Field(
-        "none", description="Spans beside punctuation that are never dropped: none, or fact values."
+    copies: int = Field(
+        default=10, ge=1, description="Copies of each document beside its original."
     )
-    seed: int = Field(0, description="Seed of the dropout.")
+    protect: Literal["none", "values"] = Field(
+        default="none",
+        description="Spans beside punctuation that are never dropped: none, or fact values.",
+    )
+    seed: int = Field(default=0, description="Seed of the dropout.")
 
     @field_validator("method")
     @classmethod

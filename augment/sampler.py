@@ -27,8 +27,8 @@ def drop_probabilities(
     Rank r counts droppable tokens only, from 0 for the highest score. Tied scores share the mean of
     their p(r), so constant scores give rate-matched random dropout: every token's probability is
     the document's mean of p(r). A score of +inf means "never dropped"; what such tokens would have
-    lost is taken from the others in proportion, so the expected number of dropped tokens is the same for
-    every ranking, as far as probabilities up to 1 allow.
+    lost is taken from the others in proportion, so the expected number of dropped tokens is the
+    same for every ranking, as far as probabilities up to 1 allow.
 
     Args:
         scores: one number per token; no NaN.  # (token,)

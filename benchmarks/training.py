@@ -9,6 +9,7 @@ import time
 import click
 import numpy as np
 import torch
+from datasets import Dataset
 from transformers import DataCollatorForLanguageModeling, Trainer, TrainingArguments
 
 from elusive.augment.augment import training_texts
@@ -39,7 +40,7 @@ def padded_tokens_per_second(loaded, sequences: list[Sequence], config: Training
                 disable_tqdm=True,
                 dataloader_pin_memory=False,
             ),
-            train_dataset=[{"input_ids": sequence.input_ids} for sequence in sequences],
+            train_dataset=Dataset.from_list([{"input_ids": s.input_ids} for s in sequences]),
             data_collator=DataCollatorForLanguageModeling(loaded.tokenizer, mlm=False),
         )
         start = time.perf_counter()

@@ -10,16 +10,21 @@ class BiogenConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    people: int = Field(100, ge=1, description="People in the corpus, one biography each.")
-    seed: int = Field(0, description="Seed of names, values and places of the name.")
+    people: int = Field(default=100, ge=1, description="People in the corpus, one biography each.")
+    seed: int = Field(default=0, description="Seed of names, values and places of the name.")
     name_position: Literal["first", "any"] = Field(
-        "first",
+        default="first",
         description="Where the name stands: in the first sentence, or in any one, drawn at random; "
         "pronouns stand elsewhere.",
     )
     num_shot_people: int = Field(
-        32, ge=0, description="People outside the corpus whose questions are solved, for prompts."
+        default=32,
+        ge=0,
+        description="People outside the corpus whose questions are solved, for prompts.",
     )
     dev_rate: float = Field(
-        0.2, ge=0, lt=1, description="Share of the people whose questions are for development."
+        default=0.2,
+        ge=0,
+        lt=1,
+        description="Share of the people whose questions are for development.",
     )

@@ -32,7 +32,7 @@ def generate_dataset(
     config: BiogenConfig,
     out: Path,
     workers: int = 1,
-    on_people: Callable[[int], None] = lambda count: None,
+    on_people: Callable[[int], object] = lambda count: None,
 ) -> bool:
     """Write the dataset of `config` to `out`; False if `out` holds it already.
 
@@ -57,7 +57,7 @@ def generate_dataset(
 
 
 def _documents(
-    config: BiogenConfig, workers: int, on_people: Callable[[int], None]
+    config: BiogenConfig, workers: int, on_people: Callable[[int], object]
 ) -> list[Document]:
     """All biographies, in order of the people."""
     ranges = [

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+from pydantic import BaseModel
 
 from elusive.cli.options import config_options
 from elusive.common.errors import validated
@@ -42,10 +43,8 @@ def evaluate(
     \b
     elusive evaluate data/people --train data/random --model smollm2-135m --out runs/random
     """
-    training, answering = (
-        validated(config, {name: settings[name] for name in config.model_fields})
-        for config in (TrainingConfig, AnsweringConfig)
-    )
+    training = validated(TrainingConfig, _named_in(TrainingConfig, settings))
+    answering = validated(AnsweringConfig, _named_in(AnsweringConfig, settings))
     from elusive.evaluate.run import run_one
     from elusive.evaluate.table import RENDERERS, arm_rows, find_cells
 
@@ -53,3 +52,8 @@ def evaluate(
     run_one(dataset, train, model, seed, label, cell_settings, out)
     click.echo(RENDERERS["terminal"](arm_rows(find_cells(out))))
     click.echo(f"adapter, predictions, metrics and costs: {out}")
+
+
+def _named_in(config: type[BaseModel], settings: dict[str, object]) -> dict[str, object]:
+    """The settings that are fields of a config."""
+    return {name: settings[name] for name in config.model_fields}

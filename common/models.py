@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
@@ -137,6 +138,11 @@ def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def attention_of(model: PreTrainedModel) -> str:
+    """Name of the attention implementation that a model uses at present."""
+    return model.config._attn_implementation or "eager"
+
+
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     """A tokenizer that reports character offsets.
 
@@ -156,6 +162,12 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def end_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The token that ends a text, if the tokenizer has one."""
+    end = tokenizer.eos_token_id
+    return [end] if isinstance(end, int) else []
+
+
 def tokenizer_of(reference: str) -> PreTrainedTokenizerBase:
     """The tokenizer of a model, without loading its weights."""
     return load_tokenizer(find_model(reference))
@@ -173,9 +185,10 @@ def load_model(reference: str, dtype: torch.dtype | None = None) -> LoadedModel:
     """
     source = find_model(reference)
     tokenizer = load_tokenizer(source)
-    options = {"gguf_file": source.gguf_file} if source.gguf_file else {}
+    options: dict[str, Any] = {}
     if source.gguf_file:
         # Packed GGUF weights cannot be adapted with LoRA, and compute in float32 only.
+        options["gguf_file"] = source.gguf_file
         options["quantization_config"] = GgufConfig(dequantize=True)
     disable_progress_bar()
     try:
@@ -185,7 +198,8 @@ def load_model(reference: str, dtype: torch.dtype | None = None) -> LoadedModel:
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"cannot load model {reference!r}: {reason}") from None
-    model = model.to(default_device()).eval()
+    model.to(default_device())  # type: ignore[arg-type]
+    model.eval()
     return LoadedModel(source, model, tokenizer, weights_hash(source))
 
 

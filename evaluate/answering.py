@@ -1,6 +1,7 @@
 """Closed-book few-shot answering: greedy, the prompt's shared prefix computed once per field."""
 
 import copy
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +12,7 @@ from peft import PeftModel
 from transformers import Cache, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from elusive.common.errors import InputError
+from elusive.common.models import end_tokens
 from elusive.common.records import Prediction, Question, Shot
 from elusive.evaluate.metrics import score_answer
 from elusive.evaluate.prompts import few_shot_prefix, question_text
@@ -34,7 +36,7 @@ def answer_questions(
     shots: list[Shot],
     batch_size: int,
     reuse_prefix: bool = True,
-    on_answers: Callable[[int], None] = lambda count: None,
+    on_answers: Callable[[int], object] = lambda count: None,
 ) -> list[Prediction]:
     """Answer every question after the shots of its field, and score the answers.
 
@@ -72,14 +74,34 @@ def _batches(
     batch_size: int,
     reuse_prefix: bool,
 ) -> Iterator[tuple[list[Question], Prefix]]:
-    """Questions of one field at a time, sorted by length, with the field's prefix."""
+    """Questions of one field at a time, with the field's prefix.
+
+    Padding between prefix and question would push the prefix out of a sliding window, so models
+    that have one are asked questions of one length at a time.
+    """
+    windowed = getattr(model.config, "sliding_window", None) is not None
     for field in dict.fromkeys(question.field for question in questions):
-        text = few_shot_prefix(shots, field)
-        prefix = _prefix(model, tokenizer, text, reuse_prefix)
+        prefix = _prefix(model, tokenizer, few_shot_prefix(shots, field), reuse_prefix)
         of_field = [question for question in questions if question.field == field]
-        of_field.sort(key=lambda question: len(question.question))
-        for start in range(0, len(of_field), batch_size):
-            yield of_field[start : start + batch_size], prefix
+        for group in _equal_length_groups(tokenizer, of_field) if windowed else [of_field]:
+            for batch in _chunks(group, batch_size):
+                yield batch, prefix
+
+
+def _equal_length_groups(
+    tokenizer: PreTrainedTokenizerBase, questions: list[Question]
+) -> list[list[Question]]:
+    """Questions grouped by their number of tokens."""
+    groups: dict[int, list[Question]] = defaultdict(list)
+    for question in questions:
+        groups[len(_continuation(tokenizer, question_text(question.question)))].append(question)
+    return list(groups.values())
+
+
+def _chunks(questions: list[Question], size: int) -> Iterator[list[Question]]:
+    """The questions in runs of at most `size`."""
+    for start in range(0, len(questions), size):
+        yield questions[start : start + size]
 
 
 def _prefix(model: Model, tokenizer: PreTrainedTokenizerBase, text: str, reuse: bool) -> Prefix:
@@ -127,7 +149,7 @@ def _generate(
         for question in questions
         for answer in question.answers
     ]
-    generated = model.generate(
+    generated = model.generate(  # type: ignore[operator]
         input_ids=input_ids,
         attention_mask=mask,
         past_key_values=_repeated(prefix.cache, len(questions)),
@@ -152,32 +174,33 @@ def _gold_log_probabilities(
             owners.append(index)
             golds.append(_continuation(tokenizer, f" {answer}"))
             sequences.append(prompt + golds[-1])
-    input_ids, mask = _left_padded(prefix.input_ids, sequences, _pad_id(tokenizer))
-    longest = max(len(gold) for gold in golds)
-    logits = _logits(model, input_ids, mask, prefix, keep=longest + 1)  # (gold, kept, vocabulary)
+    logits = _logits(model, sequences, prefix)  # (sequence, token, vocabulary)
     best = [-float("inf")] * len(questions)
     for row, (owner, gold) in enumerate(zip(owners, golds, strict=True)):
-        # The logits before the last token, back to those before the gold answer's first.
-        of_gold = logits[row, -len(gold) - 1 : -1].float().log_softmax(-1)
+        # The gold answer's tokens are predicted one position before they stand.
+        end = len(sequences[row]) - 1
+        of_gold = logits[row, end - len(gold) : end].float().log_softmax(-1)
         chosen = of_gold[torch.arange(len(gold)), torch.tensor(gold)]
         best[owner] = max(best[owner], float(chosen.mean()))
     return best
 
 
-def _logits(
-    model: Model, input_ids: torch.Tensor, mask: torch.Tensor, prefix: Prefix, keep: int
-) -> torch.Tensor:
-    """Logits of the last `keep` positions.  # (batch, keep, vocabulary)."""
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    cache = _repeated(prefix.cache, len(input_ids))
-    seen = prefix.input_ids.shape[1] if cache else 0
+def _logits(model: Model, sequences: list[list[int]], prefix: Prefix) -> torch.Tensor:
+    """Logits at every token of sequences that continue a prefix.  # (sequence, token, vocabulary).
+
+    Padding stands at the right, where causal attention does not look.
+    """
+    longest = max(len(sequence) for sequence in sequences)
+    padded = [sequence + [0] * (longest - len(sequence)) for sequence in sequences]
+    input_ids = torch.tensor(padded, device=prefix.input_ids.device)
+    if prefix.cache is None:
+        input_ids = torch.cat([prefix.input_ids.expand(len(sequences), -1), input_ids], dim=1)
+    cache = _repeated(prefix.cache, len(sequences))
     return model(
-        input_ids=input_ids[:, seen:],
-        attention_mask=mask,
-        position_ids=positions[:, seen:],
+        input_ids=input_ids,
         past_key_values=cache,
         use_cache=cache is not None,
-        logits_to_keep=keep,
+        logits_to_keep=longest,
     ).logits
 
 
@@ -211,7 +234,8 @@ def _continuation(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 def _pad_id(tokenizer: PreTrainedTokenizerBase) -> int:
     """Any token id serves: padding is masked."""
-    return tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    pad_id = tokenizer.pad_token_id
+    return pad_id if isinstance(pad_id, int) else 0
 
 
 @cache
@@ -221,8 +245,7 @@ def _ending_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     newlines = [
         i for i, text in enumerate(tokenizer.batch_decode([[i] for i in ids])) if "\n" in text
     ]
-    end = tokenizer.eos_token_id
-    return newlines if end is None else [*newlines, end]
+    return [*newlines, *end_tokens(tokenizer)]
 
 
 def check_adapter_acts(model: PeftModel, tokenizer: PreTrainedTokenizerBase, text: str) -> None:

@@ -3,7 +3,6 @@
 import json
 import resource
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
@@ -30,7 +29,7 @@ from elusive.evaluate.config import AnsweringConfig, RunSettings, TrainingConfig
 from elusive.evaluate.metrics import ClosedBookQA
 from elusive.evaluate.packing import packed_rows, training_sequences
 from elusive.evaluate.prompts import few_shot_prefix, question_text, sample_replay, split_shots
-from elusive.evaluate.training import TrainingLog, lora_model, train
+from elusive.evaluate.training import OnStep, TrainingLog, lora_model, train
 
 ID_LENGTH = 12
 
@@ -95,7 +94,7 @@ def run_cell(
     dataset: DatasetFolder,
     loaded: LoadedModel,
     out: Path,
-    on_step: Callable[[], None] = lambda: None,
+    on_step: OnStep = lambda: None,
 ) -> bool:
     """Train, answer, score, and write the cell's folder; False if it holds this cell already.
 
@@ -119,7 +118,7 @@ def run_cell(
         batch_size = cell.settings.answering.answer_batch_size
         predictions = answer_questions(model, loaded.tokenizer, questions, shots, batch_size)
         answering_seconds = perf_counter() - start
-        model.save_pretrained(folder / "adapter")
+        model.save_pretrained(str(folder / "adapter"))
         _write_results(folder, predictions, log, _costs(cell, log, answering_seconds))
     return True
 

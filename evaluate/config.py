@@ -15,22 +15,30 @@ class TrainingConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int = Field(3, ge=1, description="Passes over the training text (original and copies).")
-    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of AdamW.")
-    batch_size: int = Field(8, ge=1, description="Texts per optimizer step, packed into one row.")
-    warmup: float = Field(0.1, ge=0, lt=1, description="Share of the steps with a rising rate.")
+    epochs: int = Field(
+        default=3, ge=1, description="Passes over the training text (original and copies)."
+    )
+    learning_rate: float = Field(default=1e-3, gt=0, description="Peak learning rate of AdamW.")
+    batch_size: int = Field(
+        default=8, ge=1, description="Texts per optimizer step, packed into one row."
+    )
+    warmup: float = Field(
+        default=0.1, ge=0, lt=1, description="Share of the steps with a rising rate."
+    )
     clip: float = Field(
-        1.0, gt=0, description="Gradient norm above which gradients are scaled down."
+        default=1.0, gt=0, description="Gradient norm above which gradients are scaled down."
     )
     lora_rank: int = Field(
-        16, ge=1, description="Rank r of LoRA on every linear layer but the head."
+        default=16, ge=1, description="Rank r of LoRA on every linear layer but the head."
     )
-    lora_alpha: int = Field(16, ge=1, description="LoRA's scale is lora_alpha / lora_rank.")
+    lora_alpha: int = Field(default=16, ge=1, description="LoRA's scale is lora_alpha / lora_rank.")
     format_replay: int = Field(
-        64, ge=0, description="Solved questions about other people mixed into each epoch; 0: none."
+        default=64,
+        ge=0,
+        description="Solved questions about other people mixed into each epoch; 0: none.",
     )
     labels: Literal["dropped", "clean"] = Field(
-        "dropped",
+        default="dropped",
         description="What is predicted: the dropped text itself (the paper), or clean: the input "
         "loses the tokens, the next tokens of the original are predicted.",
     )
@@ -42,11 +50,15 @@ class AnsweringConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_shots: int = Field(
-        5, ge=0, description="Solved questions of the same field before each one."
+        default=5, ge=0, description="Solved questions of the same field before each one."
     )
-    split: Literal["dev", "test", "all"] = Field("test", description="Which questions are asked.")
-    limit: int | None = Field(None, ge=1, description="Only the first questions of the split.")
-    answer_batch_size: int = Field(32, ge=1, description="Questions answered at a time.")
+    split: Literal["dev", "test", "all"] = Field(
+        default="test", description="Which questions are asked."
+    )
+    limit: int | None = Field(
+        default=None, ge=1, description="Only the first questions of the split."
+    )
+    answer_batch_size: int = Field(default=32, ge=1, description="Questions answered at a time.")
 
 
 class RunSettings(BaseModel):
@@ -62,7 +74,7 @@ class ArmConfig(AugmentConfig):
     """One arm of a plan: a method with its own settings; what is left out comes from the plan."""
 
     label: str | None = Field(
-        None, description="Name in the table; the method's name if not given."
+        default=None, description="Name in the table; the method's name if not given."
     )
 
     @property
@@ -84,7 +96,7 @@ class Plan(RunSettings):
     arms: tuple[ArmConfig, ...] = Field(
         description="Arms: method names, or settings with a method."
     )
-    seeds: tuple[int, ...] = Field((0,), min_length=1, description="Seeds of every arm.")
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1, description="Seeds of every arm.")
 
     @model_validator(mode="before")
     @classmethod

@@ -52,7 +52,9 @@ def _attend_packed(
     assert isinstance(borders, torch.Tensor)
     lengths = borders.diff().tolist()
     query, key, value = (
-        pad_sequence(states[0].transpose(0, 1).split(lengths), batch_first=True).transpose(1, 2)
+        pad_sequence(list(states[0].transpose(0, 1).split(lengths)), batch_first=True).transpose(
+            1, 2
+        )
         for states in (query, key, value)
     )  # (sequence, head, token, channel)
     groups = query.shape[1] // key.shape[1]

@@ -8,6 +8,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from elusive.common.errors import InputError
+from elusive.common.models import end_tokens
 from elusive.common.records import Document, Shot, Span, TrainingText
 from elusive.evaluate.prompts import solved_question
 
@@ -25,7 +26,7 @@ class Sequence:
 
 def text_sequence(text: str, tokenizer: PreTrainedTokenizerBase) -> Sequence:
     """A text as the model reads it, with an end token; every token is predicted."""
-    ids = tokenizer(text)["input_ids"] + _end(tokenizer)
+    ids = tokenizer(text)["input_ids"] + end_tokens(tokenizer)
     return Sequence(ids, list(ids))
 
 
@@ -37,7 +38,7 @@ def clean_label_sequence(
     Only the input is corrupted, as in D-AR (Saito et al. 2025), where tokens are replaced.
     """
     encoded = tokenizer(original, return_offsets_mapping=True)
-    ids = encoded["input_ids"] + _end(tokenizer)
+    ids = encoded["input_ids"] + end_tokens(tokenizer)
     offsets = encoded["offset_mapping"]
     keep = [i for i, (start, end) in enumerate(offsets) if _within(start, end, original, kept)]
     inputs = [ids[i] for i in keep]
@@ -62,11 +63,6 @@ def replay_sequence(shot: Shot, tokenizer: PreTrainedTokenizerBase) -> Sequence:
         for token, (_, end) in zip(ids, encoded["offset_mapping"], strict=True)
     ]
     return Sequence(ids, labels)
-
-
-def _end(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The end token, if there is one."""
-    return [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
 
 
 def training_sequences(

@@ -161,11 +161,12 @@ def _job(
     plan: Plan, arm: ArmConfig, seed: int, dataset: DatasetFolder, models: _Models, out: Path
 ) -> _Job:
     """Make the arm's training text if it is not there, and name its cell."""
-    config = AugmentConfig(**arm.model_dump(exclude={"label"}) | {"seed": arm.seed + seed})
+    settings = arm.model_dump(exclude={"label"}) | {"seed": arm.seed + seed}
+    config = AugmentConfig.model_validate(settings)
     key = parameters_hash([config.model_dump(), dataset.content_hash])[:8]
     train = out / "train" / f"{arm.name}-seed{seed}-{key}"
     augment_dataset(dataset, config, train, scorers=Scorers(config, models.load, models.tokenizer))
-    settings = RunSettings(training=plan.training, answering=plan.answering)
-    cell = Cell(arm.name, train, plan.model, seed, settings)
+    shared = RunSettings(training=plan.training, answering=plan.answering)
+    cell = Cell(arm.name, train, plan.model, seed, shared)
     parameters = cell_parameters(cell, dataset, models.load(plan.model).weights_hash)
     return _Job(cell, out / "cells" / f"{arm.name}-seed{seed}-{cell_id(parameters)}")

@@ -24,11 +24,11 @@ from transformers import (
 )
 
 from elusive.common.errors import InputError
-from elusive.common.models import LoadedModel
+from elusive.common.models import LoadedModel, attention_of
 from elusive.evaluate.config import TrainingConfig
 from elusive.evaluate.packed_attention import border_columns, use_packed_attention
 
-OnStep = Callable[[], None]
+OnStep = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class _Progress(TrainerCallback):
 
 @contextmanager
 def lora_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> Iterator[PeftModel]:
-    """The model with a fresh LoRA adapter on all linear layers but the head; taken off at the end."""
+    """The model with a fresh LoRA adapter on all linear layers but the head, off at the end."""
     set_seed(seed)
     lora = LoraConfig(
         r=config.lora_rank,
@@ -82,7 +82,7 @@ def lora_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> Iterat
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-    before = loaded.model.config._attn_implementation
+    before = attention_of(loaded.model)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
         model = get_peft_model(loaded.model, lora)
@@ -111,7 +111,7 @@ def train(
         InputError: the loss is no finite number any more.
     """
     base: PreTrainedModel = model.get_base_model()  # type: ignore[assignment]
-    attention_before = base.config._attn_implementation
+    attention_before = attention_of(base)
     packed = use_packed_attention(base)
     start = perf_counter()
     with TemporaryDirectory() as scratch:

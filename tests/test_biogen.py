@@ -140,12 +140,14 @@ def test_a_change_of_output_is_noticed(tmp_path):
 
 def test_datasets_opens_the_folder_both_ways(folders, tmp_path):
     tables = datasets.load_from_disk(str(folders / "one"))
+    assert isinstance(tables, datasets.DatasetDict)
     assert {name: len(table) for name, table in tables.items()} == {
         "corpus": 600,
         "questions": 3000,
         "shots": 160,
     }
-    for name, table in tables.items():
+    for name in ("corpus", "questions", "shots"):
+        table = tables[name]
         loaded = datasets.load_dataset(
             str(folders / "one"), name, split="train", cache_dir=str(tmp_path)
         )

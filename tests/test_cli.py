@@ -227,7 +227,9 @@ def test_a_tokenizer_without_offsets_is_named(tmp_path, people_folder, capsys, m
     from transformers import AutoTokenizer, PythonBackend
 
     class Slow(PythonBackend):
-        vocab_size = 1
+        @property
+        def vocab_size(self) -> int:
+            return 1
 
         def get_vocab(self):
             return {"a": 0}

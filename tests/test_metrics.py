@@ -96,6 +96,7 @@ def test_the_hugging_face_metric_gives_the_same_means(monkeypatch):
     found = ClosedBookQA(keep_in_memory=True).compute(
         predictions=predictions, references=references
     )
+    assert found is not None
     assert found["em"] == 0.5
     assert found["f1"] == pytest.approx((2 / 3 + 1) / 2)
 

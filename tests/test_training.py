@@ -200,7 +200,8 @@ def test_gold_log_probability_equals_the_definition(loaded, tokenizer):
     means = []
     for answer in question.answers:
         gold = tokenizer(f" {answer}")["input_ids"]
-        logits = loaded.model(input_ids=torch.tensor([prompt + gold])).logits[0].log_softmax(-1)
+        with torch.no_grad():
+            logits = loaded.model(input_ids=torch.tensor([prompt + gold])).logits[0].log_softmax(-1)
         steps = range(len(prompt) - 1, len(prompt) + len(gold) - 1)
         means.append(np.mean([float(logits[i, t]) for i, t in zip(steps, gold, strict=True)]))
     assert found == pytest.approx(max(means), abs=1e-4)

@@ -1,5 +1,7 @@
 """Tiny models with random weights, built here and never downloaded."""
 
+import copy
+
 import torch
 from transformers import (
     AutoModelForCausalLM,
@@ -31,7 +33,7 @@ CONFIGS = {
 def tiny_model(name: str, seed: int = 0) -> PreTrainedModel:
     """A random model in evaluation mode, float32."""
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(CONFIGS[name], dtype=torch.float32)
+    model = AutoModelForCausalLM.from_config(copy.deepcopy(CONFIGS[name]), dtype=torch.float32)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
