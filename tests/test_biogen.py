@@ -78,7 +78,18 @@ def test_questions_split_by_person_and_shots_are_about_others(config):
     assert not {shot.entity for shot in solved} & {question.entity for question in asked}
     assert len(solved) == 5 * config.num_shot_people
     for question in asked:
-        assert not any(answer in question.question for answer in question.answers)
+        # Someone called Jackson may be born in Jackson, so the name does not count.
+        unnamed = question.question.replace(question.entity, "")
+        assert not any(answer in unnamed for answer in question.answers)
+
+
+@settings(deadline=None)
+@given(CONFIGS)
+def test_dev_people_are_as_many_as_the_rate_says(config):
+    dev = {question.doc_id for question in questions(config) if question.split == "dev"}
+    wanted = round(config.dev_rate * config.people)
+    fewest = 1 if config.dev_rate > 0 and config.people > 1 else 0
+    assert len(dev) == min(max(wanted, fewest), config.people - 1)
 
 
 def test_the_name_is_in_any_sentence_or_the_first():
@@ -101,6 +112,12 @@ def test_names_are_unique_and_a_person_can_be_made_alone():
     everyone = list(people(BiogenConfig(people=20_000, seed=4)))
     assert len({someone.name for someone in everyone}) == 20_000
     assert person(4, 12_345) == everyone[12_345]
+
+
+def test_another_seed_changes_the_values_and_not_only_the_names():
+    zero, one = (list(people(BiogenConfig(people=20, seed=seed))) for seed in (0, 1))
+    same = [a for a, b in zip(zero, one, strict=True) if a.values == b.values]
+    assert same == []
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 100, 1000])
@@ -136,6 +153,25 @@ def test_a_change_of_output_is_noticed(tmp_path):
         "He chose to devote most of his studies to Ecology. "
         "He had a professional role at Rasmussen-Kent."
     )
+
+
+def test_a_dataset_that_is_there_is_not_made_again(folders):
+    before = (folders / "one" / "manifest.json").stat().st_mtime_ns
+    assert not generate_dataset(BiogenConfig(people=600), folders / "one", workers=2)
+    assert (folders / "one" / "manifest.json").stat().st_mtime_ns == before
+
+
+def test_the_folder_of_another_dataset_is_refused(folders):
+    before = content_hash(folders / "other")
+    with pytest.raises(InputError, match="different seed"):
+        generate_dataset(BiogenConfig(people=600), folders / "other")
+    assert content_hash(folders / "other") == before
+
+
+def test_the_card_lists_every_column(folders):
+    card = (folders / "one" / "README.md").read_text()
+    for name, table in datasets.load_from_disk(str(folders / "one")).items():
+        assert all(f"| `{name}` | `{column}` |" in card for column in table.column_names)
 
 
 def test_datasets_opens_the_folder_both_ways(folders, tmp_path):
@@ -178,6 +214,7 @@ def test_more_people_than_names_is_one_clear_error():
         (["--people", "0"], "people: input should be greater than or equal to 1 (got 0)"),
         (["--people", "9999999"], "is more than the"),
         (["--name-position", "last"], "'first' or 'any'"),
+        (["--dev-rate", "1"], "dev_rate: input should be less than 1"),
     ],
 )
 def test_bad_input_is_one_line(options, message, tmp_path):
