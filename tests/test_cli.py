@@ -39,10 +39,10 @@ def _restore_argv(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", sys.argv)
 
 
-def write_plan(path: Path, model: Path, **changes: object) -> Path:
+def write_plan(path: Path, model_path: Path, **changes: object) -> Path:
     plan = {
         "dataset": {"people": 4, "num_shot_people": 20},
-        "model": str(model),
+        "model": str(model_path),
         "arms": ["plain", "random"],
         "augment": {"copies": 2},
         "training": {"epochs": 1, "format_replay": 4},
@@ -84,7 +84,7 @@ def test_arms_are_rate_matched(people_folder, model_folder, tmp_path):
         out = tmp_path / method
         run(
             *("augment", people_folder, "--method", method, "--model", model_folder("llama")),
-            *("--copies", 40, "--out", out),
+            *("--alpha", 0.4, "--copies", 40, "--out", out),
         )
         texts = load_training_texts(out)
         rates[method] = sum(text.drop_rate for text in texts) / len(texts)
@@ -235,7 +235,8 @@ def test_a_tokenizer_without_offsets_is_named(tmp_path, people_folder, capsys, m
             return {"a": 0}
 
     (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "config.json").write_text("{}")
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "model" / name).write_text("{}")
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", lambda *a, **k: Slow())
     options = ("--method", "random", "--model", tmp_path / "model", "--out", tmp_path / "out")
     line = line_of_error(capsys, "augment", people_folder, *options)
