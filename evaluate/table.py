@@ -16,7 +16,7 @@ from elusive.augment.config import METHOD_NAMES
 from elusive.common.errors import InputError
 from elusive.common.folders import parameters_hash
 from elusive.evaluate.cell import CellResult, load_cell
-from elusive.evaluate.statistics import Estimate, mean_over_entities
+from elusive.evaluate.intervals import Estimate, mean_over_entities
 
 STAGES = ("scoring", "dropping", "training", "answering")
 WIDE = 200

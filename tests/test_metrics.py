@@ -6,8 +6,8 @@ import string
 
 import pytest
 
+from elusive.evaluate.intervals import mean_over_entities
 from elusive.evaluate.metrics import ClosedBookQA, exact_match, f1, score_answer
-from elusive.evaluate.statistics import mean_over_entities
 
 WORDS = [
     "the",
