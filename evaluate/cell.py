@@ -1,6 +1,7 @@
 """A cell: one arm trained and scored once, kept in a folder of its own."""
 
 import json
+import math
 import resource
 import sys
 from dataclasses import asdict, dataclass
@@ -27,7 +28,7 @@ from elusive.common.seeding import stream
 from elusive.evaluate.answering import answer_questions, check_adapter_acts
 from elusive.evaluate.config import AnsweringConfig, RunSettings, TrainingConfig
 from elusive.evaluate.metrics import ClosedBookQA
-from elusive.evaluate.packing import packed_rows, training_sequences
+from elusive.evaluate.packing import packed_rows, replay_sequence, training_sequences
 from elusive.evaluate.prompts import few_shot_prefix, question_text, sample_replay, split_shots
 from elusive.evaluate.training import OnStep, TrainingLog, lora_model, train
 
@@ -86,7 +87,7 @@ def asked_questions(dataset: DatasetFolder, answering: AnsweringConfig) -> list[
 
 def num_steps(num_texts: int, training: TrainingConfig) -> int:
     """Optimizer steps of one cell."""
-    return training.epochs * -(-(num_texts + training.format_replay) // training.batch_size)
+    return math.ceil((training.epochs * num_texts + training.format_replay) / training.batch_size)
 
 
 def run_cell(
@@ -130,12 +131,14 @@ def _training_rows(cell: Cell, dataset: DatasetFolder, loaded: LoadedModel) -> t
     sequences = training_sequences(
         load_training_texts(cell.train),
         dataset.documents,
-        sample_replay(rest, training.format_replay, cell.seed),
         loaded.tokenizer,
         training.labels == "clean",
     )
+    solved = sample_replay(rest, training.format_replay, cell.seed)
+    replay = [replay_sequence(shot, loaded.tokenizer) for shot in solved]
     rng = stream(cell.seed, "epochs")
-    return list(packed_rows(sequences, training.epochs, training.batch_size, rng)), shots
+    rows = packed_rows(sequences, replay, training.epochs, training.batch_size, rng)
+    return list(rows), shots
 
 
 def _costs(cell: Cell, log: TrainingLog, answering_seconds: float) -> dict[str, float]:

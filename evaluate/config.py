@@ -35,7 +35,7 @@ class TrainingConfig(BaseModel):
     format_replay: int = Field(
         default=64,
         ge=0,
-        description="Solved questions about other people mixed into each epoch; 0: none.",
+        description="Solved questions about other people mixed into training, each once; 0: none.",
     )
     labels: Literal["dropped", "clean"] = Field(
         default="dropped",

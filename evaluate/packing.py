@@ -68,11 +68,10 @@ def replay_sequence(shot: Shot, tokenizer: PreTrainedTokenizerBase) -> Sequence:
 def training_sequences(
     texts: list[TrainingText],
     documents: list[Document],
-    replay: list[Shot],
     tokenizer: PreTrainedTokenizerBase,
     clean_labels: bool,
 ) -> list[Sequence]:
-    """One epoch: every training text and every replayed question, unshuffled.
+    """Every training text once, unshuffled.
 
     Raises:
         InputError: a training text belongs to no document of the dataset.
@@ -90,22 +89,31 @@ def training_sequences(
             sequences.append(clean_label_sequence(original, text.kept, tokenizer))
         else:
             sequences.append(text_sequence(text.text, tokenizer))
-    return sequences + [replay_sequence(shot, tokenizer) for shot in replay]
+    return sequences
 
 
 def packed_rows(
-    sequences: list[Sequence], epochs: int, batch_size: int, rng: np.random.Generator
+    texts: list[Sequence],
+    replay: list[Sequence],
+    epochs: int,
+    batch_size: int,
+    rng: np.random.Generator,
 ) -> Iterator[dict[str, torch.Tensor]]:
-    """Rows of `batch_size` sequences each, reshuffled every epoch; one row is one optimizer step.
+    """Rows of `batch_size` sequences each; one row is one optimizer step.
+
+    Texts come once per epoch in a new order. Solved questions come once in all, spread over the
+    epochs: repeated, they would be learnt by heart and given as answers to everything.
 
     Every arm has as many sequences, so every arm takes as many steps. `position_ids` restart at
     each sequence and no attention mask is given, from which transformers masks sequences from each
     other exactly; an all-ones mask would let them leak.
     """
-    for _ in range(epochs):
-        order = rng.permutation(len(sequences))
-        for start in range(0, len(order), batch_size):
-            yield packed_row([sequences[index] for index in order[start : start + batch_size]])
+    order: list[Sequence] = []
+    for epoch in range(epochs):
+        of_epoch = texts + replay[epoch::epochs]
+        order += [of_epoch[index] for index in rng.permutation(len(of_epoch))]
+    for start in range(0, len(order), batch_size):
+        yield packed_row(order[start : start + batch_size])
 
 
 def packed_row(sequences: list[Sequence]) -> dict[str, torch.Tensor]:
