@@ -5,7 +5,7 @@ from functools import partial
 
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.people import Person, people
-from elusive.biogen.templates import POSSESSIVES, SUBJECTS, TEMPLATES
+from elusive.biogen.templates import POSSESSIVES, SUBJECTS, templates_of
 from elusive.common.records import Document, Fact, Span
 from elusive.common.seeding import stream
 
@@ -21,11 +21,12 @@ def biographies(config: BiogenConfig) -> Iterator[Document]:
 
 def biography(config: BiogenConfig, person: Person) -> Document:
     """The biography of one person: a sentence per field, the name in one of them."""
+    templates = templates_of(config.fields)
     named = _named_sentence(config, person)
     text = ""
     heads: list[Span] = []
     facts: list[Fact] = []
-    for position, template in enumerate(TEMPLATES):
+    for position, template in enumerate(templates):
         text += " " if text else ""
         if position == named:
             heads.append((len(text), len(text) + len(person.name)))
@@ -43,7 +44,7 @@ def biography(config: BiogenConfig, person: Person) -> Document:
         heads=heads,
         facts=facts,
         split="train",
-        templates=[template.template_id for template in TEMPLATES],
+        templates=[template.template_id for template in templates],
         variant="single",
     )
 
@@ -52,7 +53,7 @@ def _named_sentence(config: BiogenConfig, person: Person) -> int:
     """Index of the sentence that has the name."""
     if config.name_position == "first":
         return 0
-    return int(stream(config.seed, "name_position", person.index).integers(len(TEMPLATES)))
+    return int(stream(config.seed, "name_position", person.index).integers(len(config.fields)))
 
 
 def words_from_head(text: str, heads: list[Span], start: int) -> int | None:

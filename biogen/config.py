@@ -2,7 +2,10 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from elusive.biogen.templates import FIELDS
+from elusive.common.errors import InputError, unknown_name
 
 
 class BiogenConfig(BaseModel):
@@ -17,6 +20,11 @@ class BiogenConfig(BaseModel):
         description="Where the name stands: in the first sentence, or in any one, drawn at random; "
         "pronouns stand elsewhere.",
     )
+    fields: tuple[str, ...] = Field(
+        default=FIELDS,
+        min_length=1,
+        description="Fields to state and ask, in this order; give the option once per field.",
+    )
     num_shot_people: int = Field(
         default=32,
         ge=0,
@@ -28,3 +36,13 @@ class BiogenConfig(BaseModel):
         lt=1,
         description="Share of the people whose questions are for development.",
     )
+
+    @field_validator("fields")
+    @classmethod
+    def _known_fields(cls, fields: tuple[str, ...]) -> tuple[str, ...]:
+        for field in fields:
+            if field not in FIELDS:
+                raise unknown_name("field", field, FIELDS)
+            if fields.count(field) > 1:
+                raise InputError(f"fields: {field!r} stands twice; name each field once")
+        return fields

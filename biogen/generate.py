@@ -102,7 +102,11 @@ def render_card(
 
 def command_line(config: BiogenConfig) -> str:
     """The command that makes this dataset."""
-    flags = [f"--{name.replace('_', '-')} {value}" for name, value in config.model_dump().items()]
+    flags = [
+        f"--{name.replace('_', '-')} {value}"
+        for name, setting in config.model_dump().items()
+        for value in (setting if isinstance(setting, tuple) else [setting])
+    ]
     return " ".join(["elusive biogen", *flags, "--out DIR"])
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.people import Person, people, shot_people
-from elusive.biogen.templates import TEMPLATES
+from elusive.biogen.templates import templates_of
 from elusive.common.records import Question, Shot
 from elusive.common.seeding import stream
 
@@ -13,7 +13,7 @@ def questions(config: BiogenConfig) -> Iterator[Question]:
     """One question per field and person, in order; dev and test are split by person."""
     dev = dev_people(config)
     for person in people(config):
-        for template in TEMPLATES:
+        for template in templates_of(config.fields):
             yield Question(
                 question_id=f"{person.doc_id}/{template.field}",
                 doc_id=person.doc_id,
@@ -37,12 +37,12 @@ def dev_people(config: BiogenConfig) -> frozenset[int]:
 def shots(config: BiogenConfig) -> Iterator[Shot]:
     """Solved questions of every field about people outside the corpus."""
     for person in shot_people(config):
-        yield from _solved(person)
+        yield from _solved(config, person)
 
 
-def _solved(person: Person) -> Iterator[Shot]:
+def _solved(config: BiogenConfig, person: Person) -> Iterator[Shot]:
     """All solved questions about one person."""
-    for template in TEMPLATES:
+    for template in templates_of(config.fields):
         yield Shot(
             entity=person.name,
             field=template.field,

@@ -55,5 +55,14 @@ TEMPLATES = (
     ),
 )
 
+FIELDS = tuple(template.field for template in TEMPLATES)
+"""Fields in the order of the paper's corpus."""
+
 SUBJECTS = {"female": "She", "male": "He"}
 POSSESSIVES = {"female": "her", "male": "his"}
+
+
+def templates_of(fields: tuple[str, ...]) -> list[Template]:
+    """The templates of some fields, in the order of the fields."""
+    by_field = {template.field: template for template in TEMPLATES}
+    return [by_field[field] for field in fields]

@@ -8,7 +8,8 @@ from elusive.common.errors import InputError
 from elusive.common.folders import checked_manifest, new_folder, read_table, write_tables
 from elusive.common.records import Document, Question, Shot, from_table, to_table
 
-TABLES = {"corpus": Document, "questions": Question, "shots": Shot}
+LIMIT_MARK = ":first-"
+"""Stands between the hash of a dataset and the number of documents that were read of it."""
 
 
 @dataclass(frozen=True)
@@ -60,5 +61,7 @@ def load_dataset_folder(folder: Path, limit: int | None = None) -> DatasetFolder
         documents=documents,
         questions=[question for question in questions if question.doc_id in doc_ids],
         shots=from_table(read_table(folder, "shots"), Shot),
-        content_hash=f"{manifest.content_hash}:{limit}" if limit else manifest.content_hash,
+        content_hash=f"{manifest.content_hash}{LIMIT_MARK}{limit}"
+        if limit
+        else manifest.content_hash,
     )

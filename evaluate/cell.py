@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from elusive.augment.augment import load_training_texts, read_summary
-from elusive.common.dataset import DatasetFolder
+from elusive.common.dataset import LIMIT_MARK, DatasetFolder
 from elusive.common.errors import InputError
 from elusive.common.folders import (
     already_made,
@@ -102,7 +102,7 @@ def run_cell(
     Raises:
         InputError: `out` holds other files, or the inputs do not fit together.
     """
-    checked_manifest(cell.train, "training-text", "elusive augment DATASET --out DIR")
+    _check_origin(cell, dataset)
     parameters = cell_parameters(cell, dataset, loaded.weights_hash)
     if already_made(out, "cell", parameters):
         return False
@@ -122,6 +122,17 @@ def run_cell(
         model.save_pretrained(str(folder / "adapter"))
         _write_results(folder, predictions, log, _costs(cell, log, answering_seconds))
     return True
+
+
+def _check_origin(cell: Cell, dataset: DatasetFolder) -> None:
+    """Raise InputError unless the training text was made from this dataset and is unchanged."""
+    manifest = checked_manifest(cell.train, "training-text", "elusive augment DATASET --out DIR")
+    made_from = manifest.parameters["dataset"].split(LIMIT_MARK)[0]
+    if made_from != dataset.content_hash:
+        raise InputError(
+            f"{cell.train} was made from another dataset: augment this dataset first, "
+            "with `elusive augment DATASET --method NAME --out DIR`"
+        )
 
 
 def _training_rows(cell: Cell, dataset: DatasetFolder, loaded: LoadedModel) -> tuple[list, list]:

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from elusive.common.errors import InputError
 from elusive.common.models import end_tokens
 from elusive.common.records import Document, Shot, Span, TrainingText
 from elusive.evaluate.prompts import solved_question
@@ -71,25 +70,11 @@ def training_sequences(
     tokenizer: PreTrainedTokenizerBase,
     clean_labels: bool,
 ) -> list[Sequence]:
-    """Every training text once, unshuffled.
-
-    Raises:
-        InputError: a training text belongs to no document of the dataset.
-    """
+    """Every training text once, unshuffled."""
+    if not clean_labels:
+        return [text_sequence(text.text, tokenizer) for text in texts]
     originals = {document.doc_id: document.text for document in documents}
-    sequences = []
-    for text in texts:
-        if text.doc_id not in originals:
-            raise InputError(
-                f"training text of {text.doc_id!r}, which the dataset does not hold: "
-                "augment this dataset first"
-            )
-        if clean_labels:
-            original = originals[text.doc_id]
-            sequences.append(clean_label_sequence(original, text.kept, tokenizer))
-        else:
-            sequences.append(text_sequence(text.text, tokenizer))
-    return sequences
+    return [clean_label_sequence(originals[text.doc_id], text.kept, tokenizer) for text in texts]
 
 
 def packed_rows(

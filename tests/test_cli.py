@@ -174,6 +174,14 @@ def test_evaluate_trains_and_scores_one_cell(people_folder, model_folder, tmp_pa
     assert (tmp_path / "cell" / "metrics.json").stat().st_mtime_ns == before
 
 
+def test_training_text_of_another_dataset_is_refused(people_folder, model_folder, tmp_path, capsys):
+    run("biogen", "--people", 6, "--seed", 5, "--out", tmp_path / "others")
+    run("augment", tmp_path / "others", "--method", "plain", "--out", tmp_path / "text")
+    options = ("--train", tmp_path / "text", "--model", model_folder("llama"))
+    line = line_of_error(capsys, "evaluate", people_folder, *options, "--out", tmp_path / "cell")
+    assert "was made from another dataset" in line
+
+
 def test_a_killed_run_keeps_its_finished_cells(tmp_path, model_folder):
     plan = write_plan(tmp_path / "plan.yaml", model_folder("llama"), seeds=list(range(6)))
     out = tmp_path / "out"
