@@ -5,8 +5,9 @@ the sum over its heads and queries remains.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
@@ -18,7 +19,20 @@ from elusive.common.models import attention_of
 IMPLEMENTATION = "elusive_column_sums"
 QUERY_BLOCK = 256
 
-_collected: ContextVar[dict[int, torch.Tensor]] = ContextVar("collected")
+
+@dataclass
+class _Collection:
+    """Column sums by layer index, up to the last layer of a model."""
+
+    last_layer: int
+    sums: dict[int, torch.Tensor] = field(default_factory=dict)  # each (batch, key)
+
+
+class _AllLayersSeen(Exception):
+    """Ends a forward pass: scores need nothing of what comes after the last layer's attention."""
+
+
+_collection: ContextVar[_Collection] = ContextVar("collection")
 
 
 def attention_received(
@@ -44,7 +58,11 @@ def attention_received(
 
     Source: arXiv 2409.17954, section on data augmentation.
     """
-    with _column_sums(model) as collected, torch.inference_mode():
+    with (
+        _column_sums(model) as collected,
+        suppress(_AllLayersSeen),
+        torch.inference_mode(),
+    ):
         model.base_model(input_ids=input_ids, attention_mask=mask, use_cache=False)
     if not collected:
         raise _no_attention(model)
@@ -61,11 +79,12 @@ def _column_sums(model: PreTrainedModel) -> Iterator[dict[int, torch.Tensor]]:
     if not model._can_set_attn_implementation():
         raise _no_attention(model)
     model.set_attn_implementation(IMPLEMENTATION)
-    token = _collected.set({})
+    collection = _Collection(last_layer=model.config.num_hidden_layers - 1)
+    token = _collection.set(collection)
     try:
-        yield _collected.get()
+        yield collection.sums
     finally:
-        _collected.reset(token)
+        _collection.reset(token)
         model.set_attn_implementation(before)
 
 
@@ -105,8 +124,10 @@ def _attend_and_sum(
         weights = logits.masked_fill_(~allowed, torch.finfo(logits.dtype).min).softmax(-1)
         outputs.append(weights.to(value.dtype) @ value[:, :, :end])
         sums[:, :end] += _received(weights, start, attention_mask)
-    layer = module.layer_idx
-    _collected.get()[layer] = sums  # type: ignore[index]
+    collection, layer = _collection.get(), int(module.layer_idx)  # type: ignore[arg-type]
+    collection.sums[layer] = sums
+    if layer == collection.last_layer:
+        raise _AllLayersSeen
     return torch.cat(outputs, dim=2).transpose(1, 2).contiguous(), None
 
 

@@ -119,7 +119,7 @@ def run_cell(
         batch_size = cell.settings.answering.answer_batch_size
         predictions = answer_questions(model, loaded.tokenizer, questions, shots, batch_size)
         answering_seconds = perf_counter() - start
-        model.save_pretrained(str(folder / "adapter"))
+        model.save_pretrained(str(folder / "adapter"), save_embedding_layers=False)
         _write_results(folder, predictions, log, _costs(cell, log, answering_seconds))
     return True
 

@@ -1,0 +1,46 @@
+"""The README's commands, executed as they stand there, with tiny models in place of real ones."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from elusive.cli.main import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+PRESET = "presets/smollm2-demo.yaml"
+
+
+def readme_commands() -> list[str]:
+    """Every `elusive` command in the README's shell blocks, comments cut off."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL)).splitlines()
+    return [line.split("  #")[0].strip() for line in lines if line.startswith("elusive ")]
+
+
+@pytest.fixture
+def small_world(tmp_path, monkeypatch, model_folder):
+    """A working folder whose preset is the real one, shrunk, and a tiny model for each real one."""
+    monkeypatch.chdir(tmp_path)
+    plan = yaml.safe_load((ROOT / PRESET).read_text())
+    large, small = str(model_folder("llama")), str(model_folder("llama", 1))
+    plan["dataset"]["people"], plan["model"] = 3, large
+    plan["augment"]["copies"], plan["training"]["epochs"] = 1, 1
+    (tmp_path / "presets").mkdir()
+    (tmp_path / PRESET).write_text(yaml.safe_dump(plan))
+    return {"smollm2-135m": large, "BIG": large, "LITTLE": small, "100": "3"}
+
+
+def test_the_readmes_commands_run_in_order(small_world):
+    commands = readme_commands()
+    assert len(commands) >= 7
+    assert {command.split()[1] for command in commands} == set(cli.commands)
+    for command in commands:
+        words = [small_world.get(word, word) for word in shlex.split(command)[1:]]
+        if words[0] == "evaluate":
+            words += ["--epochs", "1"]
+        result = CliRunner().invoke(cli, words)
+        assert result.exit_code == 0, f"{command}\n{result.output}\n{result.exception!r}"
