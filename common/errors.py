@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -52,10 +52,13 @@ def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
 def _sibling_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     """Keys that are allowed beside the unknown one at `path`."""
     for part in path[:-1]:
-        field = model.model_fields.get(str(part))
-        if field is None or not isinstance(field.annotation, type):
-            break
-        if issubclass(field.annotation, BaseModel):
-            model = field.annotation
+        if isinstance(part, str):
+            model = _model_in(model.model_fields[part].annotation)
     prefix = ".".join(str(part) for part in path[:-1])
     return [f"{prefix}.{name}" if prefix else name for name in model.model_fields]
+
+
+def _model_in(annotation: Any) -> type[BaseModel]:
+    """The pydantic model in an annotation such as `Model` or `tuple[Model, ...]`."""
+    inner = [annotation, *get_args(annotation)]
+    return next(part for part in inner if isinstance(part, type) and issubclass(part, BaseModel))

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from elusive.augment.config import AugmentConfig
 from elusive.biogen.config import BiogenConfig
-from elusive.common.errors import InputError
+from elusive.common.errors import InputError, validated
 
 
 class TrainingConfig(BaseModel):
@@ -97,6 +97,12 @@ class Plan(RunSettings):
         description="Arms: method names, or settings with a method."
     )
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1, description="Seeds of every arm.")
+
+    @field_validator("dataset", mode="before")
+    @classmethod
+    def _settings_or_folder(cls, dataset: object) -> object:
+        """Check settings as such, so that an error names the setting and not the union of types."""
+        return validated(BiogenConfig, dataset) if isinstance(dataset, dict) else dataset
 
     @model_validator(mode="before")
     @classmethod

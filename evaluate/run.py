@@ -114,7 +114,7 @@ def _claim(plan: Plan, out: Path) -> None:
     Arms, seeds and settings may be added to a run; its dataset and its model stay.
     """
     path = out / PLAN
-    if path.exists():
+    if path.exists() and any(out.glob("cells/*")):
         before = load_plan(path)
         for name in ("dataset", "model"):
             if getattr(before, name) != getattr(plan, name):
@@ -122,7 +122,7 @@ def _claim(plan: Plan, out: Path) -> None:
                     f"{out} holds a run on another {name} ({getattr(before, name)}): "
                     "choose another --out"
                 )
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif not path.exists() and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} holds other files: choose another --out or empty it")
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(path, yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False))

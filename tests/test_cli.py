@@ -305,7 +305,10 @@ def test_an_empty_text_is_named(tmp_path, people_folder, capsys):
         ({"arms": ["plian"]}, "did you mean 'plain'?"),
         ({"arms": ["plain", "plain"]}, "'plain' stands twice"),
         ({"training": {"epoch": 1}}, "did you mean 'training.epochs'?"),
-        ({"dataset": {"people": 0}}, "people"),
+        ({"augment": {"alhpa": 1}}, "did you mean 'arms.0.alpha'?"),
+        ({"arms": [{"method": "random", "beta": -1}]}, "arms.0.beta: input should be greater"),
+        ({"dataset": {"people": 0}}, "people: input should be greater than or equal to 1 (got 0)"),
+        ({"dataset": {"poeple": 2}}, "unknown key 'poeple': did you mean 'people'?"),
         ({"model": "no/model"}, "no model 'no/model'"),
         ({"training": {"format_replay": 500}}, "format_replay 500 is more than"),
     ],
@@ -313,6 +316,13 @@ def test_an_empty_text_is_named(tmp_path, people_folder, capsys):
 def test_bad_plans_are_one_line(changes, message, tmp_path, model_folder, capsys):
     plan = write_plan(tmp_path / "plan.yaml", model_folder("llama"), **changes)
     assert message in line_of_error(capsys, "run", plan, "--out", tmp_path / "out")
+
+
+def test_a_mistyped_model_can_be_mended_in_the_same_folder(tmp_path, model_folder, capsys):
+    plan = write_plan(tmp_path / "plan.yaml", model_folder("llama"), model="no/model")
+    line_of_error(capsys, "run", plan, "--out", tmp_path / "out")
+    write_plan(plan, model_folder("llama"))
+    assert run("run", plan, "--out", tmp_path / "out").exit_code == 0
 
 
 def test_a_run_folder_of_another_dataset_is_refused(finished_run, tmp_path, model_folder, capsys):
