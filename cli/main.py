@@ -36,9 +36,12 @@ def main() -> None:
     except InputError as error:
         click.echo(f"elusive: error: {error}", err=True)
         sys.exit(2)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
+    except click.ClickException as error:
+        click.echo(f"elusive: error: {error.format_message()}", err=True)
+        sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         click.echo("elusive: interrupted; everything finished so far is kept", err=True)
         sys.exit(130)

@@ -331,6 +331,18 @@ def test_a_run_folder_of_another_dataset_is_refused(finished_run, tmp_path, mode
     assert "holds a run on another dataset" in line
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("biogen", "--people", "x", "--out", "y"), "'x' is not a valid integer"),
+        (("biogen",), "Missing option '--out'"),
+        (("biogne",), "No such command 'biogne'"),
+    ],
+)
+def test_what_click_refuses_is_one_line_too(arguments, message, capsys):
+    assert message in line_of_error(capsys, *arguments)
+
+
 def test_an_empty_run_folder_has_no_table(tmp_path, capsys):
     assert "holds no finished cells" in line_of_error(capsys, "table", tmp_path)
 
