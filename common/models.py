@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,11 @@ def _download(reference: str, hub_id: str) -> Path:
     return Path(folder)
 
 
+@cache
 def weights_hash(source: ModelSource) -> str:
     """SHA-256 over names and bytes of the weight files, in order of their names.
+
+    Read once per process: every arm of a run asks for it, and large weights take long to read.
 
     Raises:
         InputError: the folder has no weights.

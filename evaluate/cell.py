@@ -66,8 +66,13 @@ def cell_parameters(cell: Cell, dataset: DatasetFolder, weights_hash: str) -> di
 
 
 def cell_id(parameters: dict[str, Any]) -> str:
-    """Identifier of a cell: a hash of all that changes its outcome; names do not."""
-    deciding = {key: value for key, value in parameters.items() if key not in ("label", "model")}
+    """Identifier of a cell: a hash of all that changes its outcome.
+
+    Names change nothing: the label, the model's reference, and how the training text was made, of
+    which its content hash says all.
+    """
+    names = ("label", "model", "augment")
+    deciding = {key: value for key, value in parameters.items() if key not in names}
     return parameters_hash(deciding)[:ID_LENGTH]
 
 

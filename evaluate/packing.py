@@ -87,7 +87,7 @@ def packed_rows(
     """Rows of `batch_size` sequences each; one row is one optimizer step.
 
     Texts come once per epoch in a new order. Solved questions come once in all, spread over the
-    epochs: repeated, they would be learnt by heart and given as answers to everything.
+    epochs: they are there to keep the format, not to be learnt by heart.
 
     Every arm has as many sequences, so every arm takes as many steps. `position_ids` restart at
     each sequence and no attention mask is given, from which transformers masks sequences from each

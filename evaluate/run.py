@@ -114,7 +114,7 @@ def _claim(plan: Plan, out: Path) -> None:
     Arms, seeds and settings may be added to a run; its dataset and its model stay.
     """
     path = out / PLAN
-    if path.exists() and any(out.glob("cells/*")):
+    if path.exists() and any(out.glob("cells/[!.]*")):
         before = load_plan(path)
         for name in ("dataset", "model"):
             if getattr(before, name) != getattr(plan, name):

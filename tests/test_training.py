@@ -13,6 +13,7 @@ from elusive.common.errors import InputError
 from elusive.common.models import LoadedModel, load_model
 from elusive.common.records import Question, Shot, TrainingText
 from elusive.evaluate.answering import answer_questions, check_adapter_acts
+from elusive.evaluate.cell import cell_id
 from elusive.evaluate.config import TrainingConfig
 from elusive.evaluate.packed_attention import SHORT, border_columns, use_packed_attention
 from elusive.evaluate.packing import (
@@ -221,3 +222,22 @@ def test_training_text_record_round_trips(tmp_path: Path):
     text = TrainingText("d", 1, "a", [(0, 1)], 0.5, "random", 0.7, 0.05, 0)
     write_tables(tmp_path / "x", {"texts": to_table([text], TrainingText)})
     assert from_table(read_table(tmp_path / "x", "texts"), TrainingText) == [text]
+
+
+def test_a_cells_id_follows_what_decides_its_outcome_and_no_names():
+    parameters = {
+        "label": "random",
+        "model": "a/path",
+        "augment": {"method": "random", "model": "a/path"},
+        "dataset": "d",
+        "train": "t",
+        "weights": "w",
+        "seed": 0,
+        "training": {"epochs": 3},
+        "answering": {"num_shots": 5},
+    }
+    known = cell_id(parameters)
+    for name in ("label", "model", "augment"):
+        assert cell_id(parameters | {name: "other"}) == known
+    for name in ("dataset", "train", "weights", "seed", "training", "answering"):
+        assert cell_id(parameters | {name: "other"}) != known
