@@ -121,9 +121,10 @@ def augment_dataset(
     if already_made(out, "training-text", parameters):
         return False
     start = perf_counter()
-    scored = METHODS[config.method](dataset.documents, scorers)
+    documents = dataset.training_documents()
+    scored = METHODS[config.method](documents, scorers)
     scoring_end = perf_counter()
-    texts = training_texts(dataset.documents, scored, config, workers)
+    texts = training_texts(documents, scored, config, workers)
     seconds = {"scoring": scoring_end - start, "dropping": perf_counter() - scoring_end}
     with new_folder(out, "training-text", parameters) as folder:
         write_tables(folder, {"texts": to_table(texts, TrainingText)})

@@ -1,66 +1,218 @@
-"""Biographies whose names and values are located while they are written."""
+"""Biographies whose names and values are located while they are put together."""
 
 from collections.abc import Iterator
-from functools import partial
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
 
 from elusive.biogen.config import BiogenConfig
-from elusive.biogen.people import Person, people
-from elusive.biogen.templates import POSSESSIVES, SUBJECTS, templates_of
-from elusive.common.records import Document, Fact, Span
-from elusive.common.seeding import stream
+from elusive.biogen.people import People, draw_people, people_ranges
+from elusive.biogen.sentences import Rows, Sentences, is_named, rows_of, sentences_of
+from elusive.biogen.world import World, build_world
+from elusive.common.records import SCHEMAS, Document, from_table
+from elusive.common.strings import (
+    Strings,
+    characters,
+    digits,
+    integers,
+    list_array,
+    repeated,
+    sentence_ends,
+    spaces,
+    starts,
+    strings_array,
+    struct_array,
+)
+
+_SPLITS = strings_array(["train", "dev"])
+EMPTY = 0
+"""Number of the empty piece."""
 
 
 def biographies(config: BiogenConfig) -> Iterator[Document]:
-    """One biography per person, in order; documents whose spans are exact by construction.
+    """The documents of the corpus in order, person by person; spans are exact by construction.
+
+    Each person has `config.multi` documents of the split train and, with `held_out_wordings`, one
+    of the split dev.
 
     Raises:
-        InputError: more people than unique names.
+        InputError: what the config asks of names, fields or templates cannot be had.
     """
-    yield from map(partial(biography, config), people(config))
+    world = build_world(config)
+    for numbers in people_ranges(config.start, config.people):
+        batch = biography_batch(world, draw_people(world, numbers))
+        yield from from_table(pa.Table.from_batches([batch]), Document)
 
 
-def biography(config: BiogenConfig, person: Person) -> Document:
-    """The biography of one person: a sentence per field, the name in one of them."""
-    templates = templates_of(config.fields)
-    named = _named_sentence(config, person)
-    text = ""
-    heads: list[Span] = []
-    facts: list[Fact] = []
-    for position, template in enumerate(templates):
-        text += " " if text else ""
-        if position == named:
-            heads.append((len(text), len(text) + len(person.name)))
-        text += person.name if position == named else SUBJECTS[person.gender]
-        text += template.before.format(possessive=POSSESSIVES[person.gender])
-        value = person.values[template.field]
-        start, end = len(text), len(text) + len(value)
-        text += value + template.after
-        distance = words_from_head(text, heads, start)
-        facts.append(Fact(template.field, value, start, end, distance, position))
-    return Document(
-        doc_id=person.doc_id,
-        entity=person.name,
-        text=text,
-        heads=heads,
-        facts=facts,
-        split="train",
-        templates=[template.template_id for template in templates],
-        variant="single",
+def biography_batch(world: World, people: People) -> pa.RecordBatch:
+    """The documents of some people as rows of the corpus."""
+    rows = rows_of(world, people)
+    strings, sentences = sentences_of(world, people, rows)
+    layout = _layout(world, rows, sentences)
+    columns = _text_columns(world, strings, sentences, layout)
+    columns |= {
+        "doc_id": document_ids(world, people.numbers[rows.person], rows.entry),
+        "entity": strings.take(people.names[rows.person]),
+        "split": _SPLITS.take(integers(rows.entry == world.config.multi)),
+        "templates": _template_ids(world, strings, sentences),
+        "variant": repeated(world.config.variant, len(rows)),
+    }
+    schema = SCHEMAS[Document]
+    return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """The pieces of each row's text, and where among them names and values stand.
+
+    A sentence is [lead, name, lead's end, filler,] first part, name or value, part between, the
+    other one, last part; the pieces in brackets only with `distance`.
+    """
+
+    pieces: np.ndarray  # (piece, row)
+    value: np.ndarray  # (row, sentence) which piece of the row is the value
+    name: np.ndarray  # (row, sentence) which piece of the row is the name, if there is one
+    has_name: np.ndarray  # (row, sentence) bool
+
+
+def _layout(world: World, rows: Rows, sentences: Sentences) -> _Layout:
+    """Choose the pieces of every sentence."""
+    named = is_named(world, rows, sentences)
+    form = world.wordings.base[sentences.field] + named
+    form = form + (sentences.template * 3 + sentences.pronouns) * 2
+    value_first = named & world.wordings.value_first[form]
+    blocks = [
+        world.wordings.first[form],
+        np.where(value_first, sentences.value, np.where(named, sentences.name, EMPTY)),
+        world.wordings.between[form],
+        np.where(value_first, sentences.name, sentences.value),
+        world.wordings.last[form] + ~_is_last(sentences.is_shown),
+    ]
+    leads = _leads(world, rows, sentences, form) if world.config.distance else []
+    pieces, place = _without_empty_columns(leads + blocks, sentences.is_shown)
+    first, second = place[:, len(leads) + 1], place[:, len(leads) + 3]
+    led = sentences.is_head if leads else np.zeros_like(named)
+    return _Layout(
+        pieces=pieces,
+        value=np.where(value_first, first, second),
+        name=np.where(led, place[:, 1], np.where(value_first, second, first)),
+        has_name=(named | led) & sentences.is_shown,
     )
 
 
-def _named_sentence(config: BiogenConfig, person: Person) -> int:
-    """Index of the sentence that has the name."""
-    if config.name_position == "first":
-        return 0
-    return int(stream(config.seed, "name_position", person.index).integers(len(config.fields)))
+def _without_empty_columns(
+    blocks: list[np.ndarray], is_shown: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The blocks of all sentences one after the other, and where among them each one went.
 
-
-def words_from_head(text: str, heads: list[Span], start: int) -> int | None:
-    """Words from the last head mention before `start` to the word there; 1 is the next word.
-
-    >>> words_from_head("Ada Byron was born in London.", [(0, 9)], 22)
-    4
+    Returns:
+        Pieces (piece, row), and numbers of pieces (sentence, block).
     """
-    ends = [end for _, end in heads if end <= start]
-    return len(text[max(ends) : start].split()) + 1 if ends else None
+    columns = [
+        block[:, sentence] * is_shown[:, sentence]
+        for sentence in range(is_shown.shape[1])
+        for block in blocks
+    ]
+    is_used = np.array([column.any() for column in columns])
+    place = np.maximum(np.cumsum(is_used) - 1, 0).reshape(-1, len(blocks))
+    return np.stack([column for column, used in zip(columns, is_used, strict=True) if used]), place
+
+
+def _is_last(shown: np.ndarray) -> np.ndarray:
+    """The last sentence of each row that is shown, (row, sentence)."""
+    return np.arange(shown.shape[1]) == shown.sum(1)[:, None] - 1
+
+
+def _leads(world: World, rows: Rows, sentences: Sentences, form: np.ndarray) -> list[np.ndarray]:
+    """Pieces before a sentence that put its value at a distance: a name, then filler."""
+    wordings, distances = world.wordings, np.array(world.config.distance)
+    items = rows.item[:, None] * len(world.fields) + sentences.field
+    lead = wordings.leads[world.integers(len(wordings.leads), items, "lead")]
+    distance = distances[world.integers(len(distances), items, "distance")]
+    variant = world.integers(wordings.fillers.shape[1], items, "filler")
+    num_words = np.where(sentences.is_head, distance - 1 - wordings.words_before[form], 0)
+    blocks = [lead[:, :, 0], sentences.name, lead[:, :, 1], wordings.fillers[num_words, variant]]
+    return [np.where(sentences.is_head, block, EMPTY) for block in blocks]
+
+
+def _text_columns(
+    world: World, strings: Strings, sentences: Sentences, layout: _Layout
+) -> dict[str, pa.Array]:
+    """The columns text, heads, others and facts."""
+    measures = strings.measures[layout.pieces]
+    begins = starts(measures)
+    row = np.arange(begins.shape[1])[:, None]
+    value_begin, name_begin = begins[layout.value, row], begins[layout.name, row]
+    name_end = begins[layout.name + 1, row]
+    about_head = sentences.is_head & sentences.is_shown
+    heads, others = layout.has_name & about_head, layout.has_name & ~sentences.is_head
+    schema = SCHEMAS[Document]
+    distance = _distances(spaces(value_begin), spaces(name_end), heads, layout)[about_head]
+    value = sentences.value[about_head]
+    begin = characters(value_begin[about_head])
+    facts = {
+        "field": strings.take(world.field_names + sentences.field[about_head]),
+        "value": strings.take(value),
+        "start": integers(begin),
+        "end": integers(begin + characters(strings.measures[value])),
+        "distance": integers(distance, is_null=distance < 0),
+        "position": integers(sentence_ends(value_begin[about_head])),
+    }
+    spans = {"heads": heads, "others": others}
+    columns: dict[str, pa.Array] = {
+        name: list_array(
+            mask,
+            struct_array(
+                schema.field(name).type.value_type,
+                {
+                    "start": integers(characters(name_begin[mask])),
+                    "end": integers(characters(name_end[mask])),
+                },
+            ),
+        )
+        for name, mask in spans.items()
+    }
+    fact_type = schema.field("facts").type.value_type
+    columns["facts"] = list_array(about_head, struct_array(fact_type, facts))
+    columns["text"] = strings.join_text(layout.pieces.T)
+    return columns
+
+
+def _distances(
+    value_begin: np.ndarray, name_end: np.ndarray, heads: np.ndarray, layout: _Layout
+) -> np.ndarray:
+    """Words from the nearest head mention before each value, (row, sentence); -1: there is none.
+
+    As many as there are spaces between, since words are single-spaced.
+    """
+    ends = np.where(heads, name_end, -1)
+    upto = np.maximum.accumulate(ends, axis=1)
+    before = np.concatenate([np.full((len(ends), 1), -1), upto[:, :-1]], axis=1)
+    nearest = np.where(layout.name < layout.value, upto, before)
+    return np.where(nearest < 0, -1, value_begin - nearest)
+
+
+def _template_ids(world: World, strings: Strings, sentences: Sentences) -> pa.ListArray:
+    """Identifiers of the templates of each row: of the field's list, held-out ones at its end."""
+    sizes = np.array([len(field.templates) for field in world.fields])[sentences.field]
+    wordings = world.wordings
+    num_train = wordings.num_train[sentences.field]
+    held_out = sentences.template >= num_train
+    shift = np.where(held_out, sizes - num_train - wordings.num_held_out[sentences.field], 0)
+    numbers = wordings.template_ids[sentences.field] + sentences.template + shift
+    return list_array(sentences.is_shown, strings.take(numbers[sentences.is_shown]))
+
+
+def document_ids(world: World, numbers: np.ndarray, entry: np.ndarray) -> pa.StringArray:
+    """Identifiers such as bio-0000007, or bio-0000007-3 where a person has several documents."""
+    config = world.config
+    endings = [f"-{number}" for number in range(config.multi)] + ["-held-out"]
+    if config.multi == 1:
+        endings[0] = ""
+    parts = Strings.of(["bio-", *endings]).array
+    ids = pa.concat_arrays([parts, digits(numbers, 7)])
+    pieces = np.stack(
+        [np.zeros_like(numbers), len(parts) + np.arange(len(numbers)), 1 + entry], axis=1
+    )
+    return Strings(ids, np.zeros(0)).join_text(pieces)

@@ -1,31 +1,24 @@
-"""A biography dataset as a folder."""
+"""A biography dataset as a folder, written shard by shard."""
 
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from elusive.biogen.biographies import biography
+from elusive.biogen.biographies import biography_batch
+from elusive.biogen.card import write_card
 from elusive.biogen.config import BiogenConfig
-from elusive.biogen.people import check_size, person
-from elusive.biogen.questions import questions, shots
-from elusive.common.dataset import write_dataset
-from elusive.common.folders import already_made
-from elusive.common.records import Document, Question, Shot
+from elusive.biogen.people import draw_people, people_ranges, shot_numbers
+from elusive.biogen.questions import question_batch, shot_batch
+from elusive.biogen.world import build_world
+from elusive.common.dataset_statistics import dataset_statistics
+from elusive.common.records import SCHEMAS, Document, Question, Shot
+from elusive.common.shards import claim_folder, finish_folder, is_written, run_all, shard_writer
 
-CHUNK = 256
-"""People per piece of work of a process."""
+SHARD_DOCUMENTS = 1 << 15
+"""Documents per shard: what a killed run loses at most, for each worker."""
 
-SIZE_CATEGORIES = (
-    (1_000, "n<1K"),
-    (10_000, "1K<n<10K"),
-    (100_000, "10K<n<100K"),
-    (1_000_000, "100K<n<1M"),
-    (10_000_000, "1M<n<10M"),
-)
+PEOPLE_TABLES = {"corpus": SCHEMAS[Document], "questions": SCHEMAS[Question]}
+SHOT_TABLES = {"shots": SCHEMAS[Shot]}
 
 
 def generate_dataset(
@@ -36,6 +29,9 @@ def generate_dataset(
 ) -> bool:
     """Write the dataset of `config` to `out`; False if `out` holds it already.
 
+    Finished shards can be read while the others are written, and are kept when the run is
+    interrupted: the same call goes on from there.
+
     Args:
         config: what decides the content.
         out: folder to write.
@@ -43,79 +39,46 @@ def generate_dataset(
         on_people: called with the number of people written since the last call.
 
     Raises:
-        InputError: more people than unique names, or `out` holds other files.
+        InputError: what the config asks for cannot be had, or `out` holds something else.
     """
-    check_size(config)
-    parameters = {"generator": "biogen", **config.model_dump()}
-    if already_made(out, "dataset", parameters):
+    build_world(config)  # what is wrong is said before anything is written
+    parameters = {"generator": "biogen", **config.model_dump(mode="json")}
+    if not claim_folder(out, "dataset", parameters):
         return False
-    documents = _documents(config, workers, on_people)
-    asked, solved = list(questions(config)), list(shots(config))
-    card = render_card(config, documents, asked, solved)
-    write_dataset(out, parameters, documents, asked, solved, card)
+    write_card(config, out)
+    _write_shots(config, out)
+    count = len(_shards(config))
+    missing = [n for n in range(count) if not is_written(out, n, count, PEOPLE_TABLES)]
+    on_people(config.people - sum(len(_shards(config)[n]) for n in missing))
+    run_all(partial(_write_shard, config, out), missing, workers, on_people)
+    write_card(config, out, dataset_statistics(out))
+    finish_folder(out, "dataset", parameters, PEOPLE_TABLES | SHOT_TABLES)
     return True
 
 
-def _documents(
-    config: BiogenConfig, workers: int, on_people: Callable[[int], object]
-) -> list[Document]:
-    """All biographies, in order of the people."""
-    ranges = [
-        range(start, min(start + CHUNK, config.people)) for start in range(0, config.people, CHUNK)
-    ]
-    make = partial(_biographies_of, config)
-    documents: list[Document] = []
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for made in map(make, ranges) if workers == 1 else pool.map(make, ranges):
-            documents += made
-            on_people(len(made))
-    return documents
+def _shards(config: BiogenConfig) -> list[range]:
+    """The people of each shard."""
+    size = max(1, SHARD_DOCUMENTS // config.documents_per_person)
+    end = config.start + config.people
+    return [range(begin, min(begin + size, end)) for begin in range(config.start, end, size)]
 
 
-def _biographies_of(config: BiogenConfig, indices: range) -> list[Document]:
-    """Biographies of a range of people."""
-    return [biography(config, person(config.seed, index)) for index in indices]
+def _write_shard(config: BiogenConfig, out: Path, index: int) -> int:
+    """Write biographies and questions of one shard's people; how many people."""
+    world, shards = build_world(config), _shards(config)
+    mine = shards[index]
+    with shard_writer(out, index, len(shards), PEOPLE_TABLES) as append:
+        for numbers in people_ranges(mine.start, len(mine)):
+            people = draw_people(world, numbers)
+            append("corpus", biography_batch(world, people))
+            append("questions", question_batch(world, people))
+    return len(mine)
 
 
-def render_card(
-    config: BiogenConfig, documents: list[Document], asked: list[Question], solved: list[Shot]
-) -> str:
-    """The dataset's card as markdown with the Hub's YAML header."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    return environment.get_template("card.md.j2").render(
-        config=config,
-        command=command_line(config),
-        documents=documents,
-        questions=asked,
-        shots=solved,
-        num_dev=sum(question.split == "dev" for question in asked),
-        num_test=sum(question.split == "test" for question in asked),
-        fields=_field_rows(documents),
-        size_category=next(name for limit, name in SIZE_CATEGORIES if len(documents) < limit),
-    )
-
-
-def command_line(config: BiogenConfig) -> str:
-    """The command that makes this dataset."""
-    flags = [
-        f"--{name.replace('_', '-')} {value}"
-        for name, setting in config.model_dump().items()
-        for value in (setting if isinstance(setting, tuple) else [setting])
-    ]
-    return " ".join(["elusive biogen", *flags, "--out DIR"])
-
-
-def _field_rows(documents: list[Document]) -> list[tuple[str, str, str]]:
-    """Field, an example value, and the mean distance from the name, for the card."""
-    rows = []
-    for index, example in enumerate(documents[0].facts):
-        distances = [document.facts[index].distance for document in documents]
-        known = [distance for distance in distances if distance is not None]
-        mean = f"{sum(known) / len(known):.1f}" if known else "-"
-        rows.append((example.field, example.value, mean))
-    return rows
+def _write_shots(config: BiogenConfig, out: Path) -> None:
+    """Write the solved questions about people outside the corpus."""
+    if is_written(out, 0, 1, SHOT_TABLES):
+        return
+    world = build_world(config)
+    with shard_writer(out, 0, 1, SHOT_TABLES) as append:
+        append("shots", shot_batch(world, draw_people(world, shot_numbers(world))))

@@ -1,21 +1,20 @@
-"""People with unique names and five values each; any one can be made without the others."""
+"""People with unique names and known values; any one can be made without the others."""
 
-import calendar
-import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-from elusive.biogen import pools
 from elusive.biogen.config import BiogenConfig
-from elusive.common.errors import InputError
-from elusive.common.seeding import derived_seed, stream
+from elusive.biogen.names import SHOT_MARGIN
+from elusive.biogen.templates import Pronouns
+from elusive.biogen.values import draw_values
+from elusive.biogen.wordings import PRONOUN_ORDER
+from elusive.biogen.world import World, build_world
+from elusive.common.strings import Strings, concatenated
 
-EARLIEST_BIRTH = datetime.date(1900, 1, 1)
-LATEST_BIRTH = datetime.date(2005, 12, 31)
-FEISTEL_ROUNDS = 4
+BATCH = 8192
+"""People that are put together at a time."""
 
 
 @dataclass(frozen=True)
@@ -23,97 +22,87 @@ class Person:
     """A person whose facts are known."""
 
     index: int
+    """Number of the person, from which everything else follows."""
     name: str
-    gender: Literal["female", "male"]
+    pronouns: Pronouns
+    """`she`, `he` or `they`."""
     values: dict[str, str]
-    """Value of each field, in the order in which biographies state them."""
-
-    @property
-    def doc_id(self) -> str:
-        """Identifier of the person's biography."""
-        return f"bio-{self.index:07d}"
+    """Value of each field, in the order of the config."""
 
 
-def num_names() -> int:
-    """How many different names there are."""
-    return len(pools.first_names()) * len(pools.last_names())
+@dataclass(frozen=True)
+class People:
+    """Some people as arrays, with the strings that their numbers refer to."""
+
+    numbers: np.ndarray  # (person,)
+    pronouns: np.ndarray  # (person,) 0, 1 or 2 for she, he or they
+    values: np.ndarray  # (person, field) number of the value; of a relation, the other person
+    strings: Strings
+    """The world's strings, then the names of the people, then those of the related."""
+    names: np.ndarray  # (person,) piece of the name
+    value_pieces: np.ndarray  # (person, field) piece of the value
+
+    def __len__(self) -> int:
+        return len(self.numbers)
 
 
 def people(config: BiogenConfig) -> Iterator[Person]:
     """The people of the corpus, in order.
 
     Raises:
-        InputError: more people than unique names.
+        InputError: what the config asks of names, fields or templates cannot be had.
     """
-    check_size(config)
-    for index in range(config.people):
-        yield person(config.seed, index)
+    world = build_world(config)
+    for numbers in people_ranges(config.start, config.people):
+        drawn = draw_people(world, numbers)
+        names = drawn.strings.take(drawn.names).to_pylist()
+        columns = [drawn.strings.take(column).to_pylist() for column in drawn.value_pieces.T]
+        for place, values in enumerate(zip(*columns, strict=True)):
+            yield Person(
+                index=int(numbers[place]),
+                name=names[place],
+                pronouns=PRONOUN_ORDER[drawn.pronouns[place]],  # type: ignore[arg-type]
+                values=dict(zip(config.fields, values, strict=True)),
+            )
 
 
-def shot_people(config: BiogenConfig) -> Iterator[Person]:
-    """The people of the shots: at the far end of the names, so never in the corpus."""
-    check_size(config)
-    for index in range(num_names() - config.num_shot_people, num_names()):
-        yield person(config.seed, index)
+def people_ranges(start: int, count: int, size: int = BATCH) -> Iterator[np.ndarray]:
+    """Numbers of `count` people from `start` on, at most `size` at a time."""
+    for begin in range(start, start + count, size):
+        yield np.arange(begin, min(begin + size, start + count))
 
 
-def check_size(config: BiogenConfig) -> None:
-    """Raise InputError if the corpus and the shots need more names than there are."""
-    limit = num_names() - config.num_shot_people
-    if config.people > limit:
-        raise InputError(
-            f"people {config.people} is more than the {limit} unique names left beside "
-            f"num_shot_people {config.num_shot_people}: ask for at most {limit}"
-        )
+def shot_numbers(world: World) -> np.ndarray:
+    """Numbers of the people of the shots: at the far end of the names, so never in the corpus.
+
+    They begin at a multiple of four, so that their siblings and colleagues are there, too.
+    """
+    first = (world.names.num_people() - world.config.num_shot_people - SHOT_MARGIN // 2) & ~3
+    return np.arange(first, first + world.config.num_shot_people)
 
 
-def person(seed: int, index: int) -> Person:
-    """The person at `index`, the same whichever others are made."""
-    place = permuted(index, num_names(), derived_seed(seed, "names"))
-    first, last = divmod(place, len(pools.last_names()))
-    first_name, gender = pools.first_names()[first]
-    rng = stream(seed, "person", index)
-    return Person(
-        index=index,
-        name=f"{first_name} {pools.last_names()[last]}",
-        gender=gender,  # type: ignore[arg-type]
-        values={
-            "birth_date": _sample_date(rng),
-            "birth_city": _sample(rng, pools.cities()),
-            "university": _sample(rng, pools.universities()),
-            "major": _sample(rng, pools.majors()),
-            "company": _sample(rng, pools.companies()),
-        },
+def distractor_numbers(world: World, numbers: np.ndarray) -> np.ndarray:
+    """Numbers of the other people in each person's text, (person, distractor): in no other text."""
+    count = world.config.distractors
+    last = (world.names.num_people() - world.config.num_shot_people - SHOT_MARGIN) & ~3
+    return last - 1 - (numbers[:, None] * count + np.arange(count))
+
+
+def draw_people(world: World, numbers: np.ndarray) -> People:
+    """Names, pronouns and values of people by their numbers."""
+    values = draw_values(world.config, numbers)
+    names, is_female = world.names.names_and_gender(numbers)
+    parts = [world.strings, names]
+    pieces = values + world.values.base
+    for column, field in enumerate(world.fields):
+        if field.relation:
+            pieces[:, column] = sum(map(len, parts)) + np.arange(len(numbers))
+            parts.append(world.names.names_of(values[:, column]))
+    return People(
+        numbers=numbers,
+        pronouns=world.pronouns(numbers, is_female),
+        values=values,
+        strings=concatenated(parts),
+        names=len(world.strings) + np.arange(len(numbers)),
+        value_pieces=pieces,
     )
-
-
-def _sample(rng: np.random.Generator, pool: tuple[str, ...]) -> str:
-    """One element, all equally likely."""
-    return pool[rng.integers(len(pool))]
-
-
-def _sample_date(rng: np.random.Generator) -> str:
-    """A birth date such as `January 5, 1990`, all days equally likely."""
-    days = (LATEST_BIRTH - EARLIEST_BIRTH).days + 1
-    date = EARLIEST_BIRTH + datetime.timedelta(days=int(rng.integers(days)))
-    return f"{calendar.month_name[date.month]} {date.day}, {date.year}"
-
-
-def permuted(index: int, size: int, key: int) -> int:
-    """Where a keyed permutation of range(size) sends `index`.
-
-    A Feistel network over an even number of bits; results beyond `size` are sent on until they
-    fall inside (cycle walking: Black and Rogaway, Ciphers with Arbitrary Finite Domains, 2002).
-
-    >>> sorted(permuted(index, 10, key=7) for index in range(10)) == list(range(10))
-    True
-    """
-    half = max(1, ((size - 1).bit_length() + 1) // 2)
-    while True:
-        left, right = divmod(index, 1 << half)
-        for turn in range(FEISTEL_ROUNDS):
-            mixed = derived_seed(key, turn, right) & ((1 << half) - 1)
-            left, right = right, left ^ mixed
-        index = (left << half) | right
-        if index < size:
-            return index

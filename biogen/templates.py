@@ -1,68 +1,101 @@
-"""Sentences and questions of each field, in the order in which a biography states them."""
+"""Template sentences: what may stand in them, and how they read with a name or a pronoun."""
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from elusive.common.errors import InputError
+
+Pronouns = Literal["she", "he", "they"]
+
+PRONOUNS: dict[str, dict[str, str]] = {
+    "she": {"they": "she", "them": "her", "their": "her", "themself": "herself"},
+    "he": {"they": "he", "them": "him", "their": "his", "themself": "himself"},
+    "they": {"they": "they", "them": "them", "their": "their", "themself": "themself"},
+}
+"""Forms by pronoun, under the names that they have in templates."""
+
+HEAD_SLOTS = ("name/they", "name/them", "name's/their")
+"""The head mention: the name, or the pronoun after the slash."""
+
+SLOT = re.compile(r"\{([^{}]*)\}")
+VERB = re.compile(r"[a-z]+/(?!they$|them$|their$)[a-z]+")
+NAME, VALUE = "\0name\0", "\0value\0"
 
 
 @dataclass(frozen=True)
-class Template:
-    """How one field is stated and asked.
+class Form:
+    """A template as it reads for one kind of mention: constant text around name and value.
 
-    In `before` and `after`, {possessive} becomes his or her; the subject and the value are put in
-    by code, which so knows where they stand.
+    The text is `parts[0]`, name or value, `parts[1]`, the other one, `parts[2]`. With a pronoun
+    there is no name: `parts[1]` is empty, and the value stands before `parts[2]`.
     """
 
-    template_id: str
-    field: str
-    before: str
-    """Between the subject and the value."""
-    after: str
-    """After the value."""
-    question: str
-    """With {name}."""
+    parts: tuple[str, str, str]
+    value_first: bool
 
 
-TEMPLATES = (
-    Template(
-        "birth_date-0", "birth_date", " came into the world on ", ".", "When was {name} born?"
-    ),
-    Template(
-        "birth_city-0",
-        "birth_city",
-        " drew {possessive} first breath in ",
-        ".",
-        "In which city was {name} born?",
-    ),
-    Template(
-        "university-0",
-        "university",
-        " later went on to earn {possessive} degree from ",
-        ".",
-        "Which university did {name} graduate from?",
-    ),
-    Template(
-        "major-0",
-        "major",
-        " chose to devote most of {possessive} studies to ",
-        ".",
-        "Which subject did {name} study?",
-    ),
-    Template(
-        "company-0",
-        "company",
-        " had a professional role at ",
-        ".",
-        "Which company did {name} work for?",
-    ),
-)
+def check_template(template: str) -> None:
+    """Hold a template to what code and grammar need.
 
-FIELDS = tuple(template.field for template in TEMPLATES)
-"""Fields in the order of the paper's corpus."""
-
-SUBJECTS = {"female": "She", "male": "He"}
-POSSESSIVES = {"female": "her", "male": "his"}
+    Raises:
+        InputError: an unknown slot, not one head slot and one value, or no full stop at the end.
+    """
+    slots = SLOT.findall(template)
+    allowed = {"value", *HEAD_SLOTS, *PRONOUNS["she"]}
+    for slot in slots:
+        if slot not in allowed and not VERB.fullmatch(slot):
+            raise InputError(
+                f"template {template!r} has an unknown slot {{{slot}}}: allowed are verbs like "
+                f"{{was/were}} and {', '.join(f'{{{name}}}' for name in sorted(allowed))}"
+            )
+    num_heads = sum(slot in HEAD_SLOTS for slot in slots)
+    if num_heads != 1 or slots.count("value") != 1:
+        raise InputError(
+            f"template {template!r} should have {{value}} once and one of "
+            f"{', '.join(f'{{{slot}}}' for slot in HEAD_SLOTS)} once"
+        )
+    if not template.endswith(".") or "  " in template or template != template.strip():
+        raise InputError(f"template {template!r} should end in a full stop, with single spaces")
+    if not (template[0].isupper() or template.startswith("{")):
+        raise InputError(f"template {template!r} should begin with a capital letter or a slot")
 
 
-def templates_of(fields: tuple[str, ...]) -> list[Template]:
-    """The templates of some fields, in the order of the fields."""
-    by_field = {template.field: template for template in TEMPLATES}
-    return [by_field[field] for field in fields]
+@lru_cache(maxsize=1 << 14)
+def render_form(template: str, pronouns: str, named: bool) -> Form:
+    """A template with a name or with pronouns in its head slot.
+
+    >>> render_form("{name/they} {was/were} born on {value}.", "they", named=False).parts
+    ('They were born on ', '', '.')
+    >>> render_form("On {value}, {name's/their} life began.", "she", named=True).parts
+    ('On ', ', ', "'s life began.")
+    """
+    forms = PRONOUNS[pronouns]
+    plural = False
+    text = ""
+    for part in re.split(r"(\{[^{}]*\})", template):
+        slot = part[1:-1] if part.startswith("{") else None
+        if slot is None:
+            text += part
+        elif slot == "value":
+            text += VALUE
+        elif slot in HEAD_SLOTS:
+            suffix = "'s" if slot.startswith("name's") else ""
+            text += NAME + suffix if named else forms[slot.split("/")[1]]
+            plural = pronouns == "they" and not named
+        elif slot in forms:
+            text += forms[slot]
+            plural = plural or (pronouns == "they" and slot == "they")
+        else:
+            text += slot.split("/")[plural]
+    text = text[0].upper() + text[1:]
+    return _split(text)
+
+
+def _split(text: str) -> Form:
+    """The constant parts of a text with marks for name and value."""
+    value_first = NAME in text and text.index(VALUE) < text.index(NAME)
+    pieces = re.split(f"{NAME}|{VALUE}", text)
+    first, between, last = pieces if len(pieces) == 3 else (pieces[0], "", pieces[1])
+    return Form((first, between, last), value_first)

@@ -1,32 +1,71 @@
 """`elusive biogen`: synthetic biographies with questions."""
 
+import os
 from pathlib import Path
 
 import click
 
 from elusive.biogen.config import BiogenConfig
+from elusive.biogen.fields import load_fields
 from elusive.cli.options import config_options
-from elusive.common.errors import validated
+from elusive.common.errors import InputError, validated
 
 
 @click.command()
-@config_options(BiogenConfig)
+@config_options(BiogenConfig, leave_out=("own_fields",))
 @click.option(
-    "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes."
+    "--field-file",
+    type=click.Path(path_type=Path),
+    help="YAML list of fields of your own: name, values, templates, questions.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
-def biogen(workers: int, out: Path, **settings: object) -> None:
+@click.option("--workers", type=click.IntRange(min=1), help="Processes; all cores if not given.")
+@click.option("--preview", type=click.IntRange(min=1), help="Show so many texts, write nothing.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write.")
+def biogen(
+    field_file: Path | None,
+    workers: int | None,
+    preview: int | None,
+    out: Path | None,
+    **settings: object,
+) -> None:
     """Invent people, write their biographies, and ask about them.
+
+    Interrupted, the same command goes on from the last finished shard.
 
     \b
     elusive biogen --people 100 --seed 0 --out data/people
-    elusive biogen --people 100 --name-position any --out data/anywhere
+    elusive biogen --preview 3 --wordings 43 --permute
+    elusive biogen --people 100 --distance 10 --distance 40 --out data/distances
+    elusive biogen --people 1000000 --middle-names --out data/million
+    elusive biogen --start 500000 --people 10 --middle-names --out data/part
     """
-    config = validated(BiogenConfig, settings)
+    own = load_fields(field_file) if field_file else ()
+    config = validated(BiogenConfig, settings | {"own_fields": own})
+    if preview:
+        _show(config.model_copy(update={"people": preview}))
+    elif out is None:
+        raise InputError(
+            "say where to write with --out DIR, or look at some texts with --preview 3"
+        )
+    else:
+        _write(config, out, workers or len(os.sched_getaffinity(0)))
+
+
+def _show(config: BiogenConfig) -> None:
+    """Print texts with their spans in color."""
+    from elusive.biogen.biographies import biographies
+    from elusive.biogen.questions import questions
+    from elusive.cli.preview import print_documents
+
+    print_documents(list(biographies(config)), list(questions(config)))
+
+
+def _write(config: BiogenConfig, out: Path, workers: int) -> None:
+    """Write the dataset with a progress bar."""
     from tqdm import tqdm
 
     from elusive.biogen.generate import generate_dataset
 
     with tqdm(total=config.people, desc="biographies", unit="person", delay=1) as bar:
         made = generate_dataset(config, out, workers, bar.update)
-    click.echo(f"{'wrote' if made else 'already there:'} {config.people} biographies in {out}")
+    click.echo(f"{'wrote' if made else 'already there:'} {config.people} people in {out}")

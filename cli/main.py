@@ -6,6 +6,7 @@ import click
 
 from elusive.cli.augment import augment
 from elusive.cli.biogen import biogen
+from elusive.cli.check import check
 from elusive.cli.evaluate import evaluate
 from elusive.cli.run import run
 from elusive.cli.table import table
@@ -19,13 +20,14 @@ def cli() -> None:
 
     \b
     elusive biogen --people 100 --seed 0 --out data/people
+    elusive check data/people
     elusive augment data/people --method random --out data/random
     elusive run presets/smollm2-demo.yaml --out runs/demo
     elusive table runs/demo
     """
 
 
-for command in (biogen, augment, evaluate, run, table):
+for command in (biogen, check, augment, evaluate, run, table):
     cli.add_command(command)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from elusive.common.errors import InputError
 from elusive.common.folders import checked_manifest, new_folder, read_table, write_tables
 from elusive.common.records import Document, Question, Shot, from_table, to_table
+from elusive.common.shards import check_finished
 
 LIMIT_MARK = ":first-"
 """Stands between the hash of a dataset and the number of documents that were read of it."""
@@ -20,6 +21,17 @@ class DatasetFolder:
     questions: list[Question]
     shots: list[Shot]
     content_hash: str
+
+    def training_documents(self) -> list[Document]:
+        """The documents to train on, those of the split train.
+
+        Raises:
+            InputError: there are none.
+        """
+        found = [document for document in self.documents if document.split == "train"]
+        if not found:
+            raise InputError("the dataset has no documents of the split train to train on")
+        return found
 
 
 def write_dataset(
@@ -50,6 +62,7 @@ def load_dataset_folder(folder: Path, limit: int | None = None) -> DatasetFolder
     """
     if limit is not None and limit < 1:
         raise InputError(f"limit: should be at least 1 (got {limit})")
+    check_finished(folder)
     manifest = checked_manifest(folder, "dataset", "elusive biogen --out DIR")
     documents = from_table(read_table(folder, "corpus").slice(0, limit), Document)
     for document in documents:

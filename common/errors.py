@@ -38,7 +38,8 @@ def validated(model: type[Config], values: dict[str, object]) -> Config:
 
 def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
     """One line for the first problem that pydantic found."""
-    problem = error.errors()[0]
+    # A mistyped key also leaves the right one missing: the mistake is what helps.
+    problem = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return str(unknown_name("key", path, _sibling_keys(model, problem["loc"])))

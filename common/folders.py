@@ -40,14 +40,25 @@ def package_versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in names}
 
 
-def content_hash(folder: Path) -> str:
-    """SHA-256 over names and bytes of the data files (Arrow, Parquet) below `folder`, by name."""
+def content_hash(folder: Path, known: dict[str, str] | None = None) -> str:
+    """SHA-256 over names and bytes of the data files (Arrow, Parquet) below `folder`, by name.
+
+    Args:
+        folder: where the files are.
+        known: SHA-256 of files by their path in the folder, which are then not read.
+    """
     digest = hashlib.sha256()
     for path in sorted([*folder.rglob("*.arrow"), *folder.rglob("*.parquet")]):
-        digest.update(path.relative_to(folder).as_posix().encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        name = path.relative_to(folder).as_posix()
+        digest.update(name.encode())
+        digest.update(bytes.fromhex((known or {}).get(name) or file_hash(path)))
     return digest.hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def parameters_hash(parameters: object) -> str:
@@ -85,12 +96,14 @@ def new_folder(out: Path, kind: str, parameters: dict[str, Any]) -> Iterator[Pat
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_manifest(folder: Path, kind: str, parameters: dict[str, Any]) -> None:
-    """Describe the folder's present content in its manifest."""
+def write_manifest(
+    folder: Path, kind: str, parameters: dict[str, Any], known: dict[str, str] | None = None
+) -> None:
+    """Describe the folder's present content in its manifest; `known` as in `content_hash`."""
     manifest = Manifest(
         kind=kind,  # type: ignore[arg-type]
         parameters=json.loads(json.dumps(parameters, default=str)),
-        content_hash=content_hash(folder),
+        content_hash=content_hash(folder, known),
         versions=package_versions(),
     )
     write_atomically(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
@@ -111,17 +124,20 @@ def already_made(out: Path, kind: str, parameters: dict[str, Any]) -> bool:
     if not (out / MANIFEST).exists():
         raise InputError(f"{out} holds other files: choose another --out or empty it")
     manifest = read_manifest(out, "output")
-    wanted = json.loads(json.dumps(parameters, default=str))
-    if manifest.kind == kind and manifest.parameters == wanted:
+    changed = changed_keys(manifest.parameters, parameters)
+    if manifest.kind == kind and not changed:
         return True
-    changed = sorted(
-        key
-        for key in manifest.parameters.keys() | wanted.keys()
-        if manifest.parameters.get(key) != wanted.get(key)
-    )
     detail = f"different {', '.join(changed)}" if manifest.kind == kind else f"a {manifest.kind}"
     raise InputError(
         f"{out} holds another run's files ({detail}): choose another --out or delete it"
+    )
+
+
+def changed_keys(stored: dict[str, Any], parameters: dict[str, Any]) -> list[str]:
+    """Names of the parameters that differ from those read back from a file."""
+    wanted = json.loads(json.dumps(parameters, default=str))
+    return sorted(
+        key for key in stored.keys() | wanted.keys() if stored.get(key) != wanted.get(key)
     )
 
 

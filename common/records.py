@@ -40,6 +40,8 @@ class Document:
     text: str
     heads: list[Span]
     """Every mention of the entity by name."""
+    others: list[Span]
+    """Every mention of other people by name, those that are values left out."""
     facts: list[Fact]
     split: Literal["train", "dev"]
     templates: list[str]
@@ -58,8 +60,17 @@ class Question:
     field: str
     question: str
     answers: list[str]
-    """Gold answers; any of them counts."""
+    """Gold answers, any of which counts; the first is written as in the text."""
     split: Literal["dev", "test"]
+    kind: str = "direct"
+    """What is asked: `direct` the value of a field, `yes-no` whether it is one, `reverse` whose it
+    is, `multi-hop` the value of someone who is named by a relation."""
+    phrasing: int = 0
+    """Number among the phrasings of the field."""
+    held_out: bool = False
+    """Whether no shot shows this phrasing."""
+    hops: int = 1
+    """Documents that have to be known to answer."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,8 @@ class Shot:
     field: str
     question: str
     answer: str
+    kind: str = "direct"
+    """As in questions."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +120,7 @@ class Prediction:
     contains: float
     """1.0 if a gold answer occurs in the prediction."""
     log_probability: float
-    """Mean log-probability per token of the gold answer, in nats; the best of the gold answers."""
+    """Mean log-probability per token of the first gold answer, in nats."""
     answer_position: int | None
     """Word index at which a gold answer begins in the prediction; None if it does not occur."""
     seconds: float
@@ -136,6 +149,7 @@ SCHEMAS: dict[type, pa.Schema] = {
             ("entity", pa.string()),
             ("text", pa.string()),
             ("heads", _SPANS),
+            ("others", _SPANS),
             ("facts", _FACTS),
             ("split", pa.string()),
             ("templates", _STRINGS),
@@ -151,6 +165,10 @@ SCHEMAS: dict[type, pa.Schema] = {
             ("question", pa.string()),
             ("answers", _STRINGS),
             ("split", pa.string()),
+            ("kind", pa.string()),
+            ("phrasing", pa.int32()),
+            ("held_out", pa.bool_()),
+            ("hops", pa.int32()),
         ]
     ),
     Shot: pa.schema(
@@ -159,6 +177,7 @@ SCHEMAS: dict[type, pa.Schema] = {
             ("field", pa.string()),
             ("question", pa.string()),
             ("answer", pa.string()),
+            ("kind", pa.string()),
         ]
     ),
     TrainingText: pa.schema(
@@ -194,7 +213,7 @@ SCHEMAS: dict[type, pa.Schema] = {
 }
 """Arrow schema of each record; a span is a struct of start and end."""
 
-_SPAN_COLUMNS = ("heads", "kept")
+_SPAN_COLUMNS = ("heads", "others", "kept")
 
 
 def to_table(records: list[Record], kind: type[Record]) -> pa.Table:

@@ -1,4 +1,4 @@
-"""Closed-book few-shot answering: greedy, the prompt's shared prefix computed once per field."""
+"""Closed-book few-shot answering: greedy, the prompt's shared prefix computed once per topic."""
 
 import copy
 from collections import defaultdict
@@ -15,14 +15,14 @@ from elusive.common.errors import InputError
 from elusive.common.models import end_tokens
 from elusive.common.records import Prediction, Question, Shot
 from elusive.evaluate.metrics import score_answer
-from elusive.evaluate.prompts import few_shot_prefix, question_text
+from elusive.evaluate.prompts import few_shot_prefix, question_text, topic
 
 Model = PreTrainedModel | PeftModel
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """The solved questions that all prompts of a field share, and their keys and values."""
+    """The solved questions that all prompts of a topic share, and their keys and values."""
 
     input_ids: torch.Tensor  # (1, token)
     cache: Cache | None
@@ -38,7 +38,7 @@ def answer_questions(
     reuse_prefix: bool = True,
     on_answers: Callable[[int], object] = lambda count: None,
 ) -> list[Prediction]:
-    """Answer every question after the shots of its field, and score the answers.
+    """Answer every question after the shots of its topic, and score the answers.
 
     Args:
         model: decoder, with or without an adapter.
@@ -46,7 +46,7 @@ def answer_questions(
         questions: in any order; predictions come back in the same order.
         shots: solved questions to show, of other people than any question's.
         batch_size: questions at a time.
-        reuse_prefix: compute the shots' keys and values once per field, not once per question.
+        reuse_prefix: compute the shots' keys and values once per topic, not once per question.
         on_answers: called with the number of questions answered since the last call.
 
     Raises:
@@ -74,16 +74,16 @@ def _batches(
     batch_size: int,
     reuse_prefix: bool,
 ) -> Iterator[tuple[list[Question], Prefix]]:
-    """Questions of one field at a time, with the field's prefix.
+    """Questions of one topic at a time, with the topic's prefix.
 
     Padding between prefix and question would push the prefix out of a sliding window, so models
     that have one are asked questions of one length at a time.
     """
     windowed = getattr(model.config, "sliding_window", None) is not None
-    for field in dict.fromkeys(question.field for question in questions):
-        prefix = _prefix(model, tokenizer, few_shot_prefix(shots, field), reuse_prefix)
-        of_field = [question for question in questions if question.field == field]
-        for group in _equal_length_groups(tokenizer, of_field) if windowed else [of_field]:
+    for wanted in dict.fromkeys(topic(question) for question in questions):
+        prefix = _prefix(model, tokenizer, few_shot_prefix(shots, wanted), reuse_prefix)
+        of_topic = [question for question in questions if topic(question) == wanted]
+        for group in _equal_length_groups(tokenizer, of_topic) if windowed else [of_topic]:
             for batch in _chunks(group, batch_size):
                 yield batch, prefix
 
@@ -166,23 +166,20 @@ def _generate(
 def _gold_log_probabilities(
     model: Model, tokenizer: PreTrainedTokenizerBase, questions: list[Question], prefix: Prefix
 ) -> list[float]:
-    """Mean log-probability per token of each question's best gold answer, in nats."""
-    owners, golds, sequences = [], [], []
-    for index, question in enumerate(questions):
+    """Mean log-probability per token of each question's first gold answer, in nats."""
+    golds, sequences = [], []
+    for question in questions:
+        golds.append(_continuation(tokenizer, f" {question.answers[0]}"))
         prompt = _continuation(tokenizer, question_text(question.question))
-        for answer in question.answers:
-            owners.append(index)
-            golds.append(_continuation(tokenizer, f" {answer}"))
-            sequences.append(prompt + golds[-1])
-    logits = _logits(model, sequences, prefix)  # (sequence, token, vocabulary)
-    best = [-float("inf")] * len(questions)
-    for row, (owner, gold) in enumerate(zip(owners, golds, strict=True)):
+        sequences.append(prompt + golds[-1])
+    logits = _logits(model, sequences, prefix)  # (question, token, vocabulary)
+    means = []
+    for row, gold in enumerate(golds):
         # The gold answer's tokens are predicted one position before they stand.
         end = len(sequences[row]) - 1
         of_gold = logits[row, end - len(gold) : end].float().log_softmax(-1)
-        chosen = of_gold[torch.arange(len(gold)), torch.tensor(gold)]
-        best[owner] = max(best[owner], float(chosen.mean()))
-    return best
+        means.append(float(of_gold[torch.arange(len(gold)), torch.tensor(gold)].mean()))
+    return means
 
 
 def _logits(model: Model, sequences: list[list[int]], prefix: Prefix) -> torch.Tensor:

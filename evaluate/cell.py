@@ -29,7 +29,13 @@ from elusive.evaluate.answering import answer_questions, check_adapter_acts
 from elusive.evaluate.config import AnsweringConfig, RunSettings, TrainingConfig
 from elusive.evaluate.metrics import ClosedBookQA
 from elusive.evaluate.packing import packed_rows, replay_sequence, training_sequences
-from elusive.evaluate.prompts import few_shot_prefix, question_text, sample_replay, split_shots
+from elusive.evaluate.prompts import (
+    few_shot_prefix,
+    question_text,
+    sample_replay,
+    split_shots,
+    topic,
+)
 from elusive.evaluate.training import OnStep, TrainingLog, lora_model, train
 
 ID_LENGTH = 12
@@ -118,7 +124,7 @@ def run_cell(
         new_folder(out, "cell", parameters) as folder,
     ):
         log = train(model, rows, cell.settings.training, cell.seed, on_step)
-        probe = few_shot_prefix(shots, questions[0].field) + question_text(questions[0].question)
+        probe = few_shot_prefix(shots, topic(questions[0])) + question_text(questions[0].question)
         check_adapter_acts(model, loaded.tokenizer, probe)
         start = perf_counter()
         batch_size = cell.settings.answering.answer_batch_size

@@ -1,7 +1,7 @@
 """Few-shot prompts: which solved questions are shown, and how they are written."""
 
 from elusive.common.errors import InputError
-from elusive.common.records import Shot
+from elusive.common.records import Question, Shot
 from elusive.common.seeding import stream
 
 
@@ -38,9 +38,14 @@ def split_shots(shots: list[Shot], num_shots: int, seed: int) -> tuple[list[Shot
     return prompt, [shot for shot in shots if shot.entity not in shown]
 
 
-def few_shot_prefix(shots: list[Shot], field: str) -> str:
-    """The solved questions of one field, in one fixed order; empty if there are none."""
-    return "".join("".join(solved_question(shot)) for shot in shots if shot.field == field)
+def topic(asked: Question | Shot) -> tuple[str, str]:
+    """What prompts hold examples of: kind and field."""
+    return asked.kind, asked.field
+
+
+def few_shot_prefix(shots: list[Shot], wanted: tuple[str, str]) -> str:
+    """The solved questions of one topic, in one fixed order; empty if there are none."""
+    return "".join("".join(solved_question(shot)) for shot in shots if topic(shot) == wanted)
 
 
 def sample_replay(shots: list[Shot], count: int, seed: int) -> list[Shot]:

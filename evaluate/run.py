@@ -105,7 +105,7 @@ def run_plan(plan: Plan, out: Path) -> list[Path]:
 def _steps(plan: Plan, job: _Job, dataset: DatasetFolder) -> int:
     """Optimizer steps that a cell will take."""
     copies = next(arm.copies for arm in plan.arms if arm.name == job.cell.label)
-    return num_steps(len(dataset.documents) * (1 + copies), plan.training)
+    return num_steps(len(dataset.training_documents()) * (1 + copies), plan.training)
 
 
 def _claim(plan: Plan, out: Path) -> None:

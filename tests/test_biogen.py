@@ -1,107 +1,239 @@
 """Biographies whose facts are known to the character, and questions that leak nothing."""
 
-import datasets
+from itertools import pairwise
+
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elusive.biogen import pools
 from elusive.biogen.biographies import biographies
-from elusive.biogen.config import BiogenConfig
-from elusive.biogen.generate import generate_dataset
-from elusive.biogen.people import num_names, people, permuted, person
+from elusive.biogen.config import BiogenConfig, QuestionKind
+from elusive.biogen.fields import PAPER_FIELDS, FactField, built_in_fields, built_in_names
+from elusive.biogen.names import Names
+from elusive.biogen.people import people
 from elusive.biogen.questions import questions, shots
-from elusive.biogen.templates import FIELDS
-from elusive.common.errors import InputError
-from elusive.common.folders import content_hash, read_manifest
+from elusive.common.check import _mentions
+from elusive.common.errors import InputError, validated
+from elusive.common.seeding import hashed, integers_below, permuted
 
-CONFIGS = st.builds(
-    BiogenConfig,
-    people=st.integers(1, 12),
-    seed=st.integers(0, 2**40),
-    name_position=st.sampled_from(["first", "any"]),
-    num_shot_people=st.integers(0, 8),
-    dev_rate=st.floats(0, 0.99),
-    fields=st.permutations(FIELDS).flatmap(
-        lambda order: st.integers(1, 5).map(lambda count: tuple(order[:count]))
+QUESTION_KINDS: list[tuple[QuestionKind, ...]] = [
+    ("direct",),
+    ("direct", "yes-no"),
+    ("reverse", "multi-hop", "direct"),
+    ("multi-hop", "yes-no", "reverse", "direct"),
+]
+
+COLOR = FactField(
+    name="color",
+    values=("ruby red", "sea green", "sky blue"),
+    templates=(
+        "{name/they} {paints/paint} {their} door {value}.",
+        "It is {value} that suits {name/them}.",
     ),
+    questions=("Which color has the door of {name}?",),
+    yes_no="Is {value} the color of {name}?",
+    reverse="Whose color is {value}?",
 )
 
 
+@st.composite
+def configs(draw: st.DrawFn) -> BiogenConfig:
+    """Any config that biogen accepts, small."""
+    own = (COLOR,) if draw(st.booleans()) else ()
+    names = [*built_in_names(), *(field.name for field in own)]
+    fields = draw(st.permutations(names).flatmap(lambda p: st.integers(1, 7).map(lambda n: p[:n])))
+    if own and "color" not in fields:
+        fields = [*fields, "color"]
+    two_hop = {"company", "company_city"} <= set(fields)
+    layout = draw(st.sampled_from(["named", "fullname", "distance"]))
+    drawn = any(built_in_fields()[f].relation is None for f in fields if f != "color") or own
+    sharing = draw(st.sampled_from(["none", "middle", "first", "last", "both"]))
+    return BiogenConfig(
+        people=draw(st.integers(1, 9)),
+        start=draw(st.integers(0, 50)),
+        seed=draw(st.integers(0, 2**40)),
+        locale=draw(st.sampled_from(["en_US", "de_DE", "es_ES"])),
+        middle_names=sharing == "middle",
+        people_per_first_name=draw(st.integers(1, 4)) if sharing in ("first", "both") else None,
+        people_per_last_name=draw(st.integers(1, 4)) if sharing in ("last", "both") else None,
+        they_rate=draw(st.sampled_from([0, 0.5, 1])),
+        fields=tuple(fields),
+        own_fields=own,
+        wordings=draw(st.sampled_from([1, 2, 43])),
+        held_out_wordings=draw(st.sampled_from([0, 1])) if not own else 0,
+        multi=draw(st.integers(1, 3)),
+        permute=draw(st.booleans()),
+        fullname=layout == "fullname",
+        name_position=draw(st.sampled_from(["first", "any", "last"]))
+        if layout == "named"
+        else "first",
+        distance=tuple(draw(st.lists(st.integers(15, 60), min_size=1, max_size=2)))
+        if layout == "distance"
+        else (),
+        distractors=draw(st.integers(0, 2)) if drawn else 0,
+        two_hop_rate=draw(st.sampled_from([0, 0.5])) if two_hop else 0,
+        questions=draw(st.sampled_from(QUESTION_KINDS)),
+        phrasings=draw(st.integers(1, 4)),
+        held_out_phrasing=draw(st.booleans()),
+        num_shot_people=draw(st.integers(0, 8)),
+        dev_rate=draw(st.floats(0, 0.99)),
+    )
+
+
+def values_of(config: BiogenConfig) -> dict[str, dict[str, str]]:
+    """Values of each person of a config by name."""
+    return {person.name: person.values for person in people(config)}
+
+
 @settings(deadline=None)
-@given(CONFIGS)
-def test_spans_are_exact_and_texts_clean(config):
-    for document, made in zip(biographies(config), people(config), strict=True):
+@given(configs())
+def test_every_span_reads_what_it_should_and_no_mention_is_missed(config):
+    known = values_of(config)
+    for document in biographies(config):
         text = document.text
-        assert [text[start:end] for start, end in document.heads] == [made.name]
-        assert text.count(made.name) == 1
-        assert [fact.field for fact in document.facts] == list(config.fields)
+        heads = [text[start:end] for start, end in document.heads]
+        assert heads
+        assert set(heads) == {document.entity}
+        spans = [*document.heads, *document.others, *((f.start, f.end) for f in document.facts)]
+        for start, end in _mentions(text, document.entity):
+            assert any(begin <= start and end <= stop for begin, stop in spans)
         for fact in document.facts:
-            assert text[fact.start : fact.end] == fact.value == made.values[fact.field]
-            assert text[: fact.start].count(". ") == fact.position
-        assert "  " not in text
-        assert ".." not in text
-        assert "the the" not in text.lower()
-        assert "{" not in text
+            assert text[fact.start : fact.end] == fact.value == known[document.entity][fact.field]
+        assert all(text[start:end] != document.entity for start, end in document.others)
+        assert len(document.others) == config.distractors
 
 
 @settings(deadline=None)
-@given(CONFIGS)
-def test_distance_counts_words_after_the_name(config):
+@given(configs())
+def test_distances_and_positions_are_those_of_the_text(config):
     for document in biographies(config):
-        end = document.heads[0][1]
         for fact in document.facts:
-            if fact.start < end:
-                assert fact.distance is None
-            else:
-                between = document.text[end : fact.start].split()
-                assert fact.distance == len(between) + 1
+            ends = [end for _, end in document.heads if end <= fact.start]
+            words = document.text[max(ends) : fact.start].count(" ") if ends else None
+            assert fact.distance == words
+            assert not config.distance or fact.distance in config.distance
+        positions = [fact.position for fact in document.facts]
+        assert positions == sorted(set(positions))
+        values = [fact.value for fact in document.facts]
+        if not any(". " in value for value in [*values, document.entity]) and not document.others:
+            ends = [document.text[: fact.start].count(". ") for fact in document.facts]
+            assert ends == positions
 
 
 @settings(deadline=None)
-@given(CONFIGS)
-def test_pronouns_agree_with_the_first_name(config):
-    female = {name for name, gender in pools.first_names() if gender == "female"}
+@given(configs())
+def test_every_field_is_stated_once_unless_it_is_left_out(config):
     for document in biographies(config):
-        words = set(document.text.replace(document.entity, "").split())
-        expected = {"She", "her"} if document.entity.split()[0] in female else {"He", "his"}
-        found = words & {"She", "her", "He", "his"}
-        assert found <= expected
-        assert found == expected or len(config.fields) < len(FIELDS)
+        stated = [fact.field for fact in document.facts]
+        missing = set(config.fields) - set(stated)
+        assert len(stated) == len(set(stated))
+        assert missing <= ({"company_city"} if config.two_hop_rate else set())
+        if not config.permute:
+            assert stated == [field for field in config.fields if field in stated]
 
 
 @settings(deadline=None)
-@given(CONFIGS)
+@given(configs())
+def test_a_person_does_not_depend_on_the_others(config):
+    everyone = list(people(config))
+    one = config.model_copy(update={"start": config.start + len(everyone) - 1, "people": 1})
+    assert list(people(one)) == everyone[-1:]
+    per_person = config.documents_per_person
+    assert list(biographies(one)) == list(biographies(config))[-per_person:]
+    assert len({person.name for person in everyone}) == config.people
+
+
+@settings(deadline=None)
+@given(configs())
 def test_questions_split_by_person_and_shots_are_about_others(config):
     asked, solved = list(questions(config)), list(shots(config))
-    assert len(asked) == len(config.fields) * config.people
+    names = set(values_of(config))
+    assert {question.entity for question in asked} <= names
     by_split = {split: {q.entity for q in asked if q.split == split} for split in ("dev", "test")}
     assert not by_split["dev"] & by_split["test"]
-    assert by_split["test"]
-    assert bool(by_split["dev"]) == (config.dev_rate > 0 and config.people > 1)
-    assert not {shot.entity for shot in solved} & {question.entity for question in asked}
-    assert len(solved) == len(config.fields) * config.num_shot_people
+    assert not {shot.entity for shot in solved} & names
+    assert len({question.question_id for question in asked}) == len(asked)
+    assert {q.kind for q in asked} | {s.kind for s in solved} <= set(config.questions)
+    phrased = {(s.field, s.question.replace(s.entity, "")) for s in solved if s.kind == "direct"}
     for question in asked:
-        # Someone called Jackson may be born in Jackson, so the name does not count.
-        unnamed = question.question.replace(question.entity, "")
-        assert not any(answer in unnamed for answer in question.answers)
+        unnamed = question.question
+        if question.kind != "reverse":
+            unnamed = unnamed.replace(question.entity, "")
+        for answer in question.answers:
+            assert next(_mentions(unnamed, answer), None) is None
+        if question.held_out:
+            assert (question.field, unnamed) not in phrased
 
 
 @settings(deadline=None)
-@given(CONFIGS)
-def test_dev_people_are_as_many_as_the_rate_says(config):
-    dev = {question.doc_id for question in questions(config) if question.split == "dev"}
-    wanted = round(config.dev_rate * config.people)
-    fewest = 1 if config.dev_rate > 0 and config.people > 1 else 0
-    assert len(dev) == min(max(wanted, fewest), config.people - 1)
+@given(configs())
+def test_answers_are_true(config):
+    known = values_of(config)
+    corpus = [fact for document in biographies(config) for fact in document.facts]
+    for question in questions(config):
+        values = known[question.entity]
+        if question.kind == "direct":
+            assert question.answers[0] == values[question.field]
+            if question.hops == 2:
+                assert any(fact.field == question.field for fact in corpus)
+        elif question.kind == "yes-no":
+            is_true = values[question.field] in question.question
+            assert question.answers == ["yes" if is_true else "no"]
+        elif question.kind == "reverse":
+            owners = [
+                name for name, each in known.items() if each[question.field] in question.question
+            ]
+            assert question.entity in owners
+            assert question.answers == [question.entity]
+        else:
+            relation, field = question.field.split(".")
+            assert question.answers[0] == known[values[relation]][field]
+            assert question.hops == 2
 
 
-def test_the_name_is_in_any_sentence_or_the_first():
-    first = list(biographies(BiogenConfig(people=200)))
-    anywhere = list(biographies(BiogenConfig(people=200, name_position="any")))
-    assert all(document.heads[0][0] == 0 for document in first)
-    opened_by = [document.text[: document.heads[0][0]].count(". ") for document in anywhere]
-    assert set(opened_by) == {0, 1, 2, 3, 4}
+def test_relations_hold_in_both_directions():
+    fields = ("company", "company_city", "sibling", "colleague")
+    known = values_of(BiogenConfig(people=8, fields=fields))
+    for name, values in known.items():
+        assert known[values["sibling"]]["sibling"] == name
+        colleague = known[values["colleague"]]
+        assert colleague["colleague"] == name
+        assert colleague["company"] == values["company"]
+        assert values["sibling"] != values["colleague"]
+
+
+def test_the_companys_city_is_a_function_of_the_company():
+    config = BiogenConfig(people=3000, fields=("company", "company_city"))
+    pairs = {(person.values["company"], person.values["company_city"]) for person in people(config)}
+    assert len(pairs) == len({company for company, _ in pairs}) > 250
+    assert len({city for _, city in pairs}) > 200
+
+
+def test_pronouns_agree_with_the_first_name_and_none_with_they():
+    female, male = (set(names) for names in pools.first_names("en_US"))
+    found = {}
+    for person in people(BiogenConfig(people=400, they_rate=0.25)):
+        found.setdefault(person.pronouns, []).append(person.name.split()[0])
+    assert set(found["she"]) <= female
+    assert set(found["he"]) <= male
+    assert len(found["they"]) == pytest.approx(100, abs=30)
+    assert not female & male
+
+
+@pytest.mark.parametrize(
+    ("position", "wanted"), [("first", {0}), ("last", {4}), ("any", set(range(5)))]
+)
+def test_the_name_stands_where_it_was_asked_for(position, wanted):
+    documents = biographies(BiogenConfig(people=200, name_position=position, wordings=43))
+    places = [document.text[: document.heads[0][0]].count(". ") for document in documents]
+    assert set(places) == wanted
+
+
+def test_fullname_has_the_name_in_every_sentence():
+    for document in biographies(BiogenConfig(people=20, fullname=True, wordings=43)):
+        assert len(document.heads) == 5
 
 
 def test_distances_and_length_are_those_of_the_papers_corpus():
@@ -112,125 +244,263 @@ def test_distances_and_length_are_those_of_the_papers_corpus():
     assert means == pytest.approx([5, 14, 25, 37, 45], abs=1.5)
 
 
-def test_names_are_unique_and_a_person_can_be_made_alone():
-    everyone = list(people(BiogenConfig(people=20_000, seed=4)))
-    assert len({someone.name for someone in everyone}) == 20_000
-    assert person(4, 12_345) == everyone[12_345]
+def test_a_chosen_distance_does_not_depend_on_the_field():
+    config = BiogenConfig(people=300, distance=(12, 50))
+    facts = [fact for document in biographies(config) for fact in document.facts]
+    for field in PAPER_FIELDS:
+        distances = [fact.distance for fact in facts if fact.field == field]
+        assert distances.count(50) / len(distances) == pytest.approx(0.5, abs=0.1)
 
 
-def test_another_seed_changes_the_values_and_not_only_the_names():
-    zero, one = (list(people(BiogenConfig(people=20, seed=seed))) for seed in (0, 1))
+def test_documents_of_one_person_differ_in_wording():
+    config = BiogenConfig(people=5, multi=5, wordings=43, held_out_wordings=3)
+    documents = list(biographies(config))
+    for number in range(5):
+        own = documents[6 * number : 6 * number + 6]
+        assert [document.split for document in own] == ["train"] * 5 + ["dev"]
+        for field in range(5):
+            assert len({document.templates[field] for document in own}) == 6
+
+
+def test_held_out_wordings_are_in_no_training_document():
+    config = BiogenConfig(people=200, multi=3, wordings=43, held_out_wordings=2)
+    used = {split: set() for split in ("train", "dev")}
+    for document in biographies(config):
+        used[document.split] |= set(document.templates)
+    assert not used["train"] & used["dev"]
+    assert len(used["dev"]) == 10
+
+
+def test_sentences_come_in_random_order_only_if_asked():
+    fixed = {tuple(f.field for f in d.facts) for d in biographies(BiogenConfig(people=200))}
+    permuted_ = {
+        tuple(f.field for f in d.facts) for d in biographies(BiogenConfig(people=500, permute=True))
+    }
+    assert fixed == {PAPER_FIELDS}
+    assert len(permuted_) > 100
+
+
+def test_after_another_person_the_name_is_said_again():
+    config = BiogenConfig(people=50, distractors=2, wordings=43)
+    for document in biographies(config):
+        mentions = sorted(
+            [(s, True) for s, _ in document.heads] + [(s, False) for s, _ in document.others]
+        )
+        for (other, is_head), (following, named) in pairwise(mentions):
+            between = [f for f in document.facts if other < f.start < following]
+            if not is_head:
+                positions = {f.position for f in between}
+                assert len(positions) <= int(named)
+
+
+@pytest.mark.parametrize(("first", "last"), [(4, None), (None, 3), (5, 2)])
+def test_as_many_people_share_a_name_as_asked(first, last):
+    config = BiogenConfig(people=60, people_per_first_name=first, people_per_last_name=last)
+    names = [person.name.split() for person in people(config)]
+    assert len({tuple(name) for name in names}) == 60
+    for place, wanted in ((0, first), (-1, last)):
+        counts = np.unique([name[place] for name in names], return_counts=True)[1]
+        if wanted:
+            assert set(counts) == {wanted}
+
+
+def test_ten_million_people_have_names_of_their_own():
+    names = Names(BiogenConfig(people=1, middle_names=True))
+    assert names.num_people() > 10_000_000
+    places = permuted(np.arange(200_000), names.num_people(), key=3)
+    assert len(np.unique(places)) == 200_000
+    some = names.names_of(np.arange(9_800_000, 10_000_000)).array.to_pylist()
+    assert len(set(some)) == 200_000
+    assert all(len(set(name.split())) == 3 for name in some[:1000] if len(name.split()) == 3)
+
+
+@pytest.mark.parametrize("locale", ["de_DE", "es_ES", "ru_RU", "zh_CN", "hi_IN"])
+def test_names_of_other_locales_are_located_too(locale):
+    for document in biographies(BiogenConfig(people=30, locale=locale, fullname=True)):
+        assert {document.text[s:e] for s, e in document.heads} == {document.entity}
+
+
+def test_another_seed_changes_names_and_values():
+    zero, one = (list(people(BiogenConfig(people=50, seed=seed))) for seed in (0, 1))
+    assert not {person.name for person in zero} & {person.name for person in one}
     same = [a for a, b in zip(zero, one, strict=True) if a.values == b.values]
     assert same == []
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 100, 1000])
 def test_the_permutation_of_names_is_a_bijection(size):
-    places = [permuted(index, size, key=11) for index in range(size)]
-    assert sorted(places) == list(range(size))
+    for key in (11, 2**63 + 1):
+        assert sorted(permuted(np.arange(size), size, key)) == list(range(size))
+    keys = hashed(5, np.arange(size) % 2)
+    both = permuted(np.arange(size), size, keys)
+    for parity in (0, 1):
+        mine = both[parity::2]
+        assert len(set(mine)) == len(mine)
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """One dataset made by one worker and by two, and one of another seed."""
-    root = tmp_path_factory.mktemp("biogen")
-    config = BiogenConfig(people=600)
-    generate_dataset(config, root / "one")
-    generate_dataset(config, root / "two", workers=2)
-    generate_dataset(config.model_copy(update={"seed": 1}), root / "other")
-    return root
+def test_random_integers_are_spread_evenly():
+    counts = np.bincount(integers_below(10, 7, np.arange(100_000)), minlength=10)
+    assert counts.min() > 9_600
+    assert counts.max() < 10_400
+    pairs = integers_below(10, 7, np.arange(100_000)) * 10 + integers_below(
+        10, 8, np.arange(100_000)
+    )
+    assert np.bincount(pairs, minlength=100).min() > 850
 
 
-def test_one_seed_gives_the_same_bytes_for_any_number_of_workers(folders):
-    assert content_hash(folders / "one") == content_hash(folders / "two")
-    assert read_manifest(folders / "one", "dataset") == read_manifest(folders / "two", "dataset")
-    assert content_hash(folders / "one") != content_hash(folders / "other")
+@pytest.mark.parametrize("count", [1, 2, 3, 6, 16, 100, 101])
+@pytest.mark.parametrize("rate", [0, 0.2, 0.5, 0.99])
+def test_dev_people_are_as_many_as_the_rate_says(count, rate):
+    asked = questions(BiogenConfig(people=count, dev_rate=rate, fields=("major",)))
+    splits = [question.split for question in asked]
+    assert "test" in splits
+    assert ("dev" in splits) == (rate > 0 and count > 1)
+    assert abs(splits.count("dev") - rate * count) <= 1
 
 
-def test_a_change_of_output_is_noticed(tmp_path):
-    """A golden hash: when it changes on purpose, say so in CHANGELOG.md."""
+def test_relatives_are_in_the_same_split():
+    config = BiogenConfig(people=40, fields=("major", "sibling", "colleague"))
+    splits = {question.entity: question.split for question in questions(config)}
+    assert set(splits.values()) == {"dev", "test"}
+    for name, values in values_of(config).items():
+        assert splits[name] == splits[values["sibling"]] == splits[values["colleague"]]
+
+
+def test_reverse_questions_are_asked_only_where_one_person_fits():
+    config = BiogenConfig(people=400, questions=("reverse",))
+    known = values_of(config)
+    asked = list(questions(config))
+    for question in asked:
+        value = known[question.entity][question.field]
+        assert value in question.question
+        assert [values[question.field] for values in known.values()].count(value) == 1
+    wanted = sum(
+        [values[field] for values in known.values()].count(value) == 1
+        for field in PAPER_FIELDS
+        for value in {values[field] for values in known.values()}
+    )
+    assert len(asked) == wanted > 0
+
+
+def test_two_hop_questions_can_be_answered_from_other_texts():
+    config = BiogenConfig(people=600, fields=("company", "company_city"), two_hop_rate=0.5)
+    told = {}
+    for document in biographies(config):
+        facts = {fact.field: fact.value for fact in document.facts}
+        if len(facts) == 2:
+            told[facts["company"]] = facts["company_city"]
+    known = values_of(config)
+    two_hop = [question for question in questions(config) if question.hops == 2]
+    assert 200 < len(two_hop) < 400
+    for question in two_hop:
+        assert told[known[question.entity]["company"]] == question.answers[0]
+
+
+def test_dates_have_other_writings_and_universities_an_article():
+    by_field = {q.field: q for q in questions(BiogenConfig(people=1))}
+    first, *others = by_field["birth_date"].answers
+    day, year = first.split(" ", 1)[1].split(", ")
+    assert others[0] == f"{day} {first.split()[0]} {year}"
+    assert others[1].startswith(f"{year}-")
+    value = by_field["university"].answers[0]
+    assert by_field["university"].answers == [value, f"the {value}"]
+
+
+def test_yes_and_no_are_equally_often_right():
+    asked = list(questions(BiogenConfig(people=400, questions=("yes-no",))))
+    share = sum(question.answers == ["yes"] for question in asked) / len(asked)
+    assert share == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_first_biography_is_known():
+    """A golden text: when it changes on purpose, say so in CHANGELOG.md."""
     first = next(biographies(BiogenConfig(people=1)))
     assert first.text == (
-        "Billy Stuart came into the world on January 12, 1948. "
-        "He drew his first breath in Brierley Hill. "
-        "He later went on to earn his degree from Indiana Institute of Technology. "
-        "He chose to devote most of his studies to Ecology. "
-        "He had a professional role at Rasmussen-Kent."
+        "Haley Cooley came into the world on August 16, 1902. "
+        "She drew her first breath in Guli. "
+        "She later went on to earn her degree from South Dakota State University. "
+        "She chose to devote most of her studies to Environmental Science. "
+        "She had a professional role at Vargas Inc."
     )
 
 
-def test_a_dataset_that_is_there_is_not_made_again(folders):
-    before = (folders / "one" / "manifest.json").stat().st_mtime_ns
-    assert not generate_dataset(BiogenConfig(people=600), folders / "one", workers=2)
-    assert (folders / "one" / "manifest.json").stat().st_mtime_ns == before
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"people": 700_000}, "ask for at most 676960, or add middle_names"),
+        ({"people": 20_000_000}, "the most that can be numbered"),
+        ({"start": 9_999_999, "people": 2}, "the most that can be numbered"),
+        ({"people": 400_000, "distractors": 1}, "ask for at most 338480"),
+        ({"people": 3000, "people_per_first_name": 4}, "ask for at most 2668"),
+        ({"locale": "pl_PL", "people": 200}, "ask for at most 113, or add middle_names"),
+        ({"locale": "en_UK"}, "unknown locale 'en_UK': did you mean 'en_US'"),
+        ({"locale": "am_ET"}, "Faker has no names for locale 'am_ET', only those of en_US"),
+        ({"locale": "lt_LT"}, "has no first names for women and men apart"),
+        ({"held_out_wordings": 43}, "ask for at most 42"),
+        ({"distance": (4,)}, "ask for at least 10"),
+        ({"distance": (0,)}, "distance: should be at least 1 word (got 0)"),
+        ({"distance": (40,), "fullname": True}, "distance and fullname exclude each other"),
+        ({"distance": (40,), "name_position": "any"}, "distance and name_position exclude"),
+        ({"fullname": True, "name_position": "last"}, "fullname and name_position exclude"),
+        ({"two_hop_rate": 0.5}, "add --fields company_city"),
+        ({"fields": ("company_city",), "two_hop_rate": 0.5}, "add --fields company"),
+        ({"questions": ("multi-hop",)}, "ask nothing about fields birth_date"),
+        (
+            {"fields": ("sibling",), "distractors": 1},
+            "distractors needs a field that is no relation",
+        ),
+    ],
+)
+def test_what_cannot_be_had_is_one_clear_error(settings, message):
+    with pytest.raises(InputError) as error:
+        next(biographies(validated(BiogenConfig, settings)))
+    assert message in str(error.value)
 
 
-def test_the_folder_of_another_dataset_is_refused(folders):
-    before = content_hash(folders / "other")
-    with pytest.raises(InputError, match="different seed"):
-        generate_dataset(BiogenConfig(people=600), folders / "other")
-    assert content_hash(folders / "other") == before
-
-
-def test_the_card_lists_every_column(folders):
-    card = (folders / "one" / "README.md").read_text()
-    for name in ("corpus", "questions", "shots"):
-        table = datasets.load_from_disk(str(folders / "one" / name))
-        assert isinstance(table, datasets.Dataset)
-        assert all(f"| `{name}` | `{column}` |" in card for column in table.column_names)
-
-
-def test_datasets_opens_the_folder_both_ways(folders, tmp_path):
-    tables = datasets.load_from_disk(str(folders / "one"))
-    assert isinstance(tables, datasets.DatasetDict)
-    assert {name: len(table) for name, table in tables.items()} == {
-        "corpus": 600,
-        "questions": 3000,
-        "shots": 160,
-    }
-    for name in ("corpus", "questions", "shots"):
-        table = tables[name]
-        loaded = datasets.load_dataset(
-            str(folders / "one"), name, split="train", cache_dir=str(tmp_path)
-        )
-        assert loaded.column_names == table.column_names
-        assert loaded[7] == table[7]
-
-
-def test_the_card_names_the_command_that_makes_it_again(folders, tmp_path):
-    card = (folders / "one" / "README.md").read_text()
-    command = next(line for line in card.splitlines() if line.startswith("elusive biogen"))
-    from click.testing import CliRunner
-
-    from elusive.cli.main import cli
-
-    arguments = command.replace("DIR", str(tmp_path / "again")).split()[1:]
-    assert CliRunner().invoke(cli, arguments).exit_code == 0
-    assert content_hash(tmp_path / "again") == content_hash(folders / "one")
-
-
-def test_more_people_than_names_is_one_clear_error():
-    with pytest.raises(InputError, match=f"ask for at most {num_names() - 32}"):
-        next(people(BiogenConfig(people=num_names())))
+def test_fields_of_ones_own_are_stated_and_asked():
+    number = FactField(
+        name="badge",
+        numbers=(1000, 9999),
+        templates=("{name/they} {wears/wear} badge {value}.",),
+        questions=("Which badge does {name} wear?",),
+    )
+    color = FactField(
+        name="shade",
+        faker="color_name",
+        templates=("{name's/their} shade is {value}.",),
+        questions=("Which shade has {name}?",),
+    )
+    config = BiogenConfig(people=5, own_fields=(number, color))
+    assert config.fields == (*PAPER_FIELDS, "badge", "shade")
+    for document in biographies(config):
+        facts = {fact.field: fact.value for fact in document.facts}
+        assert 1000 <= int(facts["badge"]) <= 9999
+        assert f"shade is {facts['shade']}." in document.text
+    only = BiogenConfig(people=5, own_fields=(number, color), fields=("badge",))
+    assert only.fields == ("badge",)
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("changes", "message"),
     [
-        (["--people", "0"], "people: input should be greater than or equal to 1 (got 0)"),
-        (["--people", "9999999"], "is more than the"),
-        (["--fields", "birth_cty"], "unknown field 'birth_cty': did you mean 'birth_city'?"),
-        (["--fields", "major", "--fields", "major"], "'major' stands twice"),
-        (["--name-position", "last"], "'first' or 'any'"),
-        (["--dev-rate", "1"], "dev_rate: input should be less than 1"),
+        ({"values": None}, "give exactly one of values, pool"),
+        ({"numbers": (1, 5)}, "(got values and numbers)"),
+        ({"templates": ("{name/they} is red.",)}, "should have {value} once"),
+        ({"templates": ("{nmae/they} is {value}.",)}, "has an unknown slot"),
+        ({"templates": ("{name/they} is {value}",)}, "should end in a full stop"),
+        ({"templates": ("{value} suits {name/them}.",)}, "has no capital letter: reword it"),
+        ({"questions": ("What?",)}, "needs {name} alone"),
+        ({"reverse": "Who is it?"}, "needs {value} alone"),
+        ({"values": ("a", "b", "a")}, "the value 'a' stands twice"),
+        ({"values": None, "pool": "citys"}, "did you mean 'cities'?"),
+        ({"values": None, "faker": "colour_of_night"}, "Faker has no method"),
+        ({"values": None, "numbers": (5, 5)}, "different numbers"),
+        ({"depends_on": "company_city"}, "which is not drawn by itself"),
+        ({"name": "company"}, "has the name of another field"),
     ],
 )
-def test_bad_input_is_one_line(options, message, tmp_path):
-    from click.testing import CliRunner
-
-    from elusive.cli.main import cli
-
-    result = CliRunner().invoke(cli, ["biogen", *options, "--out", str(tmp_path / "x")])
-    assert isinstance(result.exception, InputError)
-    assert message in str(result.exception)
-    assert not (tmp_path / "x").exists()
+def test_wrong_fields_are_one_clear_error(changes, message):
+    settings = {"people": 1, "own_fields": [COLOR.model_dump() | changes]}
+    with pytest.raises(InputError) as error:
+        next(biographies(validated(BiogenConfig, settings)))
+    assert message in str(error.value)

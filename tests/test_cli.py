@@ -115,6 +115,13 @@ def test_protected_values_survive_every_copy(people_folder, tmp_path):
     assert not all(documents[t.doc_id].entity in t.text for t in texts)
 
 
+def test_documents_in_held_out_wordings_are_not_trained_on(tmp_path):
+    run("biogen", "--people", 4, "--held-out-wordings", 1, "--out", tmp_path / "data")
+    run("augment", tmp_path / "data", "--method", "random", "--out", tmp_path / "text")
+    doc_ids = {text.doc_id for text in load_training_texts(tmp_path / "text")}
+    assert doc_ids == {f"bio-000000{number}" for number in range(4)}
+
+
 def test_one_seed_gives_the_same_bytes_for_any_number_of_workers(people_folder, tmp_path):
     hashes = []
     for name, options in {"a": (), "b": ("--workers", 2), "c": ("--seed", 1)}.items():
@@ -335,7 +342,8 @@ def test_a_run_folder_of_another_dataset_is_refused(finished_run, tmp_path, mode
     ("arguments", "message"),
     [
         (("biogen", "--people", "x", "--out", "y"), "'x' is not a valid integer"),
-        (("biogen",), "Missing option '--out'"),
+        (("biogen",), "say where to write with --out DIR"),
+        (("augment", "x"), "Missing option '--method'"),
         (("biogne",), "No such command 'biogne'"),
     ],
 )

@@ -12,12 +12,17 @@ from elusive.cli.main import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 PRESET = "presets/smollm2-demo.yaml"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The README's code in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
 def readme_commands() -> list[str]:
     """Every `elusive` command in the README's shell blocks, comments cut off."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    lines = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL)).splitlines()
+    lines = "\n".join(blocks("bash")).splitlines()
     return [line.split("  #")[0].strip() for line in lines if line.startswith("elusive ")]
 
 
@@ -44,3 +49,22 @@ def test_the_readmes_commands_run_in_order(small_world):
             words += ["--epochs", "1"]
         result = CliRunner().invoke(cli, words)
         assert result.exit_code == 0, f"{command}\n{result.output}\n{result.exception!r}"
+
+
+def test_the_readmes_python_runs(capsys):
+    (example,) = blocks("python")
+    exec(compile(example, "README.md", "exec"), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 3 + 15
+
+
+def test_the_readmes_own_field_works(tmp_path):
+    from elusive.biogen.biographies import biographies
+    from elusive.biogen.config import BiogenConfig
+    from elusive.biogen.fields import load_fields
+
+    (example,) = blocks("yaml")
+    (tmp_path / "fields.yaml").write_text(example)
+    config = BiogenConfig(people=3, own_fields=load_fields(tmp_path / "fields.yaml"), wordings=2)
+    for document in biographies(config):
+        assert document.facts[-1].field == "instrument_maker"

@@ -23,7 +23,7 @@ from elusive.evaluate.packing import (
     replay_sequence,
     text_sequence,
 )
-from elusive.evaluate.prompts import split_shots
+from elusive.evaluate.prompts import few_shot_prefix, split_shots, topic
 from elusive.evaluate.training import lora_model, train
 
 LENGTHS = [7, 1, 12]
@@ -198,14 +198,24 @@ def test_gold_log_probability_equals_the_definition(loaded, tokenizer):
     question = questions[0]
     found = answer_questions(loaded.model, tokenizer, [question], [], 1)[0].log_probability
     prompt = tokenizer(f"Question: {question.question}\nAnswer:")["input_ids"]
-    means = []
-    for answer in question.answers:
-        gold = tokenizer(f" {answer}")["input_ids"]
-        with torch.no_grad():
-            logits = loaded.model(input_ids=torch.tensor([prompt + gold])).logits[0].log_softmax(-1)
-        steps = range(len(prompt) - 1, len(prompt) + len(gold) - 1)
-        means.append(np.mean([float(logits[i, t]) for i, t in zip(steps, gold, strict=True)]))
-    assert found == pytest.approx(max(means), abs=1e-4)
+    assert len(question.answers) > 1
+    gold = tokenizer(f" {question.answers[0]}")["input_ids"]
+    with torch.no_grad():
+        logits = loaded.model(input_ids=torch.tensor([prompt + gold])).logits[0].log_softmax(-1)
+    steps = range(len(prompt) - 1, len(prompt) + len(gold) - 1)
+    mean = np.mean([float(logits[i, t]) for i, t in zip(steps, gold, strict=True)])
+    assert found == pytest.approx(mean, abs=1e-4)
+
+
+def test_examples_are_of_the_same_kind_and_field():
+    shots = [
+        Shot("Bo", "city", "city of Bo?", "Oslo"),
+        Shot("Bo", "city", "Is Oslo the city of Bo?", "yes", kind="yes-no"),
+        Shot("Bo", "major", "major of Bo?", "Law"),
+    ]
+    wanted = Question("q", "d", "Al", "city", "Is Rome the city of Al?", ["no"], "test", "yes-no")
+    prefix = few_shot_prefix(shots, topic(wanted))
+    assert prefix == "Question: Is Oslo the city of Bo?\nAnswer: yes\n"
 
 
 def test_asking_about_someone_shown_as_an_example_is_refused(loaded, tokenizer):

@@ -1,0 +1,41 @@
+"""`elusive check`: whether a dataset keeps its promises."""
+
+import sys
+from itertools import islice
+from pathlib import Path
+
+import click
+
+SHOWN = 20
+"""Problems that are printed one by one."""
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+def check(dataset: Path) -> None:
+    """Verify schema, spans, splits and leaks of DATASET; exit code 1 names the rows at fault.
+
+    No text is empty, every span reads what it should, no mention of the name is missed, nobody is
+    asked about in dev and in test, no shot is about anyone of the corpus, no question contains its
+    answer, and every document states what is asked of it.
+
+    \b
+    elusive check data/people
+    """
+    from tqdm import tqdm
+
+    from elusive.common.check import check_dataset
+
+    with tqdm(desc="checking", unit="row", delay=1) as bar:
+        problems = check_dataset(dataset, bar.update)
+        shown = list(islice(problems, SHOWN))
+        more = sum(1 for _ in problems)
+        rows = bar.n
+    for problem in shown:
+        click.echo(str(problem))
+    if more:
+        click.echo(f"and {more} more")
+    if shown:
+        click.echo(f"{dataset}: {len(shown) + more} problems in {rows} rows", err=True)
+        sys.exit(1)
+    click.echo(f"{dataset}: all {rows} rows are as they should be")

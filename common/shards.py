@@ -1,0 +1,248 @@
+"""Folders too large to be written at once: shard by shard, resumable, readable while they grow.
+
+Until it is finished, a folder has no manifest but a folder `.progress`, with the parameters of the
+run that is writing it and one marker per finished shard. Data files appear under their final names
+when they are complete.
+"""
+
+import json
+import os
+import shutil
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import pyarrow as pa
+
+from elusive.common.errors import InputError
+from elusive.common.folders import (
+    MANIFEST,
+    already_made,
+    changed_keys,
+    file_hash,
+    parameters_hash,
+    write_atomically,
+    write_manifest,
+)
+
+PROGRESS = ".progress"
+PARAMETERS = "parameters.json"
+
+OWN_THREADS = 2
+"""Workers that are threads: more of them wait for each other, processes take a second to start."""
+
+Append = Callable[[str, pa.RecordBatch], None]
+"""Appends rows to a table, given its name."""
+
+
+def claim_folder(out: Path, kind: str, parameters: dict[str, Any]) -> bool:
+    """Whether there is anything left to do; if so, `out` is marked as being written.
+
+    Raises:
+        InputError: `out` holds something else, finished or not, which is never overwritten.
+    """
+    path = out / PROGRESS / PARAMETERS
+    if not path.exists():
+        if already_made(out, kind, parameters):
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(parameters, default=str, indent=2) + "\n")
+        return True
+    changed = changed_keys(json.loads(path.read_text(encoding="utf-8")), parameters)
+    if changed:
+        raise InputError(
+            f"{out} holds an unfinished {kind} of another run (different {', '.join(changed)}): "
+            "choose another --out or delete it"
+        )
+    return True
+
+
+def check_finished(out: Path) -> None:
+    """Raise InputError if a folder is still being written, or its writing was interrupted."""
+    if (out / PROGRESS).is_dir() and not (out / MANIFEST).exists():
+        raise InputError(
+            f"{out} is not finished ({len(_markers(out))} shards so far): wait, or run the command "
+            "that makes it again, which goes on from there"
+        )
+
+
+@contextmanager
+def shard_writer(
+    out: Path, index: int, count: int, schemas: dict[str, pa.Schema]
+) -> Iterator[Append]:
+    """Write shard `index` of `count` of some tables; it appears when the block ends well.
+
+    Args:
+        out: the folder.
+        index: of the shard, from 0.
+        count: shards of each table.
+        schemas: of the tables, by name.
+    """
+    files = {name: _shard_path(out, name, index, count) for name in schemas}
+    drafts = {
+        name: path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+        for name, path in files.items()
+    }
+    rows = dict.fromkeys(schemas, 0)
+    with ExitStack() as stack:
+        writers = {
+            name: stack.enter_context(_open_stream(drafts[name], schema))
+            for name, schema in schemas.items()
+        }
+
+        def append(name: str, batch: pa.RecordBatch) -> None:
+            writers[name].write_batch(batch)
+            rows[name] += batch.num_rows
+
+        yield append
+    marker = {}
+    for name, draft in drafts.items():
+        _sync(draft)
+        relative = files[name].relative_to(out).as_posix()
+        marker[relative] = {"table": name, "rows": rows[name], "sha256": file_hash(draft)}
+        draft.replace(files[name])
+    write_atomically(_marker_path(out, files), json.dumps(marker) + "\n")
+
+
+def _open_stream(path: Path, schema: pa.Schema) -> pa.ipc.RecordBatchStreamWriter:
+    """An Arrow stream, the format that `datasets` maps into memory."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return pa.ipc.new_stream(str(path), schema)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file is on the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _shard_path(out: Path, table: str, index: int, count: int) -> Path:
+    """Where a shard goes, by the naming of `datasets`."""
+    return out / table / f"data-{index:05d}-of-{count:05d}.arrow"
+
+
+def _marker_path(out: Path, files: dict[str, Path]) -> Path:
+    """Where the marker of a shard goes."""
+    first = next(iter(files.values()))
+    return out / PROGRESS / f"{'-'.join(files)}-{first.stem}.json"
+
+
+def _markers(out: Path) -> list[Path]:
+    """Markers of all finished shards."""
+    return sorted(path for path in (out / PROGRESS).glob("*.json") if path.name != PARAMETERS)
+
+
+def is_written(out: Path, index: int, count: int, tables: Iterable[str]) -> bool:
+    """Whether a shard of some tables is complete."""
+    files = {name: _shard_path(out, name, index, count) for name in tables}
+    return _marker_path(out, files).exists() and all(path.exists() for path in files.values())
+
+
+def run_all(
+    write: Callable[[int], int],
+    indices: list[int],
+    workers: int,
+    on_written: Callable[[int], object],
+) -> None:
+    """Call `write` for every index, several at a time.
+
+    The first workers are threads of this process, as numpy and Arrow let others run while they
+    compute; the rest are processes, each fed by a thread.
+
+    Args:
+        write: writes one shard and gives what `on_written` is told, such as a number of people.
+        indices: of the shards to write.
+        workers: how many shards are written at a time.
+        on_written: called after each shard, by one thread at a time.
+    """
+    waiting, lock = deque(indices), Lock()
+    workers = min(workers, max(1, len(indices)))
+    helpers = max(0, workers - OWN_THREADS)
+
+    def work(call: Callable[[int], int]) -> None:
+        """Write shards until none is left, or until another worker has failed."""
+        while True:
+            try:
+                index = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                made = call(index)
+            except BaseException:
+                waiting.clear()
+                raise
+            with lock:
+                on_written(made)
+
+    with (
+        ProcessPoolExecutor(max(1, helpers), get_context("spawn")) as pool,
+        ThreadPoolExecutor(workers) as threads,
+    ):
+        calls = [write] * (workers - helpers)
+        calls += [lambda index: pool.submit(write, index).result()] * helpers
+        try:
+            for future in [threads.submit(work, call) for call in calls]:
+                future.result()
+        except BaseException:
+            waiting.clear()
+            raise
+
+
+def finish_folder(
+    out: Path, kind: str, parameters: dict[str, Any], schemas: dict[str, pa.Schema]
+) -> None:
+    """Make a folder whose shards are all written one that `datasets` opens, with its manifest."""
+    from datasets import DatasetInfo, Features
+
+    shards: dict[str, Any] = {}
+    for path in _markers(out):
+        shards |= json.loads(path.read_text(encoding="utf-8"))
+    for name, schema in schemas.items():
+        files = [
+            Path(file).name for file, shard in sorted(shards.items()) if shard["table"] == name
+        ]
+        info = DatasetInfo(features=Features.from_arrow_schema(schema))
+        info.write_to_directory(str(out / name))
+        state = _state(files, parameters_hash([shards, name])[:16])
+        write_atomically(out / name / "state.json", json.dumps(state, indent=2) + "\n")
+        for draft in (out / name).glob(".*.tmp"):
+            draft.unlink()
+    write_atomically(out / "dataset_dict.json", json.dumps({"splits": list(schemas)}) + "\n")
+    hashes = {file: shard["sha256"] for file, shard in shards.items()}
+    write_manifest(out, kind, parameters, hashes)
+    shutil.rmtree(out / PROGRESS)
+
+
+def _state(files: list[str], fingerprint: str) -> dict[str, Any]:
+    """What `datasets.load_from_disk` reads beside the features."""
+    return {
+        "_data_files": [{"filename": file} for file in files],
+        "_fingerprint": fingerprint,
+        "_format_columns": None,
+        "_format_kwargs": {},
+        "_format_type": None,
+        "_output_all_columns": False,
+        "_split": None,
+    }
+
+
+def num_rows(out: Path) -> dict[str, int]:
+    """Rows of each table so far, of a folder that is being written."""
+    rows: dict[str, int] = {}
+    for path in _markers(out):
+        for shard in json.loads(path.read_text(encoding="utf-8")).values():
+            rows[shard["table"]] = rows.get(shard["table"], 0) + shard["rows"]
+    return rows
+
+
+def read_batches(folder: Path, table: str) -> Iterator[pa.RecordBatch]:
+    """The rows of a table, memory-mapped, batch by batch; of an unfinished one, those there are."""
+    for path in sorted((folder / table).glob("*.arrow")):
+        with pa.memory_map(str(path)) as source:
+            yield from pa.ipc.open_stream(source)

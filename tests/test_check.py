@@ -1,0 +1,231 @@
+"""`elusive check` finds what is wrong with a dataset, names the row, and ends with exit code 1."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+
+from elusive.biogen.config import BiogenConfig
+from elusive.biogen.fields import built_in_names
+from elusive.biogen.generate import generate_dataset
+from elusive.cli.main import cli
+from elusive.common.dataset import DatasetFolder, load_dataset_folder, write_dataset
+from elusive.common.errors import InputError
+from elusive.common.folders import new_folder, write_tables
+from elusive.common.records import Document, Question, Shot, to_table
+
+
+def check(folder: Path):
+    return CliRunner().invoke(cli, ["check", str(folder)])
+
+
+@pytest.fixture(scope="module")
+def data(people_folder: Path) -> DatasetFolder:
+    """A sound dataset of six people."""
+    return load_dataset_folder(people_folder)
+
+
+def with_document(data: DatasetFolder, number: int, **changes: object) -> DatasetFolder:
+    documents = list(data.documents)
+    documents[number] = replace(documents[number], **changes)
+    return replace(data, documents=documents)
+
+
+def with_question(data: DatasetFolder, number: int, **changes: object) -> DatasetFolder:
+    questions = list(data.questions)
+    questions[number] = replace(questions[number], **changes)
+    return replace(data, questions=questions)
+
+
+def with_shot(data: DatasetFolder, number: int, **changes: object) -> DatasetFolder:
+    shots = list(data.shots)
+    shots[number] = replace(shots[number], **changes)
+    return replace(data, shots=shots)
+
+
+def shifted_fact(data: DatasetFolder) -> DatasetFolder:
+    document = data.documents[2]
+    facts = [replace(document.facts[0], start=document.facts[0].start + 1), *document.facts[1:]]
+    return with_document(data, 2, facts=facts)
+
+
+def wrong_distance(data: DatasetFolder) -> DatasetFolder:
+    document = data.documents[2]
+    return with_document(
+        data, 2, facts=[replace(document.facts[0], distance=99), *document.facts[1:]]
+    )
+
+
+BROKEN = {
+    "value": (shifted_fact, "corpus row 2 (bio-0000002): the fact birth_date should read"),
+    "distance": (wrong_distance, "corpus row 2 (bio-0000002): the fact birth_date has distance 99"),
+    "head": (
+        lambda data: with_document(data, 1, heads=[(0, 3)]),
+        "corpus row 1 (bio-0000001): a head mention reads",
+    ),
+    "head outside": (
+        lambda data: with_document(data, 1, heads=[(0, 9999)]),
+        "corpus row 1 (bio-0000001): a span of heads lies outside the text",
+    ),
+    "missed mention": (
+        lambda data: with_document(
+            data, 3, text=data.documents[3].text + f" {data.documents[3].entity} slept."
+        ),
+        "corpus row 3 (bio-0000003): the mention of",
+    ),
+    "empty text": (
+        lambda data: with_document(data, 0, text=" ", heads=[], facts=[]),
+        "corpus row 0 (bio-0000000): the text is empty",
+    ),
+    "split of a document": (
+        lambda data: with_document(data, 0, split="tset"),
+        "corpus row 0 (bio-0000000): unknown split 'tset'",
+    ),
+    "doc_id twice": (
+        lambda data: with_document(data, 5, doc_id="bio-0000001"),
+        "corpus row 5: the doc_id stands in an earlier row",
+    ),
+    "split of a question": (
+        lambda data: with_question(data, 4, split="train"),
+        "questions row 4 (bio-0000000/company): unknown split 'train'",
+    ),
+    "kind": (
+        lambda data: with_question(data, 4, kind="odd"),
+        "questions row 4 (bio-0000000/company): unknown kind 'odd'",
+    ),
+    "person in both splits": (
+        lambda data: with_question(data, 0, split="dev"),
+        "questions row 0: asked about in dev and in test",
+    ),
+    "answer in the question": (
+        lambda data: with_question(
+            data, 3, question=f"Who studied {data.questions[3].answers[0].lower()}?"
+        ),
+        "questions row 3 (bio-0000000/major): the answer",
+    ),
+    "no answer": (
+        lambda data: with_question(data, 3, answers=[]),
+        "questions row 3 (bio-0000000/major): a gold answer is missing",
+    ),
+    "answer not in the text": (
+        lambda data: with_question(data, 3, answers=["Alchemy"]),
+        "questions row 3: the document does not state the first gold answer",
+    ),
+    "unknown document": (
+        lambda data: with_question(data, 3, doc_id="bio-9"),
+        "questions row 3: no document has this doc_id",
+    ),
+    "question_id twice": (
+        lambda data: with_question(data, 3, question_id=data.questions[0].question_id),
+        "questions row 3: the question_id stands in an earlier row",
+    ),
+    "shot about the corpus": (
+        lambda data: with_shot(data, 7, entity=data.documents[0].entity),
+        "shots row 7: the shot is about an entity of the corpus",
+    ),
+    "empty shot": (
+        lambda data: with_shot(data, 7, answer=""),
+        "shots row 7 (",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_every_fault_is_found_with_its_row(name, data, tmp_path):
+    change, message = BROKEN[name]
+    broken = change(data)
+    write_dataset(
+        tmp_path / "data",
+        {"generator": "biogen"},
+        broken.documents,
+        broken.questions,
+        broken.shots,
+        "card",
+    )
+    result = check(tmp_path / "data")
+    assert result.exit_code == 1
+    assert message in result.output, result.output
+
+
+def test_a_sound_dataset_passes(people_folder):
+    result = check(people_folder)
+    assert result.exit_code == 0, result.output
+    assert "all 136 rows are as they should be" in result.output
+
+
+def test_everything_that_biogen_can_do_passes(tmp_path):
+    config = BiogenConfig(
+        people=60,
+        locale="de_DE",
+        they_rate=0.3,
+        fields=tuple(built_in_names()),
+        wordings=43,
+        held_out_wordings=1,
+        multi=2,
+        permute=True,
+        distractors=2,
+        two_hop_rate=0.3,
+        questions=("direct", "yes-no", "reverse", "multi-hop"),
+        phrasings=4,
+        held_out_phrasing=True,
+    )
+    generate_dataset(config, tmp_path / "all")
+    generate_dataset(BiogenConfig(people=60, distance=(10, 45), distractors=1), tmp_path / "far")
+    for folder in ("all", "far"):
+        result = check(tmp_path / folder)
+        assert result.exit_code == 0, result.output
+
+
+def test_changed_files_are_noticed(data, tmp_path):
+    write_dataset(
+        tmp_path / "data", {"generator": "biogen"}, data.documents, data.questions, data.shots, ""
+    )
+    table = next((tmp_path / "data" / "shots").glob("*.arrow"))
+    content = table.read_bytes()
+    table.write_bytes(
+        content.replace(data.shots[0].answer.encode(), b"X" * len(data.shots[0].answer))
+    )
+    result = check(tmp_path / "data")
+    assert result.exit_code == 1
+    assert "manifest.json: the data files do not match the content hash" in result.output
+
+
+def test_a_wrong_schema_is_named(data, tmp_path):
+    corpus = to_table(data.documents, Document)
+    numbers = pa.array(range(len(data.questions)), pa.int64())
+    tables = {
+        "corpus": corpus.drop_columns(["heads"]),
+        "questions": to_table(data.questions, Question).set_column(0, "question_id", numbers),
+        "shots": to_table(data.shots, Shot),
+    }
+    with new_folder(tmp_path / "data", "dataset", {"generator": "biogen"}) as folder:
+        write_tables(folder, tables)
+    result = check(tmp_path / "data")
+    assert result.exit_code == 1
+    assert "column 'heads' is missing" in result.output
+    assert "column 'question_id' is int64, not string" in result.output
+
+
+def test_many_problems_are_counted(data, tmp_path):
+    documents = [replace(document, split="odd") for document in data.documents] * 5
+    write_dataset(
+        tmp_path / "data", {"generator": "biogen"}, documents, data.questions, data.shots, ""
+    )
+    result = check(tmp_path / "data")
+    assert result.exit_code == 1
+    assert "and 34 more" in result.output
+
+
+@pytest.mark.parametrize("kind", ["nothing", "other", "training-text"])
+def test_what_is_no_dataset_is_one_line(kind, tmp_path):
+    folder = tmp_path / "data"
+    if kind == "other":
+        folder.mkdir()
+    elif kind == "training-text":
+        with new_folder(folder, kind, {}):
+            pass
+    result = check(folder)
+    assert isinstance(result.exception, InputError)
+    assert "dataset" in str(result.exception)

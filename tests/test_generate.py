@@ -1,0 +1,358 @@
+"""Biography datasets as folders: the same bytes for any number of workers, and after a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import datasets
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from elusive.biogen.biographies import biographies
+from elusive.biogen.config import BiogenConfig
+from elusive.biogen.fields import built_in_names
+from elusive.biogen.generate import generate_dataset
+from elusive.biogen.questions import questions, shots
+from elusive.cli.main import cli
+from elusive.common.dataset import load_dataset_folder
+from elusive.common.errors import InputError
+from elusive.common.folders import content_hash, parameters_hash, read_manifest
+from elusive.common.shards import read_batches
+
+MANY = 70_000
+"""People in three shards."""
+
+
+def biogen(*arguments: object):
+    return CliRunner().invoke(cli, ["biogen", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """One dataset made by one worker and by two, and one of another seed."""
+    root = tmp_path_factory.mktemp("biogen")
+    config = BiogenConfig(people=600)
+    generate_dataset(config, root / "one")
+    generate_dataset(config, root / "two", workers=2)
+    generate_dataset(config.model_copy(update={"seed": 1}), root / "other")
+    return root
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory) -> Path:
+    """A dataset of several shards, made by one worker."""
+    folder = tmp_path_factory.mktemp("many") / "people"
+    generate_dataset(BiogenConfig(people=MANY), folder)
+    assert len(list(folder.glob("corpus/*.arrow"))) == 3
+    return folder
+
+
+def test_a_seed_decides_the_bytes(folders):
+    assert content_hash(folders / "one") == content_hash(folders / "two")
+    assert read_manifest(folders / "one", "dataset") == read_manifest(folders / "two", "dataset")
+    assert content_hash(folders / "one") != content_hash(folders / "other")
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_the_number_of_workers_does_not_change_the_bytes(workers, many, tmp_path):
+    generate_dataset(BiogenConfig(people=MANY), tmp_path / "again", workers)
+    assert content_hash(tmp_path / "again") == content_hash(many)
+    assert (tmp_path / "again" / "README.md").read_text() == (many / "README.md").read_text()
+
+
+def test_the_manifest_holds_the_hash_of_the_files(many):
+    assert read_manifest(many, "dataset").content_hash == content_hash(many)
+
+
+def test_a_killed_run_goes_on_at_the_shard_where_it_stopped(many, tmp_path):
+    out = tmp_path / "people"
+    arguments = ["biogen", "--people", str(MANY), "--workers", "1", "--out", str(out)]
+    command = [sys.executable, "-m", "elusive.cli.main", *arguments]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(out.glob(".progress/corpus*.json")) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = {path: path.stat().st_mtime_ns for path in out.glob("questions/data-*.arrow")}
+    assert not (out / "manifest.json").exists()
+    assert 0 < len(kept) < 3
+    markers = list(out.glob(".progress/corpus*.json"))
+    with pytest.raises(InputError, match="is not finished"):
+        load_dataset_folder(out)
+    assert CliRunner().invoke(cli, arguments).exit_code == 0
+    unchanged = [path for path, stamp in kept.items() if path.stat().st_mtime_ns == stamp]
+    assert len(unchanged) >= len(markers)
+    assert content_hash(out) == content_hash(many)
+    assert not list(out.rglob("*.tmp"))
+    assert not (out / ".progress").exists()
+
+
+def test_finished_shards_can_be_read_while_others_are_written(tmp_path):
+    seen = []
+
+    def look(count: int) -> None:
+        if count:
+            seen.append(sum(len(batch) for batch in read_batches(tmp_path / "out", "corpus")))
+            table = datasets.load_dataset(
+                "arrow",
+                data_files=str(tmp_path / "out" / "corpus" / "*.arrow"),
+                split="train",
+                cache_dir=str(tmp_path / "cache"),
+            )
+            assert len(table) == seen[-1]
+
+    generate_dataset(BiogenConfig(people=MANY), tmp_path / "out", on_people=look)
+    assert seen == [1 << 15, 1 << 16, MANY]
+
+
+def test_an_unfinished_folder_is_not_overwritten_by_another_run(tmp_path):
+    def stop(count: int) -> None:
+        if count:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate_dataset(BiogenConfig(people=10), tmp_path / "out", on_people=stop)
+    with pytest.raises(InputError, match="unfinished dataset of another run"):
+        generate_dataset(BiogenConfig(people=11), tmp_path / "out")
+    assert generate_dataset(BiogenConfig(people=10), tmp_path / "out")
+
+
+def test_an_error_in_one_worker_ends_the_run(tmp_path, monkeypatch):
+    from elusive.biogen import generate
+
+    def fail(*arguments: object) -> int:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(generate, "_write_shard", fail)
+    with pytest.raises(OSError, match="no space left"):
+        generate_dataset(BiogenConfig(people=MANY), tmp_path / "out", workers=2)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_a_later_part_of_a_corpus_can_be_made_alone(many, tmp_path):
+    generate_dataset(BiogenConfig(start=69_000, people=10), tmp_path / "part")
+    part = load_dataset_folder(tmp_path / "part")
+    whole = [row for batch in read_batches(many, "corpus") for row in batch.slice(0).to_pylist()]
+    assert [d.text for d in part.documents] == [row["text"] for row in whole[69_000:69_010]]
+    asked = [row for batch in read_batches(many, "questions") for row in batch.to_pylist()]
+    assert [q.question_id for q in part.questions] == [
+        row["question_id"] for row in asked[5 * 69_000 : 5 * 69_010]
+    ]
+
+
+GOLDEN = {
+    "paper": (
+        BiogenConfig(people=50),
+        "5bc190586a7cf0df",
+    ),
+    "everything": (
+        BiogenConfig(
+            people=40,
+            locale="de_DE",
+            middle_names=True,
+            they_rate=0.2,
+            fields=tuple(built_in_names()),
+            wordings=43,
+            held_out_wordings=2,
+            multi=2,
+            permute=True,
+            distractors=2,
+            two_hop_rate=0.3,
+            questions=("direct", "yes-no", "reverse", "multi-hop"),
+            phrasings=4,
+            held_out_phrasing=True,
+        ),
+        "40eae58ddc660b4e",
+    ),
+    "distances": (
+        BiogenConfig(people=40, distance=(12, 40), people_per_first_name=4, people_per_last_name=2),
+        "406a4a4fc12d3329",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_a_change_of_output_is_noticed(name):
+    """Golden hashes: when one changes on purpose, put the new one here and say so in CHANGELOG."""
+    config, wanted = GOLDEN[name]
+    records = [*biographies(config), *questions(config), *shots(config)]
+    assert parameters_hash([asdict(record) for record in records])[:16] == wanted
+
+
+def test_a_dataset_that_is_there_is_not_made_again(folders):
+    before = (folders / "one" / "manifest.json").stat().st_mtime_ns
+    assert not generate_dataset(BiogenConfig(people=600), folders / "one", workers=2)
+    assert (folders / "one" / "manifest.json").stat().st_mtime_ns == before
+
+
+def test_the_folder_of_another_dataset_is_refused(folders):
+    before = content_hash(folders / "other")
+    with pytest.raises(InputError, match="different seed"):
+        generate_dataset(BiogenConfig(people=600), folders / "other")
+    assert content_hash(folders / "other") == before
+
+
+def test_the_card_lists_every_column(folders):
+    card = (folders / "one" / "README.md").read_text()
+    for name in ("corpus", "questions", "shots"):
+        table = datasets.load_from_disk(str(folders / "one" / name))
+        assert isinstance(table, datasets.Dataset)
+        assert all(f"| `{name}` | `{column}` |" in card for column in table.column_names)
+
+
+def test_datasets_opens_the_folder_both_ways(folders, tmp_path):
+    tables = datasets.load_from_disk(str(folders / "one"))
+    assert isinstance(tables, datasets.DatasetDict)
+    assert {name: len(table) for name, table in tables.items()} == {
+        "corpus": 600,
+        "questions": 3000,
+        "shots": 160,
+    }
+    for name in ("corpus", "questions", "shots"):
+        table = tables[name]
+        loaded = datasets.load_dataset(
+            str(folders / "one"), name, split="train", cache_dir=str(tmp_path)
+        )
+        assert loaded.column_names == table.column_names
+        assert loaded[7] == table[7]
+
+
+CARD_OPTIONS = {
+    "paper": [],
+    "everything": [
+        *(f"--fields={name}" for name in built_in_names()),
+        *("--wordings=43", "--multi=2", "--permute", "--held-out-wordings=1", "--they-rate=0.5"),
+        *("--questions=direct", "--questions=reverse", "--held-out-phrasing", "--distractors=1"),
+    ],
+    "distances": ["--distance=12", "--distance=30", "--seed=3", "--start=7"],
+}
+
+
+@pytest.mark.parametrize("name", CARD_OPTIONS)
+def test_the_card_names_the_command_that_makes_it_again(name, tmp_path):
+    result = biogen("--people", 9, *CARD_OPTIONS[name], "--out", tmp_path / "first")
+    assert result.exit_code == 0, result.output
+    card = (tmp_path / "first" / "README.md").read_text()
+    command = next(line for line in card.splitlines() if line.startswith("elusive biogen"))
+    arguments = command.replace("DIR", str(tmp_path / "again")).split()[2:]
+    assert biogen(*arguments).exit_code == 0
+    assert content_hash(tmp_path / "again") == content_hash(tmp_path / "first")
+
+
+def test_the_card_has_the_yaml_that_the_hub_reads(folders):
+    _, header, body = (folders / "one" / "README.md").read_text().split("---\n", 2)
+    fields = yaml.safe_load(header)
+    assert {config["config_name"] for config in fields["configs"]} == {
+        "corpus",
+        "questions",
+        "shots",
+    }
+    assert fields["size_categories"] == ["n<1K"]
+    assert "is being written" not in body
+
+
+def test_statistics_count_what_is_there(folders):
+    statistics = json.loads((folders / "one" / "statistics.json").read_text())
+    data = load_dataset_folder(folders / "one")
+    assert statistics["documents"] == statistics["entities"] == 600
+    words = [len(document.text.split()) for document in data.documents]
+    assert statistics["words"] == {str(n): words.count(n) for n in sorted(set(words))}
+    assert statistics["questions"] == {"direct dev": 600, "direct test": 2400}
+    majors = [f.value for d in data.documents for f in d.facts if f.field == "major"]
+    of_majors = statistics["fields"]["major"]
+    assert of_majors["distinct_values"] == len(set(majors))
+    assert of_majors["most_frequent"][1] == max(map(majors.count, majors))
+    firsts = [document.entity.split()[0] for document in data.documents]
+    shared = [firsts.count(name) for name in set(firsts)]
+    assert statistics["first_words"] == {str(n): shared.count(n) for n in sorted(set(shared))}
+    distances = [f.distance or 0 for d in data.documents for f in d.facts if f.field == "company"]
+    assert of_majors["entropy"] < statistics["pool_bits"]["major"]
+    assert statistics["fields"]["company"]["distances"] == {
+        str(n): distances.count(n) for n in sorted(set(distances))
+    }
+
+
+def test_the_picture_is_a_png(folders):
+    assert (folders / "one" / "statistics.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_preview_writes_nothing_and_shows_every_fact(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = biogen("--preview", 2, "--distractors", 1, "--seed", 4)
+    assert result.exit_code == 0, result.output
+    for document in biographies(BiogenConfig(people=2, distractors=1, seed=4)):
+        assert document.doc_id in result.output
+        for fact in document.facts:
+            assert f"{fact.start}-{fact.end}" in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fields_from_a_file_are_kept_with_the_dataset(tmp_path):
+    fields = [
+        {
+            "name": "shoe_size",
+            "numbers": [35, 47],
+            "templates": ["{name/they} {wears/wear} shoes of size {value}."],
+            "questions": ["What is the shoe size of {name}?"],
+        }
+    ]
+    (tmp_path / "fields.yaml").write_text(yaml.safe_dump(fields))
+    arguments = ("--people", 5, "--field-file", tmp_path / "fields.yaml")
+    assert biogen(*arguments, "--out", tmp_path / "out").exit_code == 0
+    data = load_dataset_folder(tmp_path / "out")
+    assert all("shoes of size" in document.text for document in data.documents)
+    again = ("--people", 5, "--field-file", tmp_path / "out" / "own_fields.yaml")
+    assert biogen(*again, "--out", tmp_path / "again").exit_code == 0
+    assert content_hash(tmp_path / "again") == content_hash(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--people", "0"], "people: input should be greater than or equal to 1 (got 0)"),
+        (["--people", "9999999"], "is more than the"),
+        (["--fields", "birth_cty"], "unknown field 'birth_cty': did you mean 'birth_city'?"),
+        (["--fields", "major", "--fields", "major"], "'major' stands twice"),
+        (["--name-position", "middle"], "'first', 'any' or 'last'"),
+        (["--dev-rate", "1"], "dev_rate: input should be less than 1"),
+        (["--questions", "indirect"], "'direct', 'yes-no', 'reverse' or 'multi-hop'"),
+        (["--field-file", "none.yaml"], "no field file at none.yaml"),
+        (["--distance", "3"], "ask for at least 10"),
+    ],
+)
+def test_bad_input_is_one_line(options, message, tmp_path):
+    result = biogen(*options, "--out", tmp_path / "x")
+    assert isinstance(result.exception, InputError)
+    assert message in str(result.exception)
+    assert "\n" not in str(result.exception)
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("fields: [", "is not valid YAML"),
+        ("name: color", "should be a list of fields"),
+        ("- {name: color, template: [x]}", "unknown key 'template': did you mean 'templates'?"),
+        ("- {name: Color, values: [a, b], templates: [x], questions: [y]}", "name: string should"),
+    ],
+)
+def test_a_bad_field_file_is_one_line(content, message, tmp_path):
+    (tmp_path / "fields.yaml").write_text(content)
+    result = biogen("--field-file", tmp_path / "fields.yaml", "--out", tmp_path / "x")
+    assert isinstance(result.exception, InputError)
+    assert message in str(result.exception)
+    assert "fields.yaml" in str(result.exception)
+
+
+def test_without_a_folder_to_write_the_user_is_told_what_to_do():
+    result = biogen("--people", 3)
+    assert "--out DIR" in str(result.exception)
+    assert "--preview 3" in str(result.exception)
