@@ -118,14 +118,18 @@ def _distances(
 
 
 def _template_ids(world: World, strings: Strings, sentences: Sentences) -> pa.ListArray:
-    """Identifiers of the templates of each row: of the field's list, held-out ones at its end."""
+    """Identifiers of the templates that state the facts of each row, in order.
+
+    They are numbers in the field's list, where held-out templates stand at the end.
+    """
     sizes = np.array([len(field.templates) for field in world.fields])[sentences.field]
     wordings = world.wordings
     num_train = wordings.num_train[sentences.field]
     held_out = sentences.template >= num_train
     shift = np.where(held_out, sizes - num_train - wordings.num_held_out[sentences.field], 0)
     numbers = wordings.template_ids[sentences.field] + sentences.template + shift
-    return list_array(sentences.is_shown, strings.take(numbers[sentences.is_shown]))
+    about_head = sentences.is_head & sentences.is_shown
+    return list_array(about_head, strings.take(numbers[about_head]))
 
 
 def document_ids(world: World, numbers: np.ndarray, entry: np.ndarray) -> pa.StringArray:

@@ -58,13 +58,12 @@ def render_card(config: BiogenConfig, statistics: DatasetStatistics | None) -> s
         autoescape=False,
     )
     num_documents = config.people * config.documents_per_person
-    one = config.model_copy(update={"people": 1})
     return environment.get_template("card.md.j2").render(
         config=config,
         command=command_line(config),
         statistics=statistics,
-        example=next(biographies(one)),
-        asked=next(questions(one), None),
+        example=next(biographies(config)),
+        asked=next(questions(config), None),
         num_documents=num_documents,
         pool_bits=pool_bits(config),
         size_category=next(name for limit, name in SIZE_CATEGORIES if num_documents < limit),

@@ -20,7 +20,8 @@ class BiogenConfig(BaseModel, frozen=True, extra="forbid"):
     start: int = Field(
         default=0,
         ge=0,
-        description="Number of the first person: 500000 makes a later part of a larger corpus.",
+        description="Number of the first person: 500000 makes a later part of a larger corpus; "
+        "reverse and multi-hop questions look at that part alone.",
     )
     seed: int = Field(default=0, description="Seed of names, values, wordings and orders.")
     locale: str = Field(
@@ -50,12 +51,13 @@ class BiogenConfig(BaseModel, frozen=True, extra="forbid"):
     wordings: int = Field(
         default=1,
         ge=1,
-        description="Template sentences in use per field; 1: everybody's sentence is the same.",
+        description="Template sentences in use per field, or all where a field has fewer; 1: "
+        "everybody's sentence is the same.",
     )
     held_out_wordings: int = Field(
         default=0,
         ge=0,
-        description="Further templates per field that only documents of the split dev use.",
+        description="Templates per field, its last ones, that only documents of the split dev use.",
     )
     multi: int = Field(
         default=1, ge=1, description="Biographies per person, in different wordings (multi M)."
@@ -89,10 +91,11 @@ class BiogenConfig(BaseModel, frozen=True, extra="forbid"):
         "sibling or colleague); give the option once per kind.",
     )
     phrasings: int = Field(
-        default=1, ge=1, description="Phrasings in use per field, drawn per question."
+        default=1, ge=1, description="Phrasings in use per field, drawn per direct question."
     )
     held_out_phrasing: bool = Field(
-        default=False, description="Whether to ask again in a phrasing that no shot shows."
+        default=False,
+        description="Whether to ask direct questions again in a phrasing that no shot shows.",
     )
     num_shot_people: int = Field(
         default=32,
@@ -149,11 +152,18 @@ class BiogenConfig(BaseModel, frozen=True, extra="forbid"):
             if name in built_in_names() or own.count(name) > 1:
                 raise InputError(f"own field {name!r} has the name of another field: rename it")
         for name in self.fields:
+            if "," in name:
+                raise InputError(f"fields: {name!r} is a list; give the option once per field")
             if name not in own and name not in built_in_names():
                 raise unknown_name("field", name, [*built_in_names(), *own])
 
     def _check_layout(self) -> None:
         """What is asked of the text can be done at once."""
+        if self.multi > 1 and self.wordings == 1 and not self.permute and not self.distance:
+            raise InputError(
+                f"multi {self.multi} with wordings 1 would repeat one text: add --wordings 43 or "
+                "--permute"
+            )
         if self.distance and min(self.distance) < 1:
             raise InputError(f"distance: should be at least 1 word (got {min(self.distance)})")
         if self.distance and max(self.distance) > 500:

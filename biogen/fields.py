@@ -50,6 +50,10 @@ class FactField(BaseModel, frozen=True, extra="forbid"):
     relation: Literal["sibling", "colleague"] | None = Field(
         default=None, description="The value is the name of another person of the corpus."
     )
+    noun: str | None = Field(
+        default=None,
+        description="What multi-hop questions call the other person; the name if not given.",
+    )
     depends_on: str | None = Field(
         default=None, description="A field of which this one is a function, the same for everybody."
     )
@@ -65,6 +69,16 @@ class FactField(BaseModel, frozen=True, extra="forbid"):
     reverse: str | None = Field(
         default=None, description="With {value}; the answer is the name, where only one fits."
     )
+
+    @field_validator("values")
+    @classmethod
+    def _plain(cls, values: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for value in values or ():
+            if not value or value != " ".join(value.split()) or {"{", "}"} & set(value):
+                raise InputError(
+                    f"the value {value!r} should have text, single spaces and no braces"
+                )
+        return values
 
     @field_validator("templates")
     @classmethod
@@ -171,7 +185,7 @@ def load_fields(path: Path) -> tuple[FactField, ...]:
         raise InputError(f"no field file at {path}")
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f"{path} should be a list of fields, each with name, templates, questions")
@@ -183,4 +197,4 @@ def _own_field(path: Path, entry: dict[str, object]) -> FactField:
     try:
         return validated(FactField, entry)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(f"{path}, field {entry.get('name', '?')!r}: {error}") from None

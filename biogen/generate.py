@@ -12,7 +12,7 @@ from elusive.biogen.questions import question_batch, shot_batch
 from elusive.biogen.world import build_world
 from elusive.common.dataset_statistics import dataset_statistics
 from elusive.common.records import SCHEMAS, Document, Question, Shot
-from elusive.common.shards import claim_folder, finish_folder, is_written, run_all, shard_writer
+from elusive.common.shards import claimed_folder, finish_folder, is_written, run_all, shard_writer
 
 SHARD_DOCUMENTS = 1 << 15
 """Documents per shard: what a killed run loses at most, for each worker."""
@@ -43,17 +43,24 @@ def generate_dataset(
     """
     build_world(config)  # what is wrong is said before anything is written
     parameters = {"generator": "biogen", **config.model_dump(mode="json")}
-    if not claim_folder(out, "dataset", parameters):
-        return False
+    with claimed_folder(out, "dataset", parameters) as is_mine:
+        if is_mine:
+            _write_tables(config, out, workers, on_people)
+            write_card(config, out, dataset_statistics(out, config.fields))
+            finish_folder(out, "dataset", parameters, PEOPLE_TABLES | SHOT_TABLES)
+    return is_mine
+
+
+def _write_tables(
+    config: BiogenConfig, out: Path, workers: int, on_people: Callable[[int], object]
+) -> None:
+    """Write what is missing of the tables, beneath a card that says so."""
     write_card(config, out)
     _write_shots(config, out)
     count = len(_shards(config))
     missing = [n for n in range(count) if not is_written(out, n, count, PEOPLE_TABLES)]
     on_people(config.people - sum(len(_shards(config)[n]) for n in missing))
     run_all(partial(_write_shard, config, out), missing, workers, on_people)
-    write_card(config, out, dataset_statistics(out))
-    finish_folder(out, "dataset", parameters, PEOPLE_TABLES | SHOT_TABLES)
-    return True
 
 
 def _shards(config: BiogenConfig) -> list[range]:

@@ -77,7 +77,9 @@ def _leads(world: World, rows: Rows, sentences: Sentences, form: np.ndarray) -> 
     """Pieces before a sentence that put its value at a distance: a name, then filler."""
     wordings, distances = world.wordings, np.array(world.config.distance)
     items = rows.item[:, None] * len(world.fields) + sentences.field
-    lead = wordings.leads[world.integers(len(wordings.leads), items, "lead")]
+    # Sentences of one text begin at a random lead and go on with the next, so that none repeats.
+    first_lead = world.integers(len(wordings.leads), rows.item, "lead")[:, None]
+    lead = wordings.leads[(first_lead + sentences.field) % len(wordings.leads)]
     distance = distances[world.integers(len(distances), items, "distance")]
     variant = world.integers(wordings.fillers.shape[1], items, "filler")
     num_words = np.where(sentences.is_head, distance - 1 - wordings.words_before[form], 0)

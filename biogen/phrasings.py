@@ -70,7 +70,8 @@ def add_phrasings(pieces: Pieces, config: BiogenConfig, fields: tuple[FactField,
     if not askings:
         raise InputError(
             f"questions {', '.join(config.questions)} ask nothing about fields "
-            f"{', '.join(config.fields)}: add a kind, or --fields sibling for multi-hop"
+            f"{', '.join(config.fields)}: add --questions direct; multi-hop needs a relation, such "
+            "as --fields sibling, and a field that is none"
         )
     yes, no, dev, test = (pieces.add([text]) for text in ("yes", "no", "dev", "test"))
     return Phrasings(askings, yes, no, dev, test)
@@ -124,7 +125,7 @@ def _multi_hop(
         if not other.relation or field.relation or shared:
             continue
         label = f"{other.name}.{field.name}"
-        whom = "closest colleague" if other.relation == "colleague" else other.relation
+        whom = other.noun or other.name.replace("_", " ")
         texts = (_capitalised(field.questions[0].replace("{name}", f"the {whom} of {{name}}")),)
         askings.append(_asking(pieces, "multi-hop", number, label, texts, "", relation=relation))
     return askings

@@ -18,6 +18,9 @@ POOL_SEED = 2409
 NUM_COMPANIES = 263
 """As many as in bioS (arXiv 2309.14316)."""
 
+FEWEST_NAMES = 5
+"""Last names below which everybody would be called the same."""
+
 MAX_VALUES = 1_000_000
 """Values that a pool may hold; they are kept in memory."""
 
@@ -63,8 +66,18 @@ def first_names(locale: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 @cache
 def last_names(locale: str) -> tuple[str, ...]:
-    """Last names of a Faker locale, sorted."""
-    return tuple(sorted(_names(locale, "last_names")))
+    """Last names of a Faker locale, sorted.
+
+    Raises:
+        InputError: no such locale, or hardly any last names.
+    """
+    found = tuple(sorted(_names(locale, "last_names")))
+    if len(found) < FEWEST_NAMES:
+        raise InputError(
+            f"Faker has too few last names for locale {locale!r} ({len(found)}): choose another, "
+            "such as en_US, de_DE or es_ES"
+        )
+    return found
 
 
 def _names(locale: str, kind: str) -> set[str]:

@@ -138,7 +138,7 @@ def _about_others(world: World, people: People, rows: Rows) -> tuple[Strings, Se
     place = rows.person[:, None] * count + np.arange(count)
     sentences = Sentences(
         field=field,
-        template=world.integers(world.wordings.num_train[field], items, "distractor_wording"),
+        template=_templates_of_others(world, rows, field, items),
         value=others.value_pieces[place, field],
         name=len(people.strings) + place,
         pronouns=others.pronouns[place],
@@ -151,6 +151,16 @@ def _about_others(world: World, people: People, rows: Rows) -> tuple[Strings, Se
         others.strings.measures[len(world.strings) :][: len(others)],
     )
     return concatenated([people.strings, names]), sentences
+
+
+def _templates_of_others(
+    world: World, rows: Rows, field: np.ndarray, items: np.ndarray
+) -> np.ndarray:
+    """Templates of sentences about distractors, held-out ones in dev documents."""
+    num_train, num_held_out = world.wordings.num_train[field], world.wordings.num_held_out[field]
+    is_dev = (rows.entry == world.config.multi)[:, None]
+    drawn = world.integers(np.where(is_dev, num_held_out, num_train), items, "distractor_wording")
+    return np.where(is_dev, num_train + drawn, drawn)
 
 
 def is_named(world: World, rows: Rows, sentences: Sentences) -> np.ndarray:

@@ -55,6 +55,7 @@ def add_wordings(pieces: Pieces, config: BiogenConfig, fields: tuple[FactField, 
     sizes = [6 * len(templates) for templates in used]
     tails = [_add_tail(pieces, form.parts[2]) for form in forms]
     words_before = np.array([form.parts[0].count(" ") for form in forms])
+    owners = [field.name for field, size in zip(fields, sizes, strict=True) for _ in range(size)]
     held_out = np.array([_num_held_out(config, field) for field in fields])
     return Wordings(
         base=np.cumsum([0, *sizes[:-1]]),
@@ -69,7 +70,7 @@ def add_wordings(pieces: Pieces, config: BiogenConfig, fields: tuple[FactField, 
         value_first=np.array([form.value_first for form in forms]),
         words_before=words_before,
         leads=np.array([_add_lead(pieces, parts) for parts in lead_parts()]),
-        fillers=_add_fillers(pieces, config.distance, words_before),
+        fillers=_add_fillers(pieces, config.distance, words_before, owners),
     )
 
 
@@ -112,15 +113,16 @@ def _add_lead(pieces: Pieces, parts: tuple[str, str]) -> tuple[int, int]:
 
 
 def _add_fillers(
-    pieces: Pieces, distances: tuple[int, ...], words_before: np.ndarray
+    pieces: Pieces, distances: tuple[int, ...], words_before: np.ndarray, owners: list[str]
 ) -> np.ndarray:
     """Fillers of every length that a distance needs: it counts the words of the sentence, too."""
     without_name = {int(words) for words in words_before[::2]}
     nearest = max(without_name) + 1
     if distances and min(distances) < nearest:
         raise InputError(
-            f"distance {min(distances)} is less than the {nearest} words that the sentences in use "
-            f"need up to the value: ask for at least {nearest}, or for other fields or wordings"
+            f"distance {min(distances)} is less than the {nearest} words that a sentence of field "
+            f"{owners[2 * int(words_before[::2].argmax())]!r} needs up to its value: ask for at "
+            f"least {nearest}, or for other fields or wordings"
         )
     fillers = np.zeros((max(distances, default=0) + 1, NUM_VARIANTS), np.int64)
     needed = {distance - 1 - before for distance in distances for before in without_name}

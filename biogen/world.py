@@ -50,6 +50,18 @@ class World:
         return np.where(self.chosen(self.config.they_rate, people, "they"), 2, gendered)
 
 
+def _check_numbers(config: BiogenConfig, fields: tuple[FactField, ...]) -> None:
+    """Raise InputError if more wordings or phrasings are asked for than any field has."""
+    wordings = max(len(field.templates) for field in fields)
+    phrasings = max(len(field.questions) for field in fields)
+    for name, asked, most in (
+        ("wordings", config.wordings, wordings),
+        ("phrasings", config.phrasings, phrasings),
+    ):
+        if asked > most:
+            raise InputError(f"{name} {asked} is more than any of the fields has: at most {most}")
+
+
 @lru_cache(maxsize=4)
 def build_world(config: BiogenConfig) -> World:
     """Compile a config.
@@ -63,6 +75,7 @@ def build_world(config: BiogenConfig) -> World:
     check_dependencies(config)
     if config.distractors and all(field.relation for field in fields):
         raise InputError("distractors needs a field that is no relation: add one to fields")
+    _check_numbers(config, fields)
     pieces = Pieces()
     values = add_values(pieces, fields)
     wordings = add_wordings(pieces, config, fields)

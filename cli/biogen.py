@@ -10,6 +10,9 @@ from elusive.biogen.fields import load_fields
 from elusive.cli.options import config_options
 from elusive.common.errors import InputError, validated
 
+MAX_QUESTIONS = 200
+"""More than there are about one person."""
+
 
 @click.command()
 @config_options(BiogenConfig, leave_out=("own_fields",))
@@ -19,7 +22,7 @@ from elusive.common.errors import InputError, validated
     help="YAML list of fields of your own: name, values, templates, questions.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; all cores if not given.")
-@click.option("--preview", type=click.IntRange(min=1), help="Show so many texts, write nothing.")
+@click.option("--preview", type=click.IntRange(min=1), help="Show so many people, write nothing.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write.")
 def biogen(
     field_file: Path | None,
@@ -42,7 +45,7 @@ def biogen(
     own = load_fields(field_file) if field_file else ()
     config = validated(BiogenConfig, settings | {"own_fields": own})
     if preview:
-        _show(config.model_copy(update={"people": preview}))
+        _show(config, preview)
     elif out is None:
         raise InputError(
             "say where to write with --out DIR, or look at some texts with --preview 3"
@@ -51,13 +54,17 @@ def biogen(
         _write(config, out, workers or len(os.sched_getaffinity(0)))
 
 
-def _show(config: BiogenConfig) -> None:
-    """Print texts with their spans in color."""
+def _show(config: BiogenConfig, count: int) -> None:
+    """Print the texts and questions of the first people, spans in color."""
+    from itertools import islice
+
     from elusive.biogen.biographies import biographies
     from elusive.biogen.questions import questions
     from elusive.cli.preview import print_documents
 
-    print_documents(list(biographies(config)), list(questions(config)))
+    documents = list(islice(biographies(config), count * config.documents_per_person))
+    asked = list(islice(questions(config), count * MAX_QUESTIONS))
+    print_documents(documents, asked)
 
 
 def _write(config: BiogenConfig, out: Path, workers: int) -> None:
@@ -65,7 +72,12 @@ def _write(config: BiogenConfig, out: Path, workers: int) -> None:
     from tqdm import tqdm
 
     from elusive.biogen.generate import generate_dataset
+    from elusive.common.dataset import num_rows
 
     with tqdm(total=config.people, desc="biographies", unit="person", delay=1) as bar:
         made = generate_dataset(config, out, workers, bar.update)
-    click.echo(f"{'wrote' if made else 'already there:'} {config.people} people in {out}")
+    rows = num_rows(out)
+    click.echo(
+        f"{'wrote' if made else 'already there:'} {out}, {rows['corpus']} documents about "
+        f"{config.people} people, {rows['questions']} questions, {rows['shots']} shots"
+    )

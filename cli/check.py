@@ -17,7 +17,8 @@ def check(dataset: Path) -> None:
 
     No text is empty, every span reads what it should, no mention of the name is missed, nobody is
     asked about in dev and in test, no shot is about anyone of the corpus, no question contains its
-    answer, and every document states what is asked of it.
+    answer (but in the name, as in Jackson Smith of Jackson), no wording of dev is trained on, and
+    documents state what direct questions ask of them. Files that changed since are noticed, too.
 
     \b
     elusive check data/people
@@ -36,6 +37,7 @@ def check(dataset: Path) -> None:
     if more:
         click.echo(f"and {more} more")
     if shown:
-        click.echo(f"{dataset}: {len(shown) + more} problems in {rows} rows", err=True)
+        count = len(shown) + more
+        click.echo(f"{dataset}: {count} problem{'s' * (count > 1)} in {rows} rows", err=True)
         sys.exit(1)
     click.echo(f"{dataset}: all {rows} rows are as they should be")

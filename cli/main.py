@@ -8,6 +8,7 @@ from elusive.cli.augment import augment
 from elusive.cli.biogen import biogen
 from elusive.cli.check import check
 from elusive.cli.evaluate import evaluate
+from elusive.cli.pretrain import pretrain
 from elusive.cli.run import run
 from elusive.cli.table import table
 from elusive.common.errors import InputError
@@ -27,7 +28,7 @@ def cli() -> None:
     """
 
 
-for command in (biogen, check, augment, evaluate, run, table):
+for command in (biogen, check, pretrain, augment, evaluate, run, table):
     cli.add_command(command)
 
 
@@ -44,6 +45,10 @@ def main() -> None:
     except click.ClickException as error:
         click.echo(f"elusive: error: {error.format_message()}", err=True)
         sys.exit(2)
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        click.echo(f"elusive: error: {error.strerror or error}{place}", err=True)
+        sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         click.echo("elusive: interrupted; everything finished so far is kept", err=True)
         sys.exit(130)

@@ -55,9 +55,23 @@ def check_dataset(
         yield Problem("manifest.json", None, "", "the data files do not match the content hash")
     broken = [problem for name in TABLES for problem in _schema_problems(folder, name)]
     yield from broken
+    yield from [] if broken else _opening_problems(folder)
     if not broken:
         named_in_full = manifest.parameters.get("generator") == "biogen"
         yield from _check_rows(folder, named_in_full, on_rows)
+
+
+def _opening_problems(folder: Path) -> Iterator[Problem]:
+    """Whether `datasets` opens the folder, and the card is there."""
+    from datasets import load_from_disk
+
+    try:
+        load_from_disk(str(folder))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        yield Problem("folder", None, "", f"datasets.load_from_disk cannot open it: {reason}")
+    if not (folder / "README.md").is_file():
+        yield Problem("README.md", None, "", "the card is missing")
 
 
 def _schema_problems(folder: Path, name: str) -> Iterator[Problem]:
@@ -97,6 +111,12 @@ class _Seen:
     asked_doc_ids: array = field(default_factory=lambda: array("q"))
     asked: array = field(default_factory=lambda: array("q"))
     """One per question: document, field and first answer; 0 where the text need not state it."""
+    subjects: array = field(default_factory=lambda: array("q"))
+    """One per document: itself and its entity."""
+    asked_subjects: array = field(default_factory=lambda: array("q"))
+    """One per question: its document and its entity."""
+    templates: dict[str, set[str]] = field(default_factory=lambda: {"train": set(), "dev": set()})
+    """Templates of the documents of each split."""
     dev: array = field(default_factory=lambda: array("q"))
     """One per question: its entity if its split is dev, else 0."""
     test: array = field(default_factory=lambda: array("q"))
@@ -110,18 +130,22 @@ def _check_rows(
     seen = _Seen()
     checks = {
         "corpus": lambda row: _document_problems(row, seen, named_in_full),
-        "questions": lambda row: _question_problems(row, seen),
-        "shots": lambda row: _shot_problems(row, seen),
+        "questions": lambda row: _question_problems(row, seen, named_in_full),
+        "shots": lambda row: _shot_problems(row, seen, named_in_full),
     }
     for name, check in checks.items():
         number = 0
         for batch in read_batches(folder, name):
             for row in batch.to_pylist():
-                identifier = row.get("question_id") or row.get("doc_id") or row["entity"]
-                for message in check(row):
+                identifier = row.get("question_id") or row.get("doc_id") or row["entity"] or ""
+                nulls = [column for column, value in row.items() if value is None]
+                messages = [f"column {nulls[0]!r} is null"] if nulls else check(row)
+                for message in messages:
                     yield Problem(name, number, identifier, message)
                 number += 1
             on_rows(len(batch))
+        if not number:
+            yield Problem(name, None, "", "the table has no rows")
     yield from _problems_between(seen)
 
 
@@ -130,8 +154,11 @@ def _document_problems(row: dict[str, Any], seen: _Seen, named_in_full: bool) ->
     text, entity = row["text"], row["entity"]
     seen.doc_ids.append(hash(row["doc_id"]))
     seen.entities.append(hash(entity))
+    seen.subjects.append(hash((row["doc_id"], entity)))
+    seen.templates.setdefault(row["split"], set()).update(row["templates"])
     if not text.strip():
         yield "the text is empty"
+        return
     if row["split"] not in SPLITS["corpus"]:
         yield f"unknown split {row['split']!r}"
     covered = []
@@ -147,6 +174,9 @@ def _document_problems(row: dict[str, Any], seen: _Seen, named_in_full: bool) ->
         seen.stated.append(hash((row["doc_id"], fact["field"], fact["value"])))
         covered.append((fact["start"], fact["end"]))
         yield from _fact_problems(text, heads, fact)
+    positions = [fact["position"] for fact in row["facts"]]
+    if positions != sorted(positions) or min(positions, default=0) < 0:
+        yield f"the facts' positions {positions} do not rise"
     for start, end in _mentions(text, entity):
         if not any(begin <= start and end <= stop for begin, stop in covered):
             yield f"the mention of {entity!r} at {start} is not among the heads"
@@ -158,7 +188,7 @@ def _fact_problems(text: str, heads: list[tuple[int, int]], fact: dict[str, Any]
     if text[start:end] != fact["value"] or not fact["value"]:
         yield (
             f"the fact {fact['field']} should read {fact['value']!r} at {start} to {end}, where "
-            f"the text has {text[start:end]!r}"
+            f"the text has {text[start:end][:60]!r}"
         )
         return
     ends = [stop for _, stop in heads if stop <= start]
@@ -178,11 +208,12 @@ def _mentions(text: str, name: str) -> Iterator[tuple[int, int]]:
         start = text.find(name, end)
 
 
-def _question_problems(row: dict[str, Any], seen: _Seen) -> Iterator[str]:
+def _question_problems(row: dict[str, Any], seen: _Seen, named_in_full: bool) -> Iterator[str]:
     """What is wrong with a question."""
     is_stated = row["kind"] == "direct" and row["hops"] == 1 and row["answers"]
     seen.question_ids.append(hash(row["question_id"]))
     seen.asked_doc_ids.append(hash(row["doc_id"]))
+    seen.asked_subjects.append(hash((row["doc_id"], row["entity"])))
     key = (row["doc_id"], row["field"], row["answers"][0]) if is_stated else None
     seen.asked.append(hash(key) if key else 0)
     for split, entities in (("dev", seen.dev), ("test", seen.test)):
@@ -193,15 +224,27 @@ def _question_problems(row: dict[str, Any], seen: _Seen) -> Iterator[str]:
         yield f"unknown kind {row['kind']!r}"
     if not row["answers"] or not all(answer.strip() for answer in row["answers"]):
         yield "a gold answer is missing or empty"
+    if row["kind"] == "yes-no" and row["answers"] not in (["yes"], ["no"]):
+        yield f"a yes-no question has the answers {row['answers']}"
+    if row["kind"] == "reverse" and row["entity"] not in row["answers"]:
+        yield "the answer to a reverse question is not its entity"
+    yield from _unnamed(row, named_in_full)
     for answer in row["answers"]:
         yield from _leaked(answer, row)
 
 
-def _shot_problems(row: dict[str, Any], seen: _Seen) -> Iterator[str]:
+def _unnamed(row: dict[str, Any], named_in_full: bool) -> Iterator[str]:
+    """Whether a question that should name its entity does not."""
+    if named_in_full and row["kind"] != "reverse" and row["entity"] not in row["question"]:
+        yield f"the question {row['question']!r} does not name {row['entity']!r}"
+
+
+def _shot_problems(row: dict[str, Any], seen: _Seen, named_in_full: bool) -> Iterator[str]:
     """What is wrong with a shot."""
     seen.shot_entities.append(hash(row["entity"]))
     if not row["answer"].strip():
         yield "the answer is empty"
+    yield from _unnamed(row, named_in_full)
     yield from _leaked(row["answer"], row)
 
 
@@ -221,6 +264,10 @@ def _problems_between(seen: _Seen) -> Iterator[Problem]:
     yield from _at("questions", _repeated(question_ids), "the question_id stands in an earlier row")
     unknown = ~np.isin(np.array(seen.asked_doc_ids), doc_ids)
     yield from _at("questions", unknown, "no document has this doc_id")
+    strange = ~np.isin(np.array(seen.asked_subjects), np.array(seen.subjects)) & ~unknown
+    yield from _at("questions", strange, "the document is about another entity")
+    for template in sorted(seen.templates["train"] & seen.templates["dev"]):
+        yield Problem("corpus", None, template, "the template is in documents of train and of dev")
     asked = np.array(seen.asked)
     untold = (asked != 0) & ~np.isin(asked, np.array(seen.stated)) & ~unknown
     yield from _at("questions", untold, "the document does not state the first gold answer")

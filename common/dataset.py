@@ -7,10 +7,13 @@ from typing import Any
 from elusive.common.errors import InputError
 from elusive.common.folders import checked_manifest, new_folder, read_table, write_tables
 from elusive.common.records import Document, Question, Shot, from_table, to_table
-from elusive.common.shards import check_finished
+from elusive.common.shards import check_finished, read_batches
 
 LIMIT_MARK = ":first-"
 """Stands between the hash of a dataset and the number of documents that were read of it."""
+
+TABLES = {"corpus": Document, "questions": Question, "shots": Shot}
+"""Record of each table."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,11 @@ def write_dataset(
         }
         write_tables(folder, tables)
         (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def num_rows(folder: Path) -> dict[str, int]:
+    """Rows of each table of a dataset folder."""
+    return {name: sum(map(len, read_batches(folder, name))) for name in TABLES}
 
 
 def load_dataset_folder(folder: Path, limit: int | None = None) -> DatasetFolder:

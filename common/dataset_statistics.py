@@ -3,7 +3,6 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute makes its functions when it is imported)
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,19 +110,16 @@ class _Tally:
         )
 
 
-def dataset_statistics(
-    folder: Path, on_documents: Callable[[int], object] = lambda count: None
-) -> DatasetStatistics:
+def dataset_statistics(folder: Path, fields: tuple[str, ...] = ()) -> DatasetStatistics:
     """Count what the tables of a dataset folder hold; memory stays flat.
 
     Args:
         folder: of the dataset, finished or not.
-        on_documents: called with the number of documents counted since the last call.
+        fields: put first, in this order; others follow by name.
     """
     corpus = _Corpus()
     for batch in read_batches(folder, "corpus"):
         _count_documents(corpus, batch)
-        on_documents(len(batch))
     questions = _Tally(["kind", "split"])
     for batch in read_batches(folder, "questions"):
         questions.add([batch.column("kind"), batch.column("split")])
@@ -133,7 +129,7 @@ def dataset_statistics(
         entities=corpus.entities,
         documents_by_split=corpus.splits,
         words=_histogram(corpus.words),
-        fields=_field_statistics(corpus),
+        fields=_field_statistics(corpus, fields),
         questions={f"{row['kind']} {row['split']}": row["n"] for row in rows},
         shots=sum(map(len, read_batches(folder, "shots"))),
         first_words=_sharing(corpus.first),
@@ -205,11 +201,13 @@ def _sharing(tally: _Tally) -> Histogram:
     return _histogram(np.bincount(np.asarray(tally.table()["n"], np.int64), minlength=1))
 
 
-def _field_statistics(corpus: _Corpus) -> dict[str, FieldStatistics]:
+def _field_statistics(corpus: _Corpus, order: tuple[str, ...]) -> dict[str, FieldStatistics]:
     """The counts of each field."""
     table = corpus.values.table()
     found = {}
-    for name, distances in corpus.distances.items():
+    stated = [name for name in order if name in corpus.distances]
+    for name in [*stated, *sorted(corpus.distances.keys() - set(stated))]:
+        distances = corpus.distances[name]
         rows = table.filter(pc.equal(table["field"], name)).sort_by(
             [("n", "descending"), ("value", "ascending")]
         )

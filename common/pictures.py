@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from elusive.common.dataset_statistics import DatasetStatistics, Histogram
 
@@ -31,13 +33,13 @@ def _draw_lengths(axes: Axes, statistics: DatasetStatistics) -> None:
 
 def _draw_distances(axes: Axes, statistics: DatasetStatistics) -> None:
     """How far values stand from the name, one line per field."""
-    for name, field in statistics.fields.items():
+    for number, (name, field) in enumerate(statistics.fields.items()):
         if not field.distances:
             continue
         total = field.facts
         xs = range(min(field.distances), max(field.distances) + 1)
         ys = [100 * field.distances.get(x, 0) / total for x in xs]
-        axes.plot(xs, ys, marker=".", linewidth=1.2, label=name)
+        axes.plot(xs, ys, marker=".", linewidth=1.2, label=name, color=_color(number))
     axes.set(
         title="Distance of the value from the name",
         xlabel="words from the nearest mention before it",
@@ -45,6 +47,11 @@ def _draw_distances(axes: Axes, statistics: DatasetStatistics) -> None:
     )
     axes.set_ylim(bottom=0)
     axes.legend(fontsize=8, frameon=False)
+
+
+def _color(number: int) -> tuple[float, float, float, float]:
+    """One of twenty colors, the strong ones first."""
+    return colormaps["tab20"].colors[(2 * number + number // 10) % 20]  # type: ignore[attr-defined]
 
 
 def _draw_names(axes: Axes, statistics: DatasetStatistics) -> None:
@@ -63,6 +70,7 @@ def _draw_names(axes: Axes, statistics: DatasetStatistics) -> None:
         xlabel="people with the same name",
         ylabel="% of the names that occur",
     )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize=8, frameon=False)
 
 
@@ -77,7 +85,7 @@ def _draw_values(axes: Axes, statistics: DatasetStatistics) -> None:
     ]
     axes.bar_label(bars, labels, padding=3, fontsize=8)
     axes.set(
-        title=f"Entropy of the values: {sum(entropies):.1f} bits per entity",
+        title=f"Entropy of the values that occur: {sum(entropies):.1f} bits",
         xlabel="bits",
         xlim=(0, 1.5 * max([*entropies, 1])),
     )

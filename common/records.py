@@ -45,7 +45,7 @@ class Document:
     facts: list[Fact]
     split: Literal["train", "dev"]
     templates: list[str]
-    """Identifiers of the templates that made it, in order of the sentences."""
+    """Identifiers of the templates that state the facts, one per fact; empty for found text."""
     variant: str
     """Which variant of the generator made it, such as `single`."""
 

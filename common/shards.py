@@ -19,12 +19,14 @@ from threading import Lock
 from typing import Any
 
 import pyarrow as pa
+from filelock import FileLock, Timeout
 
 from elusive.common.errors import InputError
 from elusive.common.folders import (
     MANIFEST,
     already_made,
     changed_keys,
+    checked_manifest,
     file_hash,
     parameters_hash,
     write_atomically,
@@ -33,6 +35,7 @@ from elusive.common.folders import (
 
 PROGRESS = ".progress"
 PARAMETERS = "parameters.json"
+LOCK = "lock"
 
 OWN_THREADS = 2
 """Workers that are threads: more of them wait for each other, processes take a second to start."""
@@ -41,26 +44,41 @@ Append = Callable[[str, pa.RecordBatch], None]
 """Appends rows to a table, given its name."""
 
 
-def claim_folder(out: Path, kind: str, parameters: dict[str, Any]) -> bool:
-    """Whether there is anything left to do; if so, `out` is marked as being written.
+@contextmanager
+def claimed_folder(out: Path, kind: str, parameters: dict[str, Any]) -> Iterator[bool]:
+    """Whether there is anything left to do; if so, `out` belongs to this process in the block.
 
     Raises:
-        InputError: `out` holds something else, finished or not, which is never overwritten.
+        InputError: `out` holds something else, finished or not, which is never overwritten; its
+            files changed since they were made; or another process is writing to it.
     """
-    path = out / PROGRESS / PARAMETERS
+    progress = out / PROGRESS
+    if not progress.is_dir() and already_made(out, kind, parameters):
+        checked_manifest(out, kind, "the same command and another --out")
+        yield False
+        return
+    progress.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(progress / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"another process is writing to {out}: wait until it is done") from None
+    with lock:
+        _check_parameters(progress / PARAMETERS, out, kind, parameters)
+        yield True
+
+
+def _check_parameters(path: Path, out: Path, kind: str, parameters: dict[str, Any]) -> None:
+    """Note down what is being written, or raise InputError if that is something else."""
     if not path.exists():
-        if already_made(out, kind, parameters):
-            return False
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps(parameters, default=str, indent=2) + "\n")
-        return True
+        return
     changed = changed_keys(json.loads(path.read_text(encoding="utf-8")), parameters)
     if changed:
         raise InputError(
             f"{out} holds an unfinished {kind} of another run (different {', '.join(changed)}): "
             "choose another --out or delete it"
         )
-    return True
 
 
 def check_finished(out: Path) -> None:

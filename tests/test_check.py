@@ -125,6 +125,34 @@ BROKEN = {
         lambda data: with_shot(data, 7, entity=data.documents[0].entity),
         "shots row 7: the shot is about an entity of the corpus",
     ),
+    "another entity": (
+        lambda data: with_question(data, 3, entity="Nobody Known"),
+        "questions row 3: the document is about another entity",
+    ),
+    "nameless question": (
+        lambda data: with_question(data, 3, question="Which subject did she study?"),
+        "questions row 3 (bio-0000000/major): the question",
+    ),
+    "neither yes nor no": (
+        lambda data: with_question(data, 3, kind="yes-no", answers=["maybe"]),
+        "questions row 3 (bio-0000000/major): a yes-no question has the answers ['maybe']",
+    ),
+    "reverse": (
+        lambda data: with_question(data, 3, kind="reverse", answers=["Nobody Known"]),
+        "questions row 3 (bio-0000000/major): the answer to a reverse question",
+    ),
+    "null": (
+        lambda data: with_document(data, 4, text=None),
+        "corpus row 4 (bio-0000004): column 'text' is null",
+    ),
+    "held-out wording that is trained on": (
+        lambda data: with_document(data, 4, split="dev"),
+        "corpus (birth_city-0): the template is in documents of train and of dev",
+    ),
+    "order of facts": (
+        lambda data: with_document(data, 4, facts=data.documents[4].facts[::-1]),
+        "corpus row 4 (bio-0000004): the facts' positions [4, 3, 2, 1, 0] do not rise",
+    ),
     "empty shot": (
         lambda data: with_shot(data, 7, answer=""),
         "shots row 7 (",
@@ -147,6 +175,15 @@ def test_every_fault_is_found_with_its_row(name, data, tmp_path):
     result = check(tmp_path / "data")
     assert result.exit_code == 1
     assert message in result.output, result.output
+
+
+@pytest.mark.parametrize("name", ["corpus/state.json", "dataset_dict.json", "README.md"])
+def test_a_folder_that_does_not_open_is_noticed(name, data, tmp_path):
+    generate_dataset(BiogenConfig(people=3), tmp_path / "data")
+    (tmp_path / "data" / name).unlink()
+    result = check(tmp_path / "data")
+    assert result.exit_code == 1
+    assert "cannot open it" in result.output or "the card is missing" in result.output
 
 
 def test_a_sound_dataset_passes(people_folder):
@@ -176,6 +213,14 @@ def test_everything_that_biogen_can_do_passes(tmp_path):
     for folder in ("all", "far"):
         result = check(tmp_path / folder)
         assert result.exit_code == 0, result.output
+
+
+def test_a_dataset_without_questions_is_noticed(tmp_path):
+    config = BiogenConfig(people=300, fields=("sport",), questions=("reverse",), num_shot_people=2)
+    generate_dataset(config, tmp_path / "data")
+    result = check(tmp_path / "data")
+    assert result.exit_code == 1
+    assert "questions: the table has no rows" in result.output
 
 
 def test_changed_files_are_noticed(data, tmp_path):

@@ -351,6 +351,15 @@ def test_what_click_refuses_is_one_line_too(arguments, message, capsys):
     assert message in line_of_error(capsys, *arguments)
 
 
+def test_what_the_disk_refuses_is_one_line_too(tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(sys, "argv", ["elusive", "biogen", "--out", str(tmp_path / "file" / "x")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.startswith("elusive: error: Not a directory")
+
+
 def test_an_empty_run_folder_has_no_table(tmp_path, capsys):
     assert "holds no finished cells" in line_of_error(capsys, "table", tmp_path)
 

@@ -124,6 +124,50 @@ def test_an_unfinished_folder_is_not_overwritten_by_another_run(tmp_path):
     assert generate_dataset(BiogenConfig(people=10), tmp_path / "out")
 
 
+def test_a_folder_that_another_process_writes_to_is_left_alone(tmp_path):
+    from filelock import FileLock
+
+    (tmp_path / "out" / ".progress").mkdir(parents=True)
+    with (
+        FileLock(tmp_path / "out" / ".progress" / "lock"),
+        pytest.raises(InputError, match="another process is writing"),
+    ):
+        generate_dataset(BiogenConfig(people=10), tmp_path / "out")
+    assert generate_dataset(BiogenConfig(people=10), tmp_path / "out")
+
+
+def test_a_damaged_dataset_is_not_taken_for_made(tmp_path):
+    generate_dataset(BiogenConfig(people=10), tmp_path / "out")
+    next((tmp_path / "out" / "questions").glob("*.arrow")).unlink()
+    with pytest.raises(InputError, match="do not match the content hash"):
+        generate_dataset(BiogenConfig(people=10), tmp_path / "out")
+
+
+def test_templates_stand_beside_facts():
+    config = BiogenConfig(people=20, wordings=43, permute=True, distractors=2, held_out_wordings=2)
+    for document in biographies(config):
+        named = [template.rpartition("-")[0] for template in document.templates]
+        assert named == [fact.field for fact in document.facts]
+
+
+def test_the_preview_shows_the_questions_of_the_whole_dataset(tmp_path):
+    options = (
+        "--people",
+        100,
+        "--questions",
+        "reverse",
+        "--fields",
+        "language",
+        "--fields",
+        "major",
+    )
+    shown = biogen("--preview", 3, *options).output
+    biogen(*options, "--out", tmp_path / "out")
+    asked = [q for q in load_dataset_folder(tmp_path / "out").questions if q.doc_id < "bio-0000003"]
+    assert shown.count("  ? ") == len(asked) > 0
+    assert all(question.question in shown for question in asked)
+
+
 def test_an_error_in_one_worker_ends_the_run(tmp_path, monkeypatch):
     from elusive.biogen import generate
 
@@ -169,11 +213,11 @@ GOLDEN = {
             phrasings=4,
             held_out_phrasing=True,
         ),
-        "40eae58ddc660b4e",
+        "2960c68e8c02167a",
     ),
     "distances": (
         BiogenConfig(people=40, distance=(12, 40), people_per_first_name=4, people_per_last_name=2),
-        "406a4a4fc12d3329",
+        "9fd3ba54677a3ccd",
     ),
 }
 
@@ -318,6 +362,7 @@ def test_fields_from_a_file_are_kept_with_the_dataset(tmp_path):
     [
         (["--people", "0"], "people: input should be greater than or equal to 1 (got 0)"),
         (["--people", "9999999"], "is more than the"),
+        (["--multi", "5"], "would repeat one text"),
         (["--fields", "birth_cty"], "unknown field 'birth_cty': did you mean 'birth_city'?"),
         (["--fields", "major", "--fields", "major"], "'major' stands twice"),
         (["--name-position", "middle"], "'first', 'any' or 'last'"),

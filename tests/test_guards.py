@@ -31,7 +31,7 @@ FORBIDDEN_IMPORTS = {
     | {f"elusive.{stage}" for stage in STAGES - {"wikiqa"}},
     "augment": {"elusive.evaluate", "elusive.cli", "elusive.models"},
     "evaluate": {"elusive.cli", "elusive.models"},
-    "cli": {"elusive.models"},
+    "models": {"elusive.cli"},
 }
 """What no file of a folder imports, at its top or inside functions."""
 
@@ -195,7 +195,8 @@ def test_arrows_go_one_way(folder: str):
 
 
 def test_every_code_folder_has_its_forbidden_imports():
-    assert {folder.name for folder in code_folders()} - set(FORBIDDEN_IMPORTS) <= {"models"}
+    # The command line imports every stage, and nothing imports it.
+    assert {folder.name for folder in code_folders()} - set(FORBIDDEN_IMPORTS) == {"cli"}
 
 
 def test_imports_of_our_code_start_with_elusive():

@@ -12,6 +12,7 @@ from elusive.cli.main import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 PRESET = "presets/smollm2-demo.yaml"
+FAMILY = "presets/nano-family.yaml"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -36,6 +37,17 @@ def small_world(tmp_path, monkeypatch, model_folder):
     plan["augment"]["copies"], plan["training"]["epochs"] = 1, 1
     (tmp_path / "presets").mkdir()
     (tmp_path / PRESET).write_text(yaml.safe_dump(plan))
+    family = yaml.safe_load((ROOT / FAMILY).read_text())
+    family["population"] |= {"people": 4, "multi": 2, "num_shot_people": 8}
+    family["models"] = [{"name": "tiny", "width": 16, "layers": 1, "heads": 2, "intermediate": 16}]
+    family |= {
+        "block_questions": 2,
+        "tokens": 500,
+        "vocabulary": 400,
+        "evaluation_questions": 2,
+        "evaluations": 1,
+    }
+    (tmp_path / FAMILY).write_text(yaml.safe_dump(family))
     return {"smollm2-135m": large, "BIG": large, "LITTLE": small, "100": "3"}
 
 
@@ -63,8 +75,21 @@ def test_the_readmes_own_field_works(tmp_path):
     from elusive.biogen.config import BiogenConfig
     from elusive.biogen.fields import load_fields
 
-    (example,) = blocks("yaml")
-    (tmp_path / "fields.yaml").write_text(example)
-    config = BiogenConfig(people=3, own_fields=load_fields(tmp_path / "fields.yaml"), wordings=2)
-    for document in biographies(config):
-        assert document.facts[-1].field == "instrument_maker"
+    guide = (ROOT / "docs" / "biogen.md").read_text(encoding="utf-8")
+    examples = [*blocks("yaml"), *re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)]
+    assert len(examples) == 2
+    for example in examples:
+        (tmp_path / "fields.yaml").write_text(example)
+        own = load_fields(tmp_path / "fields.yaml")
+        config = BiogenConfig(people=3, own_fields=own, wordings=2)
+        for document in biographies(config):
+            assert document.facts[-1].field == own[-1].name
+
+
+def test_the_guide_names_every_key_of_a_field():
+    from elusive.biogen.fields import FactField
+    from elusive.biogen.pools import POOLS
+
+    guide = (ROOT / "docs" / "biogen.md").read_text(encoding="utf-8")
+    for name in [*FactField.model_fields, *POOLS]:
+        assert f"`{name}`" in guide, name

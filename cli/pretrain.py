@@ -1,0 +1,34 @@
+"""`elusive pretrain`: a family of small models from scratch."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the family.")
+def pretrain(plan: Path, out: Path) -> None:
+    """Train the models of PLAN on invented people and on questions about them.
+
+    Interrupted, the same command goes on from the last checkpoint.
+
+    \b
+    elusive pretrain presets/nano-family.yaml --out models
+    """
+    from tqdm import tqdm
+
+    from elusive.models.config import load_pretrain_plan
+    from elusive.models.family import pretrain_family
+
+    settings = load_pretrain_plan(plan)
+    total = settings.tokens * len(settings.models)
+    with tqdm(total=total, desc="pretraining", unit="token", unit_scale=True) as bar:
+
+        def show(name: str, count: int) -> None:
+            bar.set_description(name)
+            bar.update(count)
+
+        folders = pretrain_family(settings, out, show)
+    for folder in folders:
+        click.echo(f"model: {folder}")

@@ -1,0 +1,92 @@
+"""Settings of the pretraining of a model family."""
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+from elusive.biogen.config import BiogenConfig
+from elusive.common.errors import InputError, validated
+
+
+class ModelShape(BaseModel, frozen=True, extra="forbid"):
+    """A Llama of a given size."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", description="Folder and name of the model.")
+    width: int = Field(default=256, ge=16, description="Size of the hidden states.")
+    layers: int = Field(default=4, ge=1, description="Transformer blocks.")
+    heads: int = Field(default=4, ge=1, description="Attention heads; they divide the width.")
+    intermediate: int = Field(default=704, ge=16, description="Size inside the feed-forward part.")
+
+    @field_validator("heads")
+    @classmethod
+    def _divides(cls, heads: int, info: object) -> int:
+        width = getattr(info, "data", {}).get("width", heads)
+        if width % (2 * heads):
+            raise InputError(f"heads {heads} should divide half of width {width}: change one")
+        return heads
+
+
+class PretrainPlan(BaseModel, frozen=True, extra="forbid"):
+    """A family: models of several sizes, one tokenizer, one population, one recipe."""
+
+    population: BiogenConfig = Field(
+        default=BiogenConfig(
+            people=300, wordings=43, multi=40, permute=True, name_position="any", dev_rate=0
+        ),
+        description="Who is written and asked about, as in `elusive biogen`.",
+    )
+    models: tuple[ModelShape, ...] = Field(min_length=1, description="The sizes, largest first.")
+    vocabulary: int = Field(default=4096, ge=300, description="Tokens of the tokenizer.")
+    tokens: int = Field(default=6_000_000, ge=1, description="Tokens that each model reads.")
+    row_tokens: int = Field(default=1024, ge=64, description="Tokens per optimizer step, about.")
+    question_share: float = Field(
+        default=0.3, ge=0, le=1, description="Share of the tokens that stand in question blocks."
+    )
+    block_questions: int = Field(
+        default=6, ge=1, description="Solved questions of one field in a block."
+    )
+    learning_rate: float = Field(default=2e-3, gt=0, description="Peak learning rate of AdamW.")
+    weight_decay: float = Field(default=0.01, ge=0, description="Weight decay of AdamW.")
+    warmup: float = Field(default=0.02, ge=0, lt=1, description="Share of steps, rates rising.")
+    decay: float = Field(default=0.4, ge=0, le=1, description="Share of steps, rates falling to 0.")
+    evaluations: int = Field(default=10, ge=1, description="How often questions are asked.")
+    evaluation_questions: int = Field(
+        default=200, ge=1, description="Questions about the population asked each time."
+    )
+    seed: int = Field(default=0, description="Seed of weights and of the order of texts.")
+
+    @model_validator(mode="after")
+    def _enough_people(self) -> "PretrainPlan":
+        if self.block_questions > self.population.people:
+            raise InputError(
+                f"block_questions {self.block_questions} is more than the population's people "
+                f"{self.population.people}, each of whom is asked about once: lower it"
+            )
+        return self
+
+    @field_validator("models")
+    @classmethod
+    def _named_apart(cls, models: tuple[ModelShape, ...]) -> tuple[ModelShape, ...]:
+        names = [model.name for model in models]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"models: {name!r} stands twice; give each its own name")
+        return models
+
+
+def load_pretrain_plan(path: Path) -> PretrainPlan:
+    """Read a plan.
+
+    Raises:
+        InputError: no such file, no YAML, or a setting that is wrong.
+    """
+    if not path.is_file():
+        raise InputError(f"no plan at {path}")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} should map settings to values, such as `tokens: 6000000`")
+    return validated(PretrainPlan, values)

@@ -1,0 +1,122 @@
+"""A family as folders: one tokenizer, then each model trained, saved and described."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from elusive.common.errors import InputError
+from elusive.common.folders import (
+    already_made,
+    changed_keys,
+    new_folder,
+    parameters_hash,
+    write_atomically,
+)
+from elusive.models.config import ModelShape, PretrainPlan
+from elusive.models.population import Population, build_population, tokenizer_texts
+from elusive.models.pretrain import LOG, pretrain_model
+from elusive.models.tokenizer import train_tokenizer
+
+PLAN = "plan.json"
+WORK = ".training"
+"""Where checkpoints and logs of unfinished models are."""
+
+
+def pretrain_family(
+    plan: PretrainPlan,
+    out: Path,
+    on_tokens: Callable[[str, int], object] = lambda name, count: None,
+) -> list[Path]:
+    """Train every model of a plan that `out` does not hold yet; the models' folders.
+
+    Interrupted, the same call goes on from the last checkpoint.
+
+    Args:
+        plan: the recipe.
+        out: folder of the family; each model gets a folder in it that transformers opens.
+        on_tokens: called with a model's name and the tokens it read since the last call.
+
+    Raises:
+        InputError: `out` holds another family, which is never overwritten.
+    """
+    _claim(plan, out)
+    population = build_population(plan)
+    tokenizer = train_tokenizer(tokenizer_texts(plan), plan.vocabulary)
+    return [
+        _make_model(shape, plan, population, tokenizer, out, on_tokens) for shape in plan.models
+    ]
+
+
+def _claim(plan: PretrainPlan, out: Path) -> None:
+    """Keep the plan in `out`, unless that is the folder of something else."""
+    path = out / PLAN
+    parameters = plan.model_dump(mode="json")
+    if not path.exists():
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError(f"{out} holds other files: choose another --out or empty it")
+        out.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(parameters, indent=2) + "\n")
+    changed = changed_keys(json.loads(path.read_text(encoding="utf-8")), parameters)
+    if changed:
+        raise InputError(
+            f"{out} holds a family of another plan (different {', '.join(changed)}): "
+            "choose another --out or delete it"
+        )
+
+
+def _make_model(
+    shape: ModelShape,
+    plan: PretrainPlan,
+    population: Population,
+    tokenizer: PreTrainedTokenizerFast,
+    out: Path,
+    on_tokens: Callable[[str, int], object],
+) -> Path:
+    """Train and save one model, unless its folder is there."""
+    folder = out / shape.name
+    parameters = {
+        "shape": shape.model_dump(),
+        "plan": parameters_hash(plan.model_dump(mode="json")),
+    }
+    if already_made(folder, "model", parameters):
+        on_tokens(shape.name, plan.tokens)
+        return folder
+    work = out / WORK / shape.name
+    model = pretrain_model(
+        shape, plan, population, tokenizer, work, lambda count: on_tokens(shape.name, count)
+    )
+    log = (work / LOG).read_text(encoding="utf-8")
+    with new_folder(folder, "model", parameters) as draft:
+        _save(model, tokenizer, draft)
+        (draft / LOG).write_text(log, encoding="utf-8")
+        (draft / "README.md").write_text(render_card(shape, plan, model, log), encoding="utf-8")
+    return folder
+
+
+def _save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Weights in bfloat16, configuration and tokenizer."""
+    model.set_attn_implementation("sdpa")
+    weights = model.to(torch.bfloat16)  # type: ignore[arg-type]
+    weights.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def render_card(shape: ModelShape, plan: PretrainPlan, model: LlamaForCausalLM, log: str) -> str:
+    """The model's card as markdown with the Hub's YAML header."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
+    )
+    entries: list[dict[str, Any]] = [json.loads(line) for line in log.splitlines()]
+    return environment.get_template("card.md.j2").render(
+        shape=shape, plan=plan, num_parameters=model.num_parameters(), entries=entries
+    )

@@ -1,0 +1,99 @@
+"""What a family reads: biographies of its population, and blocks of solved questions about it."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from transformers import PreTrainedTokenizerFast
+
+from elusive.biogen.biographies import biographies
+from elusive.biogen.questions import questions, shots
+from elusive.common.records import Question, Shot
+from elusive.common.seeding import stream
+from elusive.evaluate.packing import IGNORED, Sequence, text_sequence
+from elusive.evaluate.prompts import solved_question, topic
+from elusive.models.config import PretrainPlan
+
+TOKENIZER_PEOPLE = 4000
+
+
+@dataclass(frozen=True)
+class Population:
+    """Texts and questions about everybody."""
+
+    texts: list[str]
+    questions: list[Question]
+    shots: list[Shot]
+
+
+def build_population(plan: PretrainPlan) -> Population:
+    """All texts and questions of a plan's population."""
+    return Population(
+        texts=[document.text for document in biographies(plan.population)],
+        questions=list(questions(plan.population)),
+        shots=list(shots(plan.population)),
+    )
+
+
+def tokenizer_texts(plan: PretrainPlan) -> Iterator[str]:
+    """Texts and questions about other people than the population.
+
+    A tokenizer trained on the population would spell its names in fewer tokens than new ones.
+    """
+    config = plan.population
+    start = config.start + config.people
+    others = config.model_copy(update={"start": start, "people": TOKENIZER_PEOPLE, "multi": 1})
+    for document in biographies(others):
+        yield document.text
+    for question in questions(others):
+        yield "".join(solved_question(_solved(question)))
+
+
+def _solved(question: Question) -> Shot:
+    """A question with its first answer."""
+    return Shot(question.entity, question.field, question.question, question.answers[0])
+
+
+class Rows:
+    """Training rows by number: row 7 is the same whether or not row 6 was made."""
+
+    def __init__(
+        self, population: Population, tokenizer: PreTrainedTokenizerFast, plan: PretrainPlan
+    ) -> None:
+        self._plan = plan
+        self._texts = [text_sequence(text, tokenizer) for text in population.texts]
+        self._topics: dict[tuple[str, str], list[tuple[list[int], list[int]]]] = defaultdict(list)
+        for question in population.questions:
+            asked, answered = solved_question(_solved(question))
+            ids = [
+                tokenizer(part, add_special_tokens=False)["input_ids"] for part in (asked, answered)
+            ]
+            self._topics[topic(question)].append((ids[0], ids[1]))
+        self._start: list[int] = [tokenizer.bos_token_id]  # type: ignore[list-item]
+
+    def row(self, number: int) -> list[Sequence]:
+        """Sequences that together have about `plan.row_tokens` tokens."""
+        rng = stream(self._plan.seed, "row", number)
+        sequences: list[Sequence] = []
+        in_blocks = total = 0
+        while total < self._plan.row_tokens:
+            share = self._plan.question_share
+            if in_blocks + rng.random() * 100 < share * (total + 100):
+                sequences.append(self._block(rng))
+                in_blocks += len(sequences[-1].input_ids)
+            else:
+                sequences.append(self._texts[rng.integers(len(self._texts))])
+            total += len(sequences[-1].input_ids)
+        return sequences
+
+    def _block(self, rng: np.random.Generator) -> Sequence:
+        """Solved questions of one topic, of which the answers are predicted."""
+        topics = list(self._topics.values())
+        solved = topics[rng.integers(len(topics))]
+        input_ids, labels = list(self._start), [IGNORED]
+        for index in rng.choice(len(solved), self._plan.block_questions, replace=False):
+            asked, answered = solved[index]
+            input_ids += asked + answered
+            labels += [IGNORED] * len(asked) + answered
+        return Sequence(input_ids, labels)
