@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, set_seed
 
+from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
 from elusive.common.records import Question
 from elusive.common.seeding import stream
@@ -117,7 +118,7 @@ def pretrain_model(
         checkpoint_seconds: time between checkpoints.
 
     Raises:
-        RuntimeError: the loss is no finite number any more.
+        InputError: the loss is no finite number any more.
     """
     out.mkdir(parents=True, exist_ok=True)
     training = Training(build_model(shape, tokenizer, plan.seed), plan)
@@ -154,7 +155,9 @@ def _take_step(training: Training, rows: Rows, plan: PretrainPlan) -> float:
     training.model.train()
     loss = training.model(**row, **borders, use_cache=False).loss
     if not math.isfinite(loss.item()):
-        raise RuntimeError(f"loss is {loss.item()} at step {training.step}: lower the rates")
+        raise InputError(
+            f"pretraining loss is {loss.item()} at step {training.step}: lower learning_rate"
+        )
     loss.backward()
     torch.nn.utils.clip_grad_norm_(training.model.parameters(), 1.0)
     for group in training.optimizer.param_groups:
