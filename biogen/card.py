@@ -5,12 +5,12 @@ import math
 from pathlib import Path
 
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.questions import questions
 from elusive.biogen.world import build_world
+from elusive.common.cards import render_template
 from elusive.common.dataset_statistics import PICTURE, STATISTICS, DatasetStatistics
 from elusive.common.folders import write_atomically
 
@@ -49,16 +49,9 @@ def write_card(
 
 def render_card(config: BiogenConfig, statistics: DatasetStatistics | None) -> str:
     """The card as markdown with the Hub's YAML header."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,
-    )
     num_documents = config.people * config.documents_per_person
-    return environment.get_template("card.md.j2").render(
+    return render_template(
+        Path(__file__).parent,
         config=config,
         command=command_line(config),
         statistics=statistics,

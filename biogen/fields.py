@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from elusive.biogen import pools
 from elusive.biogen.templates import check_template
 from elusive.common.errors import InputError, unknown_name, validated
+from elusive.common.yaml_files import load_yaml
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -181,12 +182,7 @@ def load_fields(path: Path) -> tuple[FactField, ...]:
     Raises:
         InputError: no such file, no YAML list, or a field that is wrong.
     """
-    if not path.is_file():
-        raise InputError(f"no field file at {path}")
-    try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    entries = load_yaml(path, "field file")
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f"{path} should be a list of fields, each with name, templates, questions")
     return tuple(_own_field(path, entry) for entry in entries)

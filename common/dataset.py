@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from elusive.common.errors import InputError
-from elusive.common.folders import checked_manifest, new_folder, read_table, write_tables
-from elusive.common.records import Document, Question, Shot, from_table, to_table
+from elusive.common.folders import checked_manifest, read_table
+from elusive.common.records import Document, Question, Shot, from_table
 from elusive.common.shards import check_finished, read_batches
 
 LIMIT_MARK = ":first-"
@@ -35,25 +34,6 @@ class DatasetFolder:
         if not found:
             raise InputError("the dataset has no documents of the split train to train on")
         return found
-
-
-def write_dataset(
-    out: Path,
-    parameters: dict[str, Any],
-    documents: list[Document],
-    questions: list[Question],
-    shots: list[Shot],
-    card: str,
-) -> None:
-    """Write a dataset folder atomically; `card` becomes its README.md."""
-    with new_folder(out, "dataset", parameters) as folder:
-        tables = {
-            "corpus": to_table(documents, Document),
-            "questions": to_table(questions, Question),
-            "shots": to_table(shots, Shot),
-        }
-        write_tables(folder, tables)
-        (folder / "README.md").write_text(card, encoding="utf-8")
 
 
 def num_rows(folder: Path) -> dict[str, int]:

@@ -12,9 +12,10 @@ from elusive.augment.config import AugmentConfig
 from elusive.augment.methods import Scorers
 from elusive.biogen.generate import generate_dataset
 from elusive.common.dataset import DatasetFolder, load_dataset_folder
-from elusive.common.errors import InputError, validated
+from elusive.common.errors import InputError
 from elusive.common.folders import checked_manifest, parameters_hash, write_atomically
 from elusive.common.models import LoadedModel, load_model, tokenizer_of
+from elusive.common.yaml_files import load_config
 from elusive.evaluate.cell import (
     Cell,
     asked_questions,
@@ -35,15 +36,7 @@ def load_plan(path: Path) -> Plan:
     Raises:
         InputError: no such file, no YAML, or a setting that is wrong.
     """
-    if not path.is_file():
-        raise InputError(f"no plan at {path}")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path} should map settings to values, such as `model: smollm2-135m`")
-    plan = validated(Plan, values)
+    plan = load_config(Plan, path, "plan", "model: smollm2-135m")
     if isinstance(plan.dataset, Path):
         plan = plan.model_copy(update={"dataset": (path.parent / plan.dataset).resolve()})
     return plan

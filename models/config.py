@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from elusive.biogen.config import BiogenConfig
-from elusive.common.errors import InputError, validated
+from elusive.common.errors import InputError
+from elusive.common.yaml_files import load_config
 
 
 class ModelShape(BaseModel, frozen=True, extra="forbid"):
@@ -81,12 +81,4 @@ def load_pretrain_plan(path: Path) -> PretrainPlan:
     Raises:
         InputError: no such file, no YAML, or a setting that is wrong.
     """
-    if not path.is_file():
-        raise InputError(f"no plan at {path}")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path} should map settings to values, such as `tokens: 6000000`")
-    return validated(PretrainPlan, values)
+    return load_config(PretrainPlan, path, "plan", "tokens: 6000000")

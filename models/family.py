@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from elusive.common.cards import render_template
 from elusive.common.errors import InputError
 from elusive.common.folders import (
     already_made,
@@ -108,15 +108,11 @@ def _save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: P
 
 def render_card(shape: ModelShape, plan: PretrainPlan, model: LlamaForCausalLM, log: str) -> str:
     """The model's card as markdown with the Hub's YAML header."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,
-    )
     entries: list[dict[str, Any]] = [json.loads(line) for line in log.splitlines()]
-    return environment.get_template("card.md.j2").render(
-        shape=shape, plan=plan, num_parameters=model.num_parameters(), entries=entries
+    return render_template(
+        Path(__file__).parent,
+        shape=shape,
+        plan=plan,
+        num_parameters=model.num_parameters(),
+        entries=entries,
     )

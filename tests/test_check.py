@@ -6,12 +6,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
+from handmade import write_dataset
 
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.fields import built_in_names
 from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
-from elusive.common.dataset import DatasetFolder, load_dataset_folder, write_dataset
+from elusive.common.dataset import DatasetFolder, load_dataset_folder
 from elusive.common.errors import InputError
 from elusive.common.folders import new_folder, write_tables
 from elusive.common.records import Document, Question, Shot, to_table
@@ -163,15 +164,7 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_every_fault_is_found_with_its_row(name, data, tmp_path):
     change, message = BROKEN[name]
-    broken = change(data)
-    write_dataset(
-        tmp_path / "data",
-        {"generator": "biogen"},
-        broken.documents,
-        broken.questions,
-        broken.shots,
-        "card",
-    )
+    write_dataset(tmp_path / "data", change(data))
     result = check(tmp_path / "data")
     assert result.exit_code == 1
     assert message in result.output, result.output
@@ -224,9 +217,7 @@ def test_a_dataset_without_questions_is_noticed(tmp_path):
 
 
 def test_changed_files_are_noticed(data, tmp_path):
-    write_dataset(
-        tmp_path / "data", {"generator": "biogen"}, data.documents, data.questions, data.shots, ""
-    )
+    write_dataset(tmp_path / "data", data)
     table = next((tmp_path / "data" / "shots").glob("*.arrow"))
     content = table.read_bytes()
     table.write_bytes(
@@ -255,9 +246,7 @@ def test_a_wrong_schema_is_named(data, tmp_path):
 
 def test_many_problems_are_counted(data, tmp_path):
     documents = [replace(document, split="odd") for document in data.documents] * 5
-    write_dataset(
-        tmp_path / "data", {"generator": "biogen"}, documents, data.questions, data.shots, ""
-    )
+    write_dataset(tmp_path / "data", replace(data, documents=documents))
     result = check(tmp_path / "data")
     assert result.exit_code == 1
     assert "and 34 more" in result.output

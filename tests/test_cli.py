@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from handmade import write_dataset
 
 from elusive.augment.augment import load_training_texts
 from elusive.augment.config import METHOD_NAMES
@@ -295,11 +296,11 @@ def test_changed_data_files_are_noticed(tmp_path, capsys):
 def test_an_empty_text_is_named(tmp_path, people_folder, capsys):
     from dataclasses import replace
 
-    from elusive.common.dataset import load_dataset_folder, write_dataset
+    from elusive.common.dataset import load_dataset_folder
 
     data = load_dataset_folder(people_folder)
     documents = [replace(data.documents[0], text=" ", heads=[], facts=[])]
-    write_dataset(tmp_path / "data", {}, documents, data.questions, data.shots, "card")
+    write_dataset(tmp_path / "data", replace(data, documents=documents))
     options = ("--method", "random", "--out", tmp_path / "out")
     line = line_of_error(capsys, "augment", tmp_path / "data", *options)
     assert "document 'bio-0000000' has an empty text" in line
