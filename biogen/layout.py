@@ -6,9 +6,7 @@ import numpy as np
 
 from elusive.biogen.sentences import Rows, Sentences, is_named
 from elusive.biogen.world import World
-
-EMPTY = 0
-"""Number of the empty piece."""
+from elusive.common.strings import EMPTY
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,9 @@ from elusive.biogen.config import BiogenConfig
 from elusive.biogen.people import People, distractor_numbers, people_ranges
 from elusive.biogen.phrasings import Asking
 from elusive.biogen.sentences import is_left_out
-from elusive.biogen.values import PARTNER_BITS, draw_values
+from elusive.biogen.values import PARTNER_BITS, draw_value
 from elusive.biogen.world import World, build_world
-from elusive.common.strings import Strings, concatenated
-
-EMPTY = 0
-"""Number of the empty piece."""
+from elusive.common.strings import EMPTY, Strings, concatenated
 
 STRANGER_BITS = PARTNER_BITS["sibling"] | PARTNER_BITS["colleague"]
 """Turned in a person's number, they give someone who is neither sibling nor colleague."""
@@ -44,7 +41,7 @@ def reply(world: World, people: People, asking: Asking, in_corpus: bool) -> Repl
 def _direct(world: World, people: People, asking: Asking, in_corpus: bool) -> Reply:
     """The value, which other texts may have to tell."""
     values = people.values[:, asking.field]
-    left_out = _is_left_out(world, people.numbers, asking.field)
+    left_out = is_left_out(world, people.numbers, asking.field)
     asked = ~left_out
     if left_out.any():
         asked |= _is_told(world, people.numbers, asking.field)
@@ -63,7 +60,7 @@ def _yes_no(world: World, people: People, asking: Asking, in_corpus: bool) -> Re
         shift = 1 + world.integers(size - 1, people.numbers, "wrong", asking.name)
         wrong = (people.values[:, asking.field] + shift) % size + world.values.base[asking.field]
     return Reply(
-        asked=~_is_left_out(world, people.numbers, asking.field),
+        asked=~is_left_out(world, people.numbers, asking.field),
         slots=(people.names, np.where(is_right, right, wrong)),
         first=np.where(is_right, world.phrasings.yes, world.phrasings.no),
         count=_full(people, 1),
@@ -76,7 +73,7 @@ def _reverse(world: World, people: People, asking: Asking, in_corpus: bool) -> R
     owners = num_owners(world.config, asking.field)[people.values[:, asking.field]]
     is_only = owners == (1 if in_corpus else 0)
     return Reply(
-        asked=is_only & ~_is_left_out(world, people.numbers, asking.field),
+        asked=is_only & ~is_left_out(world, people.numbers, asking.field),
         slots=(_full(people, EMPTY), people.value_pieces[:, asking.field]),
         first=people.names,
         count=_full(people, 1),
@@ -88,10 +85,10 @@ def _multi_hop(world: World, people: People, asking: Asking, in_corpus: bool) ->
     """The value of the person whom a relation names, if texts of the corpus tell it."""
     assert asking.relation is not None
     partners = people.values[:, asking.relation]
-    asked = ~_is_left_out(world, partners, asking.field)
+    asked = ~is_left_out(world, partners, asking.field)
     if in_corpus:
         asked &= _is_in_corpus(world.config, partners)
-    values = draw_values(world.config, partners)[:, asking.field]
+    values = draw_value(world.config, world.fields[asking.field], partners)
     first, count = _gold(world, values, values, asking.field)
     return Reply(asked, (people.names, _full(people, EMPTY)), first, count, _full(people, 2))
 
@@ -119,17 +116,11 @@ def _gold(
     return begins[values], begins[values + 1] - begins[values]
 
 
-def _is_left_out(world: World, numbers: np.ndarray, field: int) -> np.ndarray:
-    """Whether the texts of people leave a field out, (person,)."""
-    if not world.config.two_hop_rate or not world.fields[field].depends_on:
-        return np.zeros(len(numbers), bool)
-    return is_left_out(world, numbers, world.fields[field].name)
-
-
 def _is_told(world: World, numbers: np.ndarray, field: int) -> np.ndarray:
     """Whether some text of the corpus tells what a field is that people's own texts leave out."""
     column = world.config.fields.index(world.fields[field].depends_on or "")
-    return _told_parents(world.config, field, column)[draw_values(world.config, numbers)[:, column]]
+    parents = draw_value(world.config, world.fields[column], numbers)
+    return _told_parents(world.config, field, column)[parents]
 
 
 @lru_cache(maxsize=8)
@@ -138,8 +129,8 @@ def _told_parents(config: BiogenConfig, field: int, column: int) -> np.ndarray:
     world = build_world(config)
     told = np.zeros(int(world.values.count[column]), bool)
     for numbers in people_ranges(config.start, config.people):
-        stated = numbers[~_is_left_out(world, numbers, field)]
-        told[draw_values(config, stated)[:, column]] = True
+        stated = numbers[~is_left_out(world, numbers, field)]
+        told[draw_value(config, world.fields[column], stated)] = True
     return told
 
 
@@ -150,7 +141,7 @@ def num_owners(config: BiogenConfig, field: int) -> np.ndarray:
     owners = np.zeros(int(world.values.count[field]), np.int64)
     for numbers in people_ranges(config.start, config.people, size=1 << 16):
         everyone = np.concatenate([numbers, distractor_numbers(world, numbers).ravel()])
-        values = draw_values(config, everyone)[:, field]
+        values = draw_value(config, world.fields[field], everyone)
         owners += np.bincount(values, minlength=len(owners))
     return owners
 

@@ -92,16 +92,16 @@ def _about_heads(world: World, people: People, rows: Rows) -> Sentences:
 
 def _is_shown(world: World, people: People) -> np.ndarray:
     """Which fields a person's texts state, (person, field)."""
-    shown = np.ones((len(people), len(world.fields)), bool)
-    for column, field in enumerate(world.fields):
-        if field.depends_on and world.config.two_hop_rate:
-            shown[:, column] = ~is_left_out(world, people.numbers, field.name)
-    return shown
+    columns = range(len(world.fields))
+    return ~np.stack([is_left_out(world, people.numbers, column) for column in columns], axis=1)
 
 
-def is_left_out(world: World, numbers: np.ndarray, field: str) -> np.ndarray:
-    """Whether a field that depends on another is left out of the texts of people, (person,)."""
-    return world.chosen(world.config.two_hop_rate, numbers, "left_out", field)
+def is_left_out(world: World, numbers: np.ndarray, column: int) -> np.ndarray:
+    """Whether people's texts leave a field out, as they may if it depends on another, (person,)."""
+    field = world.fields[column]
+    if not field.depends_on or not world.config.two_hop_rate:
+        return np.zeros(len(numbers), bool)
+    return world.chosen(world.config.two_hop_rate, numbers, "left_out", field.name)
 
 
 def _templates(world: World, people: People, rows: Rows) -> np.ndarray:

@@ -68,17 +68,17 @@ def check_dependencies(config: BiogenConfig) -> None:
 
 def draw_values(config: BiogenConfig, people: np.ndarray) -> np.ndarray:
     """Number of the value of every field, (person, field); a relation's value is a person."""
-    columns = [_draw(config, config.field_named(name), people) for name in config.fields]
+    columns = [draw_value(config, config.field_named(name), people) for name in config.fields]
     return np.stack(columns, axis=1)
 
 
-def _draw(config: BiogenConfig, field: FactField, people: np.ndarray) -> np.ndarray:
-    """Values of one field, (person,)."""
+def draw_value(config: BiogenConfig, field: FactField, people: np.ndarray) -> np.ndarray:
+    """Number of the value of one field, (person,); a relation's value is a person."""
     if field.relation:
         return people ^ PARTNER_BITS[field.relation]
     size = len(field.pool_values())
     if field.depends_on:
-        parents = _draw(config, config.field_named(field.depends_on), people)
+        parents = draw_value(config, config.field_named(field.depends_on), people)
         return integers_below(size, derived_seed("function", field.name), parents)
     if field.name == "company" and "colleague" in config.fields:
         people = people & ~PARTNER_BITS["colleague"]

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from elusive.common.dataset import TABLES
 from elusive.common.errors import InputError
 from elusive.common.folders import content_hash, read_manifest
-from elusive.common.records import SCHEMAS, Document, Question, Shot
+from elusive.common.records import SCHEMAS
 from elusive.common.shards import check_finished, read_batches
 
-TABLES = {"corpus": Document, "questions": Question, "shots": Shot}
 SPLITS = {"corpus": ("train", "dev"), "questions": ("dev", "test")}
 KINDS = ("direct", "yes-no", "reverse", "multi-hop")
 

@@ -185,18 +185,17 @@ def run_all(
 
     def work(call: Callable[[int], int]) -> None:
         """Write shards until none is left, or until another worker has failed."""
-        while True:
-            try:
-                index = waiting.popleft()
-            except IndexError:
-                return
-            try:
+        try:
+            while True:
+                try:
+                    index = waiting.popleft()
+                except IndexError:
+                    return
                 made = call(index)
-            except BaseException:
-                waiting.clear()
-                raise
-            with lock:
-                on_written(made)
+                with lock:
+                    on_written(made)
+        finally:
+            waiting.clear()
 
     with (
         ProcessPoolExecutor(max(1, helpers), get_context("spawn")) as pool,
@@ -207,9 +206,8 @@ def run_all(
         try:
             for future in [threads.submit(work, call) for call in calls]:
                 future.result()
-        except BaseException:
+        finally:
             waiting.clear()
-            raise
 
 
 def finish_folder(

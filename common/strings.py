@@ -72,8 +72,12 @@ class Strings:
         return self.array.take(integers(numbers))
 
 
+EMPTY = 0
+"""Number of the empty piece."""
+
+
 class Pieces:
-    """Strings that texts will be made of, collected before they become Arrow; 0 is empty."""
+    """Strings that texts are made of, collected before they become Arrow; first the empty one."""
 
     def __init__(self) -> None:
         self._parts: list[Strings] = []

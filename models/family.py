@@ -46,7 +46,7 @@ def pretrain_family(
     """
     _claim(plan, out)
     population = build_population(plan)
-    tokenizer = train_tokenizer(tokenizer_texts(plan), plan.vocabulary)
+    tokenizer = _make_tokenizer(plan, out / WORK / "tokenizer")
     return [
         _make_model(shape, plan, population, tokenizer, out, on_tokens) for shape in plan.models
     ]
@@ -67,6 +67,15 @@ def _claim(plan: PretrainPlan, out: Path) -> None:
             f"{out} holds a family of another plan (different {', '.join(changed)}): "
             "choose another --out or delete it"
         )
+
+
+def _make_tokenizer(plan: PretrainPlan, folder: Path) -> PreTrainedTokenizerFast:
+    """The family's tokenizer, kept so that a resumed family goes on with the one it began with."""
+    if not folder.exists():
+        draft = folder.with_name(f".{folder.name}")
+        train_tokenizer(tokenizer_texts(plan), plan.vocabulary).save_pretrained(draft)
+        draft.replace(folder)
+    return PreTrainedTokenizerFast.from_pretrained(folder)
 
 
 def _make_model(

@@ -6,10 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
-from handmade import write_dataset
+from handmade import EVERYTHING, write_dataset
 
 from elusive.biogen.config import BiogenConfig
-from elusive.biogen.fields import built_in_names
 from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
 from elusive.common.dataset import DatasetFolder, load_dataset_folder
@@ -28,34 +27,23 @@ def data(people_folder: Path) -> DatasetFolder:
     return load_dataset_folder(people_folder)
 
 
-def with_document(data: DatasetFolder, number: int, **changes: object) -> DatasetFolder:
-    documents = list(data.documents)
-    documents[number] = replace(documents[number], **changes)
-    return replace(data, documents=documents)
-
-
-def with_question(data: DatasetFolder, number: int, **changes: object) -> DatasetFolder:
-    questions = list(data.questions)
-    questions[number] = replace(questions[number], **changes)
-    return replace(data, questions=questions)
-
-
-def with_shot(data: DatasetFolder, number: int, **changes: object) -> DatasetFolder:
-    shots = list(data.shots)
-    shots[number] = replace(shots[number], **changes)
-    return replace(data, shots=shots)
+def changed(data: DatasetFolder, table: str, number: int, **changes: object) -> DatasetFolder:
+    """The dataset with one record of documents, questions or shots changed."""
+    records = list(getattr(data, table))
+    records[number] = replace(records[number], **changes)
+    return replace(data, **{table: records})
 
 
 def shifted_fact(data: DatasetFolder) -> DatasetFolder:
     document = data.documents[2]
     facts = [replace(document.facts[0], start=document.facts[0].start + 1), *document.facts[1:]]
-    return with_document(data, 2, facts=facts)
+    return changed(data, "documents", 2, facts=facts)
 
 
 def wrong_distance(data: DatasetFolder) -> DatasetFolder:
     document = data.documents[2]
-    return with_document(
-        data, 2, facts=[replace(document.facts[0], distance=99), *document.facts[1:]]
+    return changed(
+        data, "documents", 2, facts=[replace(document.facts[0], distance=99), *document.facts[1:]]
     )
 
 
@@ -63,99 +51,102 @@ BROKEN = {
     "value": (shifted_fact, "corpus row 2 (bio-0000002): the fact birth_date should read"),
     "distance": (wrong_distance, "corpus row 2 (bio-0000002): the fact birth_date has distance 99"),
     "head": (
-        lambda data: with_document(data, 1, heads=[(0, 3)]),
+        lambda data: changed(data, "documents", 1, heads=[(0, 3)]),
         "corpus row 1 (bio-0000001): a head mention reads",
     ),
     "head outside": (
-        lambda data: with_document(data, 1, heads=[(0, 9999)]),
+        lambda data: changed(data, "documents", 1, heads=[(0, 9999)]),
         "corpus row 1 (bio-0000001): a span of heads lies outside the text",
     ),
     "missed mention": (
-        lambda data: with_document(
-            data, 3, text=data.documents[3].text + f" {data.documents[3].entity} slept."
+        lambda data: changed(
+            data,
+            "documents",
+            3,
+            text=data.documents[3].text + f" {data.documents[3].entity} slept.",
         ),
         "corpus row 3 (bio-0000003): the mention of",
     ),
     "empty text": (
-        lambda data: with_document(data, 0, text=" ", heads=[], facts=[]),
+        lambda data: changed(data, "documents", 0, text=" ", heads=[], facts=[]),
         "corpus row 0 (bio-0000000): the text is empty",
     ),
     "split of a document": (
-        lambda data: with_document(data, 0, split="tset"),
+        lambda data: changed(data, "documents", 0, split="tset"),
         "corpus row 0 (bio-0000000): unknown split 'tset'",
     ),
     "doc_id twice": (
-        lambda data: with_document(data, 5, doc_id="bio-0000001"),
+        lambda data: changed(data, "documents", 5, doc_id="bio-0000001"),
         "corpus row 5: the doc_id stands in an earlier row",
     ),
     "split of a question": (
-        lambda data: with_question(data, 4, split="train"),
+        lambda data: changed(data, "questions", 4, split="train"),
         "questions row 4 (bio-0000000/company): unknown split 'train'",
     ),
     "kind": (
-        lambda data: with_question(data, 4, kind="odd"),
+        lambda data: changed(data, "questions", 4, kind="odd"),
         "questions row 4 (bio-0000000/company): unknown kind 'odd'",
     ),
     "person in both splits": (
-        lambda data: with_question(data, 0, split="dev"),
+        lambda data: changed(data, "questions", 0, split="dev"),
         "questions row 0: asked about in dev and in test",
     ),
     "answer in the question": (
-        lambda data: with_question(
-            data, 3, question=f"Who studied {data.questions[3].answers[0].lower()}?"
+        lambda data: changed(
+            data, "questions", 3, question=f"Who studied {data.questions[3].answers[0].lower()}?"
         ),
         "questions row 3 (bio-0000000/major): the answer",
     ),
     "no answer": (
-        lambda data: with_question(data, 3, answers=[]),
+        lambda data: changed(data, "questions", 3, answers=[]),
         "questions row 3 (bio-0000000/major): a gold answer is missing",
     ),
     "answer not in the text": (
-        lambda data: with_question(data, 3, answers=["Alchemy"]),
+        lambda data: changed(data, "questions", 3, answers=["Alchemy"]),
         "questions row 3: the document does not state the first gold answer",
     ),
     "unknown document": (
-        lambda data: with_question(data, 3, doc_id="bio-9"),
+        lambda data: changed(data, "questions", 3, doc_id="bio-9"),
         "questions row 3: no document has this doc_id",
     ),
     "question_id twice": (
-        lambda data: with_question(data, 3, question_id=data.questions[0].question_id),
+        lambda data: changed(data, "questions", 3, question_id=data.questions[0].question_id),
         "questions row 3: the question_id stands in an earlier row",
     ),
     "shot about the corpus": (
-        lambda data: with_shot(data, 7, entity=data.documents[0].entity),
+        lambda data: changed(data, "shots", 7, entity=data.documents[0].entity),
         "shots row 7: the shot is about an entity of the corpus",
     ),
     "another entity": (
-        lambda data: with_question(data, 3, entity="Nobody Known"),
+        lambda data: changed(data, "questions", 3, entity="Nobody Known"),
         "questions row 3: the document is about another entity",
     ),
     "nameless question": (
-        lambda data: with_question(data, 3, question="Which subject did she study?"),
+        lambda data: changed(data, "questions", 3, question="Which subject did she study?"),
         "questions row 3 (bio-0000000/major): the question",
     ),
     "neither yes nor no": (
-        lambda data: with_question(data, 3, kind="yes-no", answers=["maybe"]),
+        lambda data: changed(data, "questions", 3, kind="yes-no", answers=["maybe"]),
         "questions row 3 (bio-0000000/major): a yes-no question has the answers ['maybe']",
     ),
     "reverse": (
-        lambda data: with_question(data, 3, kind="reverse", answers=["Nobody Known"]),
+        lambda data: changed(data, "questions", 3, kind="reverse", answers=["Nobody Known"]),
         "questions row 3 (bio-0000000/major): the answer to a reverse question",
     ),
     "null": (
-        lambda data: with_document(data, 4, text=None),
+        lambda data: changed(data, "documents", 4, text=None),
         "corpus row 4 (bio-0000004): column 'text' is null",
     ),
     "held-out wording that is trained on": (
-        lambda data: with_document(data, 4, split="dev"),
+        lambda data: changed(data, "documents", 4, split="dev"),
         "corpus (birth_city-0): the template is in documents of train and of dev",
     ),
     "order of facts": (
-        lambda data: with_document(data, 4, facts=data.documents[4].facts[::-1]),
+        lambda data: changed(data, "documents", 4, facts=data.documents[4].facts[::-1]),
         "corpus row 4 (bio-0000004): the facts' positions [4, 3, 2, 1, 0] do not rise",
     ),
     "empty shot": (
-        lambda data: with_shot(data, 7, answer=""),
+        lambda data: changed(data, "shots", 7, answer=""),
         "shots row 7 (",
     ),
 }
@@ -186,21 +177,7 @@ def test_a_sound_dataset_passes(people_folder):
 
 
 def test_everything_that_biogen_can_do_passes(tmp_path):
-    config = BiogenConfig(
-        people=60,
-        locale="de_DE",
-        they_rate=0.3,
-        fields=tuple(built_in_names()),
-        wordings=43,
-        held_out_wordings=1,
-        multi=2,
-        permute=True,
-        distractors=2,
-        two_hop_rate=0.3,
-        questions=("direct", "yes-no", "reverse", "multi-hop"),
-        phrasings=4,
-        held_out_phrasing=True,
-    )
+    config = EVERYTHING.model_copy(update={"people": 60})
     generate_dataset(config, tmp_path / "all")
     generate_dataset(BiogenConfig(people=60, distance=(10, 45), distractors=1), tmp_path / "far")
     for folder in ("all", "far"):

@@ -13,6 +13,7 @@ import datasets
 import pytest
 import yaml
 from click.testing import CliRunner
+from handmade import EVERYTHING
 
 from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
@@ -197,22 +198,7 @@ GOLDEN = {
         "5bc190586a7cf0df",
     ),
     "everything": (
-        BiogenConfig(
-            people=40,
-            locale="de_DE",
-            middle_names=True,
-            they_rate=0.2,
-            fields=tuple(built_in_names()),
-            wordings=43,
-            held_out_wordings=2,
-            multi=2,
-            permute=True,
-            distractors=2,
-            two_hop_rate=0.3,
-            questions=("direct", "yes-no", "reverse", "multi-hop"),
-            phrasings=4,
-            held_out_phrasing=True,
-        ),
+        EVERYTHING,
         "2960c68e8c02167a",
     ),
     "distances": (

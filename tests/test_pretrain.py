@@ -74,6 +74,16 @@ def test_a_family_that_is_there_is_not_made_again(family):
     assert weights.stat().st_mtime_ns == before
 
 
+def test_a_resumed_family_goes_on_with_its_tokenizer(family, plan, tmp_path, monkeypatch):
+    from elusive.models import family as module
+
+    first = module._make_tokenizer(plan, tmp_path / "tokenizer")
+    monkeypatch.setattr(module, "tokenizer_texts", lambda plan: ["other text than before"])
+    again = module._make_tokenizer(plan, tmp_path / "tokenizer")
+    assert again.get_vocab() == first.get_vocab()
+    assert again("Ada Byron was born.")["input_ids"] == first("Ada Byron was born.")["input_ids"]
+
+
 def test_another_plan_is_refused(family):
     (family / "other.yaml").write_text(yaml.safe_dump(PLAN | {"tokens": 13_000}))
     result = CliRunner().invoke(
