@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 	@echo "setup: done"
 
 demo: $(STAMP)
-	.venv/bin/elusive run presets/smollm2-demo.yaml --out runs/demo
+	.venv/bin/elusive run presets/nano-demo.yaml --out runs/demo
 
 test: $(STAMP)
 	.venv/bin/pytest

@@ -2,7 +2,7 @@
 
 import json
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
@@ -12,7 +12,8 @@ import numpy as np
 
 from elusive.augment.config import AugmentConfig
 from elusive.augment.dropping import droppable_mask, kept_text
-from elusive.augment.methods import METHODS, Scorers
+from elusive.augment.methods import METHODS, NOT_DROPPING, Scorers
+from elusive.augment.rewriting import REWRITES
 from elusive.augment.sampler import drop_probabilities, sample_keep_mask
 from elusive.augment.scoring import TokenScores
 from elusive.common.dataset import DatasetFolder
@@ -61,6 +62,7 @@ def training_texts(
 def _copies(job: tuple[Document, TokenScores, AugmentConfig]) -> list[TrainingText]:
     """The original and the copies of one document."""
     document, scored, config = job
+    rewrite = REWRITES.get(config.method)
     values = [(fact.start, fact.end) for fact in document.facts]
     protected = values if config.protect == "values" else []
     droppable = droppable_mask(document.text, scored.units, protected)
@@ -68,8 +70,12 @@ def _copies(job: tuple[Document, TokenScores, AugmentConfig]) -> list[TrainingTe
     texts = [_training_text(document, scored, np.ones_like(droppable), 0, config)]
     for copy in range(1, config.copies + 1):
         rng = stream(config.seed, "copies", document.doc_id, copy)
-        keep_mask = sample_keep_mask(probabilities, rng)
-        texts.append(_training_text(document, scored, keep_mask, copy, config))
+        if rewrite:
+            text, kept = rewrite(document, rng)
+            texts.append(replace(texts[0], copy=copy, text=text, kept=kept))
+        else:
+            keep_mask = sample_keep_mask(probabilities, rng)
+            texts.append(_training_text(document, scored, keep_mask, copy, config))
     return texts
 
 
@@ -82,7 +88,7 @@ def _training_text(
 ) -> TrainingText:
     """One copy as a record."""
     text, kept = kept_text(document.text, scored.units, keep_mask)
-    drops = config.method != "plain"
+    drops = config.method not in NOT_DROPPING
     return TrainingText(
         doc_id=document.doc_id,
         copy=copy,

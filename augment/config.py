@@ -16,6 +16,7 @@ METHOD_NAMES = (
     "reverse-position",
     "shuffled",
     "oracle",
+    "permute",
 )
 
 

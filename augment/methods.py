@@ -1,4 +1,7 @@
-"""The arms: each is a function from documents to one score per token. The rest is shared."""
+"""The arms: each is a function from documents to one score per token. The rest is shared.
+
+Arms that write a text anew are in `rewriting.py`.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from elusive.augment.config import METHOD_NAMES, AugmentConfig
 from elusive.augment.dropping import overlaps
+from elusive.augment.rewriting import REWRITES
 from elusive.augment.scoring import (
     TokenScores,
     late_minus_early,
@@ -137,8 +141,12 @@ METHODS: dict[str, Callable[[list[Document], Scorers], list[TokenScores]]] = {
     "reverse-position": _score_each(_later_higher),
     "shuffled": _score_each(_permuted),
     "oracle": _score_each(_gold),
+    "permute": _score_each(_never_dropped),
 }
 assert tuple(METHODS) == METHOD_NAMES
+
+NOT_DROPPING = ("plain", *REWRITES)
+"""Methods to which Equation 1 does not apply."""
 
 ROLES = {"attention": ("model",), "contrast": ("large", "small"), "depth-contrast": ("model",)}
 """Models that a method cannot do without."""

@@ -10,18 +10,10 @@ from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.questions import questions
 from elusive.biogen.world import build_world
-from elusive.common.cards import render_template
+from elusive.common.cards import render_template, size_category
 from elusive.common.dataset_statistics import PICTURE, STATISTICS, DatasetStatistics
 from elusive.common.folders import write_atomically
 
-SIZE_CATEGORIES = (
-    (1_000, "n<1K"),
-    (10_000, "1K<n<10K"),
-    (100_000, "10K<n<100K"),
-    (1_000_000, "100K<n<1M"),
-    (10_000_000, "1M<n<10M"),
-    (100_000_000, "10M<n<100M"),
-)
 OWN_FIELDS = "own_fields.yaml"
 
 
@@ -59,7 +51,7 @@ def render_card(config: BiogenConfig, statistics: DatasetStatistics | None) -> s
         asked=next(questions(config), None),
         num_documents=num_documents,
         pool_bits=pool_bits(config),
-        size_category=next(name for limit, name in SIZE_CATEGORIES if num_documents < limit),
+        size_category=size_category(num_documents),
     )
 
 

@@ -41,7 +41,7 @@ def evaluate(
     """Train LoRA on the training text, ask DATASET's questions closed-book, score the answers.
 
     \b
-    elusive evaluate data/people --train data/random --model smollm2-135m --out runs/random
+    elusive evaluate data/people --train data/random --model nano-large --out runs/random
     """
     training = validated(TrainingConfig, _named_in(TrainingConfig, settings))
     answering = validated(AnsweringConfig, _named_in(AnsweringConfig, settings))

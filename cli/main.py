@@ -11,6 +11,7 @@ from elusive.cli.evaluate import evaluate
 from elusive.cli.pretrain import pretrain
 from elusive.cli.run import run
 from elusive.cli.table import table
+from elusive.cli.wikiqa import wikiqa
 from elusive.common.errors import InputError
 
 
@@ -23,12 +24,12 @@ def cli() -> None:
     elusive biogen --people 100 --seed 0 --out data/people
     elusive check data/people
     elusive augment data/people --method random --out data/random
-    elusive run presets/smollm2-demo.yaml --out runs/demo
+    elusive run presets/nano-demo.yaml --out runs/demo
     elusive table runs/demo
     """
 
 
-for command in (biogen, check, pretrain, augment, evaluate, run, table):
+for command in (biogen, wikiqa, check, pretrain, augment, evaluate, run, table):
     cli.add_command(command)
 
 

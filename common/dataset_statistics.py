@@ -28,9 +28,9 @@ class FieldStatistics:
     entropy: float
     """Of the values as they occur, in bits per fact; at most log2 of the number of facts."""
     repeated_values: int
-    """Values that more than one entity has."""
+    """Values that occur more than once."""
     most_frequent: tuple[str, int]
-    """The commonest value and its number of entities."""
+    """The commonest value and how often it occurs."""
     distances: Histogram
     """Words from the nearest head mention before the value."""
     no_head_before: int
@@ -110,16 +110,20 @@ class _Tally:
         )
 
 
-def dataset_statistics(folder: Path, fields: tuple[str, ...] = ()) -> DatasetStatistics:
+def dataset_statistics(
+    folder: Path, fields: tuple[str, ...] = (), texts_repeat: bool = True
+) -> DatasetStatistics:
     """Count what the tables of a dataset folder hold; memory stays flat.
 
     Args:
         folder: of the dataset, finished or not.
         fields: put first, in this order; others follow by name.
+        texts_repeat: whether texts about one entity state the same facts, whose values are then
+            counted once.
     """
     corpus = _Corpus()
     for batch in read_batches(folder, "corpus"):
-        _count_documents(corpus, batch)
+        _count_documents(corpus, batch, texts_repeat)
     questions = _Tally(["kind", "split"])
     for batch in read_batches(folder, "questions"):
         questions.add([batch.column("kind"), batch.column("split")])
@@ -137,7 +141,7 @@ def dataset_statistics(folder: Path, fields: tuple[str, ...] = ()) -> DatasetSta
     )
 
 
-def _count_documents(corpus: _Corpus, batch: pa.RecordBatch) -> None:
+def _count_documents(corpus: _Corpus, batch: pa.RecordBatch, texts_repeat: bool) -> None:
     """Add the documents of a batch."""
     corpus.documents += len(batch)
     for split in pc.value_counts(batch.column("split")).to_pylist():
@@ -146,7 +150,8 @@ def _count_documents(corpus: _Corpus, batch: pa.RecordBatch) -> None:
     corpus.words = _added(corpus.words, np.bincount(spaces + 1))
     is_new = _is_new_entity(corpus, batch.column("entity"))
     _count_names(corpus, batch.column("entity").filter(is_new))
-    _count_facts(corpus, batch.column("facts"), is_new)
+    counted = is_new if texts_repeat else pa.array(np.ones(len(batch), bool))
+    _count_facts(corpus, batch.column("facts"), counted)
 
 
 def _is_new_entity(corpus: _Corpus, entities: pa.Array) -> pa.Array:
@@ -167,8 +172,8 @@ def _count_names(corpus: _Corpus, names: pa.Array) -> None:
     corpus.last.add([words.values.take(pa.array(ends))])
 
 
-def _count_facts(corpus: _Corpus, facts: pa.ListArray, is_new: pa.Array) -> None:
-    """Add distances of all facts, and values of those in the first text about an entity."""
+def _count_facts(corpus: _Corpus, facts: pa.ListArray, counted: pa.Array) -> None:
+    """Add distances of all facts, and values of those in the texts whose values count."""
     flat = facts.flatten()
     fields = flat.field("field").dictionary_encode()
     codes, distances = np.asarray(fields.indices), flat.field("distance")
@@ -176,11 +181,11 @@ def _count_facts(corpus: _Corpus, facts: pa.ListArray, is_new: pa.Array) -> None
     words = np.asarray(distances.fill_null(0))
     for code, name in enumerate(fields.dictionary.to_pylist()):
         mask = codes == code
-        counted = np.bincount(words[mask & known], minlength=1)
-        corpus.distances[name] = _added(corpus.distances.get(name, np.zeros(1, np.int64)), counted)
+        found = np.bincount(words[mask & known], minlength=1)
+        corpus.distances[name] = _added(corpus.distances.get(name, np.zeros(1, np.int64)), found)
         corpus.no_head[name] = corpus.no_head.get(name, 0) + int((mask & ~known).sum())
-    first = facts.filter(is_new).flatten()
-    corpus.values.add([first.field("field"), first.field("value")])
+    valued = facts.filter(counted).flatten()
+    corpus.values.add([valued.field("field"), valued.field("value")])
 
 
 def _added(one: np.ndarray, other: np.ndarray) -> np.ndarray:

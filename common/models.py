@@ -21,6 +21,10 @@ from transformers.utils.logging import disable_progress_bar
 
 from elusive.common.errors import InputError
 
+BUILT_IN = Path(__file__).parent.parent / "models"
+"""Folder of the models that come with the package, each in a folder of its name."""
+BUILT_IN_NAMES = ("nano-large", "nano-small")
+
 WEIGHT_SUFFIXES = (".safetensors", ".gguf", ".bin")
 
 
@@ -81,6 +85,8 @@ def find_model(reference: str) -> ModelSource:
         if spec and spec.submodule_search_locations:
             folder = Path(spec.submodule_search_locations[0])
             return ModelSource(reference, folder, alias.file)
+    if reference in BUILT_IN_NAMES:
+        return ModelSource(reference, BUILT_IN / reference)
     path = Path(reference).expanduser()
     if path.suffix == ".gguf" and path.is_file():
         return ModelSource(reference, path.parent, path.name)
@@ -93,7 +99,7 @@ def find_model(reference: str) -> ModelSource:
 
 def _download(reference: str, hub_id: str) -> Path:
     """The folder of a Hub snapshot."""
-    hint = f"it is no local folder, no GGUF file and no alias ({', '.join(ALIASES)})"
+    hint = f"it is no local folder, no GGUF file and no alias ({', '.join([*BUILT_IN_NAMES, *ALIASES])})"
     try:
         folder = snapshot_download(
             hub_id, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt"]
@@ -135,6 +141,11 @@ def default_dtype() -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if fast else torch.float32
+
+
+def _usual_dtype(reference: str) -> torch.dtype:
+    """Precision in which a model is loaded unless another is asked for."""
+    return torch.float32 if reference in BUILT_IN_NAMES else default_dtype()
 
 
 def default_device() -> torch.device:
@@ -182,7 +193,8 @@ def load_model(reference: str, dtype: torch.dtype | None = None) -> LoadedModel:
 
     Args:
         reference: Hub id, local folder, GGUF file or alias.
-        dtype: of the weights; `default_dtype()` if None.
+        dtype: of the weights; if None, float32 for the built-in models, which are too small for
+            less to pay and shall answer alike on all machines, and `default_dtype()` for others.
 
     Raises:
         InputError: there is no such model, it is no decoder, or its tokenizer has no offsets.
@@ -197,7 +209,7 @@ def load_model(reference: str, dtype: torch.dtype | None = None) -> LoadedModel:
     disable_progress_bar()
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            source.folder, dtype=dtype or default_dtype(), **options
+            source.folder, dtype=dtype or _usual_dtype(reference), **options
         )
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]

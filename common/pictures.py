@@ -46,7 +46,8 @@ def _draw_distances(axes: Axes, statistics: DatasetStatistics) -> None:
         ylabel="% of the field's facts",
     )
     axes.set_ylim(bottom=0)
-    axes.legend(fontsize=8, frameon=False)
+    if axes.lines:
+        axes.legend(fontsize=8, frameon=False)
 
 
 def _color(number: int) -> tuple[float, float, float, float]:
@@ -58,7 +59,7 @@ def _draw_names(axes: Axes, statistics: DatasetStatistics) -> None:
     """How many entities share a first or last name."""
     most = max([*statistics.first_words, *statistics.last_words])
     for shift, (label, shared) in enumerate(
-        (("first name", statistics.first_words), ("last name", statistics.last_words))
+        (("first word", statistics.first_words), ("last word", statistics.last_words))
     ):
         total = sum(shared.values())
         width, bins = _binned(shared, most)
@@ -66,9 +67,9 @@ def _draw_names(axes: Axes, statistics: DatasetStatistics) -> None:
         ys = [100 * n / total for n in bins.values()]
         axes.bar(xs, ys, width=0.4 * width, label=label)
     axes.set(
-        title="People who share a name",
-        xlabel="people with the same name",
-        ylabel="% of the names that occur",
+        title="Names that have a word in common",
+        xlabel="entities with the same word",
+        ylabel="% of the words that occur",
     )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize=8, frameon=False)

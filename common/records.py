@@ -74,6 +74,46 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A link in a text to another article."""
+
+    start: int
+    """First character of the words that are linked."""
+    end: int
+    """One past the last of them."""
+    target: str
+    """Title of the article."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WikiDocument(Document):
+    """A paragraph of a Wikipedia article, with where it comes from."""
+
+    title: str
+    """Of the article, as its source writes it."""
+    section: str
+    """Headings above it, joined with ` > `; empty for the lead or where the source does not say."""
+    links: list[Link]
+    revision: str
+    """Identifier of the article's revision; empty where the source does not say."""
+    url: str
+    licence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WikiQuestion(Question):
+    """A question about a paragraph."""
+
+    answer_starts: list[int]
+    """Character of the text at which each gold answer begins."""
+    blind: str
+    """Whether a model answered it without the paragraph: `right`, `wrong`, or empty if not asked."""
+    informed: str
+    """The same, with the paragraph."""
+    licence: str
+
+
+@dataclass(frozen=True)
 class Shot:
     """A solved question about an entity outside the corpus, for prompts and for format replay."""
 
@@ -213,6 +253,30 @@ SCHEMAS: dict[type, pa.Schema] = {
 }
 """Arrow schema of each record; a span is a struct of start and end."""
 
+_LINKS = pa.list_(
+    pa.struct([("start", pa.int32()), ("end", pa.int32()), ("target", pa.string())])
+)
+SCHEMAS[WikiDocument] = pa.schema(
+    [
+        *SCHEMAS[Document],
+        pa.field("title", pa.string()),
+        pa.field("section", pa.string()),
+        pa.field("links", _LINKS),
+        pa.field("revision", pa.string()),
+        pa.field("url", pa.string()),
+        pa.field("licence", pa.string()),
+    ]
+)
+SCHEMAS[WikiQuestion] = pa.schema(
+    [
+        *SCHEMAS[Question],
+        pa.field("answer_starts", pa.list_(pa.int32())),
+        pa.field("blind", pa.string()),
+        pa.field("informed", pa.string()),
+        pa.field("licence", pa.string()),
+    ]
+)
+
 _SPAN_COLUMNS = ("heads", "others", "kept")
 
 
@@ -239,4 +303,6 @@ def _from_row(row: dict, kind: type[Record]) -> Record:
             values[column] = [(span["start"], span["end"]) for span in values[column]]
     if "facts" in values:
         values["facts"] = [Fact(**fact) for fact in values["facts"]]
+    if "links" in values:
+        values["links"] = [Link(**link) for link in values["links"]]
     return kind(**values)

@@ -7,7 +7,6 @@ unpadded.
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
-from torch.nn.utils.rnn import pad_sequence
 from transformers import AttentionInterface, PreTrainedModel
 
 IMPLEMENTATION = "elusive_packed"
@@ -50,20 +49,33 @@ def _attend_packed(
     """Causal attention within each sequence of a packed row."""
     borders = kwargs["cu_seq_lens_q"]
     assert isinstance(borders, torch.Tensor)
-    lengths = borders.diff().tolist()
-    query, key, value = (
-        pad_sequence(list(states[0].transpose(0, 1).split(lengths)), batch_first=True).transpose(
-            1, 2
-        )
-        for states in (query, key, value)
-    )  # (sequence, head, token, channel)
+    padded, real = _places(borders)
+    shape = (*padded.shape, query.shape[1], query.shape[3])
     groups = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-    # What pads a sequence stands after it, where causal attention does not look.
-    attend = _attend_short if max(lengths) <= SHORT else _attend_long
+    query, key, value = (
+        states[0].transpose(0, 1).index_select(0, padded.flatten()).view(shape).transpose(1, 2)
+        for states in (query, key, value)
+    )  # (sequence, head, token, channel)
+    attend = _attend_short if padded.shape[1] <= SHORT else _attend_long
     output = attend(query, key, value, scaling).transpose(1, 2)  # (sequence, token, head, channel)
-    rows = [row[:length] for row, length in zip(output, lengths, strict=True)]
-    return torch.cat(rows)[None], None
+    return output.reshape(-1, *shape[2:]).index_select(0, real)[None], None
+
+
+def _places(borders: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where each place of the padded sequences stands in the row, and the reverse.
+
+    What pads a sequence stands after it, where causal attention does not look: any token will do.
+
+    Returns:
+        Index into the row.  # (sequence, token)
+        Index into the flattened sequences of each token of the row.  # (row token,)
+    """
+    lengths = borders.diff()
+    places = torch.arange(int(lengths.max()), device=borders.device)
+    is_real = places < lengths[:, None]  # (sequence, token)
+    padded = torch.where(is_real, borders[:-1, None] + places, 0)
+    return padded, is_real.flatten().nonzero()[:, 0]
 
 
 def _attend_long(

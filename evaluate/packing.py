@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from elusive.augment.rewriting import REWRITES
+from elusive.common.errors import InputError
 from elusive.common.models import end_tokens
 from elusive.common.records import Document, Shot, Span, TrainingText
 from elusive.evaluate.prompts import solved_question
@@ -70,9 +72,19 @@ def training_sequences(
     tokenizer: PreTrainedTokenizerBase,
     clean_labels: bool,
 ) -> list[Sequence]:
-    """Every training text once, unshuffled."""
+    """Every training text once, unshuffled.
+
+    Raises:
+        InputError: labels are to be clean and a text has not the order of the original.
+    """
     if not clean_labels:
         return [text_sequence(text.text, tokenizer) for text in texts]
+    for text in texts:
+        if text.method in REWRITES:
+            raise InputError(
+                f"labels 'clean' predicts the original's next token, and {text.method!r} writes "
+                "sentences in another order: use labels 'dropped' for this arm"
+            )
     originals = {document.doc_id: document.text for document in documents}
     return [clean_label_sequence(originals[text.doc_id], text.kept, tokenizer) for text in texts]
 

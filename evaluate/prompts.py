@@ -1,5 +1,7 @@
 """Few-shot prompts: which solved questions are shown, and how they are written."""
 
+from collections import Counter, defaultdict
+
 from elusive.common.errors import InputError
 from elusive.common.records import Question, Shot
 from elusive.common.seeding import stream
@@ -16,26 +18,35 @@ def solved_question(shot: Shot) -> tuple[str, str]:
 
 
 def split_shots(shots: list[Shot], num_shots: int, seed: int) -> tuple[list[Shot], list[Shot]]:
-    """Shots for prompts and shots for format replay, from different people.
+    """Shots for prompts and shots for format replay, from different people or articles.
+
+    Of people who are asked about a topic several times, as articles are, as few shots as possible
+    are shown; their other ones are used for nothing.
 
     Args:
         shots: all shots of a dataset.
-        num_shots: people, and so questions per field, that prompts show.
+        num_shots: people, and questions per topic, that prompts show.
         seed: decides which people.
 
     Raises:
         InputError: there are not more people than `num_shots`.
     """
     people = sorted({shot.entity for shot in shots})
-    if len(people) <= num_shots:
+    if num_shots and len(people) <= num_shots:
         raise InputError(
             f"num_shots {num_shots} needs more than {num_shots} people in the dataset's shots "
             f"(it has {len(people)}): lower num_shots or make the dataset with more shot people"
         )
     order = stream(seed, "shots").permutation(len(people))
     shown = {people[index] for index in order[:num_shots]}
-    prompt = [shot for shot in shots if shot.entity in shown]
-    return prompt, [shot for shot in shots if shot.entity not in shown]
+    seen: Counter[tuple[str, tuple[str, str]]] = Counter()
+    turns: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    for index, shot in enumerate(shots):
+        if shot.entity in shown:
+            turns[topic(shot)].append((seen[shot.entity, topic(shot)], index))
+            seen[shot.entity, topic(shot)] += 1
+    taken = sorted(index for of_topic in turns.values() for _, index in sorted(of_topic)[:num_shots])
+    return [shots[index] for index in taken], [shot for shot in shots if shot.entity not in shown]
 
 
 def topic(asked: Question | Shot) -> tuple[str, str]:

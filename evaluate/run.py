@@ -12,7 +12,7 @@ from elusive.augment.config import AugmentConfig
 from elusive.augment.methods import Scorers
 from elusive.biogen.generate import generate_dataset
 from elusive.common.dataset import DatasetFolder, load_dataset_folder
-from elusive.common.errors import InputError
+from elusive.common.errors import InputError, unknown_name
 from elusive.common.folders import checked_manifest, parameters_hash, write_atomically
 from elusive.common.models import LoadedModel, load_model, tokenizer_of
 from elusive.common.yaml_files import load_config
@@ -40,6 +40,27 @@ def load_plan(path: Path) -> Plan:
     if isinstance(plan.dataset, Path):
         plan = plan.model_copy(update={"dataset": (path.parent / plan.dataset).resolve()})
     return plan
+
+
+def part_of_plan(plan: Plan, arms: tuple[str, ...] = (), seeds: tuple[int, ...] = ()) -> Plan:
+    """A plan with some of its arms and seeds alone; all of them where none is named.
+
+    Raises:
+        InputError: the plan has no such arm or seed.
+    """
+    names = [arm.name for arm in plan.arms]
+    for name in arms:
+        if name not in names:
+            raise unknown_name("arm", name, names)
+    for seed in seeds:
+        if seed not in plan.seeds:
+            raise InputError(f"seed {seed} is none of the plan's ({', '.join(map(str, plan.seeds))})")
+    return plan.model_copy(
+        update={
+            "arms": tuple(arm for arm in plan.arms if not arms or arm.name in arms),
+            "seeds": tuple(seed for seed in plan.seeds if not seeds or seed in seeds),
+        }
+    )
 
 
 def run_one(

@@ -24,6 +24,7 @@ from transformers import (
 )
 
 from elusive.common.errors import InputError
+from elusive.common.memory import keep_freed_memory
 from elusive.common.models import LoadedModel, attention_of
 from elusive.evaluate.config import TrainingConfig
 from elusive.evaluate.packed_attention import border_columns, use_packed_attention
@@ -113,6 +114,7 @@ def train(
     base: PreTrainedModel = model.get_base_model()  # type: ignore[assignment]
     attention_before = attention_of(base)
     packed = use_packed_attention(base)
+    keep_freed_memory()
     start = perf_counter()
     with TemporaryDirectory() as scratch:
         trainer = Trainer(

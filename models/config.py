@@ -46,6 +46,15 @@ class PretrainPlan(BaseModel, frozen=True, extra="forbid"):
     block_questions: int = Field(
         default=6, ge=1, description="Solved questions of one field in a block."
     )
+    first_people: int | None = Field(
+        default=None,
+        ge=1,
+        description="People who are read about from the start; the others join them one by one. "
+        "None: everybody from the start.",
+    )
+    joining: float = Field(
+        default=0.5, gt=0, le=1, description="Share of the tokens after which everybody has joined."
+    )
     learning_rate: float = Field(default=2e-3, gt=0, description="Peak learning rate of AdamW.")
     weight_decay: float = Field(default=0.01, ge=0, description="Weight decay of AdamW.")
     warmup: float = Field(default=0.02, ge=0, lt=1, description="Share of steps, rates rising.")
@@ -58,10 +67,16 @@ class PretrainPlan(BaseModel, frozen=True, extra="forbid"):
 
     @model_validator(mode="after")
     def _enough_people(self) -> "PretrainPlan":
-        if self.block_questions > self.population.people:
+        people = self.population.people
+        if self.first_people is not None and self.first_people > people:
             raise InputError(
-                f"block_questions {self.block_questions} is more than the population's people "
-                f"{self.population.people}, each of whom is asked about once: lower it"
+                f"first_people {self.first_people} is more than the population's people {people}: "
+                "lower it"
+            )
+        if self.block_questions > (self.first_people or people):
+            raise InputError(
+                f"block_questions {self.block_questions} is more than the people to be asked "
+                f"about, {self.first_people or people}, each of whom is asked about once: lower it"
             )
         return self
 

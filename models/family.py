@@ -60,13 +60,18 @@ def _claim(plan: PretrainPlan, out: Path) -> None:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError(f"{out} holds other files: choose another --out or empty it")
         out.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(parameters, indent=2) + "\n")
+        write_atomically(path, _plan_text(plan))
     changed = changed_keys(json.loads(path.read_text(encoding="utf-8")), parameters)
     if changed:
         raise InputError(
             f"{out} holds a family of another plan (different {', '.join(changed)}): "
             "choose another --out or delete it"
         )
+
+
+def _plan_text(plan: PretrainPlan) -> str:
+    """A plan as JSON, which is YAML, too."""
+    return json.dumps(plan.model_dump(mode="json"), indent=2) + "\n"
 
 
 def _make_tokenizer(plan: PretrainPlan, folder: Path) -> PreTrainedTokenizerFast:
@@ -103,6 +108,7 @@ def _make_model(
     with new_folder(folder, "model", parameters) as draft:
         _save(model, tokenizer, draft)
         (draft / LOG).write_text(log, encoding="utf-8")
+        (draft / PLAN).write_text(_plan_text(plan), encoding="utf-8")
         (draft / "README.md").write_text(render_card(shape, plan, model, log), encoding="utf-8")
     return folder
 

@@ -1,5 +1,6 @@
 """What a family reads: biographies of its population, and blocks of solved questions about it."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -72,27 +73,35 @@ class Rows:
             self._topics[topic(question)].append((ids[0], ids[1]))
         self._start: list[int] = [tokenizer.bos_token_id]  # type: ignore[list-item]
 
+    def known_rate(self, number: int) -> float:
+        """Share of the people who have joined when row `number` is read."""
+        plan = self._plan
+        first = (plan.first_people or plan.population.people) / plan.population.people
+        progress = number * plan.row_tokens / (plan.joining * plan.tokens)
+        return min(1.0, first + (1 - first) * progress)
+
     def row(self, number: int) -> list[Sequence]:
         """Sequences that together have about `plan.row_tokens` tokens."""
         rng = stream(self._plan.seed, "row", number)
+        known = self.known_rate(number)
         sequences: list[Sequence] = []
         in_blocks = total = 0
         while total < self._plan.row_tokens:
             share = self._plan.question_share
             if in_blocks + rng.random() * 100 < share * (total + 100):
-                sequences.append(self._block(rng))
+                sequences.append(self._block(rng, known))
                 in_blocks += len(sequences[-1].input_ids)
             else:
-                sequences.append(self._texts[rng.integers(len(self._texts))])
+                sequences.append(self._texts[rng.integers(math.ceil(known * len(self._texts)))])
             total += len(sequences[-1].input_ids)
         return sequences
 
-    def _block(self, rng: np.random.Generator) -> Sequence:
+    def _block(self, rng: np.random.Generator, known: float) -> Sequence:
         """Solved questions of one topic, of which the answers are predicted."""
         topics = list(self._topics.values())
         solved = topics[rng.integers(len(topics))]
         input_ids, labels = list(self._start), [IGNORED]
-        for index in rng.choice(len(solved), self._plan.block_questions, replace=False):
+        for index in rng.choice(math.ceil(known * len(solved)), self._plan.block_questions, replace=False):
             asked, answered = solved[index]
             input_ids += asked + answered
             labels += [IGNORED] * len(asked) + answered

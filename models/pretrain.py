@@ -13,6 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast,
 
 from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
+from elusive.common.memory import keep_freed_memory
 from elusive.common.records import Question
 from elusive.common.seeding import stream
 from elusive.evaluate.answering import answer_questions
@@ -121,6 +122,7 @@ def pretrain_model(
         InputError: the loss is no finite number any more.
     """
     out.mkdir(parents=True, exist_ok=True)
+    keep_freed_memory()
     training = Training(build_model(shape, tokenizer, plan.seed), plan)
     if (out / CHECKPOINT).exists():
         training.load(out / CHECKPOINT)
@@ -128,7 +130,7 @@ def pretrain_model(
     on_tokens(training.tokens)
     use_packed_attention(training.model)
     rows = Rows(population, tokenizer, plan)
-    probe = _sample_questions(population, plan)
+    probe = sample_questions(population, plan)
     saved = logged = time.monotonic()
     losses, seen = [], training.tokens
     while training.tokens < plan.tokens:
@@ -169,7 +171,7 @@ def _take_step(training: Training, rows: Rows, plan: PretrainPlan) -> float:
     return loss.item()
 
 
-def _sample_questions(population: Population, plan: PretrainPlan) -> list[Question]:
+def sample_questions(population: Population, plan: PretrainPlan) -> list[Question]:
     """The questions that are asked at each evaluation."""
     order = stream(plan.seed, "probe").permutation(len(population.questions))
     return [population.questions[index] for index in order[: plan.evaluation_questions]]

@@ -1,5 +1,8 @@
 """Settings and dataset folders that several tests use."""
 
+import bz2
+import gzip
+import json
 from pathlib import Path
 
 from elusive.biogen.config import BiogenConfig
@@ -50,3 +53,43 @@ def write_dataset(out: Path, data: DatasetFolder) -> None:
         }
         write_tables(folder, tables)
         (folder / "README.md").write_text("card", encoding="utf-8")
+
+
+def squad_file(path: Path, articles: dict[str, list[tuple[str, list[tuple[str, str, int]]]]]) -> Path:
+    """A file in SQuAD layout: by title, paragraphs with (question, answer, start)."""
+    data = []
+    for title, paragraphs in articles.items():
+        entries = []
+        for number, (context, asked) in enumerate(paragraphs):
+            qas = [
+                {
+                    "id": f"{title}-{number}-{index}",
+                    "question": question,
+                    "answers": [{"text": answer, "answer_start": start}],
+                }
+                for index, (question, answer, start) in enumerate(asked)
+            ]
+            entries.append({"context": context, "qas": qas})
+        data.append({"title": title, "paragraphs": entries})
+    path.write_text(json.dumps({"version": "1.1", "data": data}), encoding="utf-8")
+    return path
+
+
+def dump_file(path: Path, pages: dict[str, str]) -> Path:
+    """A small dump in pages-articles XML, packed as its name says."""
+    body = "".join(
+        f"<page><title>{title}</title><ns>{int(title.startswith('Talk:'))}</ns><id>{number}</id>"
+        f"<revision><id>{1000 + number}</id><timestamp>2020-01-01T00:00:00Z</timestamp>"
+        f'<text xml:space="preserve">{text.replace("&", "&amp;").replace("<", "&lt;")}</text>'
+        "</revision></page>"
+        for number, (title, text) in enumerate(pages.items())
+    )
+    xml = (
+        '<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/" version="0.10" '
+        'xml:lang="en"><siteinfo><sitename>W</sitename><dbname>enwiki</dbname>'
+        "<base>https://en.wikipedia.org/wiki/Main_Page</base><generator>M</generator>"
+        f"<case>first-letter</case><namespaces/></siteinfo>{body}</mediawiki>"
+    ).encode()
+    packers = {".bz2": bz2.compress, ".gz": gzip.compress}
+    path.write_bytes(packers.get(path.suffix, bytes)(xml))
+    return path

@@ -1,4 +1,4 @@
-"""The README's commands, executed as they stand there, with tiny models in place of real ones."""
+"""The README's commands, executed as they stand there, on few people and small files."""
 
 import re
 import shlex
@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
+from handmade import dump_file, squad_file
 
 from elusive.cli.main import cli
 
 ROOT = Path(__file__).resolve().parent.parent
-PRESET = "presets/smollm2-demo.yaml"
+PLANS = ("presets/nano-demo.yaml", "presets/nano.yaml")
 FAMILY = "presets/nano-family.yaml"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -28,15 +29,23 @@ def readme_commands() -> list[str]:
 
 
 @pytest.fixture
-def small_world(tmp_path, monkeypatch, model_folder):
-    """A working folder whose preset is the real one, shrunk, and a tiny model for each real one."""
+def small_world(tmp_path, monkeypatch):
+    """A working folder with the presets, shrunk, and with the files that the README names."""
     monkeypatch.chdir(tmp_path)
-    plan = yaml.safe_load((ROOT / PRESET).read_text())
-    large, small = str(model_folder("llama")), str(model_folder("llama", 1))
-    plan["dataset"]["people"], plan["model"] = 3, large
-    plan["augment"]["copies"], plan["training"]["epochs"] = 1, 1
     (tmp_path / "presets").mkdir()
-    (tmp_path / PRESET).write_text(yaml.safe_dump(plan))
+    for name in PLANS:
+        plan = yaml.safe_load((ROOT / name).read_text())
+        plan["dataset"]["people"], plan["augment"]["copies"] = 3, 1
+        plan["training"]["epochs"] = 1
+        (tmp_path / name).write_text(yaml.safe_dump(plan))
+    squad_file(
+        tmp_path / "dev-v1.1.json",
+        {f"A{n}": [(f"A{n} has b{n}.", [(f"What has A{n}?", f"b{n}", 7)])] for n in range(10)},
+    )
+    dump_file(
+        tmp_path / "enwiki-pages-articles.xml.bz2",
+        {f"A{n}": f"A{n} is like [[b{n}]]" + " and so on" * 20 + "." for n in range(10)},
+    )
     family = yaml.safe_load((ROOT / FAMILY).read_text())
     family["population"] |= {"people": 4, "multi": 2, "num_shot_people": 8}
     family["models"] = [{"name": "tiny", "width": 16, "layers": 1, "heads": 2, "intermediate": 16}]
@@ -48,7 +57,7 @@ def small_world(tmp_path, monkeypatch, model_folder):
         "evaluations": 1,
     }
     (tmp_path / FAMILY).write_text(yaml.safe_dump(family))
-    return {"smollm2-135m": large, "BIG": large, "LITTLE": small, "100": "3"}
+    return {"100": "3"}
 
 
 def test_the_readmes_commands_run_in_order(small_world):

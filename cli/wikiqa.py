@@ -1,0 +1,72 @@
+"""`elusive wikiqa`: Wikipedia question sets."""
+
+import os
+from pathlib import Path
+
+import click
+
+from elusive.cli.options import config_options
+from elusive.common.errors import InputError, validated
+from elusive.wikiqa.config import WikiqaConfig
+
+
+@click.command()
+@config_options(WikiqaConfig)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes; all cores if not given.")
+@click.option("--preview", type=click.IntRange(min=1), help="Show so many articles, write nothing.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write.")
+def wikiqa(
+    workers: int | None, preview: int | None, out: Path | None, **settings: object
+) -> None:
+    """Make a dataset of Wikipedia paragraphs with questions from a file, the Hub, or a dump.
+
+    Interrupted, the same command goes on from the articles that it has read.
+
+    \b
+    elusive wikiqa --squad dev-v1.1.json --out data/squad
+    elusive wikiqa --hub rajpurkar/squad --hub-split validation --limit 20 --out data/hub
+    elusive wikiqa --table mine.jsonl --columns context=passage --shots 0 --out data/mine
+    elusive wikiqa --dump enwiki-pages-articles.xml.bz2 --limit 1000 --out data/wiki
+    elusive wikiqa --squad dev-v1.1.json --preview 1
+    """
+    config = validated(WikiqaConfig, settings)
+    cores = workers or len(os.sched_getaffinity(0))
+    if preview:
+        _show(config, preview)
+    elif out is None:
+        raise InputError(
+            "say where to write with --out DIR, or look at some texts with --preview 1"
+        )
+    else:
+        _write(config, out, cores)
+
+
+def _show(config: WikiqaConfig, count: int) -> None:
+    """Print the paragraphs and questions of the first articles, spans in color."""
+    from tempfile import TemporaryDirectory
+
+    from elusive.cli.preview import print_documents
+    from elusive.common.dataset import load_dataset_folder
+    from elusive.wikiqa.generate import generate_dataset
+
+    with TemporaryDirectory() as scratch:
+        first = config.model_copy(update={"limit": count, "shots": 0})
+        generate_dataset(first, Path(scratch) / "preview")
+        dataset = load_dataset_folder(Path(scratch) / "preview")
+    print_documents(dataset.documents, dataset.questions)
+
+
+def _write(config: WikiqaConfig, out: Path, workers: int) -> None:
+    """Write the dataset with a progress bar."""
+    from tqdm import tqdm
+
+    from elusive.common.dataset import num_rows
+    from elusive.wikiqa.generate import generate_dataset
+
+    with tqdm(desc="articles", unit="article", delay=1) as bar:
+        made = generate_dataset(config, out, workers, bar.update)
+    rows = num_rows(out)
+    click.echo(
+        f"{'wrote' if made else 'already there:'} {out}, {rows['corpus']} paragraphs, "
+        f"{rows['questions']} questions, {rows['shots']} shots"
+    )

@@ -1,0 +1,28 @@
+"""Where sentences begin and end."""
+
+import re
+
+from elusive.common.records import Span
+
+SENTENCE_END = re.compile(r"[.!?][\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9])")
+
+
+def sentence_spans(text: str, unbroken: list[Span]) -> list[Span]:
+    """Characters of each sentence, without the white space between them.
+
+    A sentence ends at a full stop, question or exclamation mark before a capital or a digit.
+
+    Args:
+        text: what is split.
+        unbroken: spans that no sentence ends within, such as names.
+
+    >>> sentence_spans("Born in St. Ives. Died in Rome.", [(8, 16)])
+    [(0, 17), (18, 31)]
+    """
+    spans, start = [], 0
+    for match in SENTENCE_END.finditer(text):
+        if any(first < match.end() and match.start() + 1 < last for first, last in unbroken):
+            continue
+        spans.append((start, start + len(text[start : match.end()].rstrip())))
+        start = match.end()
+    return [*spans, (start, len(text))]

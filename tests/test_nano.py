@@ -1,0 +1,143 @@
+"""The built-in models: what they know, and what training and scoring do on models that have learnt."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from elusive.augment.augment import training_texts
+from elusive.augment.clues import head_aurocs
+from elusive.augment.config import AugmentConfig
+from elusive.augment.methods import METHODS, Scorers
+from elusive.biogen.biographies import biographies
+from elusive.biogen.config import BiogenConfig
+from elusive.biogen.generate import generate_dataset
+from elusive.common.models import BUILT_IN, BUILT_IN_NAMES, load_model
+from elusive.evaluate.cell import load_cell
+from elusive.evaluate.config import Plan
+from elusive.evaluate.run import run_plan
+from elusive.models.config import load_pretrain_plan
+from elusive.models.population import build_population
+from elusive.models.pretrain import sample_questions, population_em
+
+NEW_PEOPLE = {"start": 20_000, "dev_rate": 0}
+PAIR = {"model": "nano-large", "large": "nano-large", "small": "nano-small"}
+
+
+@pytest.fixture(scope="module")
+def nano():
+    """Both models by name."""
+    return {name: load_model(name) for name in BUILT_IN_NAMES}
+
+
+@pytest.fixture(scope="module")
+def documents():
+    """Texts about people of whom the models have not read, the name in any sentence."""
+    return list(biographies(BiogenConfig(people=60, name_position="any", **NEW_PEOPLE)))
+
+
+def scored(method: str, documents, nano):
+    config = AugmentConfig.model_validate({"method": method} | PAIR)
+    scorers = Scorers(config, nano.__getitem__, lambda name: nano[name].tokenizer)
+    return METHODS[method](documents, scorers)
+
+
+def test_they_are_a_family_that_fits_into_the_package(nano):
+    large, small = (nano[name].model.num_parameters() for name in BUILT_IN_NAMES)
+    assert 4 <= large / small <= 10
+    assert len({str(loaded.tokenizer.get_vocab()) for loaded in nano.values()}) == 1
+    weights = [path.stat().st_size for path in BUILT_IN.glob("nano-*/*")]
+    assert sum(weights) < 40e6
+
+
+@pytest.mark.parametrize("name", BUILT_IN_NAMES)
+def test_their_plan_is_the_preset_and_their_card_says_how_to_make_them_again(name):
+    preset = Path(__file__).parent.parent / "presets" / "nano-family.yaml"
+    plan = load_pretrain_plan(preset)
+    assert load_pretrain_plan(BUILT_IN / name / "plan.json") == plan
+    card = (BUILT_IN / name / "README.md").read_text(encoding="utf-8")
+    assert card.startswith("---\nlicense: ")
+    for needed in ("elusive pretrain", "python benchmarks/nano.py", f"{plan.tokens:,}", name):
+        assert needed in card
+
+
+@pytest.mark.parametrize(("name", "least"), [("nano-large", 0.95), ("nano-small", 0.8)])
+def test_they_answer_questions_about_their_population(name, least, nano):
+    plan = load_pretrain_plan(BUILT_IN / name / "plan.json")
+    population = build_population(plan.model_copy(update={"evaluation_questions": 300}))
+    questions = sample_questions(population, plan)
+    assert population_em(nano[name].model, nano[name].tokenizer, population, questions) >= least
+
+
+def test_training_lowers_the_loss_and_raises_what_is_known(tmp_path, nano):
+    settings = {"people": 4, "wordings": 43, "multi": 20, "permute": True, "name_position": "any"}
+    plan = Plan.model_validate(
+        {
+            "dataset": settings | NEW_PEOPLE,
+            "model": "nano-large",
+            "arms": [{"method": "plain", "copies": 1}],
+            "training": {"epochs": 4, "learning_rate": 2e-3, "format_replay": 16},
+        }
+    )
+    untrained = plan.model_copy(
+        update={"training": plan.training.model_copy(update={"learning_rate": 1e-9})}
+    )
+    before, after = (
+        load_cell(run_plan(one, tmp_path / name)[0])
+        for one, name in ((untrained, "before"), (plan, "after"))
+    )
+    assert after.log["last_loss"] < after.log["first_loss"] - 0.2
+    em = [np.mean([p.em for p in cell.predictions]) for cell in (before, after)]
+    gold = [np.mean([p.log_probability for p in cell.predictions]) for cell in (before, after)]
+    assert em[1] > em[0] + 0.2
+    assert gold[1] > gold[0] + 0.5
+
+
+def test_the_oracle_keeps_names_and_values_and_drops_as_much_as_the_others(documents, nano):
+    rates = {}
+    for method in ("oracle", "random"):
+        config = AugmentConfig.model_validate({"method": method, "copies": 20} | PAIR)
+        texts = training_texts(documents, scored(method, documents, nano), config)
+        copies = [text for text in texts if text.copy > 0]
+        rates[method] = np.mean([text.drop_rate for text in copies])
+        by_id = {document.doc_id: document for document in documents}
+        lost = 0
+        for text in copies:
+            document = by_id[text.doc_id]
+            gold = [*document.heads, *((fact.start, fact.end) for fact in document.facts)]
+            for start, end in gold:
+                lost += not any(first <= start and end <= last for first, last in text.kept)
+        assert (lost == 0) == (method == "oracle")
+    assert rates["oracle"] == pytest.approx(rates["random"], abs=0.01)
+
+
+def test_contrast_ranks_are_not_position_ranks(documents, nano):
+    """The paper's released code ranked by position, whatever the model read."""
+    contrast = scored("contrast", documents, nano)
+    correlations = [spearmanr(-np.arange(len(s.scores)), s.scores).statistic for s in contrast]
+    assert abs(np.mean(correlations)) < 0.7
+    assert np.std(correlations) > 0.02
+
+
+def test_depth_contrast_finds_names_better_than_attention_alone(documents, nano):
+    found = {
+        method: head_aurocs(documents, scored(method, documents, nano)).mean()
+        for method in ("attention", "depth-contrast", "position")
+    }
+    assert found["depth-contrast"] > found["attention"]
+    assert found["position"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_built_in_model_needs_no_network(monkeypatch):
+    monkeypatch.setattr("elusive.common.models.snapshot_download", None)
+    assert load_model("nano-small").model.config.model_type == "llama"
+
+
+def test_a_dataset_may_name_people_whom_the_models_know(tmp_path):
+    """The demo's people are others than the population, which the names' numbers decide."""
+    plan = load_pretrain_plan(BUILT_IN / "nano-large" / "plan.json")
+    new = BiogenConfig(people=50, start=8000, dev_rate=0)
+    generate_dataset(new, tmp_path / "new")
+    known = {document.entity for document in biographies(plan.population)}
+    assert not known & {document.entity for document in biographies(new)}

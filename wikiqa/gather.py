@@ -1,0 +1,155 @@
+"""First pass: every article of a source, in files of their own, so that a killed run goes on."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import asdict
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TypeVar
+
+from elusive.common.folders import write_atomically
+from elusive.common.records import Link
+from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
+from elusive.wikiqa.cloze import cloze_questions
+from elusive.wikiqa.config import WikiqaConfig
+from elusive.wikiqa.dump import Page, article_of, read_pages
+from elusive.wikiqa.squad import read_squad
+from elusive.wikiqa.tables import read_hub, read_table_file
+
+Item = TypeVar("Item")
+
+CHUNK = 25
+"""Articles per file: what a killed run loses at most."""
+AHEAD = 4
+"""Chunks that wait for each worker."""
+
+
+def gather_articles(
+    config: WikiqaConfig,
+    folder: Path,
+    workers: int = 1,
+    on_articles: Callable[[int], object] = lambda count: None,
+) -> None:
+    """Write the articles of the config's source to `folder`, those that are not there yet.
+
+    Raises:
+        InputError: the source cannot be read.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if config.dump:
+        _gather_dump(config, config.dump, folder, workers, on_articles)
+    else:
+        _gather_others(config, folder, on_articles)
+
+
+def load_articles(folder: Path) -> Iterator[Article]:
+    """The articles that were gathered, in the order of the source."""
+    for path in sorted(folder.glob("articles-*.jsonl")):
+        with path.open(encoding="utf-8") as file:
+            next(file)  # the counts
+            for line in file:
+                yield _article(json.loads(line))
+
+
+def load_counts(folder: Path) -> Counts:
+    """What was counted while the articles were gathered."""
+    counts: Counts = Counter()
+    for path in sorted(folder.glob("articles-*.jsonl")):
+        with path.open(encoding="utf-8") as file:
+            counts.update(json.loads(next(file)))
+    return counts
+
+
+def _source(config: WikiqaConfig, counts: Counts) -> Iterator[Article]:
+    """The articles of a source that has questions."""
+    if config.squad:
+        return read_squad(config.squad, counts)
+    if config.table:
+        return read_table_file(config.table, config.column_names, counts)
+    assert config.hub is not None
+    return read_hub(config.hub, config.revision, config.hub_split, config.column_names, counts)
+
+
+def _gather_others(
+    config: WikiqaConfig, folder: Path, on_articles: Callable[[int], object]
+) -> None:
+    """Articles of a source that has questions; those of a chunk that is there are read over."""
+    counts: Counts = Counter()
+    articles = islice(_source(config, counts), config.limit)
+    for number, chunk in enumerate(_chunks(articles)):
+        path = _chunk_path(folder, number)
+        if not path.exists():
+            _write_chunk(path, chunk, counts)
+        counts.clear()
+        on_articles(len(chunk))
+
+
+def _gather_dump(
+    config: WikiqaConfig,
+    dump: Path,
+    folder: Path,
+    workers: int,
+    on_articles: Callable[[int], object],
+) -> None:
+    """Articles of a dump: one process reads, the workers clean and ask."""
+    counts: Counts = Counter()
+    pages = islice(read_pages(dump, counts), config.limit)
+    waiting: list[Future[int]] = []
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        for number, chunk in enumerate(_chunks(pages)):
+            path = _chunk_path(folder, number)
+            read = Counter(counts)
+            counts.clear()
+            if path.exists():
+                on_articles(len(chunk))
+                continue
+            waiting.append(pool.submit(_clean_chunk, path, chunk, read, config.min_words))
+            if len(waiting) > AHEAD * workers:
+                on_articles(waiting.pop(0).result())
+        for future in waiting:
+            on_articles(future.result())
+
+
+def _clean_chunk(path: Path, pages: list[Page], counts: Counts, min_words: int) -> int:
+    """Clean pages, ask about them, and write them; how many."""
+    articles = [cloze_questions(article_of(page, min_words, counts)) for page in pages]
+    counts["questions read"] += sum(len(p.asked) for a in articles for p in a.paragraphs)
+    _write_chunk(path, articles, counts)
+    return len(pages)
+
+
+def _chunks(items: Iterator[Item]) -> Iterator[list[Item]]:
+    """The items, `CHUNK` at a time."""
+    while chunk := list(islice(items, CHUNK)):
+        yield chunk
+
+
+def _chunk_path(folder: Path, number: int) -> Path:
+    """Where a chunk goes."""
+    return folder / f"articles-{number:06d}.jsonl"
+
+
+def _write_chunk(path: Path, articles: list[Article], counts: Counts) -> None:
+    """Write counts and articles, a line each."""
+    lines = [json.dumps(counts), *(json.dumps(asdict(article)) for article in articles)]
+    write_atomically(path, "\n".join(lines) + "\n")
+
+
+def _article(entry: dict) -> Article:
+    """An article from its line."""
+    paragraphs = [
+        Paragraph(
+            text=paragraph["text"],
+            asked=[
+                Asked(**asked | {"answers": [(text, start) for text, start in asked["answers"]]})
+                for asked in paragraph["asked"]
+            ],
+            section=paragraph["section"],
+            links=[Link(**link) for link in paragraph["links"]],
+        )
+        for paragraph in entry["paragraphs"]
+    ]
+    return Article(**entry | {"paragraphs": paragraphs})
