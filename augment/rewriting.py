@@ -14,7 +14,7 @@ Rewrite = Callable[[Document, np.random.Generator], tuple[str, list[Span]]]
 def permuted_sentences(document: Document, rng: np.random.Generator) -> tuple[str, list[Span]]:
     """The document's sentences in random order, joined with single spaces.
 
-    Source: `permute` of the bioS data (arXiv 2309.14316, section 2), applied to a text that is there.
+    Source: `permute` of the bioS data (arXiv 2309.14316, section 2), for a text that is there.
     """
     values = [(fact.start, fact.end) for fact in document.facts]
     spans = sentence_spans(document.text, [*document.heads, *values])

@@ -23,7 +23,7 @@ def augment(dataset: Path, limit: int | None, workers: int, out: Path, **setting
     \b
     elusive augment data/people --method random --out data/random
     elusive augment data/people --method depth-contrast --model nano-large --out data/depth
-    elusive augment data/people --method contrast --large nano-large --small nano-small --out data/contrast
+    elusive augment data/people --method contrast --large nano-large --small nano-small --out data/c
     """
     config = validated(AugmentConfig, settings)
     from elusive.augment.augment import augment_dataset, read_summary

@@ -15,9 +15,7 @@ from elusive.wikiqa.config import WikiqaConfig
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; all cores if not given.")
 @click.option("--preview", type=click.IntRange(min=1), help="Show so many articles, write nothing.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write.")
-def wikiqa(
-    workers: int | None, preview: int | None, out: Path | None, **settings: object
-) -> None:
+def wikiqa(workers: int | None, preview: int | None, out: Path | None, **settings: object) -> None:
     """Make a dataset of Wikipedia paragraphs with questions from a file, the Hub, or a dump.
 
     Interrupted, the same command goes on from the articles that it has read.

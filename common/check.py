@@ -185,7 +185,9 @@ def _document_problems(row: dict[str, Any], seen: _Seen, promises: _Promises) ->
             covered.append((span["start"], span["end"]))
             if not 0 <= span["start"] < span["end"] <= len(text):
                 yield f"a span of {column} lies outside the text: {span}"
-            elif column == "heads" and promises.named_in_full and text[slice(*covered[-1])] != entity:
+            elif (
+                column == "heads" and promises.named_in_full and text[slice(*covered[-1])] != entity
+            ):
                 yield f"a head mention reads {text[slice(*covered[-1])]!r}, not {entity!r}"
     heads = [(span["start"], span["end"]) for span in row["heads"]]
     for fact in row["facts"]:

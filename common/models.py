@@ -99,7 +99,8 @@ def find_model(reference: str) -> ModelSource:
 
 def _download(reference: str, hub_id: str) -> Path:
     """The folder of a Hub snapshot."""
-    hint = f"it is no local folder, no GGUF file and no alias ({', '.join([*BUILT_IN_NAMES, *ALIASES])})"
+    names = ", ".join([*BUILT_IN_NAMES, *ALIASES])
+    hint = f"it is no local folder, no GGUF file and no alias ({names})"
     try:
         folder = snapshot_download(
             hub_id, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt"]

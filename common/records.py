@@ -107,7 +107,7 @@ class WikiQuestion(Question):
     answer_starts: list[int]
     """Character of the text at which each gold answer begins."""
     blind: str
-    """Whether a model answered it without the paragraph: `right`, `wrong`, or empty if not asked."""
+    """Whether a model answers it without the paragraph: `right`, `wrong`, or empty if not asked."""
     informed: str
     """The same, with the paragraph."""
     licence: str
@@ -253,9 +253,7 @@ SCHEMAS: dict[type, pa.Schema] = {
 }
 """Arrow schema of each record; a span is a struct of start and end."""
 
-_LINKS = pa.list_(
-    pa.struct([("start", pa.int32()), ("end", pa.int32()), ("target", pa.string())])
-)
+_LINKS = pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32()), ("target", pa.string())]))
 SCHEMAS[WikiDocument] = pa.schema(
     [
         *SCHEMAS[Document],

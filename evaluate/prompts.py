@@ -45,7 +45,9 @@ def split_shots(shots: list[Shot], num_shots: int, seed: int) -> tuple[list[Shot
         if shot.entity in shown:
             turns[topic(shot)].append((seen[shot.entity, topic(shot)], index))
             seen[shot.entity, topic(shot)] += 1
-    taken = sorted(index for of_topic in turns.values() for _, index in sorted(of_topic)[:num_shots])
+    taken = sorted(
+        index for of_topic in turns.values() for _, index in sorted(of_topic)[:num_shots]
+    )
     return [shots[index] for index in taken], [shot for shot in shots if shot.entity not in shown]
 
 

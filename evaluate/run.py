@@ -54,7 +54,9 @@ def part_of_plan(plan: Plan, arms: tuple[str, ...] = (), seeds: tuple[int, ...] 
             raise unknown_name("arm", name, names)
     for seed in seeds:
         if seed not in plan.seeds:
-            raise InputError(f"seed {seed} is none of the plan's ({', '.join(map(str, plan.seeds))})")
+            raise InputError(
+                f"seed {seed} is none of the plan's ({', '.join(map(str, plan.seeds))})"
+            )
     return plan.model_copy(
         update={
             "arms": tuple(arm for arm in plan.arms if not arms or arm.name in arms),

@@ -101,7 +101,9 @@ class Rows:
         topics = list(self._topics.values())
         solved = topics[rng.integers(len(topics))]
         input_ids, labels = list(self._start), [IGNORED]
-        for index in rng.choice(math.ceil(known * len(solved)), self._plan.block_questions, replace=False):
+        for index in rng.choice(
+            math.ceil(known * len(solved)), self._plan.block_questions, replace=False
+        ):
             asked, answered = solved[index]
             input_ids += asked + answered
             labels += [IGNORED] * len(asked) + answered

@@ -9,7 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, set_seed
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+    set_seed,
+)
 
 from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
@@ -178,8 +185,8 @@ def sample_questions(population: Population, plan: PretrainPlan) -> list[Questio
 
 
 def population_em(
-    model: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
     population: Population,
     questions: list[Question],
 ) -> float:

@@ -55,7 +55,9 @@ def write_dataset(out: Path, data: DatasetFolder) -> None:
         (folder / "README.md").write_text("card", encoding="utf-8")
 
 
-def squad_file(path: Path, articles: dict[str, list[tuple[str, list[tuple[str, str, int]]]]]) -> Path:
+def squad_file(
+    path: Path, articles: dict[str, list[tuple[str, list[tuple[str, str, int]]]]]
+) -> Path:
     """A file in SQuAD layout: by title, paragraphs with (question, answer, start)."""
     data = []
     for title, paragraphs in articles.items():

@@ -15,6 +15,7 @@ from handmade import write_dataset
 
 from elusive.augment.augment import load_training_texts
 from elusive.augment.config import METHOD_NAMES
+from elusive.augment.methods import NOT_DROPPING
 from elusive.cli.main import cli, main
 from elusive.common.folders import content_hash
 
@@ -75,7 +76,7 @@ def test_every_arm_writes_originals_and_copies(method, people_folder, model_fold
     assert [text.copy for text in texts] == [0, 1, 2, 3] * 6
     assert all(text.drop_rate == 0 for text in texts if text.copy == 0)
     dropped = any(text.drop_rate > 0 for text in texts)
-    assert dropped == (method != "plain")
+    assert dropped == (method not in NOT_DROPPING)
     assert "%" in result.output
 
 
@@ -150,6 +151,18 @@ def test_running_again_does_only_what_is_missing(finished_run, model_folder):
     assert run("run", plan, "--out", out).exit_code == 0
     assert len(list(out.glob("cells/*"))) == 3
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+
+
+def test_a_part_of_a_plan_is_run_alone(tmp_path, model_folder, capsys):
+    plan = write_plan(tmp_path / "plan.yaml", model_folder("llama"), seeds=[0, 1])
+    part = ("--arm", "random", "--seed", 1, "--out", tmp_path / "out")
+    assert run("run", plan, *part).exit_code == 0
+    cells = [cell.name.rsplit("-", 1)[0] for cell in tmp_path.glob("out/cells/*")]
+    assert cells == ["random-seed1"]
+    line = line_of_error(capsys, "run", plan, "--arm", "randm", "--out", tmp_path / "out")
+    assert "did you mean 'random'?" in line
+    line = line_of_error(capsys, "run", plan, "--seed", 7, "--out", tmp_path / "out")
+    assert "seed 7 is none of the plan's (0, 1)" in line
 
 
 @pytest.mark.parametrize("layout", ["terminal", "markdown", "csv", "latex"])

@@ -146,7 +146,8 @@ def test_new_names_cost_as_many_tokens_as_known_ones(plan, material):
         ({"models": []}, "models: tuple should have at least 1 item"),
         ({"models": [{"name": "a"}, {"name": "a"}]}, "'a' stands twice"),
         ({"models": [{"name": "a", "width": 30, "heads": 4}]}, "should divide half of width 30"),
-        ({"block_questions": 9}, "is more than the population's people 8"),
+        ({"block_questions": 9}, "is more than the people to be asked about, 8"),
+        ({"first_people": 9}, "is more than the population's people 8"),
         ({"vocabulary": 10}, "vocabulary: input should be greater than or equal to 300"),
         ({"token": 5}, "unknown key 'token': did you mean 'tokens'?"),
         ({"population": {"poeple": 5}}, "did you mean 'population.people'?"),
@@ -163,3 +164,21 @@ def test_the_preset_is_a_plan():
     path = Path(__file__).parent.parent / "presets" / "nano-family.yaml"
     assert {shape.name for shape in load_pretrain_plan(path).models} == {"nano-large", "nano-small"}
     assert ModelShape(name="a").width == 256
+
+
+def test_people_join_one_by_one(plan, material):
+    growing = plan.model_copy(update={"first_people": 6, "joining": 0.5, "tokens": 40_000})
+    rows = Rows(*material, growing)
+    middle = growing.tokens // growing.row_tokens // 2
+    assert [rows.known_rate(number) for number in (0, middle + 1, 10_000)] == [0.75, 1.0, 1.0]
+    assert 0.75 < rows.known_rate(middle // 2) < 1
+
+    names = {question.entity for question in material[0].questions}
+    decode = material[1].decode
+
+    def named(numbers: range) -> set[str]:
+        texts = [decode(s.input_ids) for number in numbers for s in rows.row(number)]
+        return {name for name in names if any(name in text for text in texts)}
+
+    assert len(named(range(1))) <= 7
+    assert len(named(range(middle, 2 * middle))) == 8

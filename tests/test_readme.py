@@ -50,6 +50,7 @@ def small_world(tmp_path, monkeypatch):
     family["population"] |= {"people": 4, "multi": 2, "num_shot_people": 8}
     family["models"] = [{"name": "tiny", "width": 16, "layers": 1, "heads": 2, "intermediate": 16}]
     family |= {
+        "first_people": 3,
         "block_questions": 2,
         "tokens": 500,
         "vocabulary": 400,

@@ -1,4 +1,4 @@
-"""Wikipedia question sets: from SQuAD layout, tables, the Hub and dumps; choosing and leaving out."""
+"""Wikipedia question sets: their sources, what is chosen, and what is left out."""
 
 import bz2
 import json
@@ -30,6 +30,7 @@ from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.filters import reason_to_drop
 from elusive.wikiqa.generate import generate_dataset, mentions, with_true_starts
 from elusive.wikiqa.squad import write_squad
+from elusive.wikiqa.wikitext import LEFTOVER
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 XQUAD, DUMP = SHARED / "xquad.en.json", SHARED / "enwiki-sample.xml.bz2"
@@ -188,12 +189,24 @@ def test_sampling_is_seeded_and_keeps_the_order(tmp_path):
 @pytest.mark.parametrize(
     ("question", "answer", "reason"),
     [
-        ("Who built it, the long answer?", "one two three four five six seven eight nine", "length"),
+        (
+            "Who built it, the long answer?",
+            "one two three four five six seven eight nine",
+            "length",
+        ),
         ("Was Rome or Paris first?", "rome", "leak"),
         ("Where did he live?", "Rome", "dependent"),
-        ('Which words fill the blank in this sentence about X? "It lies in ___."', "Rome", "dependent"),
+        (
+            'Which words fill the blank in this sentence about X? "It lies in ___."',
+            "Rome",
+            "dependent",
+        ),
         ("Where does the Tiber end?", "Rome", None),
-        ('Which words fill the blank in this sentence about X? "Romans live in ___."', "Rome", None),
+        (
+            'Which words fill the blank in this sentence about X? "Romans live in ___."',
+            "Rome",
+            None,
+        ),
     ],
 )
 def test_each_filter_leaves_out_what_it_is_for(question, answer, reason):
@@ -273,8 +286,7 @@ def test_the_real_dump_is_read_alike_by_any_number_of_processes(tmp_path):
     documents, questions, _ = load(out)
     assert len(documents) > 1500
     for document in documents:
-        for mark in ("[[", "]]", "{{", "}}", "'''", "<ref", "|"):
-            assert mark not in document.text.replace("||", "")
+        assert not LEFTOVER.search(document.text)
     assert {question.field for question in questions} == {"link", "date", "number", "quantity"}
 
 
@@ -309,13 +321,19 @@ def test_a_table_with_other_column_names_is_read(suffix, tmp_path):
     if suffix == ".jsonl":
         path.write_text("\n".join(map(json.dumps, rows)) + "\n\n")
     else:
-        lists = [{**row, "a": [row["a"]] if isinstance(row["a"], str) else row["a"]} for row in rows]
+        lists = [
+            {**row, "a": [row["a"]] if isinstance(row["a"], str) else row["a"]} for row in rows
+        ]
         pq.write_table(pa.Table.from_pylist(lists), path)
     columns = ("context=passage", "question=q", "answers=a")
     out = made(tmp_path / "set", table=path, columns=columns, shots=0)
     documents, questions, _ = load(out)
     assert [document.text for document in documents] == [ROME, "Oslo is cold."]
-    assert [question.answers for question in questions] == [["Tiber"], ["Italy", "the Tiber"], ["Oslo"]]
+    assert [question.answers for question in questions] == [
+        ["Tiber"],
+        ["Italy", "the Tiber"],
+        ["Oslo"],
+    ]
 
 
 HUB_RUN = """
@@ -393,7 +411,9 @@ def test_broken_files_are_one_line_with_the_place(tmp_path):
     (tmp_path / "other.json").write_text('{"rows": []}')
     assert "has no articles" in error_of(tmp_path / "c", squad=tmp_path / "other.json")
     (tmp_path / "flat.json").write_text('{"data": [{"title": "A", "paragraphs": [{}]}]}')
-    assert "article 1 is not in SQuAD layout" in error_of(tmp_path / "d", squad=tmp_path / "flat.json")
+    assert "article 1 is not in SQuAD layout" in error_of(
+        tmp_path / "d", squad=tmp_path / "flat.json"
+    )
     assert "no file at" in error_of(tmp_path / "e", squad=tmp_path / "none.json")
     (tmp_path / "bad.jsonl").write_text('{"context": "x", "question": "y", "answers": "x"}\n{oh')
     assert "line 2: no JSON" in error_of(tmp_path / "f", table=tmp_path / "bad.jsonl")
@@ -403,7 +423,10 @@ def test_broken_files_are_one_line_with_the_place(tmp_path):
 
 
 def test_broken_dumps_are_one_line_with_the_page(tmp_path):
-    pages = {f"City {n}": f"'''City {n}''' is a place with {n} people and a [[river]]. " * 30 for n in range(40)}
+    pages = {
+        f"City {n}": f"'''City {n}''' is a place with {n} people and a [[river]]. " * 30
+        for n in range(40)
+    }
     whole = dump_file(tmp_path / "whole.xml.bz2", pages).read_bytes()
     cut = tmp_path / "cut.xml.bz2"
     cut.write_bytes(whole[: len(whole) * 2 // 3])
@@ -428,7 +451,9 @@ def test_an_article_of_five_megabytes_is_left_out_and_counted(tmp_path):
 
 
 def test_an_empty_paragraph_is_left_out_and_counted(tmp_path):
-    path = squad_file(tmp_path / "e.json", {"Rome": [("  ", []), (ROME, [("On what?", "Tiber", 45)])]})
+    path = squad_file(
+        tmp_path / "e.json", {"Rome": [("  ", []), (ROME, [("On what?", "Tiber", 45)])]}
+    )
     out = made(tmp_path / "set", squad=path, shots=0)
     assert counts(out)["empty paragraph"] == 1
     assert len(load(out)[0]) == 1

@@ -10,9 +10,7 @@ from elusive.wikiqa.articles import Article, Asked, Paragraph, entity_of
 
 BLANK = "___"
 
-MONTHS = (
-    "January|February|March|April|May|June|July|August|September|October|November|December"
-)
+MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 PATTERNS = {
     "date": re.compile(
         rf"\b(?:\d{{1,2}} (?:{MONTHS})(?: \d{{4}})?|(?:{MONTHS}) \d{{1,2}}(?:, \d{{4}})?"
@@ -22,7 +20,9 @@ PATTERNS = {
         r"[$€£]?\b\d[\d,.]*\d?\s?(?:%|percent|million|billion|trillion|km|kilometres|kilometers|"
         r"metres|meters|miles|feet|acres|hectares|kg|tonnes|tons|years|inhabitants|people)(?!\w)"
     ),
-    "number": re.compile(r"(?<![\d.,$€£-])\b\d{1,3}(?:,\d{3})+(?:\.\d+)?\b|(?<![\d.,-])\b\d+\.\d+\b"),
+    "number": re.compile(
+        r"(?<![\d.,$€£-])\b\d{1,3}(?:,\d{3})+(?:\.\d+)?\b|(?<![\d.,-])\b\d+\.\d+\b"
+    ),
 }
 """Kinds of answers beside links, in the order in which they are looked for."""
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from elusive.common.errors import InputError
 
-FilterName = Literal["length", "leak", "dependent", "duplicate", "ambiguous"]
+FilterName = Literal["length", "leak", "dependent", "duplicate", "ambiguous", "none"]
 ALL_FILTERS: tuple[FilterName, ...] = ("length", "leak", "dependent", "duplicate", "ambiguous")
 SOURCES = ("squad", "table", "hub", "dump")
 
@@ -29,7 +29,8 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
         description="Source: pages-articles XML (plain, .gz, .bz2); questions are written for it.",
     )
     revision: str | None = Field(
-        default=None, description="Revision of --hub; the newest, which is noted down, if not given."
+        default=None,
+        description="Revision of --hub; the newest if not given.",
     )
     hub_split: str = Field(default="train", description="Split of --hub that is read.")
     columns: tuple[str, ...] = Field(
@@ -47,17 +48,17 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
     min_words: int = Field(
         default=20, ge=0, description="Shorter paragraphs of --dump are left out."
     )
-    filters: tuple[FilterName, ...] | None = Field(
-        default=None,
-        description=f"Leave out questions for: {', '.join(ALL_FILTERS)}; give the option once "
-        "each. All for --dump and none for others if not given.",
+    filters: tuple[FilterName, ...] = Field(
+        default=(),
+        description=f"Leave out questions for: {', '.join(ALL_FILTERS)}; or none. Give the option "
+        "once per reason; if not given, all for --dump and none for other sources.",
     )
     max_answer_words: int = Field(default=8, ge=1, description="What the filter length allows.")
     shots: int = Field(
         default=8,
         ge=0,
-        description="Articles outside the corpus whose questions are solved, for prompts and format "
-        "replay; 0 keeps every question, and answering is zero-shot.",
+        description="Articles outside the corpus whose questions are solved, for prompts and "
+        "format replay; 0 keeps every question, and answering is zero-shot.",
     )
     dev_rate: float = Field(
         default=0.2,
@@ -80,6 +81,8 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
                 f"exactly one source is needed, and {named} is given: name one of "
                 f"{', '.join(f'--{name}' for name in SOURCES)}"
             )
+        if "none" in self.filters and len(self.filters) > 1:
+            raise InputError("filters: none goes with no other reason: leave it or the others out")
         if self.revision and not self.hub:
             raise InputError("revision goes with hub: leave it out for files")
         if self.columns and not (self.hub or self.table):
@@ -95,15 +98,16 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
     @property
     def active_filters(self) -> tuple[FilterName, ...]:
         """The filters in use."""
-        if self.filters is None:
+        if not self.filters:
             return ALL_FILTERS if self.dump else ()
-        return self.filters
+        return tuple(name for name in self.filters if name != "none")
 
     @property
     def column_names(self) -> dict[str, str]:
         """Their name of each column that is wanted."""
         return {name: name for name in COLUMNS} | dict(
-            pair.split("=", 1) for pair in self.columns  # type: ignore[misc]
+            pair.split("=", 1)
+            for pair in self.columns  # type: ignore[misc]
         )
 
 

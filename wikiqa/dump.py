@@ -56,13 +56,14 @@ def read_pages(path: Path, counts: Counts) -> Iterator[Page]:
                 number += 1
                 counts["pages read"] += 1
                 revision = next(iter(page), None)
+                title = page.title or ""
                 text = (revision.text if revision else None) or ""
-                reason = _left_out(page, text)
+                reason = _left_out(page, title, text)
                 if reason:
                     counts[reason] += 1
                 else:
                     counts["articles read"] += 1
-                    yield Page(page.title, text, str(revision.id), site)
+                    yield Page(title, text, str(revision.id if revision else ""), site)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise InputError(
                 f"{path} ends or is damaged after page {number} ({error}): fetch it again"
@@ -88,15 +89,15 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
         yield file  # type: ignore[misc]
 
 
-def _left_out(page: mwxml.Page, text: str) -> str | None:
+def _left_out(page: mwxml.Page, title: str, text: str) -> str | None:
     """Why a page is no article, if it is none."""
     if page.namespace:
         return "page of another namespace"
     if page.redirect or text.lstrip()[:9].casefold() == "#redirect":
         return "redirect"
-    if page.title.endswith("(disambiguation)") or DISAMBIGUATION.search(text):
+    if title.endswith("(disambiguation)") or DISAMBIGUATION.search(text):
         return "disambiguation"
-    if LIST_TITLE.match(page.title):
+    if LIST_TITLE.match(title):
         return "list"
     if len(text) > MAX_CHARACTERS:
         return f"article of more than {MAX_CHARACTERS:,} characters"

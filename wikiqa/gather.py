@@ -152,4 +152,10 @@ def _article(entry: dict) -> Article:
         )
         for paragraph in entry["paragraphs"]
     ]
-    return Article(**entry | {"paragraphs": paragraphs})
+    return Article(
+        title=entry["title"],
+        paragraphs=paragraphs,
+        names=entry["names"],
+        revision=entry["revision"],
+        url=entry["url"],
+    )

@@ -73,7 +73,13 @@ def generate_dataset(
             gather_articles(config, gathered, workers, on_articles)
             counts = load_counts(gathered)
             _write_tables(config, gathered, out, counts)
-            write_card(config, _source_name(config), out, counts, dataset_statistics(out, texts_repeat=False))
+            write_card(
+                config,
+                _source_name(config),
+                out,
+                counts,
+                dataset_statistics(out, texts_repeat=False),
+            )
             finish_folder(out, "dataset", parameters, TABLES)
     return is_mine
 
@@ -158,9 +164,7 @@ class _Chosen:
             asked = self._questions(article, paragraph, counts)
             rng = stream(self._config.seed, "questions", number, index)
             asked = _sampled(asked, self._config.questions_per_paragraph, rng)
-            kept.append(
-                Paragraph(paragraph.text, asked, paragraph.section, paragraph.links)
-            )
+            kept.append(Paragraph(paragraph.text, asked, paragraph.section, paragraph.links))
         rng = stream(self._config.seed, "paragraphs", number)
         return _sampled(kept, self._config.paragraphs_per_article, rng)
 

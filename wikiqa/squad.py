@@ -18,7 +18,7 @@ def read_squad(path: Path, counts: Counts) -> Iterator[Article]:
     Questions without an answer are left out and counted.
 
     Raises:
-        InputError: no such file, no UTF-8, no JSON or another layout; with the byte where JSON ends.
+        InputError: no such file, no UTF-8, no JSON, or another layout.
     """
     try:
         with path.open("rb") as file:
@@ -65,9 +65,7 @@ def _paragraph(entry: dict[str, Any], counts: Counts) -> Paragraph:
     return Paragraph(entry["context"], asked)
 
 
-def write_squad(
-    documents: list[WikiDocument], questions: list[WikiQuestion], path: Path
-) -> None:
+def write_squad(documents: list[WikiDocument], questions: list[WikiQuestion], path: Path) -> None:
     """Write documents with their questions as one file in SQuAD layout, version 1.1."""
     of_document: dict[str, list[WikiQuestion]] = {document.doc_id: [] for document in documents}
     for question in questions:

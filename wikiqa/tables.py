@@ -61,7 +61,9 @@ def read_hub(
         InputError: no network, no such dataset, split or revision, or a column that is missing.
     """
     from datasets import load_dataset
-    from huggingface_hub.errors import HTTPError
+    from huggingface_hub.errors import (
+        HTTPError,  # pyright: ignore[reportPrivateImportUsage]
+    )
 
     try:
         rows = load_dataset(name, split=split, revision=revision, streaming=True)
@@ -83,7 +85,9 @@ def hub_revision(name: str, revision: str | None) -> str:
         InputError: no network, or no such dataset or revision.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HTTPError
+    from huggingface_hub.errors import (
+        HTTPError,  # pyright: ignore[reportPrivateImportUsage]
+    )
 
     try:
         commit = HfApi().dataset_info(name, revision=revision).sha
@@ -99,7 +103,7 @@ def hub_revision(name: str, revision: str | None) -> str:
 def articles_of_rows(
     rows: Iterator[Row], columns: dict[str, str], source: str, counts: Counts
 ) -> Iterator[Article]:
-    """Rows put together: those of one paragraph, and paragraphs of one title, that follow each other.
+    """Rows put together: those of one paragraph, paragraphs of one title, that follow each other.
 
     Raises:
         InputError: a column that is missing, or a row of another shape.

@@ -27,30 +27,46 @@ FIRST_LINK, MAX_LINKS = 0xF0000, 0xFFFE
 MARKS = re.compile(f"[{LINK_END}-{HOLE}{chr(FIRST_LINK)}-{chr(FIRST_LINK + MAX_LINKS)}]")
 
 DROPPED_TAGS = frozenset(
-    "ref references table gallery timeline imagemap score syntaxhighlight source code pre "
-    "poem hiero graph templatedata categorytree section noinclude includeonly inputbox".split()
+    (
+        *("ref", "references", "table", "gallery", "timeline", "imagemap", "score", "pre", "poem"),
+        *("syntaxhighlight", "source", "code", "hiero", "graph", "templatedata", "categorytree"),
+        *("section", "noinclude", "includeonly", "inputbox"),
+    )
 )
 HOLE_TAGS = frozenset(("math", "chem", "ce"))
 """Formulas: a sentence that had one cannot be read without it."""
 LIST_TAGS = frozenset(("li", "dt", "dd"))
 
 DROPPED_SECTIONS = frozenset(
-    "references|external links|see also|notes|further reading|bibliography|sources|footnotes|"
-    "notes and references|citations|publications|gallery|works|selected works|discography|"
-    "filmography|references and notes|literature|general references".split("|")
+    (
+        *("references", "external links", "see also", "notes", "further reading", "bibliography"),
+        *("sources", "footnotes", "notes and references", "references and notes", "citations"),
+        *("general references", "literature", "publications", "works", "selected works"),
+        *("gallery", "discography", "filmography"),
+    )
 )
-NOT_PAGES = re.compile(r"^:?\s*([a-z][a-z-]{1,11}|file|image|category|media|wikt|wiktionary)\s*:", re.I)
+NOT_PAGES = re.compile(
+    r"^:?\s*([a-z][a-z-]{1,11}|file|image|category|media|wikt|wiktionary)\s*:", re.I
+)
 """Targets in another namespace or another wiki."""
 SWITCHES = re.compile(r"__[A-Z]+__")
 LEFTOVER = re.compile(r"\[\[|\]\]|\{\{|\}\}|'''|''|\{\||\|\}|</?[a-zA-Z]+[^<>]*>|&[a-z]+;|\|\||==")
-EMPTY_BRACKETS = re.compile(rf"[ \t]*[(\[][\s,;:–—-]*[)\]]")
+EMPTY_BRACKETS = re.compile(r"[ \t]*[(\[][\s,;:\u2013\u2014-]*[)\]]")
 OPENING_JUNK = re.compile(r"([(\[])[\s,;:]+")
 CLOSING_JUNK = re.compile(r"[\s,;:]+([)\]])")
 SPACE_BEFORE = re.compile(r"[ \t]+([,.;:!?)])")
 
 FIRST_ARGUMENT = frozenset(("nowrap", "nobr", "small", "sic", "not a typo", "noitalic", "em"))
 LAST_ARGUMENT = frozenset(("lang", "transl", "transliteration", "abbr"))
-CONSTANT = {"nbsp": " ", "ndash": "–", "spaced ndash": " – ", "snd": " – ", "mdash": "—", "'": "'"}
+EN_DASH, EM_DASH = "\u2013", "\u2014"
+CONSTANT = {
+    "nbsp": " ",
+    "ndash": EN_DASH,
+    "spaced ndash": f" {EN_DASH} ",
+    "snd": f" {EN_DASH} ",
+    "mdash": EM_DASH,
+    "'": "'",
+}
 
 
 @dataclass(frozen=True)
