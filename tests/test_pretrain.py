@@ -168,7 +168,7 @@ def test_the_preset_is_a_plan():
 
 def test_people_join_one_by_one(plan, material):
     growing = plan.model_copy(update={"first_people": 6, "joining": 0.5, "tokens": 40_000})
-    rows = Rows(*material, growing)
+    rows = Rows(material[0], material[1], growing)
     middle = growing.tokens // growing.row_tokens // 2
     assert [rows.known_rate(number) for number in (0, middle + 1, 10_000)] == [0.75, 1.0, 1.0]
     assert 0.75 < rows.known_rate(middle // 2) < 1

@@ -49,7 +49,7 @@ def test_links_have_their_words_and_their_target():
         Counter(),
     ).paragraphs
     found = [(paragraph.text[link.start : link.end], link.target) for link in paragraph.links]
-    assert found == [("Romans", "Roman Empire"), ("Gaul", "Gaul"), ("its history", "Rome")]
+    assert found == [("Romans", "Roman Empire"), ("Gauls", "Gaul"), ("its history", "Rome")]
 
 
 def test_sections_are_named_and_those_that_list_sources_left_out():

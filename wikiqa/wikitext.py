@@ -49,6 +49,7 @@ NOT_PAGES = re.compile(
     r"^:?\s*([a-z][a-z-]{1,11}|file|image|category|media|wikt|wiktionary)\s*:", re.I
 )
 """Targets in another namespace or another wiki."""
+LINK_TRAIL = re.compile(r"[a-z]+")
 SWITCHES = re.compile(r"__[A-Z]+__")
 LEFTOVER = re.compile(r"\[\[|\]\]|\{\{|\}\}|'''|''|\{\||\|\}|</?[a-zA-Z]+[^<>]*>|&[a-z]+;|\|\||==")
 EMPTY_BRACKETS = re.compile(r"[ \t]*[(\[][\s,;:\u2013\u2014-]*[)\]]")
@@ -263,7 +264,14 @@ def _unmarked(marked: str, targets: list[str]) -> tuple[str, list[Link], list[st
         elif not MARKS.match(character) and not (character == " " and characters[-1:] == [" "]):
             characters.append(character)
     text = "".join(characters).rstrip()
-    return text, [link for link in links if link.end <= len(text)], [name for name in bold if name]
+    whole = [_with_trail(link, text) for link in links if link.end <= len(text)]
+    return text, whole, [name for name in bold if name]
+
+
+def _with_trail(link: Link, text: str) -> Link:
+    """The link with the letters that follow it, as MediaWiki shows it: [[hyena]]s links hyenas."""
+    trail = LINK_TRAIL.match(text, link.end)
+    return Link(link.start, trail.end() if trail else link.end, link.target)
 
 
 def _link(characters: list[str], start: int, target: str) -> list[Link]:
