@@ -27,8 +27,10 @@ from elusive.evaluate.prompts import split_shots, topic
 from elusive.wikiqa.articles import Article, Asked, Paragraph
 from elusive.wikiqa.cloze import cloze_questions
 from elusive.wikiqa.config import WikiqaConfig
+from elusive.wikiqa.documents import mentions
 from elusive.wikiqa.filters import reason_to_drop
-from elusive.wikiqa.generate import generate_dataset, mentions, with_true_starts
+from elusive.wikiqa.generate import generate_dataset
+from elusive.wikiqa.selection import with_true_starts
 from elusive.wikiqa.squad import write_squad
 from elusive.wikiqa.wikitext import LEFTOVER
 

@@ -1,6 +1,7 @@
 """Which questions are left out, and why."""
 
 import re
+from array import array
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -61,14 +62,14 @@ def reason_to_drop(asked: Asked, article: Article, config: WikiqaConfig) -> str 
 
 
 class Repeated:
-    """Questions that were asked before, by hashes: 16 bytes a question."""
+    """Questions that were asked before, by hashes."""
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Take every question with its first answer, in order."""
-        hashes = [
-            (_hash(normalized(question)), _hash(answer.casefold())) for question, answer in pairs
-        ]
-        table = np.array(hashes, np.uint64).reshape(-1, 2)
+        hashes = array("Q")
+        for question, answer in pairs:
+            hashes.extend((_hash(normalized(question)), _hash(answer.casefold())))
+        table = np.frombuffer(hashes, np.uint64).reshape(-1, 2)
         distinct = np.unique(table, axis=0)
         questions, answers = np.unique(distinct[:, 0], return_counts=True)
         self._ambiguous = set(questions[answers > 1].tolist())
@@ -86,5 +87,5 @@ class Repeated:
 
 
 def _hash(text: str) -> int:
-    """64 bits of a text, the same in every process."""
-    return derived_seed(text) & (2**64 - 1)
+    """64 bits of a text."""
+    return derived_seed(text)

@@ -1,0 +1,94 @@
+"""Which paragraphs and questions are taken, and which articles are set aside for shots."""
+
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from elusive.common.seeding import derived_seed, stream
+from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
+from elusive.wikiqa.config import WikiqaConfig
+from elusive.wikiqa.filters import Repeated, reason_to_drop
+from elusive.wikiqa.gather import load_articles
+
+Item = TypeVar("Item")
+
+
+class Selection:
+    """What is taken of each article, decided after one look at all of them."""
+
+    def __init__(self, config: WikiqaConfig, gathered: Path) -> None:
+        self._config = config
+        hashes = []
+        for article in load_articles(gathered):
+            if any(paragraph.asked for paragraph in article.paragraphs):
+                hashes.append(derived_seed(config.seed, "shots", article.title))
+        self._last_shot = np.sort(np.unique(hashes))[: config.shots].max() if config.shots else -1
+        pairs = (
+            (asked.question, asked.answers[0][0])
+            for article in load_articles(gathered)
+            for paragraph in article.paragraphs
+            for asked in paragraph.asked
+        )
+        self._repeated = Repeated(pairs if config.active_filters else ())
+
+    def is_shot(self, article: Article) -> bool:
+        """Whether an article is set aside for prompts."""
+        return derived_seed(self._config.seed, "shots", article.title) <= self._last_shot
+
+    def paragraphs(self, number: int, article: Article, counts: Counts) -> list[Paragraph]:
+        """The paragraphs to keep, with the questions to keep."""
+        kept = []
+        for index, paragraph in enumerate(article.paragraphs):
+            if not paragraph.text.strip():
+                counts["empty paragraph"] += 1
+                continue
+            asked = self._questions(article, paragraph, counts)
+            rng = stream(self._config.seed, "questions", number, index)
+            asked = _sampled(asked, self._config.questions_per_paragraph, rng)
+            kept.append(Paragraph(paragraph.text, asked, paragraph.section, paragraph.links))
+        rng = stream(self._config.seed, "paragraphs", number)
+        return _sampled(kept, self._config.paragraphs_per_article, rng)
+
+    def _questions(self, article: Article, paragraph: Paragraph, counts: Counts) -> list[Asked]:
+        """The questions of a paragraph whose answers stand in it and that no filter leaves out."""
+        asked = []
+        for question in paragraph.asked:
+            mended = with_true_starts(question, paragraph.text, counts)
+            if mended is None:
+                continue
+            reason = reason_to_drop(mended, article, self._config) or self._repeated.reason(
+                mended, self._config.active_filters
+            )
+            if reason:
+                counts[f"question left out: {reason}"] += 1
+            else:
+                asked.append(mended)
+        return asked
+
+
+def _sampled(items: list[Item], most: int | None, rng: np.random.Generator) -> list[Item]:
+    """At most so many of the items, drawn at random, in their order."""
+    if most is None or len(items) <= most:
+        return items
+    return [items[index] for index in sorted(rng.choice(len(items), most, replace=False))]
+
+
+def with_true_starts(asked: Asked, text: str, counts: Counts) -> Asked | None:
+    """The question with answers that stand where it says; None if none does.
+
+    An answer that stands elsewhere, and there once, gets that place; others are left out.
+    """
+    answers = []
+    for answer, start in asked.answers:
+        if answer and text[start : start + len(answer)] == answer and start >= 0:
+            answers.append((answer, start))
+        elif answer and text.count(answer) == 1:
+            counts["answer's place mended"] += 1
+            answers.append((answer, text.index(answer)))
+        else:
+            counts["answer that the paragraph has not"] += 1
+    if not answers:
+        counts["question left out: no answer stands in the paragraph"] += 1
+        return None
+    return Asked(asked.question_id, asked.question, answers, asked.field)
