@@ -25,6 +25,7 @@ def wikiqa(workers: int | None, preview: int | None, out: Path | None, **setting
     elusive wikiqa --hub rajpurkar/squad --hub-split validation --limit 20 --out data/hub
     elusive wikiqa --table mine.jsonl --columns context=passage --shots 0 --out data/mine
     elusive wikiqa --dump enwiki-pages-articles.xml.bz2 --limit 1000 --out data/wiki
+    elusive wikiqa --hub wikimedia/wikipedia --hub-config 20231101.en --raw --limit 500 --out data/w
     elusive wikiqa --squad dev-v1.1.json --preview 1
     """
     config = validated(WikiqaConfig, settings)

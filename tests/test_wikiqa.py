@@ -338,6 +338,21 @@ def test_a_table_with_other_column_names_is_read(suffix, tmp_path):
     ]
 
 
+def test_raw_articles_of_a_table_are_asked_about(tmp_path):
+    text = (
+        "Rome is old and has 2,800,000 inhabitants, of whom many like the city very much.\n\nShort."
+    )
+    rows = [{"id": "1", "url": "https://x.org/Rome", "title": "Rome", "text": text}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "raw.parquet")
+    out = made(tmp_path / "set", table=tmp_path / "raw.parquet", raw=True, shots=0, min_words=5)
+    (document,), (question,), _ = load(out)
+    assert document.url == "https://x.org/Rome"
+    assert question.answers == ["2,800,000 inhabitants"]
+    assert counts(out)["short paragraph"] == counts(out)["questions written"] == 1
+    said = error_of(tmp_path / "b", table=tmp_path / "raw.parquet", columns=["text=body"], raw=True)
+    assert "no column 'body'" in said
+
+
 HUB_RUN = """
 import sys
 from pathlib import Path
@@ -467,6 +482,9 @@ def test_an_empty_paragraph_is_left_out_and_counted(tmp_path):
         ({}, "exactly one source is needed, and none is given"),
         ({"squad": "a", "dump": "b"}, "--squad and --dump is given"),
         ({"squad": "a", "revision": "x"}, "revision goes with hub"),
+        ({"squad": "a", "raw": True}, "raw goes with hub and table"),
+        ({"table": "a", "hub_config": "en"}, "hub_config goes with hub"),
+        ({"dump": "a", "filters": ["none", "leak"]}, "none goes with no other reason"),
         ({"squad": "a", "columns": ["a=b"]}, "columns goes with hub and table"),
         ({"table": "a", "columns": ["passage=context"]}, "should be WANTED=THEIRS"),
         ({"squad": "a", "filters": ["leek"]}, "filters"),

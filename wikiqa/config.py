@@ -33,10 +33,18 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
         description="Revision of --hub; the newest if not given.",
     )
     hub_split: str = Field(default="train", description="Split of --hub that is read.")
+    hub_config: str | None = Field(
+        default=None, description="Configuration of --hub, such as 20231101.en."
+    )
+    raw: bool = Field(
+        default=False,
+        description="Rows of --hub or --table are whole articles with title, text and url, as in "
+        "wikimedia/wikipedia; questions are written for them.",
+    )
     columns: tuple[str, ...] = Field(
         default=(),
         description="Where --hub or --table has other columns than title, context, question, "
-        "answers, id: WANTED=THEIRS, once per column.",
+        "answers, id (with --raw: title, text, url): WANTED=THEIRS, once per column.",
     )
     limit: int | None = Field(default=None, ge=1, description="Only so many articles.")
     paragraphs_per_article: int | None = Field(
@@ -46,12 +54,12 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
         default=None, ge=1, description="At most so many questions on a paragraph, drawn at random."
     )
     min_words: int = Field(
-        default=20, ge=0, description="Shorter paragraphs of --dump are left out."
+        default=20, ge=0, description="Shorter paragraphs of raw articles are left out."
     )
     filters: tuple[FilterName, ...] = Field(
         default=(),
         description=f"Leave out questions for: {', '.join(ALL_FILTERS)}; or none. Give the option "
-        "once per reason; if not given, all for --dump and none for other sources.",
+        "once per reason; if not given, all where questions are written, and none elsewhere.",
     )
     max_answer_words: int = Field(default=8, ge=1, description="What the filter length allows.")
     shots: int = Field(
@@ -83,10 +91,12 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
             )
         if "none" in self.filters and len(self.filters) > 1:
             raise InputError("filters: none goes with no other reason: leave it or the others out")
-        if self.revision and not self.hub:
-            raise InputError("revision goes with hub: leave it out for files")
-        if self.columns and not (self.hub or self.table):
-            raise InputError("columns goes with hub and table: leave it out for other sources")
+        for name in ("revision", "hub_config"):
+            if getattr(self, name) and not self.hub:
+                raise InputError(f"{name} goes with hub: leave it out for files")
+        for name in ("columns", "raw"):
+            if getattr(self, name) and not (self.hub or self.table):
+                raise InputError(f"{name} goes with hub and table: leave it out for other sources")
         for pair in self.columns:
             wanted, equals, theirs = pair.partition("=")
             if not equals or wanted not in COLUMNS or not theirs:
@@ -96,10 +106,15 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
         return self
 
     @property
+    def is_raw(self) -> bool:
+        """Whether the source has no questions, so that they are written."""
+        return self.raw or self.dump is not None
+
+    @property
     def active_filters(self) -> tuple[FilterName, ...]:
         """The filters in use."""
         if not self.filters:
-            return ALL_FILTERS if self.dump else ()
+            return ALL_FILTERS if self.is_raw else ()
         return tuple(name for name in self.filters if name != "none")
 
     @property
@@ -111,4 +126,4 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
         )
 
 
-COLUMNS = ("title", "context", "question", "answers", "id")
+COLUMNS = ("title", "context", "question", "answers", "id", "text", "url")

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -68,9 +68,9 @@ def _source(config: WikiqaConfig, counts: Counts) -> Iterator[Article]:
     if config.squad:
         return read_squad(config.squad, counts)
     if config.table:
-        return read_table_file(config.table, config.column_names, counts)
+        return read_table_file(config.table, config, counts)
     assert config.hub is not None
-    return read_hub(config.hub, config.revision, config.hub_split, config.column_names, counts)
+    return read_hub(config.hub, config, counts)
 
 
 def _gather_others(
@@ -82,6 +82,8 @@ def _gather_others(
     for number, chunk in enumerate(_chunks(articles)):
         path = _chunk_path(folder, number)
         if not path.exists():
+            if config.raw:
+                chunk = [_asked_about(_long_enough(a, config, counts), counts) for a in chunk]
             _write_chunk(path, chunk, counts)
         counts.clear()
         on_articles(len(chunk))
@@ -115,10 +117,23 @@ def _gather_dump(
 
 def _clean_chunk(path: Path, pages: list[Page], counts: Counts, min_words: int) -> int:
     """Clean pages, ask about them, and write them; how many."""
-    articles = [cloze_questions(article_of(page, min_words, counts)) for page in pages]
-    counts["questions read"] += sum(len(p.asked) for a in articles for p in a.paragraphs)
+    articles = [_asked_about(article_of(page, min_words, counts), counts) for page in pages]
     _write_chunk(path, articles, counts)
     return len(pages)
+
+
+def _long_enough(article: Article, config: WikiqaConfig, counts: Counts) -> Article:
+    """The article without its short paragraphs, which are counted."""
+    long = [p for p in article.paragraphs if len(p.text.split()) >= config.min_words]
+    counts["short paragraph"] += len(article.paragraphs) - len(long)
+    return replace(article, paragraphs=long)
+
+
+def _asked_about(article: Article, counts: Counts) -> Article:
+    """The article with questions, which are counted."""
+    asked = cloze_questions(article)
+    counts["questions written"] += sum(len(paragraph.asked) for paragraph in asked.paragraphs)
+    return asked
 
 
 def _chunks(items: Iterator[Item]) -> Iterator[list[Item]]:

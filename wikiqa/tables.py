@@ -10,13 +10,14 @@ import pyarrow.parquet as pq
 
 from elusive.common.errors import InputError
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
+from elusive.wikiqa.config import WikiqaConfig
 
-NEEDED = ("context", "question", "answers")
+NEEDED, NEEDED_RAW = ("context", "question", "answers"), ("title", "text")
 
 Row = Mapping[str, Any]
 
 
-def read_table_file(path: Path, columns: dict[str, str], counts: Counts) -> Iterator[Article]:
+def read_table_file(path: Path, config: WikiqaConfig, counts: Counts) -> Iterator[Article]:
     """The articles of a JSON Lines or Parquet file.
 
     Raises:
@@ -25,7 +26,15 @@ def read_table_file(path: Path, columns: dict[str, str], counts: Counts) -> Iter
     if not path.is_file():
         raise InputError(f"no file at {path}")
     rows = _parquet_rows(path) if path.suffix == ".parquet" else _json_rows(path)
-    return articles_of_rows(rows, columns, str(path), counts)
+    return _articles(rows, config, str(path), counts)
+
+
+def _articles(
+    rows: Iterator[Row], config: WikiqaConfig, source: str, counts: Counts
+) -> Iterator[Article]:
+    """Articles of rows that are questions, or articles."""
+    read = raw_articles if config.raw else articles_of_rows
+    return read(rows, config.column_names, source, counts)
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
@@ -52,9 +61,7 @@ def _json_rows(path: Path) -> Iterator[Row]:
             yield row
 
 
-def read_hub(
-    name: str, revision: str | None, split: str, columns: dict[str, str], counts: Counts
-) -> Iterator[Article]:
+def read_hub(name: str, config: WikiqaConfig, counts: Counts) -> Iterator[Article]:
     """The articles of a dataset of the Hub, streamed.
 
     Raises:
@@ -66,8 +73,14 @@ def read_hub(
     )
 
     try:
-        rows = load_dataset(name, split=split, revision=revision, streaming=True)
-        yield from articles_of_rows(rows, columns, name, counts)  # type: ignore[arg-type]
+        rows = load_dataset(
+            name,
+            config.hub_config,
+            split=config.hub_split,
+            revision=config.revision,
+            streaming=True,
+        )
+        yield from _articles(rows, config, name, counts)  # type: ignore[arg-type]
     except InputError:
         raise
     except (HTTPError, OSError, ValueError, RuntimeError) as error:
@@ -112,7 +125,7 @@ def articles_of_rows(
     paragraphs: list[Paragraph] = []
     for number, row in enumerate(rows):
         if number == 0:
-            _check_columns(row, columns, source)
+            _check_columns(row, columns, NEEDED, source)
         counts["questions read"] += 1
         its_title = str(row.get(columns["title"]) or "")
         text = row[columns["context"]]
@@ -138,9 +151,26 @@ def _counted(article: Article, counts: Counts) -> Article:
     return article
 
 
-def _check_columns(row: Row, columns: dict[str, str], source: str) -> None:
+def raw_articles(
+    rows: Iterator[Row], columns: dict[str, str], source: str, counts: Counts
+) -> Iterator[Article]:
+    """Rows that are articles in plain text, a paragraph per line.
+
+    Raises:
+        InputError: a column that is missing.
+    """
+    for number, row in enumerate(rows):
+        if number == 0:
+            _check_columns(row, columns, NEEDED_RAW, source)
+        lines = (" ".join(line.split()) for line in str(row[columns["text"]]).splitlines())
+        paragraphs = [Paragraph(line) for line in lines if line]
+        url = str(row.get(columns["url"]) or "")
+        yield _counted(Article(str(row[columns["title"]]), paragraphs, url=url), counts)
+
+
+def _check_columns(row: Row, columns: dict[str, str], needed: tuple[str, ...], source: str) -> None:
     """Refuse rows without the columns that cannot be done without."""
-    missing = [columns[name] for name in NEEDED if columns[name] not in row]
+    missing = [columns[name] for name in needed if columns[name] not in row]
     if missing:
         raise InputError(
             f"{source} has no column {missing[0]!r} (it has {', '.join(row)}): say which column is "
