@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from click.testing import CliRunner
 from handmade import dump_file, squad_file
 from stand_in_hub import COMMIT, stand_in_hub
@@ -517,3 +518,21 @@ def test_the_command_writes_shows_and_does_not_write_twice(tmp_path):
     card = (tmp_path / "set" / "README.md").read_text()
     assert "elusive wikiqa --squad s.json --out DIR" in card
     assert "cc-by-sa-4.0" in card
+
+
+@pytest.mark.parametrize("shots", [8, 0])
+def test_arms_are_trained_and_scored_on_it_unchanged(shots, tmp_path, model_folder):
+    path = simple_file(tmp_path / "s.json", 12)
+    plan = {
+        "dataset": str(made(tmp_path / "set", squad=path, shots=shots, dev_rate=0)),
+        "model": str(model_folder("llama")),
+        "arms": ["plain", "random", "attention", "oracle", "permute"],
+        "augment": {"copies": 2},
+        "training": {"epochs": 1, "format_replay": 2 if shots else 0},
+        "answering": {"num_shots": 5 if shots else 0},
+    }
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
+    command = ["run", str(tmp_path / "plan.yaml"), "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(cli, command)
+    assert result.exit_code == 0, result.output
+    assert len(list(tmp_path.glob("run/cells/*/predictions.parquet"))) == 5
