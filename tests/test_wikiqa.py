@@ -504,6 +504,23 @@ def test_more_shots_than_articles_is_one_line(tmp_path):
     assert "lower --shots" in said
 
 
+def test_articles_without_a_title_are_told_apart(tmp_path):
+    path = simple_file(tmp_path / "s.json", 12)
+    content = json.loads(path.read_text())
+    for article in content["data"]:
+        del article["title"]
+    path.write_text(json.dumps(content))
+    documents, _, shots = load(made(tmp_path / "set", squad=path, shots=4))
+    assert len({document.entity for document in documents}) == 8
+    assert len({shot.entity for shot in shots}) == 4
+
+
+def test_a_source_without_a_question_has_no_shots(tmp_path):
+    path = squad_file(tmp_path / "s.json", {"Rome": [(ROME, [])]})
+    generate_dataset(WikiqaConfig(squad=path), tmp_path / "set")
+    assert [len(rows) for rows in load(tmp_path / "set")] == [1, 0, 0]
+
+
 def test_the_command_writes_shows_and_does_not_write_twice(tmp_path):
     path = simple_file(tmp_path / "s.json", 12)
     command = ["wikiqa", "--squad", str(path), "--out", str(tmp_path / "set")]

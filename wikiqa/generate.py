@@ -13,7 +13,7 @@ from elusive.common.shards import PROGRESS, Append, claimed_folder, finish_folde
 from elusive.wikiqa.articles import Article, Counts, Paragraph
 from elusive.wikiqa.card import write_card
 from elusive.wikiqa.config import WikiqaConfig
-from elusive.wikiqa.documents import document_of, question_of, shot_of
+from elusive.wikiqa.documents import document_of, entity_name, question_of, shot_of
 from elusive.wikiqa.gather import gather_articles, load_articles, load_counts
 from elusive.wikiqa.selection import Selection
 from elusive.wikiqa.tables import hub_revision
@@ -98,7 +98,7 @@ def _write_tables(config: WikiqaConfig, gathered: Path, out: Path, counts: Count
     with shard_writer(out, 0, 1, TABLES) as append:
         for number, article in enumerate(load_articles(gathered)):
             kept = selection.paragraphs(number, article, counts)
-            if selection.is_shot(article):
+            if selection.is_shot(number, article):
                 _append_shots(append, number, article, kept)
                 counts["articles for shots"] += 1
             elif kept:
@@ -122,7 +122,7 @@ def _append_article(
     append: Append, config: WikiqaConfig, number: int, article: Article, kept: list[Paragraph]
 ) -> None:
     """Write an article's paragraphs and questions."""
-    is_dev = stream(config.seed, "dev", article.title).random() < config.dev_rate
+    is_dev = stream(config.seed, "dev", entity_name(article, number)).random() < config.dev_rate
     documents = [
         document_of(article, paragraph, number, index, config.licence)
         for index, paragraph in enumerate(kept)

@@ -8,6 +8,7 @@ import numpy as np
 from elusive.common.seeding import derived_seed, stream
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
 from elusive.wikiqa.config import WikiqaConfig
+from elusive.wikiqa.documents import entity_name
 from elusive.wikiqa.filters import Repeated, reason_to_drop
 from elusive.wikiqa.gather import load_articles
 
@@ -19,11 +20,12 @@ class Selection:
 
     def __init__(self, config: WikiqaConfig, gathered: Path) -> None:
         self._config = config
-        hashes = []
-        for article in load_articles(gathered):
-            if any(paragraph.asked for paragraph in article.paragraphs):
-                hashes.append(derived_seed(config.seed, "shots", article.title))
-        self._last_shot = np.sort(np.unique(hashes))[: config.shots].max() if config.shots else -1
+        draws = {
+            self._draw(number, article)
+            for number, article in enumerate(load_articles(gathered))
+            if any(paragraph.asked for paragraph in article.paragraphs)
+        }
+        self._last_shot = max(sorted(draws)[: config.shots], default=-1)
         pairs = (
             (asked.question, asked.answers[0][0])
             for article in load_articles(gathered)
@@ -32,9 +34,13 @@ class Selection:
         )
         self._repeated = Repeated(pairs if config.active_filters else ())
 
-    def is_shot(self, article: Article) -> bool:
+    def is_shot(self, number: int, article: Article) -> bool:
         """Whether an article is set aside for prompts."""
-        return derived_seed(self._config.seed, "shots", article.title) <= self._last_shot
+        return self._draw(number, article) <= self._last_shot
+
+    def _draw(self, number: int, article: Article) -> int:
+        """A number by which articles are drawn for shots; equal for equal entities."""
+        return derived_seed(self._config.seed, "shots", entity_name(article, number))
 
     def paragraphs(self, number: int, article: Article, counts: Counts) -> list[Paragraph]:
         """The paragraphs to keep, with the questions to keep."""
