@@ -3,6 +3,7 @@
 import bz2
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -26,10 +27,12 @@ from elusive.common.folders import read_manifest, read_table
 from elusive.common.records import Shot, WikiDocument, WikiQuestion, from_table
 from elusive.evaluate.prompts import split_shots, topic
 from elusive.wikiqa.articles import Article, Asked, Paragraph
+from elusive.wikiqa.card import command_line
 from elusive.wikiqa.cloze import cloze_questions
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.documents import mentions
 from elusive.wikiqa.filters import reason_to_drop
+from elusive.wikiqa.gather import gather_articles
 from elusive.wikiqa.generate import generate_dataset
 from elusive.wikiqa.selection import with_true_starts
 from elusive.wikiqa.squad import write_squad
@@ -306,6 +309,10 @@ def test_a_killed_run_goes_on_and_ends_the_same(tmp_path):
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     assert not (tmp_path / "killed" / "manifest.json").exists()
+    (tmp_path / "link").hardlink_to(first)
+    before = (tmp_path / "link").stat()
+    gather_articles(WikiqaConfig(dump=DUMP, limit=60), first.parent, 2)
+    assert (first.stat().st_ino, first.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     generate_dataset(WikiqaConfig(dump=DUMP, limit=60), tmp_path / "killed", 2)
     assert (
         read_manifest(tmp_path / "killed", "dataset").content_hash
@@ -359,6 +366,7 @@ import sys
 from pathlib import Path
 from elusive.common.errors import InputError
 from elusive.wikiqa.config import WikiqaConfig
+from elusive.wikiqa.gather import gather_articles
 from elusive.wikiqa.generate import generate_dataset
 try:
     print(generate_dataset(WikiqaConfig(hub=sys.argv[1], shots=0), Path(sys.argv[2])))
@@ -502,6 +510,89 @@ def test_settings_that_do_not_go_together_are_one_line(settings, message, tmp_pa
 def test_more_shots_than_articles_is_one_line(tmp_path):
     said = error_of(tmp_path, squad=simple_file(tmp_path / "s.json", 3), shots=8)
     assert "lower --shots" in said
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"context": None, "question": "What?", "answers": "It"},
+        {"context": "It is.", "question": None, "answers": "It"},
+        {"context": "It is.", "question": "What?", "answers": 5},
+        {"context": "It is.", "question": "What?", "answers": {"text": ["It"], "answer_start": 0}},
+        {
+            "context": "It is.",
+            "question": "W?",
+            "answers": {"text": ["It"], "answer_start": [None]},
+        },
+    ],
+)
+def test_a_dirty_row_is_one_line_with_its_number(row, tmp_path):
+    good = {"context": "It is.", "question": "What?", "answers": "It"}
+    (tmp_path / "r.jsonl").write_text(f"{json.dumps(good)}\n{json.dumps(row)}\n")
+    assert "r.jsonl, row 1: " in error_of(tmp_path, table=tmp_path / "r.jsonl", shots=0)
+
+
+def test_a_mended_command_may_write_to_the_same_folder(tmp_path):
+    row = {"passage": "Rome is old.", "question": "What is old?", "answers": "Rome"}
+    (tmp_path / "r.jsonl").write_text(json.dumps(row))
+    assert "no column 'context'" in error_of(tmp_path, table=tmp_path / "r.jsonl")
+    columns = ["context=passage"]
+    made(tmp_path / "out", table=tmp_path / "r.jsonl", columns=columns, shots=0)
+
+
+def test_a_dirty_question_in_squad_layout_is_one_line(tmp_path):
+    for changes in ({"text": None}, {"answer_start": "x"}):
+        path = simple_file(tmp_path / "s.json", 2)
+        content = json.loads(path.read_text())
+        content["data"][1]["paragraphs"][0]["qas"][0]["answers"][0] |= changes
+        path.write_text(json.dumps(content))
+        said = error_of(tmp_path / str(list(changes)), squad=path)
+        assert "article 2 is not in SQuAD layout" in said
+
+
+def test_a_file_that_is_no_dump_is_one_line(tmp_path):
+    (tmp_path / "page.xml").write_text("<html><body>Rome</body></html>")
+    said = error_of(tmp_path, dump=tmp_path / "page.xml")
+    assert "is no well-formed pages-articles XML" in said
+
+
+def test_repeated_identifiers_are_told_apart(tmp_path):
+    rows = [
+        {"id": "q", "title": f"T{n}", "context": f"{n} is.", "question": f"{n}?", "answers": str(n)}
+        for n in range(3)
+    ]
+    (tmp_path / "r.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    out = made(tmp_path / "set", table=tmp_path / "r.jsonl", shots=0)
+    assert [question.question_id for question in load(out)[1]] == ["q", "q#1", "q#2"]
+    raw = [
+        {"title": "Same", "text": f"Rome had 1{n}00 ships in the year 15{n}0."} for n in range(3)
+    ]
+    (tmp_path / "raw.jsonl").write_text("\n".join(map(json.dumps, raw)))
+    settings = {"table": tmp_path / "raw.jsonl", "raw": True, "shots": 0, "min_words": 3}
+    made(tmp_path / "raw", **settings)
+
+
+def test_an_answer_without_a_place_is_found_as_a_whole_word(tmp_path):
+    row = {"title": "A", "context": "The party liked art.", "question": "What?", "answers": "art"}
+    (tmp_path / "r.jsonl").write_text(json.dumps(row))
+    (question,) = load(made(tmp_path / "set", table=tmp_path / "r.jsonl", shots=0))[1]
+    assert question.answer_starts == [16]
+
+
+def test_the_cards_command_is_one_that_the_command_line_takes(tmp_path):
+    config = WikiqaConfig(
+        hub="wikimedia/wikipedia", hub_config="20231101.en", raw=True, licence="CC BY 4.0"
+    )
+    words = shlex.split(command_line(config, "wikimedia/wikipedia"))[1:]
+    context = cli.commands["wikiqa"].make_context("wikiqa", words[1:])
+    names = WikiqaConfig.model_fields.keys() & context.params.keys()
+    assert WikiqaConfig.model_validate({name: context.params[name] for name in names}) == config
+
+
+def test_a_maintenance_tag_makes_no_disambiguation(tmp_path):
+    pages = {"Rome": PAGES["Rome"] + " [[John]]{{disambiguation needed|date=May}} lives there."}
+    out = made(tmp_path / "set", dump=dump_file(tmp_path / "d.xml", pages), shots=0)
+    assert len(load(out)[0]) == 1
 
 
 def test_articles_without_a_title_are_told_apart(tmp_path):

@@ -35,6 +35,9 @@ def text_of(wikitext: str) -> str:
         ("Intro:\n* one\n* two", "Intro:"),
         ("{| class=x\n| a\n|}\nRome is old.", "Rome is old."),
         ("Rome<br />is old.", "Rome is old."),
+        ("''[[Alien: Covenant]]'' and [[Halo: Reach|it]].", "Alien: Covenant and it."),
+        ("[[wikt:foo|The word]] is [[:fr:Rome|here]].", "The word is here."),
+        ("Rome is old.[[fr:Rome]]", "Rome is old."),
         ("<gallery>\na.jpg|b\n</gallery>Rome is old.", "Rome is old."),
         ("<small>Rome</small> is H<sub>2</sub>O.", "Rome is H2O."),
     ],
@@ -45,11 +48,17 @@ def test_markup_is_removed(wikitext, text):
 
 def test_links_have_their_words_and_their_target():
     (paragraph,) = clean_article(
-        "The [[Roman Empire|Romans]] and [[Gaul]]s, [[Rome#History|its history]], [[:fr:Rome]].",
+        "[[Roman Empire|Romans]] and [[Gaul]]s, [[Rome#History|its history]], [[Nero|Ne]][[ro]].",
         Counter(),
     ).paragraphs
     found = [(paragraph.text[link.start : link.end], link.target) for link in paragraph.links]
-    assert found == [("Romans", "Roman Empire"), ("Gauls", "Gaul"), ("its history", "Rome")]
+    assert found == [
+        ("Romans", "Roman Empire"),
+        ("Gauls", "Gaul"),
+        ("its history", "Rome"),
+        ("Ne", "Nero"),
+        ("ro", "ro"),
+    ]
 
 
 def test_sections_are_named_and_those_that_list_sources_left_out():

@@ -1,6 +1,7 @@
 """The card of a Wikipedia question set: where it comes from, what was left out, and its licence."""
 
 import json
+import shlex
 from pathlib import Path
 
 from elusive.common.cards import render_template, size_category
@@ -39,10 +40,12 @@ def write_card(
 def command_line(config: WikiqaConfig, source: str) -> str:
     """The command that makes this dataset; settings that have their default are left out."""
     (kind,) = [name for name in SOURCES if getattr(config, name) is not None]
-    words = ["elusive wikiqa", f"--{kind} {source}"]
+    words = ["elusive", "wikiqa", f"--{kind}", source]
     for name, setting in config.model_dump(exclude_defaults=True, exclude={kind}).items():
-        values = setting if isinstance(setting, tuple) else [setting]
-        for value in values:
-            text = f'"{value}"' if " " in str(value) else value
-            words.append(f"--{name.replace('_', '-')} {text}")
-    return " ".join([*words, "--out DIR"])
+        flag = f"--{name.replace('_', '-')}"
+        if isinstance(setting, bool):
+            words.append(flag)
+        else:
+            for value in setting if isinstance(setting, tuple) else [setting]:
+                words += [flag, str(value)]
+    return shlex.join([*words, "--out", "DIR"])

@@ -45,7 +45,7 @@ def _asked(article: Article, paragraph: Paragraph, number: int) -> Iterator[Aske
         if sentence is None or text.count(text[start:end]) > 1:
             continue
         yield Asked(
-            question_id=f"{article.revision or entity_of(article.title)}-{number}-{count}",
+            question_id=f"{number}-{count}",
             question=cloze_question(article.title, text, sentence, (start, end)),
             answers=[(text[start:end], start)],
             field=kind,

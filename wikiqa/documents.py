@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from typing import Literal
 
 from elusive.common.records import Fact, Shot, Span, WikiDocument, WikiQuestion
 from elusive.common.sentences import sentence_spans
 from elusive.wikiqa.articles import Article, Asked, Paragraph, entity_of
+
+Split = Literal["dev", "test"]
 
 QUALIFIER = re.compile(r"\s*\([^()]*\)$")
 MIN_NAME = 3
@@ -92,9 +95,10 @@ def _facts(paragraph: Paragraph, heads: list[Span]) -> Iterator[Fact]:
 
 
 def question_of(
-    article: Article, asked: Asked, number: int, index: int, is_dev: bool, licence: str
+    article: Article, asked: Asked, place: tuple[int, int], split: Split, licence: str
 ) -> WikiQuestion:
-    """A question about paragraph `index` of article `number`."""
+    """A question about a paragraph, given the numbers of its article and of the paragraph in it."""
+    number, index = place
     return WikiQuestion(
         question_id=asked.question_id,
         doc_id=doc_id_of(number, index),
@@ -102,7 +106,7 @@ def question_of(
         field=asked.field,
         question=asked.question,
         answers=[answer for answer, _ in asked.answers],
-        split="dev" if is_dev else "test",
+        split=split,
         answer_starts=[start for _, start in asked.answers],
         blind="",
         informed="",

@@ -24,7 +24,9 @@ MAX_CHARACTERS = 2_000_000
 """Longer wikitext is a list or a mistake, and takes minutes to parse."""
 
 DISAMBIGUATION = re.compile(
-    r"\{\{\s*(disambig\w*|hndis|geodis|dab|surname|given name|set index\w*|sia)\b[^{}]*\}\}", re.I
+    r"\{\{\s*(disambig(uation)?|hndis|geodis|dab|surname|given name|set index( article)?|sia)"
+    r"\s*(\|[^{}]*)?\}\}",
+    re.I,
 )
 LIST_TITLE = re.compile(r"^(lists? of|outline of|index of|timeline of|glossary of)\b", re.I)
 
@@ -72,7 +74,7 @@ def read_pages(path: Path, counts: Counts) -> Iterator[Page]:
             raise InputError(f"{path} cannot be read after page {number}: {error}") from None
         except UnicodeDecodeError as error:
             raise InputError(f"{path} is not UTF-8 after page {number}: {error.reason}") from None
-        except (ParseError, MalformedXML) as error:
+        except (ParseError, MalformedXML, AssertionError) as error:
             raise InputError(
                 f"{path} is no well-formed pages-articles XML after page {number}: {error}"
             ) from None

@@ -1,5 +1,6 @@
 """A Wikipedia question set as a folder: gathered, chosen, split, written."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -13,7 +14,7 @@ from elusive.common.shards import PROGRESS, Append, claimed_folder, finish_folde
 from elusive.wikiqa.articles import Article, Counts, Paragraph
 from elusive.wikiqa.card import write_card
 from elusive.wikiqa.config import WikiqaConfig
-from elusive.wikiqa.documents import document_of, entity_name, question_of, shot_of
+from elusive.wikiqa.documents import Split, document_of, entity_name, question_of, shot_of
 from elusive.wikiqa.gather import gather_articles, load_articles, load_counts
 from elusive.wikiqa.selection import Selection
 from elusive.wikiqa.tables import hub_revision
@@ -55,7 +56,12 @@ def generate_dataset(
     with claimed_folder(out, "dataset", parameters) as is_mine:
         if is_mine:
             gathered = out / PROGRESS / GATHERED
-            gather_articles(config, gathered, workers, on_articles)
+            try:
+                gather_articles(config, gathered, workers, on_articles)
+            except InputError:
+                if not any(gathered.iterdir()):  # so that a mended command may use the folder
+                    shutil.rmtree(out / PROGRESS)
+                raise
             counts = load_counts(gathered)
             _write_tables(config, gathered, out, counts)
             statistics = dataset_statistics(out, texts_repeat=False)
@@ -123,12 +129,13 @@ def _append_article(
 ) -> None:
     """Write an article's paragraphs and questions."""
     is_dev = stream(config.seed, "dev", entity_name(article, number)).random() < config.dev_rate
+    split: Split = "dev" if is_dev else "test"
     documents = [
         document_of(article, paragraph, number, index, config.licence)
         for index, paragraph in enumerate(kept)
     ]
     questions = [
-        question_of(article, asked, number, index, is_dev, config.licence)
+        question_of(article, asked, (number, index), split, config.licence)
         for index, paragraph in enumerate(kept)
         for asked in paragraph.asked
     ]

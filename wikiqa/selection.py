@@ -1,5 +1,7 @@
 """Which paragraphs and questions are taken, and which articles are set aside for shots."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,20 +25,25 @@ class Selection:
         draws = {
             self._draw(number, article)
             for number, article in enumerate(load_articles(gathered))
-            if any(paragraph.asked for paragraph in article.paragraphs)
+            if any(
+                reason_to_drop(asked, article, config) is None
+                for paragraph in article.paragraphs
+                for asked in paragraph.asked
+            )
         }
-        self._last_shot = max(sorted(draws)[: config.shots], default=-1)
+        self._shots = set(sorted(draws)[: config.shots])
         pairs = (
             (asked.question, asked.answers[0][0])
             for article in load_articles(gathered)
             for paragraph in article.paragraphs
             for asked in paragraph.asked
         )
+        self._ids: set[str] = set()
         self._repeated = Repeated(pairs if config.active_filters else ())
 
     def is_shot(self, number: int, article: Article) -> bool:
         """Whether an article is set aside for prompts."""
-        return self._draw(number, article) <= self._last_shot
+        return self._draw(number, article) in self._shots
 
     def _draw(self, number: int, article: Article) -> int:
         """A number by which articles are drawn for shots; equal for equal entities."""
@@ -49,14 +56,16 @@ class Selection:
             if not paragraph.text.strip():
                 counts["empty paragraph"] += 1
                 continue
-            asked = self._questions(article, paragraph, counts)
+            asked = self._questions(number, article, paragraph, counts)
             rng = stream(self._config.seed, "questions", number, index)
             asked = _sampled(asked, self._config.questions_per_paragraph, rng)
             kept.append(Paragraph(paragraph.text, asked, paragraph.section, paragraph.links))
         rng = stream(self._config.seed, "paragraphs", number)
         return _sampled(kept, self._config.paragraphs_per_article, rng)
 
-    def _questions(self, article: Article, paragraph: Paragraph, counts: Counts) -> list[Asked]:
+    def _questions(
+        self, number: int, article: Article, paragraph: Paragraph, counts: Counts
+    ) -> list[Asked]:
         """The questions of a paragraph whose answers stand in it and that no filter leaves out."""
         asked = []
         for question in paragraph.asked:
@@ -69,8 +78,20 @@ class Selection:
             if reason:
                 counts[f"question left out: {reason}"] += 1
             else:
-                asked.append(mended)
+                name = self._unique(number, mended.question_id, counts)
+                asked.append(replace(mended, question_id=name))
         return asked
+
+    def _unique(self, number: int, question_id: str, counts: Counts) -> str:
+        """The question's identifier; with the article's number where questions are written, and
+        with another number where the source repeats one."""
+        if self._config.is_raw:
+            return f"{number:06d}-{question_id}"
+        if question_id not in self._ids:
+            self._ids.add(question_id)
+            return question_id
+        counts["identifier of a question that is repeated"] += 1
+        return f"{question_id}#{counts['identifier of a question that is repeated']}"
 
 
 def _sampled(items: list[Item], most: int | None, rng: np.random.Generator) -> list[Item]:
@@ -78,6 +99,15 @@ def _sampled(items: list[Item], most: int | None, rng: np.random.Generator) -> l
     if most is None or len(items) <= most:
         return items
     return [items[index] for index in sorted(rng.choice(len(items), most, replace=False))]
+
+
+def whole_words(answer: str, text: str) -> list[int]:
+    """Where an answer stands in a text as whole words.
+
+    >>> whole_words("art", "The party liked art.")
+    [16]
+    """
+    return [m.start() for m in re.finditer(rf"(?<!\w){re.escape(answer)}(?!\w)", text)]
 
 
 def with_true_starts(asked: Asked, text: str, counts: Counts) -> Asked | None:
@@ -89,9 +119,9 @@ def with_true_starts(asked: Asked, text: str, counts: Counts) -> Asked | None:
     for answer, start in asked.answers:
         if answer and text[start : start + len(answer)] == answer and start >= 0:
             answers.append((answer, start))
-        elif answer and text.count(answer) == 1:
+        elif answer and len(places := whole_words(answer, text)) == 1:
             counts["answer's place mended"] += 1
-            answers.append((answer, text.index(answer)))
+            answers.append((answer, places[0]))
         else:
             counts["answer that the paragraph has not"] += 1
     if not answers:

@@ -42,8 +42,8 @@ def _article(entry: Any, path: Path, counts: Counts) -> Article:
     try:
         counts["articles read"] += 1
         paragraphs = [_paragraph(paragraph, counts) for paragraph in entry["paragraphs"]]
-        return Article(title=entry.get("title", ""), paragraphs=paragraphs)
-    except (KeyError, TypeError, AttributeError) as error:
+        return Article(title=entry.get("title") or "", paragraphs=paragraphs)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         number = counts["articles read"]
         raise InputError(
             f"{path}: article {number} is not in SQuAD layout ({type(error).__name__}: {error}); "
@@ -60,9 +60,16 @@ def _paragraph(entry: dict[str, Any], counts: Counts) -> Paragraph:
         if qa.get("is_impossible") or not qa["answers"]:
             counts["question without an answer"] += 1
             continue
-        answers = [(answer["text"], int(answer["answer_start"])) for answer in qa["answers"]]
-        asked.append(Asked(str(qa["id"]), qa["question"], answers))
-    return Paragraph(entry["context"], asked)
+        answers = [(_text(answer["text"]), int(answer["answer_start"])) for answer in qa["answers"]]
+        asked.append(Asked(str(qa["id"]), _text(qa["question"]), answers))
+    return Paragraph(_text(entry["context"]), asked)
+
+
+def _text(value: object) -> str:
+    """The value, which has to be a text."""
+    if not isinstance(value, str):
+        raise TypeError(f"a text is wanted, not {value!r}"[:80])
+    return value
 
 
 def write_squad(documents: list[WikiDocument], questions: list[WikiQuestion], path: Path) -> None:

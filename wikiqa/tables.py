@@ -42,7 +42,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
     try:
         for batch in pq.ParquetFile(path).iter_batches():
             yield from batch.to_pylist()
-    except pa.ArrowInvalid as error:
+    except pa.ArrowException as error:
         raise InputError(f"{path} is no Parquet file: {str(error).splitlines()[0]}") from None
 
 
@@ -128,7 +128,9 @@ def articles_of_rows(
             _check_columns(row, columns, NEEDED, source)
         counts["questions read"] += 1
         its_title = str(row.get(columns["title"]) or "")
-        text = row[columns["context"]]
+        text = row.get(columns["context"])
+        if not isinstance(text, str):
+            raise InputError(f"{source}, row {number}: the context is no text (got {text!r:.60})")
         if title is not None and its_title != title:
             yield _counted(Article(title, paragraphs), counts)
             paragraphs = []
@@ -162,15 +164,18 @@ def raw_articles(
     for number, row in enumerate(rows):
         if number == 0:
             _check_columns(row, columns, NEEDED_RAW, source)
-        lines = (" ".join(line.split()) for line in str(row[columns["text"]]).splitlines())
+        lines = (
+            " ".join(line.split()) for line in str(row.get(columns["text"]) or "").splitlines()
+        )
         paragraphs = [Paragraph(line) for line in lines if line]
         url = str(row.get(columns["url"]) or "")
-        yield _counted(Article(str(row[columns["title"]]), paragraphs, url=url), counts)
+        yield _counted(Article(str(row.get(columns["title"]) or ""), paragraphs, url=url), counts)
 
 
 def _check_columns(row: Row, columns: dict[str, str], needed: tuple[str, ...], source: str) -> None:
     """Refuse rows without the columns that cannot be done without."""
-    missing = [columns[name] for name in needed if columns[name] not in row]
+    renamed = [name for name, theirs in columns.items() if name != theirs]
+    missing = [columns[name] for name in (*needed, *renamed) if columns[name] not in row]
     if missing:
         raise InputError(
             f"{source} has no column {missing[0]!r} (it has {', '.join(row)}): say which column is "
@@ -179,22 +184,30 @@ def _check_columns(row: Row, columns: dict[str, str], needed: tuple[str, ...], s
 
 
 def _asked(row: Row, columns: dict[str, str], source: str, number: int) -> Asked:
-    """The question of a row; its answers are {text, answer_start}, a list of texts, or one text."""
-    answers = row[columns["answers"]]
-    text = row[columns["context"]]
-    if isinstance(answers, str):
-        answers = [answers]
+    """The question of a row; its answers are {text, answer_start}, a list of texts, or one text.
+
+    An answer without a place gets -1: it is looked for later.
+    """
+    answers, question = row.get(columns["answers"]), row.get(columns["question"])
     if isinstance(answers, Mapping):
-        texts = list(answers.get("text") or [])
-        starts = list(answers.get("answer_start") or [])
-    elif isinstance(answers, list):
-        texts, starts = answers, [text.find(str(answer)) for answer in answers]
+        texts, starts = answers.get("text"), answers.get("answer_start")
     else:
-        texts, starts = [], []
-    if len(texts) != len(starts) or not all(isinstance(answer, str) for answer in texts):
+        texts = [answers] if isinstance(answers, str) else answers
+        starts = [-1] * len(texts) if isinstance(texts, list) else None
+    texts, starts = ([] if value is None else value for value in (texts, starts))
+    if (
+        not isinstance(question, str)
+        or not isinstance(texts, list)
+        or not isinstance(starts, list)
+        or len(texts) != len(starts)
+        or not all(isinstance(text, str) for text in texts)
+        or not all(isinstance(start, int) for start in starts)
+    ):
         raise InputError(
-            f"{source}, row {number}: answers should be a text, a list of texts, or "
-            f"{{text: [...], answer_start: [...]}} (got {str(answers)[:80]})"
+            f"{source}, row {number}: wanted are a question and answers, which are a text, a list "
+            f"of texts, or {{text: [...], answer_start: [...]}} (got {question!r:.60} and "
+            f"{answers!r:.60})"
         )
     identifier = str(row.get(columns["id"]) or f"row-{number}")
-    return Asked(identifier, row[columns["question"]], list(zip(texts, starts, strict=True)))
+    placed = [(str(text), int(start)) for text, start in zip(texts, starts, strict=True)]
+    return Asked(identifier, question, placed)

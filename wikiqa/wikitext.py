@@ -45,10 +45,14 @@ DROPPED_SECTIONS = frozenset(
         *("gallery", "discography", "filmography"),
     )
 )
+DROPPED_LINKS = re.compile(r"^\s*(file|image|media|category|[a-z]{2,3}(-[a-z]+)*)\s*:\S", re.I)
+"""Links whose words the page does not show in their place: pictures, categories, languages."""
 NOT_PAGES = re.compile(
-    r"^:?\s*([a-z][a-z-]{1,11}|file|image|category|media|wikt|wiktionary)\s*:", re.I
+    r"^\s*(:|(wikt|wiktionary|wikipedia|wp|w|s|q|b|n|d|v|m|help|template|user|portal|special|talk|"
+    r"wikisource|wikiquote|commons|meta|draft|module)\s*:\S)",
+    re.I,
 )
-"""Targets in another namespace or another wiki."""
+"""Targets in another namespace or another wiki: their words are kept, the link is not."""
 LINK_TRAIL = re.compile(r"[a-z]+")
 SWITCHES = re.compile(r"__[A-Z]+__")
 LEFTOVER = re.compile(r"\[\[|\]\]|\{\{|\}\}|'''|''|\{\||\|\}|</?[a-zA-Z]+[^<>]*>|&[a-z]+;|\|\||==")
@@ -82,9 +86,9 @@ class CleanArticle:
 def clean_article(wikitext: str, counts: Counts, min_words: int = 0) -> CleanArticle:
     """The prose of an article, paragraph by paragraph; never raises.
 
-    Templates, tables, references, files, comments and lists are removed; so are paragraphs that had
-    a formula, that keep markup because theirs is broken, or that are shorter than `min_words`. All
-    are counted by reason.
+    Templates, tables, references, files, comments and lists are removed. So are paragraphs that had
+    a formula, that keep markup because theirs is broken, or that are shorter than `min_words`:
+    these are counted by reason.
 
     Args:
         wikitext: source of the article.
@@ -155,11 +159,11 @@ def _rendered(nodes: list, targets: list[str]) -> Iterator[str]:
 def _rendered_link(node: Wikilink, targets: list[str]) -> Iterator[str]:
     """The words of a link to an article; nothing for files, categories and other wikis."""
     target = " ".join(str(node.title).split("#")[0].replace("_", " ").split())
-    if NOT_PAGES.match(str(node.title)):
+    if DROPPED_LINKS.match(str(node.title)):
         return
     shown = list(node.text.nodes) if node.text is not None else None
-    if not target or "{" in target or "[" in target:
-        yield from _rendered(shown or [], targets)
+    if not target or "{" in target or "[" in target or NOT_PAGES.match(str(node.title)):
+        yield from [target.lstrip(":")] if shown is None else _rendered(shown, targets)
         return
     if len(targets) < MAX_LINKS:
         targets.append(target)
@@ -264,13 +268,17 @@ def _unmarked(marked: str, targets: list[str]) -> tuple[str, list[Link], list[st
         elif not MARKS.match(character) and not (character == " " and characters[-1:] == [" "]):
             characters.append(character)
     text = "".join(characters).rstrip()
-    whole = [_with_trail(link, text) for link in links if link.end <= len(text)]
+    starts = {link.start for link in links}
+    whole = [_with_trail(link, text, starts) for link in links if link.end <= len(text)]
     return text, whole, [name for name in bold if name]
 
 
-def _with_trail(link: Link, text: str) -> Link:
-    """The link with the letters that follow it, as MediaWiki shows it: [[hyena]]s links hyenas."""
-    trail = LINK_TRAIL.match(text, link.end)
+def _with_trail(link: Link, text: str, starts: set[int]) -> Link:
+    """The link with the letters that follow it, as MediaWiki shows it: [[hyena]]s links hyenas.
+
+    Where another link follows at once, there are none.
+    """
+    trail = None if link.end in starts else LINK_TRAIL.match(text, link.end)
     return Link(link.start, trail.end() if trail else link.end, link.target)
 
 
