@@ -64,6 +64,7 @@ def wording_plan(dataset: dict, copies: int, epochs: int) -> Plan:
             "model": "nano-large",
             "arms": [{"method": "plain", "copies": copies}],
             "training": {"epochs": epochs, "learning_rate": 5e-3, "batch_size": 16},
+            "untrained": False,
         }
     )
 

@@ -13,7 +13,9 @@ from elusive.evaluate.config import AnsweringConfig, RunSettings, TrainingConfig
 @click.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option(
-    "--train", type=click.Path(path_type=Path), required=True, help="Folder of the training text."
+    "--train",
+    type=click.Path(path_type=Path),
+    help="Folder of the training text; without it, the model before training is asked.",
 )
 @click.option(
     "--model", required=True, help="Model to train: Hub id, local folder, GGUF file or alias."
@@ -31,7 +33,7 @@ from elusive.evaluate.config import AnsweringConfig, RunSettings, TrainingConfig
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the cell.")
 def evaluate(
     dataset: Path,
-    train: Path,
+    train: Path | None,
     model: str,
     seed: int,
     label: str | None,
@@ -42,6 +44,7 @@ def evaluate(
 
     \b
     elusive evaluate data/people --train data/random --model nano-large --out runs/random
+    elusive evaluate data/people --model nano-large --out runs/untrained
     """
     training = validated(TrainingConfig, _named_in(TrainingConfig, settings))
     answering = validated(AnsweringConfig, _named_in(AnsweringConfig, settings))

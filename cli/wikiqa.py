@@ -25,6 +25,8 @@ def wikiqa(workers: int | None, preview: int | None, out: Path | None, **setting
     elusive wikiqa --hub rajpurkar/squad --hub-split validation --limit 20 --out data/hub
     elusive wikiqa --table mine.jsonl --columns context=passage --shots 0 --out data/mine
     elusive wikiqa --dump enwiki-pages-articles.xml.bz2 --limit 1000 --out data/wiki
+    elusive wikiqa --dump enwiki.xml.bz2 --limit 50 --writer Qwen/Qwen3-8B --out data/written
+    elusive wikiqa --squad dev-v1.1.json --examiner smollm2-135m --out data/graded
     elusive wikiqa --hub wikimedia/wikipedia --hub-config 20231101.en --raw --limit 500 --out data/w
     elusive wikiqa --squad dev-v1.1.json --preview 1
     """
@@ -62,8 +64,13 @@ def _write(config: WikiqaConfig, out: Path, workers: int) -> None:
     from elusive.common.dataset import num_rows
     from elusive.wikiqa.generate import generate_dataset
 
-    with tqdm(desc="articles", unit="article", delay=1) as bar:
-        made = generate_dataset(config, out, workers, bar.update)
+    with tqdm(desc="articles read", unit="article", delay=1) as bar:
+
+        def start_stage(name: str) -> None:
+            bar.reset(total=bar.n)
+            bar.set_description(name)
+
+        made = generate_dataset(config, out, workers, bar.update, start_stage)
     rows = num_rows(out)
     click.echo(
         f"{'wrote' if made else 'already there:'} {out}, {rows['corpus']} paragraphs, "

@@ -11,10 +11,10 @@ import torch
 from peft import PeftModel
 from transformers import Cache, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
+from elusive.common.answers import score_answer
 from elusive.common.errors import InputError
 from elusive.common.models import end_tokens
 from elusive.common.records import Prediction, Question, Shot
-from elusive.evaluate.metrics import score_answer
 from elusive.evaluate.prompts import few_shot_prefix, question_text, topic
 
 Model = PreTrainedModel | PeftModel

@@ -23,10 +23,10 @@ from elusive.common.folders import (
     write_atomically,
 )
 from elusive.common.models import LoadedModel
-from elusive.common.records import Prediction, Question, from_table, to_table
+from elusive.common.records import Prediction, Question, Shot, from_table, to_table
 from elusive.common.seeding import stream
-from elusive.evaluate.answering import answer_questions, check_adapter_acts
-from elusive.evaluate.config import AnsweringConfig, RunSettings, TrainingConfig
+from elusive.evaluate.answering import Model, answer_questions, check_adapter_acts
+from elusive.evaluate.config import UNTRAINED, AnsweringConfig, RunSettings, TrainingConfig
 from elusive.evaluate.metrics import ClosedBookQA
 from elusive.evaluate.packing import packed_rows, replay_sequence, training_sequences
 from elusive.evaluate.prompts import (
@@ -47,8 +47,8 @@ class Cell:
 
     label: str
     """Name of the arm in tables; decides nothing."""
-    train: Path
-    """Folder of the training text."""
+    train: Path | None
+    """Folder of the training text; None for the model before training."""
     model: str
     """Reference of the trained model."""
     seed: int
@@ -57,16 +57,16 @@ class Cell:
 
 def cell_parameters(cell: Cell, dataset: DatasetFolder, weights_hash: str) -> dict[str, Any]:
     """The parameters of a cell's folder: what decides the outcome, and its names."""
-    manifest = read_manifest(cell.train, "training text")
+    manifest = read_manifest(cell.train, "training text") if cell.train else None
     return {
         "label": cell.label,
         "dataset": dataset.content_hash,
-        "train": manifest.content_hash,
-        "augment": manifest.parameters,
+        "train": manifest.content_hash if manifest else None,
+        "augment": manifest.parameters if manifest else {"method": UNTRAINED},
         "model": cell.model,
         "weights": weights_hash,
         "seed": cell.seed,
-        "training": cell.settings.training.model_dump(),
+        "training": cell.settings.training.model_dump() if manifest else None,
         "answering": cell.settings.answering.model_dump(exclude={"answer_batch_size"}),
     }
 
@@ -113,66 +113,84 @@ def run_cell(
     Raises:
         InputError: `out` holds other files, or the inputs do not fit together.
     """
-    _check_origin(cell, dataset)
+    if cell.train:
+        _check_origin(cell.train, dataset)
     parameters = cell_parameters(cell, dataset, loaded.weights_hash)
     if already_made(out, "cell", parameters):
         return False
     questions = asked_questions(dataset, cell.settings.answering)
-    rows, shots = _training_rows(cell, dataset, loaded)
-    with (
-        lora_model(loaded, cell.settings.training, cell.seed) as model,
-        new_folder(out, "cell", parameters) as folder,
-    ):
-        log = train(model, rows, cell.settings.training, cell.seed, on_step)
-        probe = few_shot_prefix(shots, topic(questions[0])) + question_text(questions[0].question)
-        check_adapter_acts(model, loaded.tokenizer, probe)
-        start = perf_counter()
-        batch_size = cell.settings.answering.answer_batch_size
-        predictions = answer_questions(model, loaded.tokenizer, questions, shots, batch_size)
-        answering_seconds = perf_counter() - start
-        model.save_pretrained(str(folder / "adapter"), save_embedding_layers=False)
-        _write_results(folder, predictions, log, _costs(cell, log, answering_seconds))
+    shots, rest = split_shots(dataset.shots, cell.settings.answering.num_shots, cell.seed)
+    with new_folder(out, "cell", parameters) as folder:
+        if cell.train is None:
+            answered = _answered(cell, loaded.model, loaded, questions, shots)
+            _write_results(folder, answered, None, {"drop_rate": 0.0})
+        else:
+            rows = _training_rows(cell, cell.train, dataset, loaded, rest)
+            with lora_model(loaded, cell.settings.training, cell.seed) as model:
+                log = train(model, rows, cell.settings.training, cell.seed, on_step)
+                first = questions[0]
+                probe = few_shot_prefix(shots, topic(first)) + question_text(first.question)
+                check_adapter_acts(model, loaded.tokenizer, probe)
+                answered = _answered(cell, model, loaded, questions, shots)
+                model.save_pretrained(str(folder / "adapter"), save_embedding_layers=False)
+            _write_results(folder, answered, log, _training_costs(cell.train, log))
     return True
 
 
-def _check_origin(cell: Cell, dataset: DatasetFolder) -> None:
+def _check_origin(train: Path, dataset: DatasetFolder) -> None:
     """Raise InputError unless the training text was made from this dataset and is unchanged."""
-    manifest = checked_manifest(cell.train, "training-text", "elusive augment DATASET --out DIR")
+    manifest = checked_manifest(train, "training-text", "elusive augment DATASET --out DIR")
     made_from = manifest.parameters["dataset"].split(LIMIT_MARK)[0]
     if made_from != dataset.content_hash:
         raise InputError(
-            f"{cell.train} was made from another dataset: augment this dataset first, "
+            f"{train} was made from another dataset: augment this dataset first, "
             "with `elusive augment DATASET --method NAME --out DIR`"
         )
 
 
-def _training_rows(cell: Cell, dataset: DatasetFolder, loaded: LoadedModel) -> tuple[list, list]:
-    """The packed rows of all epochs, and the shots of the prompts."""
-    training, answering = cell.settings.training, cell.settings.answering
-    shots, rest = split_shots(dataset.shots, answering.num_shots, cell.seed)
+@dataclass(frozen=True)
+class _Answered:
+    """Answers and what they cost."""
+
+    predictions: list[Prediction]
+    seconds: float
+
+
+def _answered(
+    cell: Cell, model: Model, loaded: LoadedModel, questions: list[Question], shots: list[Shot]
+) -> _Answered:
+    """The model's answers."""
+    start = perf_counter()
+    batch_size = cell.settings.answering.answer_batch_size
+    predictions = answer_questions(model, loaded.tokenizer, questions, shots, batch_size)
+    return _Answered(predictions, perf_counter() - start)
+
+
+def _training_rows(
+    cell: Cell, text: Path, dataset: DatasetFolder, loaded: LoadedModel, replayed: list[Shot]
+) -> list:
+    """The packed rows of all epochs."""
+    training = cell.settings.training
     sequences = training_sequences(
-        load_training_texts(cell.train),
+        load_training_texts(text),
         dataset.documents,
         loaded.tokenizer,
         training.labels == "clean",
     )
-    solved = sample_replay(rest, training.format_replay, cell.seed)
+    solved = sample_replay(replayed, training.format_replay, cell.seed)
     replay = [replay_sequence(shot, loaded.tokenizer) for shot in solved]
     rng = stream(cell.seed, "epochs")
-    rows = packed_rows(sequences, replay, training.epochs, training.batch_size, rng)
-    return list(rows), shots
+    return list(packed_rows(sequences, replay, training.epochs, training.batch_size, rng))
 
 
-def _costs(cell: Cell, log: TrainingLog, answering_seconds: float) -> dict[str, float]:
-    """Seconds of each stage, drop rate, and the process's peak memory so far."""
-    summary = read_summary(cell.train)
+def _training_costs(train: Path, log: TrainingLog) -> dict[str, float]:
+    """Seconds of each stage but answering, and the drop rate."""
+    summary = read_summary(train)
     return {
         **summary.seconds,
         "drop_rate": summary.drop_rate,
         "training": log.seconds,
-        "answering": answering_seconds,
         "training_tokens_per_second": log.tokens / log.seconds,
-        "peak_memory_mib": _peak_memory_mib(),
     }
 
 
@@ -183,9 +201,10 @@ def _peak_memory_mib() -> float:
 
 
 def _write_results(
-    folder: Path, predictions: list[Prediction], log: TrainingLog, costs: dict[str, float]
+    folder: Path, answered: _Answered, log: TrainingLog | None, costs: dict[str, float]
 ) -> None:
     """Predictions as Parquet; metrics, training log and costs as JSON."""
+    predictions = answered.predictions
     pq.write_table(to_table(predictions, Prediction), folder / "predictions.parquet")
     metrics = ClosedBookQA(keep_in_memory=True).compute(
         predictions=[prediction.prediction for prediction in predictions],
@@ -195,8 +214,8 @@ def _write_results(
     mean = sum(prediction.log_probability for prediction in predictions) / len(predictions)
     contents = {
         "metrics": metrics | {"log_probability": mean, "questions": len(predictions)},
-        "training_log": asdict(log),
-        "costs": costs,
+        "training_log": asdict(log) if log else None,
+        "costs": costs | {"answering": answered.seconds, "peak_memory_mib": _peak_memory_mib()},
     }
     for name, content in contents.items():
         write_atomically(folder / f"{name}.json", json.dumps(content, indent=2) + "\n")
@@ -210,7 +229,8 @@ class CellResult:
     parameters: dict[str, Any]
     predictions: list[Prediction]
     costs: dict[str, float]
-    log: dict[str, Any]
+    log: dict[str, Any] | None
+    """None for the model before training."""
 
 
 def load_cell(folder: Path) -> CellResult:

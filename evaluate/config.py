@@ -9,6 +9,9 @@ from elusive.augment.config import AugmentConfig
 from elusive.biogen.config import BiogenConfig
 from elusive.common.errors import InputError, validated
 
+UNTRAINED = "untrained"
+"""Name of the row of the model before training."""
+
 
 class TrainingConfig(BaseModel):
     """LoRA training of one cell; rank, clip and warm-up default to those of arXiv 2409.17954."""
@@ -97,6 +100,9 @@ class Plan(RunSettings):
         description="Arms: method names, or settings with a method."
     )
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1, description="Seeds of every arm.")
+    untrained: bool = Field(
+        default=True, description="Also ask the model before training: the row `untrained`."
+    )
 
     @field_validator("dataset", mode="before")
     @classmethod
@@ -125,4 +131,6 @@ class Plan(RunSettings):
         for name in names:
             if names.count(name) > 1:
                 raise InputError(f"arms: {name!r} stands twice; give one of them another label")
+            if name == UNTRAINED:
+                raise InputError(f"arms: {name!r} names the model before training: label it else")
         return self

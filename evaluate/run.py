@@ -24,7 +24,7 @@ from elusive.evaluate.cell import (
     num_steps,
     run_cell,
 )
-from elusive.evaluate.config import ArmConfig, Plan, RunSettings
+from elusive.evaluate.config import UNTRAINED, ArmConfig, Plan, RunSettings
 
 PLAN = "plan.yaml"
 MADE_BY = "elusive augment DATASET --method NAME --out DIR"
@@ -48,7 +48,7 @@ def part_of_plan(plan: Plan, arms: tuple[str, ...] = (), seeds: tuple[int, ...] 
     Raises:
         InputError: the plan has no such arm or seed.
     """
-    names = [arm.name for arm in plan.arms]
+    names = [UNTRAINED, *(arm.name for arm in plan.arms)]
     for name in arms:
         if name not in names:
             raise unknown_name("arm", name, names)
@@ -60,6 +60,7 @@ def part_of_plan(plan: Plan, arms: tuple[str, ...] = (), seeds: tuple[int, ...] 
     return plan.model_copy(
         update={
             "arms": tuple(arm for arm in plan.arms if not arms or arm.name in arms),
+            "untrained": plan.untrained and (not arms or UNTRAINED in arms),
             "seeds": tuple(seed for seed in plan.seeds if not seeds or seed in seeds),
         }
     )
@@ -67,7 +68,7 @@ def part_of_plan(plan: Plan, arms: tuple[str, ...] = (), seeds: tuple[int, ...] 
 
 def run_one(
     dataset: Path,
-    train: Path,
+    train: Path | None,
     model: str,
     seed: int,
     label: str | None,
@@ -76,15 +77,19 @@ def run_one(
 ) -> bool:
     """Train and score one cell into `out`; False if `out` holds it already.
 
+    Without a training text, the model before training is scored.
+
     Raises:
         InputError: a folder, the model or a setting is wrong.
     """
     loaded_dataset = load_dataset_folder(dataset)
     asked_questions(loaded_dataset, settings.answering)
-    parameters = checked_manifest(train, "training-text", MADE_BY).parameters
-    cell = Cell(label or parameters["method"], train, model, seed, settings)
-    num_texts = read_summary(train).num_texts
-    with tqdm(total=num_steps(num_texts, settings.training), desc="training", unit="step") as bar:
+    method, steps = UNTRAINED, 0
+    if train:
+        method = checked_manifest(train, "training-text", MADE_BY).parameters["method"]
+        steps = num_steps(read_summary(train).num_texts, settings.training)
+    cell = Cell(label or method, train, model, seed, settings)
+    with tqdm(total=steps, desc="training", unit="step", disable=not steps) as bar:
         return run_cell(cell, loaded_dataset, load_model(model), out, bar.update)
 
 
@@ -108,7 +113,8 @@ def run_plan(plan: Plan, out: Path) -> list[Path]:
     dataset = _dataset(plan, out)
     asked_questions(dataset, plan.answering)
     models = _Models()
-    jobs = [_job(plan, arm, seed, dataset, models, out) for seed in plan.seeds for arm in plan.arms]
+    arms = [*([None] if plan.untrained else []), *plan.arms]
+    jobs = [_job(plan, arm, seed, dataset, models, out) for seed in plan.seeds for arm in arms]
     missing = [job for job in jobs if not job.folder.exists()]
     steps = sum(_steps(plan, job, dataset) for job in missing)
     with tqdm(total=steps, desc="training", unit="step", disable=not missing) as bar:
@@ -120,6 +126,8 @@ def run_plan(plan: Plan, out: Path) -> list[Path]:
 
 def _steps(plan: Plan, job: _Job, dataset: DatasetFolder) -> int:
     """Optimizer steps that a cell will take."""
+    if job.cell.train is None:
+        return 0
     copies = next(arm.copies for arm in plan.arms if arm.name == job.cell.label)
     return num_steps(len(dataset.training_documents()) * (1 + copies), plan.training)
 
@@ -174,15 +182,24 @@ class _Models:
 
 
 def _job(
-    plan: Plan, arm: ArmConfig, seed: int, dataset: DatasetFolder, models: _Models, out: Path
+    plan: Plan, arm: ArmConfig | None, seed: int, dataset: DatasetFolder, models: _Models, out: Path
 ) -> _Job:
-    """Make the arm's training text if it is not there, and name its cell."""
+    """Name a cell, after making the arm's training text if it is not there."""
+    name = arm.name if arm else UNTRAINED
+    train = _training_text(arm, seed, dataset, models, out) if arm else None
+    shared = RunSettings(training=plan.training, answering=plan.answering)
+    cell = Cell(name, train, plan.model, seed, shared)
+    parameters = cell_parameters(cell, dataset, models.load(plan.model).weights_hash)
+    return _Job(cell, out / "cells" / f"{name}-seed{seed}-{cell_id(parameters)}")
+
+
+def _training_text(
+    arm: ArmConfig, seed: int, dataset: DatasetFolder, models: _Models, out: Path
+) -> Path:
+    """The folder of the arm's training text, made if it is not there."""
     settings = arm.model_dump(exclude={"label"}) | {"seed": arm.seed + seed}
     config = AugmentConfig.model_validate(settings)
     key = parameters_hash([config.model_dump(), dataset.content_hash])[:8]
     train = out / "train" / f"{arm.name}-seed{seed}-{key}"
     augment_dataset(dataset, config, train, scorers=Scorers(config, models.load, models.tokenizer))
-    shared = RunSettings(training=plan.training, answering=plan.answering)
-    cell = Cell(arm.name, train, plan.model, seed, shared)
-    parameters = cell_parameters(cell, dataset, models.load(plan.model).weights_hash)
-    return _Job(cell, out / "cells" / f"{arm.name}-seed{seed}-{cell_id(parameters)}")
+    return train

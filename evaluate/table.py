@@ -15,8 +15,9 @@ from rich.table import Table
 from elusive.augment.config import METHOD_NAMES
 from elusive.common.errors import InputError
 from elusive.common.folders import parameters_hash
+from elusive.common.intervals import Estimate, mean_over_entities
 from elusive.evaluate.cell import CellResult, load_cell
-from elusive.evaluate.intervals import Estimate, mean_over_entities
+from elusive.evaluate.config import UNTRAINED
 
 STAGES = ("scoring", "dropping", "training", "answering")
 WIDE = 200
@@ -80,9 +81,8 @@ def arm_rows(cells: list[CellResult]) -> list[ArmRow]:
 def _named_groups(cells: list[CellResult]) -> dict[str, list[CellResult]]:
     """Cells by the name of their arm; cells that differ in the seed only are together."""
     groups: dict[str, list[CellResult]] = defaultdict(list)
-    for cell in sorted(
-        cells, key=lambda cell: METHOD_NAMES.index(cell.parameters["augment"]["method"])
-    ):
+    order = [UNTRAINED, *METHOD_NAMES]
+    for cell in sorted(cells, key=lambda cell: order.index(cell.parameters["augment"]["method"])):
         groups[_arm_key(cell)].append(cell)
     named: dict[str, list[CellResult]] = {}
     for members in groups.values():
@@ -134,7 +134,7 @@ def _arm_row(label: str, cells: list[CellResult]) -> ArmRow:
 
 def _mean_cost(cells: list[CellResult], name: str) -> float:
     """Mean of one cost over the cells."""
-    return float(np.mean([cell.costs[name] for cell in cells]))
+    return float(np.mean([cell.costs.get(name, 0.0) for cell in cells]))
 
 
 def table_cells(rows: list[ArmRow]) -> tuple[list[str], list[list[str]]]:

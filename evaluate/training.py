@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.helpers import disable_input_dtype_casting
 from transformers import (
     PreTrainedModel,
     PrinterCallback,
@@ -24,12 +25,16 @@ from transformers import (
 )
 
 from elusive.common.errors import InputError
-from elusive.common.memory import keep_freed_memory
+from elusive.common.memory import give_back_freed_memory, keep_freed_memory
 from elusive.common.models import LoadedModel, attention_of
+from elusive.evaluate.chunked_loss import chunked_loss, fits
 from elusive.evaluate.config import TrainingConfig
 from elusive.evaluate.packed_attention import border_columns, use_packed_attention
 
 OnStep = Callable[[], object]
+
+GIVE_BACK_EVERY = 16
+"""Steps after which freed memory is given back: rows differ in length."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,11 @@ class _Progress(TrainerCallback):
     def __init__(self, on_step: OnStep) -> None:
         self.on_step = on_step
 
-    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if state.global_step % GIVE_BACK_EVERY == 0:
+            give_back_freed_memory()
         self.on_step()
 
     def on_log(
@@ -70,6 +79,27 @@ class _Progress(TrainerCallback):
             raise InputError(
                 f"training loss is {loss} at step {state.global_step}: lower the learning rate"
             )
+
+
+class _Trainer(Trainer):
+    """A Trainer that never holds the logits of a whole row, where the model allows that."""
+
+    _is_chunked: bool | None = None
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """Mean loss of a row, which is one optimizer step."""
+        with self.accelerator.autocast():
+            if self._is_chunked is None:
+                self._is_chunked = fits(model, inputs)
+            if self._is_chunked:
+                return chunked_loss(model, inputs)
+        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
 
 @contextmanager
@@ -117,7 +147,7 @@ def train(
     keep_freed_memory()
     start = perf_counter()
     with TemporaryDirectory() as scratch:
-        trainer = Trainer(
+        trainer = _Trainer(
             model=model,
             args=_arguments(config, seed, Path(scratch), base.dtype == torch.bfloat16),
             train_dataset=rows,  # type: ignore[arg-type]
@@ -125,7 +155,8 @@ def train(
             callbacks=[_Progress(on_step)],
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.train()
+        with disable_input_dtype_casting(model):  # autocast would cast back at once
+            trainer.train()
     base.set_attn_implementation(attention_before)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return TrainingLog(

@@ -17,7 +17,13 @@ from elusive.augment.augment import load_training_texts
 from elusive.augment.config import METHOD_NAMES
 from elusive.augment.methods import NOT_DROPPING
 from elusive.cli.main import cli, main
+from elusive.common.dataset import load_dataset_folder
 from elusive.common.folders import content_hash
+from elusive.common.models import load_model
+from elusive.evaluate.answering import answer_questions
+from elusive.evaluate.cell import asked_questions, load_cell
+from elusive.evaluate.config import AnsweringConfig
+from elusive.evaluate.prompts import split_shots
 
 
 def run(*arguments: object) -> Result:
@@ -95,8 +101,6 @@ def test_arms_are_rate_matched(people_folder, model_folder, tmp_path):
 
 def test_the_oracle_keeps_every_name_and_value(people_folder, tmp_path):
     run("augment", people_folder, "--method", "oracle", "--out", tmp_path / "out")
-    from elusive.common.dataset import load_dataset_folder
-
     documents = {d.doc_id: d for d in load_dataset_folder(people_folder).documents}
     for text in load_training_texts(tmp_path / "out"):
         document = documents[text.doc_id]
@@ -109,8 +113,6 @@ def test_protected_values_survive_every_copy(people_folder, tmp_path):
         *("augment", people_folder, "--method", "random", "--protect", "values"),
         *("--out", tmp_path / "out"),
     )
-    from elusive.common.dataset import load_dataset_folder
-
     documents = {d.doc_id: d for d in load_dataset_folder(people_folder).documents}
     texts = load_training_texts(tmp_path / "out")
     assert all(f.value in t.text for t in texts for f in documents[t.doc_id].facts)
@@ -136,12 +138,14 @@ def test_one_seed_gives_the_same_bytes_for_any_number_of_workers(people_folder, 
 def test_a_run_ends_with_a_table_and_its_files(finished_run):
     _, out = finished_run
     cells = sorted(out.glob("cells/*"))
-    assert [cell.name.rsplit("-", 1)[0] for cell in cells] == ["plain-seed0", "random-seed0"]
-    for cell in cells:
+    names = [cell.name.rsplit("-", 1)[0] for cell in cells]
+    assert names == ["plain-seed0", "random-seed0", "untrained-seed0"]
+    for name, cell in zip(names, cells, strict=True):
         files = {path.name for path in cell.iterdir()}
-        assert {"adapter", "predictions.parquet", "metrics.json", "costs.json"} <= files
+        assert {"predictions.parquet", "metrics.json", "costs.json"} <= files
+        assert ("adapter" in files) == (name != "untrained-seed0")
         assert json.loads((cell / "manifest.json").read_text())["kind"] == "cell"
-    assert (out / "table.md").read_text().count("\n") == 4
+    assert (out / "table.md").read_text().count("\n") == 5
 
 
 def test_running_again_does_only_what_is_missing(finished_run, model_folder):
@@ -149,7 +153,7 @@ def test_running_again_does_only_what_is_missing(finished_run, model_folder):
     stamps = {path: path.stat().st_mtime_ns for path in out.glob("cells/*/metrics.json")}
     write_plan(plan, model_folder("llama"), arms=["plain", "random", "position"])
     assert run("run", plan, "--out", out).exit_code == 0
-    assert len(list(out.glob("cells/*"))) == 3
+    assert len(list(out.glob("cells/*"))) == 4
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
 
 
@@ -195,6 +199,36 @@ def test_evaluate_trains_and_scores_one_cell(people_folder, model_folder, tmp_pa
     assert (tmp_path / "cell" / "metrics.json").stat().st_mtime_ns == before
 
 
+def test_the_row_before_training_has_the_answers_of_the_bare_model(
+    people_folder, model_folder, tmp_path
+):
+    model, cell = load_model(str(model_folder("llama"))), tmp_path / "cell"
+    arguments = ("evaluate", people_folder, "--model", model_folder("llama"), "--num-shots", 1)
+    result = run(*arguments, "--out", cell)
+    assert result.exit_code == 0, result.output
+    assert "untrained" in result.output
+    dataset = load_dataset_folder(people_folder)
+    shots, _ = split_shots(dataset.shots, 1, 0)
+    asked = asked_questions(dataset, AnsweringConfig())
+    answers = answer_questions(model.model, model.tokenizer, asked, shots, 32)
+    assert [p.prediction for p in load_cell(cell).predictions] == [p.prediction for p in answers]
+    assert run("table", cell).exit_code == 0
+
+
+def test_the_untrained_row_can_be_left_out_or_asked_for_alone(tmp_path, model_folder, capsys):
+    plan = write_plan(tmp_path / "plan.yaml", model_folder("llama"), untrained=False)
+    assert run("run", plan, "--out", tmp_path / "a").exit_code == 0
+    assert not list(tmp_path.glob("a/cells/untrained*"))
+    write_plan(plan, model_folder("llama"))
+    assert run("run", plan, "--arm", "untrained", "--out", tmp_path / "b").exit_code == 0
+    assert [path.name[:9] for path in tmp_path.glob("b/cells/*")] == ["untrained"]
+    arm = {"method": "plain", "label": "untrained"}
+    write_plan(plan, model_folder("llama"), arms=[arm])
+    assert "names the model before training" in line_of_error(
+        capsys, "run", plan, "--out", tmp_path / "c"
+    )
+
+
 def test_training_text_of_another_dataset_is_refused(people_folder, model_folder, tmp_path, capsys):
     run("biogen", "--people", 6, "--seed", 5, "--out", tmp_path / "others")
     run("augment", tmp_path / "others", "--method", "plain", "--out", tmp_path / "text")
@@ -209,14 +243,14 @@ def test_a_killed_run_keeps_its_finished_cells(tmp_path, model_folder):
     command = [sys.executable, "-m", "elusive.cli.main", "run", str(plan), "--out", str(out)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not list(out.glob("cells/[!.]*/manifest.json")) and time.monotonic() < deadline:
+    while not list(out.glob("cells/plain*/manifest.json")) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     kept = {path: path.stat().st_mtime_ns for path in out.glob("cells/[!.]*/predictions.parquet")}
-    assert 0 < len(kept) < 12
+    assert 1 < len(kept) < 18
     assert run("run", plan, "--out", out).exit_code == 0
-    assert len(list(out.glob("cells/[!.]*"))) == 12
+    assert len(list(out.glob("cells/[!.]*"))) == 18
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
@@ -308,8 +342,6 @@ def test_changed_data_files_are_noticed(tmp_path, capsys):
 
 def test_an_empty_text_is_named(tmp_path, people_folder, capsys):
     from dataclasses import replace
-
-    from elusive.common.dataset import load_dataset_folder
 
     data = load_dataset_folder(people_folder)
     documents = [replace(data.documents[0], text=" ", heads=[], facts=[])]

@@ -6,8 +6,9 @@ import string
 
 import pytest
 
-from elusive.evaluate.intervals import mean_over_entities
-from elusive.evaluate.metrics import ClosedBookQA, exact_match, f1, score_answer
+from elusive.common.answers import exact_match, f1, score_answer
+from elusive.common.intervals import mean_over_entities
+from elusive.evaluate.metrics import ClosedBookQA
 
 WORDS = [
     "the",

@@ -81,13 +81,8 @@ def test_training_lowers_the_loss_and_raises_what_is_known(tmp_path, nano):
             "training": {"epochs": 4, "learning_rate": 2e-3, "format_replay": 16},
         }
     )
-    untrained = plan.model_copy(
-        update={"training": plan.training.model_copy(update={"learning_rate": 1e-9})}
-    )
-    before, after = (
-        load_cell(run_plan(one, tmp_path / name)[0])
-        for one, name in ((untrained, "before"), (plan, "after"))
-    )
+    before, after = map(load_cell, run_plan(plan, tmp_path / "run"))
+    assert after.log is not None
     assert after.log["last_loss"] < after.log["first_loss"] - 0.2
     em = [np.mean([p.em for p in cell.predictions]) for cell in (before, after)]
     gold = [np.mean([p.log_probability for p in cell.predictions]) for cell in (before, after)]

@@ -606,10 +606,11 @@ def test_articles_without_a_title_are_told_apart(tmp_path):
     assert len({shot.entity for shot in shots}) == 4
 
 
-def test_a_source_without_a_question_has_no_shots(tmp_path):
+def test_a_source_without_a_question_is_refused_and_the_folder_stays_free(tmp_path):
     path = squad_file(tmp_path / "s.json", {"Rome": [(ROME, [])]})
-    generate_dataset(WikiqaConfig(squad=path), tmp_path / "set")
-    assert [len(rows) for rows in load(tmp_path / "set")] == [1, 0, 0]
+    with pytest.raises(InputError, match=r"no question is left of s\.json: 1 articles were read"):
+        generate_dataset(WikiqaConfig(squad=path), tmp_path / "set")
+    made(tmp_path / "set", squad=simple_file(tmp_path / "other.json"), shots=1)
 
 
 def test_the_command_writes_shows_and_does_not_write_twice(tmp_path):
@@ -643,4 +644,4 @@ def test_arms_are_trained_and_scored_on_it_unchanged(shots, tmp_path, model_fold
     command = ["run", str(tmp_path / "plan.yaml"), "--out", str(tmp_path / "run")]
     result = CliRunner().invoke(cli, command)
     assert result.exit_code == 0, result.output
-    assert len(list(tmp_path.glob("run/cells/*/predictions.parquet"))) == 5
+    assert len(list(tmp_path.glob("run/cells/*/predictions.parquet"))) == 6

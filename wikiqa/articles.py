@@ -20,6 +20,10 @@ class Asked:
     the paragraph's fact."""
     field: str = "answer"
     """What is asked for: `answer` where the source does not say."""
+    blind: str = ""
+    """Grade of a model's answer without the paragraph: `right`, `wrong`, or empty if not asked."""
+    informed: str = ""
+    """The same, with the paragraph."""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,13 @@ from pydantic import BaseModel, Field, model_validator
 
 from elusive.common.errors import InputError
 
-FilterName = Literal["length", "leak", "dependent", "duplicate", "ambiguous", "none"]
-ALL_FILTERS: tuple[FilterName, ...] = ("length", "leak", "dependent", "duplicate", "ambiguous")
+FilterName = Literal[
+    "length", "leak", "dependent", "duplicate", "ambiguous", "known", "unanswerable", "none"
+]
+TEXT_FILTERS: tuple[FilterName, ...] = ("length", "leak", "dependent", "duplicate", "ambiguous")
+EXAM_FILTERS: tuple[FilterName, ...] = ("known", "unanswerable")
+"""Answered without the paragraph; not answered with it."""
+CLOZE = "cloze"
 SOURCES = ("squad", "table", "hub", "dump")
 
 
@@ -56,10 +61,26 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
     min_words: int = Field(
         default=20, ge=0, description="Shorter paragraphs of raw articles are left out."
     )
+    writer: str = Field(
+        default=CLOZE,
+        description="Who asks about raw text: cloze, or a chat model (Hub id, folder, GGUF file, "
+        "name, or its name at --endpoint).",
+    )
+    examiner: str | None = Field(
+        default=None,
+        description="Model that answers every question without and with its paragraph; the grades "
+        "stay in the rows, the shares in the card.",
+    )
+    endpoint: str | None = Field(
+        default=None,
+        description="Address of an OpenAI-compatible server for --writer and --examiner, such as "
+        "http://localhost:8000/v1; the key is taken from OPENAI_API_KEY.",
+    )
     filters: tuple[FilterName, ...] = Field(
         default=(),
-        description=f"Leave out questions for: {', '.join(ALL_FILTERS)}; or none. Give the option "
-        "once per reason; if not given, all where questions are written, and none elsewhere.",
+        description=f"Leave out questions for: {', '.join((*TEXT_FILTERS, *EXAM_FILTERS))} (the "
+        "last two with --examiner: right without the paragraph, wrong with it); or none. Give the "
+        "option once per reason; if not given, all where questions are written, none elsewhere.",
     )
     max_answer_words: int = Field(default=8, ge=1, description="What the filter length allows.")
     shots: int = Field(
@@ -91,6 +112,13 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
             )
         if "none" in self.filters and len(self.filters) > 1:
             raise InputError("filters: none goes with no other reason: leave it or the others out")
+        for name in EXAM_FILTERS:
+            if name in self.filters and not self.examiner:
+                raise InputError(f"filters: {name} needs examiner: name the model that is asked")
+        if self.writes_by_model and not self.is_raw:
+            raise InputError("writer goes with dump and raw: other sources have questions already")
+        if self.endpoint and not (self.examiner or self.writes_by_model):
+            raise InputError("endpoint goes with writer and examiner: name a model that it serves")
         for name in ("revision", "hub_config"):
             if getattr(self, name) and not self.hub:
                 raise InputError(f"{name} goes with hub: leave it out for files")
@@ -111,10 +139,16 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
         return self.raw or self.dump is not None
 
     @property
+    def writes_by_model(self) -> bool:
+        """Whether a chat model writes the questions."""
+        return self.writer != CLOZE
+
+    @property
     def active_filters(self) -> tuple[FilterName, ...]:
         """The filters in use."""
         if not self.filters:
-            return ALL_FILTERS if self.is_raw else ()
+            with_exam = (*TEXT_FILTERS, *EXAM_FILTERS) if self.examiner else TEXT_FILTERS
+            return with_exam if self.is_raw else ()
         return tuple(name for name in self.filters if name != "none")
 
     @property

@@ -40,6 +40,15 @@ def mentions(text: str, names: list[str]) -> list[Span]:
     return [match.span() for match in re.finditer(rf"(?<!\w)(?:{pattern})(?!\w)", text)]
 
 
+def whole_words(answer: str, text: str) -> list[int]:
+    """Where an answer stands in a text as whole words.
+
+    >>> whole_words("art", "The party liked art.")
+    [16]
+    """
+    return [m.start() for m in re.finditer(rf"(?<!\w){re.escape(answer)}(?!\w)", text)]
+
+
 def document_of(
     article: Article, paragraph: Paragraph, number: int, index: int, licence: str
 ) -> WikiDocument:
@@ -108,8 +117,8 @@ def question_of(
         answers=[answer for answer, _ in asked.answers],
         split=split,
         answer_starts=[start for _, start in asked.answers],
-        blind="",
-        informed="",
+        blind=asked.blind,
+        informed=asked.informed,
         licence=licence,
     )
 

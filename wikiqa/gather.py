@@ -10,19 +10,25 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
+from elusive.common.chat import ChatModel
 from elusive.common.folders import write_atomically
 from elusive.common.records import Link
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
 from elusive.wikiqa.cloze import cloze_questions
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.dump import Page, article_of, read_pages
+from elusive.wikiqa.sampling import sampled_paragraphs
 from elusive.wikiqa.squad import read_squad
 from elusive.wikiqa.tables import read_hub, read_table_file
+from elusive.wikiqa.writer import written_questions
 
 Item = TypeVar("Item")
 
 CHUNK = 25
 """Articles per file: what a killed run loses at most."""
+QUESTIONS = 3
+"""What a model writes on each paragraph where the config does not say."""
+WRITTEN = "questions written"
 AHEAD = 4
 """Chunks that wait for each worker."""
 
@@ -47,17 +53,14 @@ def gather_articles(
 
 def load_articles(folder: Path) -> Iterator[Article]:
     """The articles that were gathered, in the order of the source."""
-    for path in sorted(folder.glob("articles-*.jsonl")):
-        with path.open(encoding="utf-8") as file:
-            next(file)  # the counts
-            for line in file:
-                yield _article(json.loads(line))
+    for path in _chunk_files(folder):
+        yield from _load_chunk(path)[1]
 
 
 def load_counts(folder: Path) -> Counts:
     """What was counted while the articles were gathered."""
     counts: Counts = Counter()
-    for path in sorted(folder.glob("articles-*.jsonl")):
+    for path in _chunk_files(folder):
         with path.open(encoding="utf-8") as file:
             counts.update(json.loads(next(file)))
     return counts
@@ -83,7 +86,8 @@ def _gather_others(
         path = _chunk_path(folder, number)
         if not path.exists():
             if config.raw:
-                chunk = [_asked_about(_long_enough(a, config, counts), counts) for a in chunk]
+                chunk = [_long_enough(article, config, counts) for article in chunk]
+                chunk = [_asked_about(article, config, counts) for article in chunk]
             _write_chunk(path, chunk, counts)
         counts.clear()
         on_articles(len(chunk))
@@ -108,16 +112,17 @@ def _gather_dump(
             if path.exists():
                 on_articles(len(chunk))
                 continue
-            waiting.append(pool.submit(_clean_chunk, path, chunk, read, config.min_words))
+            waiting.append(pool.submit(_clean_chunk, path, chunk, read, config))
             if len(waiting) > AHEAD * workers:
                 on_articles(waiting.pop(0).result())
         for future in waiting:
             on_articles(future.result())
 
 
-def _clean_chunk(path: Path, pages: list[Page], counts: Counts, min_words: int) -> int:
+def _clean_chunk(path: Path, pages: list[Page], counts: Counts, config: WikiqaConfig) -> int:
     """Clean pages, ask about them, and write them; how many."""
-    articles = [_asked_about(article_of(page, min_words, counts), counts) for page in pages]
+    articles = [article_of(page, config.min_words, counts) for page in pages]
+    articles = [_asked_about(article, config, counts) for article in articles]
     _write_chunk(path, articles, counts)
     return len(pages)
 
@@ -129,11 +134,47 @@ def _long_enough(article: Article, config: WikiqaConfig, counts: Counts) -> Arti
     return replace(article, paragraphs=long)
 
 
-def _asked_about(article: Article, counts: Counts) -> Article:
-    """The article with questions, which are counted."""
+def _asked_about(article: Article, config: WikiqaConfig, counts: Counts) -> Article:
+    """The article with cloze questions, which are counted; unless a model shall write them."""
+    if config.writes_by_model:
+        return article
     asked = cloze_questions(article)
-    counts["questions written"] += sum(len(paragraph.asked) for paragraph in asked.paragraphs)
+    counts[WRITTEN] += num_questions(asked)
     return asked
+
+
+def num_questions(article: Article) -> int:
+    """Questions on all paragraphs."""
+    return sum(len(paragraph.asked) for paragraph in article.paragraphs)
+
+
+def write_questions(
+    config: WikiqaConfig,
+    gathered: Path,
+    folder: Path,
+    chat: ChatModel,
+    on_articles: Callable[[int], object] = lambda count: None,
+) -> None:
+    """Write the gathered articles to `folder` once more, with a model's questions on the paragraphs
+    that the config draws; those that are there stay.
+
+    Raises:
+        InputError: the model cannot be asked.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, path in enumerate(_chunk_files(gathered)):
+        if (folder / path.name).exists():
+            continue
+        counts, articles = _load_chunk(path)
+        drawn = [
+            replace(a, paragraphs=sampled_paragraphs(a.paragraphs, number * CHUNK + index, config))
+            for index, a in enumerate(articles)
+        ]
+        count = config.questions_per_paragraph or QUESTIONS
+        asked = written_questions(drawn, chat, count, counts)
+        counts[WRITTEN] += sum(map(num_questions, asked))
+        _write_chunk(folder / path.name, asked, counts)
+        on_articles(len(asked))
 
 
 def _chunks(items: Iterator[Item]) -> Iterator[list[Item]]:
@@ -145,6 +186,17 @@ def _chunks(items: Iterator[Item]) -> Iterator[list[Item]]:
 def _chunk_path(folder: Path, number: int) -> Path:
     """Where a chunk goes."""
     return folder / f"articles-{number:06d}.jsonl"
+
+
+def _chunk_files(folder: Path) -> list[Path]:
+    """The chunks of a folder, in order."""
+    return sorted(folder.glob("articles-*.jsonl"))
+
+
+def _load_chunk(path: Path) -> tuple[Counts, list[Article]]:
+    """Counts and articles of a chunk."""
+    counts, *articles = path.read_text(encoding="utf-8").splitlines()
+    return Counter(json.loads(counts)), [_article(json.loads(line)) for line in articles]
 
 
 def _write_chunk(path: Path, articles: list[Article], counts: Counts) -> None:

@@ -1,20 +1,15 @@
 """Which paragraphs and questions are taken, and which articles are set aside for shots."""
 
-import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
-
-import numpy as np
 
 from elusive.common.seeding import derived_seed, stream
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
 from elusive.wikiqa.config import WikiqaConfig
-from elusive.wikiqa.documents import entity_name
+from elusive.wikiqa.documents import entity_name, whole_words
 from elusive.wikiqa.filters import Repeated, reason_to_drop
 from elusive.wikiqa.gather import load_articles
-
-Item = TypeVar("Item")
+from elusive.wikiqa.sampling import sampled, sampled_paragraphs
 
 
 class Selection:
@@ -58,10 +53,9 @@ class Selection:
                 continue
             asked = self._questions(number, article, paragraph, counts)
             rng = stream(self._config.seed, "questions", number, index)
-            asked = _sampled(asked, self._config.questions_per_paragraph, rng)
+            asked = sampled(asked, self._config.questions_per_paragraph, rng)
             kept.append(Paragraph(paragraph.text, asked, paragraph.section, paragraph.links))
-        rng = stream(self._config.seed, "paragraphs", number)
-        return _sampled(kept, self._config.paragraphs_per_article, rng)
+        return sampled_paragraphs(kept, number, self._config)
 
     def _questions(
         self, number: int, article: Article, paragraph: Paragraph, counts: Counts
@@ -94,22 +88,6 @@ class Selection:
         return f"{question_id}#{counts['identifier of a question that is repeated']}"
 
 
-def _sampled(items: list[Item], most: int | None, rng: np.random.Generator) -> list[Item]:
-    """At most so many of the items, drawn at random, in their order."""
-    if most is None or len(items) <= most:
-        return items
-    return [items[index] for index in sorted(rng.choice(len(items), most, replace=False))]
-
-
-def whole_words(answer: str, text: str) -> list[int]:
-    """Where an answer stands in a text as whole words.
-
-    >>> whole_words("art", "The party liked art.")
-    [16]
-    """
-    return [m.start() for m in re.finditer(rf"(?<!\w){re.escape(answer)}(?!\w)", text)]
-
-
 def with_true_starts(asked: Asked, text: str, counts: Counts) -> Asked | None:
     """The question with answers that stand where it says; None if none does.
 
@@ -127,4 +105,4 @@ def with_true_starts(asked: Asked, text: str, counts: Counts) -> Asked | None:
     if not answers:
         counts["question left out: no answer stands in the paragraph"] += 1
         return None
-    return Asked(asked.question_id, asked.question, answers, asked.field)
+    return replace(asked, answers=answers)
