@@ -1,0 +1,72 @@
+"""The loss in chunks is the model's own loss, and its gradient."""
+
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from tiny import VOCABULARY, tiny_model
+
+from elusive.evaluate import chunked_loss as module
+from elusive.evaluate.chunked_loss import chunked_loss, fits
+
+
+def adapted(name: str) -> PeftModel:
+    """A tiny model with a LoRA adapter that does something."""
+    torch.manual_seed(0)
+    lora = LoraConfig(
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+        init_lora_weights=False,
+        fan_in_fan_out=name == "gpt2",
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+        return get_peft_model(tiny_model(name), lora)  # pyright: ignore[reportReturnType]
+
+
+def row(length: int = 30) -> dict[str, Any]:
+    """Two sequences in a row, some labels of which do not count."""
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(2, VOCABULARY, (1, length), generator=generator)
+    labels = ids.clone()
+    labels[0, [0, 7, 8, length // 2]] = -100
+    positions = torch.arange(length)[None] % (length // 2)
+    return {"input_ids": ids, "labels": labels, "position_ids": positions}
+
+
+def gradients(model: PeftModel, loss: torch.Tensor) -> list[torch.Tensor]:
+    """Gradients of the adapter."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return list(torch.autograd.grad(loss, trained))
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen2", "gpt2"])
+@pytest.mark.parametrize("chunk", [1, 7, 128])
+def test_loss_and_gradients_are_the_models_own(name, chunk, monkeypatch):
+    monkeypatch.setattr(module, "CHUNK", chunk)
+    model = adapted(name)
+    usual = model(**row(), use_cache=False).loss
+    ours = chunked_loss(model, row())
+    assert torch.allclose(ours, usual, rtol=1e-5)
+    pairs = zip(gradients(model, ours), gradients(model, usual), strict=True)
+    for got, wanted in pairs:
+        assert torch.allclose(got, wanted, rtol=1e-3, atol=1e-5)
+        assert wanted.abs().max() > 0
+
+
+def test_models_whose_logits_are_more_than_the_heads_output_are_left_alone():
+    assert fits(adapted("llama"), row())
+    assert not fits(adapted("gemma2"), row())  # caps its logits
+    trained_head = adapted("llama")
+    head: Any = trained_head.get_base_model().get_output_embeddings()  # type: ignore[operator]
+    head.weight.requires_grad_(True)
+    assert not fits(trained_head, row())
+
+
+def test_a_model_that_changes_its_logits_by_itself_is_found_out():
+    model = adapted("llama")
+    head: Any = model.get_base_model().get_output_embeddings()  # type: ignore[operator]
+    head.register_forward_hook(lambda module, inputs, output: output * 1.1)
+    assert not fits(model, row())
