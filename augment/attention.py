@@ -25,7 +25,10 @@ class _Collection:
     """Column sums by layer index, up to the last layer of a model."""
 
     last_layer: int
-    sums: dict[int, torch.Tensor] = field(default_factory=dict)  # each (batch, key)
+    queries: torch.Tensor
+    """1 for queries that count, 0 for others and for padding.  # (batch, query)"""
+    own_query: bool
+    sums: dict[int, torch.Tensor] = field(default_factory=dict)  # each (batch, head, key)
 
 
 class _AllLayersSeen(Exception):
@@ -36,50 +39,62 @@ _collection: ContextVar[_Collection] = ContextVar("collection")
 
 
 def attention_received(
-    model: PreTrainedModel, input_ids: torch.Tensor, mask: torch.Tensor
+    model: PreTrainedModel,
+    input_ids: torch.Tensor,
+    mask: torch.Tensor,
+    queries: torch.Tensor | None = None,
+    own_query: bool = False,
+    last_layer: int | None = None,
 ) -> torch.Tensor:
-    """Mean attention that each token receives from the tokens after it, by layer.
+    """Mean attention that each token receives from the tokens after it, by layer and head.
 
-    For token j: the mean over heads and over later queries i > j of A[i, j], where row i of A (the
-    softmax over keys) sums to 1. A token's attention to itself is left out. The paper's released
-    scoring code sums over keys instead, which gives 1 for every query whatever the model reads.
+    For token j: the mean over later queries i > j of A[i, j], where row i of A (the softmax over
+    keys) sums to 1. The paper's released scoring code sums over keys instead, which gives 1 for
+    every query whatever the model reads.
 
     Args:
         model: a decoder that uses transformers' attention interface.
         input_ids: token ids, padded on the right.  # (batch, token)
         mask: 1 where a token is real, 0 on padding.  # (batch, token)
+        queries: 1 for the queries that count; all real ones if None.  # (batch, token)
+        own_query: whether a token's attention to itself counts, too (i >= j).
+        last_layer: the last layer that is needed; nothing after it is computed.
 
     Returns:
-        Attention received; 0 for the last real token, which no query follows, and on padding.
-        # (layer, batch, token)
+        Attention received; 0 for tokens that no query follows, and on padding.
+        # (layer, head, batch, token)
 
     Raises:
         InputError: the architecture exposes no attention.
 
     Source: arXiv 2409.17954, section on data augmentation.
     """
+    counted = (mask if queries is None else mask * queries).float()  # (batch, token)
+    last = model.config.num_hidden_layers - 1 if last_layer is None else last_layer
     with (
-        _column_sums(model) as collected,
+        _column_sums(model, _Collection(last, counted, own_query)) as collected,
         suppress(_AllLayersSeen),
         torch.inference_mode(),
     ):
         model.base_model(input_ids=input_ids, attention_mask=mask, use_cache=False)
     if not collected:
         raise _no_attention(model)
-    sums = torch.stack([collected[layer] for layer in sorted(collected)])  # (layer, batch, token)
-    real = mask.to(sums.dtype)
-    later_queries = real.sum(-1, keepdim=True) - real.cumsum(-1)  # (batch, token)
-    return torch.where(later_queries > 0, sums / later_queries.clamp(min=1), 0.0) * real
+    sums = torch.stack([collected[layer] for layer in sorted(collected)])
+    sums = sums.transpose(1, 2)  # (layer, head, batch, token)
+    later_queries = counted.sum(-1, keepdim=True) - counted.cumsum(-1)  # (batch, token)
+    num_queries = later_queries + counted if own_query else later_queries
+    return torch.where(num_queries > 0, sums / num_queries.clamp(min=1), 0.0) * mask
 
 
 @contextmanager
-def _column_sums(model: PreTrainedModel) -> Iterator[dict[int, torch.Tensor]]:
+def _column_sums(
+    model: PreTrainedModel, collection: _Collection
+) -> Iterator[dict[int, torch.Tensor]]:
     """Collect column sums by layer index from every attention call of `model` inside the block."""
     before = attention_of(model)
     if not model._can_set_attn_implementation():
         raise _no_attention(model)
     model.set_attn_implementation(IMPLEMENTATION)
-    collection = _Collection(last_layer=model.config.num_hidden_layers - 1)
     token = _collection.set(collection)
     try:
         yield collection.sums
@@ -113,7 +128,8 @@ def _attend_and_sum(
     key = key.repeat_interleave(groups, dim=1)  # (batch, head, key, channel)
     value = value.repeat_interleave(groups, dim=1)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    sums = torch.zeros(query.shape[0], key.shape[2], device=query.device)  # (batch, key)
+    collection, layer = _collection.get(), int(module.layer_idx)  # type: ignore[arg-type]
+    sums = torch.zeros(key.shape[:3], device=query.device)  # (batch, head, key)
     outputs = []
     for start in range(0, query.shape[2], QUERY_BLOCK):
         end = min(start + QUERY_BLOCK, query.shape[2])
@@ -123,8 +139,7 @@ def _attend_and_sum(
         allowed = _allowed(attention_mask, start, end, query.device)
         weights = logits.masked_fill_(~allowed, torch.finfo(logits.dtype).min).softmax(-1)
         outputs.append(weights.to(value.dtype) @ value[:, :, :end])
-        sums[:, :end] += _received(weights, start, attention_mask)
-    collection, layer = _collection.get(), int(module.layer_idx)  # type: ignore[arg-type]
+        sums[:, :, :end] += _received(weights, start, collection)
     collection.sums[layer] = sums
     if layer == collection.last_layer:
         raise _AllLayersSeen
@@ -144,17 +159,18 @@ def _allowed(mask: torch.Tensor | None, start: int, end: int, device: torch.devi
     return (torch.arange(end, device=device)[None, :] <= queries)[None, None]
 
 
-def _received(weights: torch.Tensor, start: int, mask: torch.Tensor | None) -> torch.Tensor:
-    """Mean over heads, sum over the block's real queries but a token's own.  # (batch, key)."""
-    mean = weights.mean(1)  # (batch, query, key)
-    end = mean.shape[-1]
-    queries = torch.arange(start, end, device=mean.device)
-    mean[:, torch.arange(end - start, device=mean.device), queries] = 0.0
-    if mask is not None:
-        # A padded query is one that may not even read itself.
-        real = mask[:, 0, queries, queries].to(mean.dtype)  # (batch, query)
-        mean = mean * real[:, :, None]
-    return mean.sum(1)
+def _received(weights: torch.Tensor, start: int, collection: _Collection) -> torch.Tensor:
+    """Sum over the block's queries that count.
+
+    (batch, head, query, key) -> (batch, head, key).
+    """
+    end = weights.shape[-1]
+    counted = collection.queries[:, None, None, start:end]  # (batch, 1, 1, query)
+    sums = (counted @ weights)[:, :, 0]
+    if not collection.own_query:
+        own = weights.diagonal(start, 2, 3)  # (batch, head, query)
+        sums[:, :, start:end] -= own * counted[:, :, 0]
+    return sums
 
 
 AttentionInterface.register(IMPLEMENTATION, _attend_and_sum)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from elusive.augment.alignment import on_words
 from elusive.augment.config import AugmentConfig
 from elusive.augment.dropping import droppable_mask, kept_text
 from elusive.augment.methods import METHODS, NOT_DROPPING, Scorers
@@ -40,7 +41,7 @@ class AugmentSummary:
     drop_rate: float
     """Mean share of tokens dropped from a copy, the originals left out."""
     seconds: dict[str, float]
-    """Wall-clock seconds of `scoring` and `dropping`."""
+    """Wall-clock seconds of `scoring`, when it was done if its scores were kept, and `dropping`."""
 
 
 def training_texts(
@@ -102,6 +103,12 @@ def _training_text(
     )
 
 
+def scored_documents(documents: list[Document], scorers: Scorers) -> list[TokenScores]:
+    """Scores of every document under the config's method, on the units that it drops."""
+    scored = METHODS[scorers.config.method](documents, scorers)
+    return on_words(documents, scored) if scorers.config.unit == "word" else scored
+
+
 def augment_parameters(dataset: DatasetFolder, config: AugmentConfig) -> dict[str, Any]:
     """What decides the training text: the config, the dataset, the weights of the models."""
     roles = {role: getattr(config, role) for role in ("model", "large", "small")}
@@ -126,12 +133,12 @@ def augment_dataset(
     parameters = augment_parameters(dataset, config)
     if already_made(out, "training-text", parameters):
         return False
-    start = perf_counter()
     documents = dataset.training_documents()
-    scored = METHODS[config.method](documents, scorers)
-    scoring_end = perf_counter()
+    scored = scored_documents(documents, scorers)
+    start = perf_counter()
     texts = training_texts(documents, scored, config, workers)
-    seconds = {"scoring": scoring_end - start, "dropping": perf_counter() - scoring_end}
+    scoring = sum(scores.seconds for scores in scored)
+    seconds = {"scoring": scoring, "dropping": perf_counter() - start}
     with new_folder(out, "training-text", parameters) as folder:
         write_tables(folder, {"texts": to_table(texts, TrainingText)})
         rates = [text.drop_rate for text in texts if text.copy > 0]

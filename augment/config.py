@@ -12,6 +12,8 @@ METHOD_NAMES = (
     "attention",
     "contrast",
     "depth-contrast",
+    "reverse-contrast",
+    "surprisal-contrast",
     "position",
     "reverse-position",
     "shuffled",
@@ -32,10 +34,34 @@ class AugmentConfig(BaseModel):
         "`depth-contrast` read: usually the one that will be trained. Without it tokens are words.",
     )
     large: str | None = Field(
-        default=None, description="Large model of `contrast`; gives the tokens."
+        default=None, description="Large model of contrasts between two; gives the tokens."
     )
     small: str | None = Field(
-        default=None, description="Small model of `contrast`, same tokenizer."
+        default=None,
+        description="Small model of contrasts between two; its scores are moved to the large "
+        "one's tokens by characters.",
+    )
+    difference: Literal["minus", "log-ratio"] = Field(
+        default="minus",
+        description="How `contrast` compares attention: large minus small, or "
+        "the logarithm of their ratio.",
+    )
+    layers: str = Field(
+        default="all",
+        description="Layers whose attention is read: all, 4-11, 0,5,7, or shares of the depth "
+        "such as 0.25-0.5.",
+    )
+    heads: str = Field(default="all", description="Heads whose attention is read, written alike.")
+    own_query: bool = Field(default=False, description="Count a token's attention to itself, too.")
+    queries: Literal["all", "before-values"] = Field(
+        default="all",
+        description="Whose attention is read: that of all later tokens, or of the token before "
+        "each value (the paper's figures).",
+    )
+    unit: Literal["token", "word"] = Field(
+        default="token",
+        description="What is dropped at a time: tokens of the model, or words, which get the sum "
+        "of their tokens' scores.",
     )
     alpha: float = Field(
         default=0.7, gt=0, le=1, description="Highest drop probability, in (0, 1]."

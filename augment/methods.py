@@ -4,23 +4,28 @@ Arms that write a text anew are in `rewriting.py`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from elusive.augment.alignment import moved_to
 from elusive.augment.config import METHOD_NAMES, AugmentConfig
 from elusive.augment.dropping import overlaps
 from elusive.augment.rewriting import REWRITES
-from elusive.augment.scoring import (
-    TokenScores,
-    late_minus_early,
-    mean_over_layers,
-    score_attention,
-)
+from elusive.augment.score_cache import kept_scores
+from elusive.augment.scoring import Reading, TokenScores, score_attention
+from elusive.augment.surprisal import score_log_probability
 from elusive.augment.tokens import encode, word_units
 from elusive.common.errors import InputError
-from elusive.common.models import LoadedModel, load_model, tokenizer_of
+from elusive.common.models import (
+    LoadedModel,
+    load_model,
+    reference_hash,
+    settings_hash,
+    tokenizer_of,
+    usual_dtype,
+)
 from elusive.common.records import Document, Span
 from elusive.common.seeding import stream
 
@@ -41,6 +46,46 @@ class Scorers:
         """The model that the config names for a role: `model`, `large` or `small`."""
         return self.load(getattr(self.config, role))
 
+    def attention(
+        self, role: str, documents: list[Document], minus_layers: str = ""
+    ) -> list[TokenScores]:
+        """Attention received under the model of a role, as the config has it read."""
+        config = self.config
+        reading = Reading(
+            config.layers, minus_layers, config.heads, config.own_query, config.queries
+        )
+        return self._kept(
+            role,
+            documents,
+            {"score": "attention", **asdict(reading)},
+            lambda missing: score_attention(missing, self.model(role), reading),
+        )
+
+    def log_probability(self, role: str, documents: list[Document]) -> list[TokenScores]:
+        """Log-probability of every token under the model of a role."""
+        return self._kept(
+            role,
+            documents,
+            {"score": "log-probability"},
+            lambda missing: score_log_probability(missing, self.model(role)),
+        )
+
+    def _kept(
+        self,
+        role: str,
+        documents: list[Document],
+        definition: dict[str, object],
+        score: Callable[[list[Document]], list[TokenScores]],
+    ) -> list[TokenScores]:
+        """Scores under the model of a role, read where they were made before."""
+        reference = getattr(self.config, role)
+        model = {
+            "weights": reference_hash(reference),
+            "settings": settings_hash(reference),
+            "precision": str(usual_dtype(reference)),
+        }
+        return kept_scores(documents, definition | model, score)
+
     def check_roles(self) -> None:
         """Raise InputError if a model that the method cannot do without is not named."""
         for role in ROLES.get(self.config.method, ()):
@@ -50,7 +95,7 @@ class Scorers:
     def units(self, documents: list[Document]) -> list[list[Span]]:
         """Droppable units: tokens of the model in use, or words where no model is named."""
         reference = self.config.model or self.config.large
-        if reference is None:
+        if reference is None or self.config.unit == "word":
             return [word_units(document.text) for document in documents]
         tokenizer = self.load_tokenizer(reference)
         return [encode(document.text, tokenizer).units for document in documents]
@@ -106,30 +151,55 @@ def _gold(document: Document, units: list[Span], scorers: Scorers) -> np.ndarray
 
 def _attention(documents: list[Document], scorers: Scorers) -> list[TokenScores]:
     """Attention received under one model, mean over layers, heads and later queries."""
-    return score_attention(documents, scorers.model("model"), mean_over_layers)
+    return scorers.attention("model", documents)
 
 
 def _contrast(documents: list[Document], scorers: Scorers) -> list[TokenScores]:
-    """Attention received under the large model minus under the small one (arXiv 2409.17954)."""
-    large = score_attention(documents, scorers.model("large"), mean_over_layers)
-    small = score_attention(documents, scorers.model("small"), mean_over_layers)
-    scores = []
-    for document, by_large, by_small in zip(documents, large, small, strict=True):
-        if by_large.units != by_small.units:
-            raise InputError(
-                f"{scorers.config.large!r} and {scorers.config.small!r} cut document "
-                f"{document.doc_id!r} into different tokens: choose two models with one tokenizer"
-            )
-        scores.append(TokenScores(by_large.units, by_large.scores - by_small.scores))
-    return scores
+    """Attention received under the large model against under the small one (arXiv 2409.17954)."""
+    compare = DIFFERENCES[scorers.config.difference]
+    large, small = (scorers.attention(role, documents) for role in ("large", "small"))
+    return _compared(large, small, compare)
+
+
+def _reverse_contrast(documents: list[Document], scorers: Scorers) -> list[TokenScores]:
+    """The contrast with its sign turned: what only the small model attends to."""
+    return [replace(one, scores=-one.scores) for one in _contrast(documents, scorers)]
+
+
+def _surprisal_contrast(documents: list[Document], scorers: Scorers) -> list[TokenScores]:
+    """log p under the large model minus under the small one: what only the large one expects."""
+    large, small = (scorers.log_probability(role, documents) for role in ("large", "small"))
+    return _compared(large, small, np.subtract)
+
+
+def _compared(
+    large: list[TokenScores],
+    small: list[TokenScores],
+    compare: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> list[TokenScores]:
+    """Two models' scores compared on the large one's tokens."""
+    return [
+        TokenScores(
+            one.units,
+            compare(one.scores, moved_to(one.units, other).scores),
+            one.seconds + other.seconds,
+        )
+        for one, other in zip(large, small, strict=True)
+    ]
+
+
+def _log_ratio(large: np.ndarray, small: np.ndarray) -> np.ndarray:
+    """Logarithm of the ratio; attention of 0, that of a text's last token, counts as tiny."""
+    return np.log(np.maximum(large, TINY)) - np.log(np.maximum(small, TINY))
 
 
 def _depth_contrast(documents: list[Document], scorers: Scorers) -> list[TokenScores]:
     """One model: attention received over all layers minus over its first layers."""
-    return score_attention(
-        documents, scorers.model("model"), late_minus_early(scorers.config.depth)
-    )
+    return scorers.attention("model", documents, minus_layers=f"0.0-{scorers.config.depth:.6f}")
 
+
+TINY = 1e-9
+DIFFERENCES = {"minus": np.subtract, "log-ratio": _log_ratio}
 
 METHODS: dict[str, Callable[[list[Document], Scorers], list[TokenScores]]] = {
     "plain": _score_each(_never_dropped),
@@ -137,6 +207,8 @@ METHODS: dict[str, Callable[[list[Document], Scorers], list[TokenScores]]] = {
     "attention": _attention,
     "contrast": _contrast,
     "depth-contrast": _depth_contrast,
+    "reverse-contrast": _reverse_contrast,
+    "surprisal-contrast": _surprisal_contrast,
     "position": _score_each(_earlier_higher),
     "reverse-position": _score_each(_later_higher),
     "shuffled": _score_each(_permuted),
@@ -148,5 +220,11 @@ assert tuple(METHODS) == METHOD_NAMES
 NOT_DROPPING = ("plain", *REWRITES)
 """Methods to which Equation 1 does not apply."""
 
-ROLES = {"attention": ("model",), "contrast": ("large", "small"), "depth-contrast": ("model",)}
+ROLES = {
+    "attention": ("model",),
+    "depth-contrast": ("model",),
+    "contrast": ("large", "small"),
+    "reverse-contrast": ("large", "small"),
+    "surprisal-contrast": ("large", "small"),
+}
 """Models that a method cannot do without."""

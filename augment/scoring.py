@@ -2,22 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from time import perf_counter
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from elusive.augment.attention import attention_received
+from elusive.augment.layers import chosen_indices
 from elusive.augment.tokens import EncodedText, encode
-from elusive.common.errors import InputError
 from elusive.common.models import LoadedModel
 from elusive.common.records import Document
 
 BATCH_TOKENS = 2048
 """Padded tokens per batch: more do not fit the caches of a CPU and are slower there."""
-
-LayerReduction = Callable[[torch.Tensor], torch.Tensor]
-"""From attention received by layer (layer, batch, token) to one score per token (batch, token)."""
 
 
 @dataclass(frozen=True)
@@ -27,58 +25,154 @@ class TokenScores:
     units: list[tuple[int, int]]
     scores: np.ndarray
     """One number per unit, float32; higher means kept more often."""
+    seconds: float = 0.0
+    """What a model took for it: the batch's time, by documents."""
 
 
-def mean_over_layers(received: torch.Tensor) -> torch.Tensor:
-    """Mean over all layers.  # (layer, batch, token) -> (batch, token)."""
-    return received.mean(0)
+@dataclass(frozen=True)
+class Reading:
+    """How attention received, by layer and head, becomes one number per token."""
+
+    layers: str = "all"
+    """Layers whose mean is taken; as `chosen_indices` reads it."""
+    minus_layers: str = ""
+    """Layers whose mean is subtracted; empty for none."""
+    heads: str = "all"
+    """Heads whose mean is taken."""
+    own_query: bool = False
+    """Whether a token's attention to itself counts."""
+    queries: str = "all"
+    """Which queries count: `all`, or `before-values`, the token before each value (the paper's
+    figures)."""
+
+    def last_layer(self, num_layers: int) -> int:
+        """The last layer that is needed."""
+        specs = filter(None, (self.layers, self.minus_layers))
+        return max(max(chosen_indices(spec, num_layers, "layers")) for spec in specs)
+
+    def reduced(self, received: torch.Tensor, num_layers: int) -> torch.Tensor:
+        """One score per token.  # (layer, head, batch, token) -> (batch, token)."""
+        heads = chosen_indices(self.heads, received.shape[1], "heads")
+        by_layer = received[:, heads].mean(1)  # (layer, batch, token)
+        score = by_layer[chosen_indices(self.layers, num_layers, "layers")].mean(0)
+        if self.minus_layers:
+            score = score - by_layer[chosen_indices(self.minus_layers, num_layers, "layers")].mean(
+                0
+            )
+        return score
 
 
-def late_minus_early(depth: float) -> LayerReduction:
-    """Mean over all layers minus the mean over the first `depth` of them (at least one)."""
-
-    def reduce(received: torch.Tensor) -> torch.Tensor:
-        num_early = max(1, round(depth * received.shape[0]))
-        return received.mean(0) - received[:num_early].mean(0)
-
-    return reduce
+ALL_LAYERS = Reading()
+Reduce = Callable[[torch.Tensor], torch.Tensor]
+"""From what a model gives (..., batch, token) to scores (..., batch, token)."""
 
 
 def score_attention(
-    documents: list[Document], scorer: LoadedModel, reduce: LayerReduction
+    documents: list[Document], scorer: LoadedModel, reading: Reading = ALL_LAYERS
 ) -> list[TokenScores]:
-    """Attention received by every unit of every document, reduced over layers.
+    """Attention received by every unit of every document.
 
-    A unit of several tokens gets the mean of theirs.
+    A unit of several tokens gets the mean of theirs. A text that is longer than the model's context
+    is read in windows that overlap by half; a token in two windows gets the mean of both.
 
     Raises:
-        InputError: a document is longer than the model's context.
+        InputError: a layer or head is named that the model does not have.
     """
-    encoded = [encode(document.text, scorer.tokenizer) for document in documents]
-    _check_lengths(documents, encoded, scorer)
-    scores: list[TokenScores | None] = [None] * len(documents)
-    with tqdm(
-        total=len(documents), desc=f"scoring with {scorer.source.reference}", unit="doc"
-    ) as bar:
-        for batch in length_sorted_batches([len(text.input_ids) for text in encoded], BATCH_TOKENS):
-            token_scores = _score_batch([encoded[index] for index in batch], scorer, reduce)
-            for index, row in zip(batch, token_scores, strict=True):
-                scores[index] = _unit_scores(encoded[index], row)
-            bar.update(len(batch))
-    return scores  # type: ignore[return-value]
+    num_layers = int(scorer.model.config.num_hidden_layers)
+    last = reading.last_layer(num_layers)
+    restricted = reading.queries == "before-values"
+
+    def score(texts: list[EncodedText], of: list[Document]) -> torch.Tensor:
+        input_ids, mask = padded(texts, scorer.model.device)
+        queries = tokens_before_values(texts, of, mask) if restricted else None
+        received = attention_received(
+            scorer.model, input_ids, mask, queries, reading.own_query, last
+        )
+        return reading.reduced(received, num_layers)
+
+    return score_in_batches(documents, scorer, score)
 
 
-def _check_lengths(
-    documents: list[Document], encoded: list[EncodedText], scorer: LoadedModel
-) -> None:
-    """Refuse documents that do not fit the model's context."""
-    context = getattr(scorer.model.config, "max_position_embeddings", None)
-    for document, text in zip(documents, encoded, strict=True):
-        if context and len(text.input_ids) > context:
-            raise InputError(
-                f"document {document.doc_id!r} has {len(text.input_ids)} tokens, more than the "
-                f"{context} that {scorer.source.reference!r} reads: split it into paragraphs"
+def score_in_batches(
+    documents: list[Document],
+    scorer: LoadedModel,
+    score: Callable[[list[EncodedText], list[Document]], torch.Tensor],
+) -> list[TokenScores]:
+    """Scores of every document by a function from encoded texts to one number per token.
+
+    Args:
+        documents: in any order; scores come back in the same order.
+        scorer: model that `score` uses.
+        score: from texts of similar length and their documents to (batch, token).
+    """
+    pieces = [
+        (index, window)
+        for index, document in enumerate(documents)
+        for window in windows(encode(document.text, scorer.tokenizer), context_of(scorer))
+    ]
+    lengths = [len(window.input_ids) for _, window in pieces]
+    found: list[list[tuple[EncodedText, np.ndarray]]] = [[] for _ in documents]
+    seconds = np.zeros(len(documents))
+    name = f"scoring with {scorer.source.reference}"
+    with tqdm(total=len(documents), desc=name, unit="doc", leave=False, delay=1) as bar:
+        if len(pieces) > len(documents):
+            bar.write(
+                f"{len(pieces) - len(documents)} texts or parts are longer than the context "
+                f"of {context_of(scorer)} tokens: read in overlapping windows"
             )
+        for batch in length_sorted_batches(lengths, BATCH_TOKENS):
+            start = perf_counter()
+            texts = [pieces[place][1] for place in batch]
+            of = [documents[pieces[place][0]] for place in batch]
+            rows = score(texts, of).float().cpu().numpy()
+            for place, row in zip(batch, rows, strict=True):
+                index, window = pieces[place]
+                found[index].append((window, row[: len(window.input_ids)]))
+                seconds[index] += (perf_counter() - start) / len(batch)
+            bar.update(len({pieces[place][0] for place in batch}))
+    return [_stitched(parts, spent) for parts, spent in zip(found, seconds, strict=True)]
+
+
+def context_of(scorer: LoadedModel) -> int | None:
+    """Tokens that a model reads at a time; None where its config does not say."""
+    return getattr(scorer.model.config, "max_position_embeddings", None)
+
+
+def windows(text: EncodedText, context: int | None) -> list[EncodedText]:
+    """A text in windows of at most `context` tokens that overlap by half, each with the prefix."""
+    if context is None or len(text.input_ids) <= context:
+        return [text]
+    prefix, body = text.input_ids[: text.prefix], text.input_ids[text.prefix :]
+    size = context - len(prefix)
+    starts = [*range(0, len(body) - size, size // 2), len(body) - size]
+    return [_window(text, prefix, start, size) for start in starts]
+
+
+def _window(text: EncodedText, prefix: list[int], start: int, size: int) -> EncodedText:
+    """`size` tokens of a text's body from `start` on, behind the prefix, and their units."""
+    first, end = len(prefix) + start, len(prefix) + start + size
+    inside = [
+        index
+        for index, tokens in enumerate(text.unit_tokens)
+        if first <= tokens[0] and tokens[-1] < end
+    ]
+    return EncodedText(
+        input_ids=prefix + text.input_ids[first:end],
+        units=[text.units[index] for index in inside],
+        unit_tokens=[[token - start for token in text.unit_tokens[index]] for index in inside],
+        prefix=len(prefix),
+    )
+
+
+def _stitched(parts: list[tuple[EncodedText, np.ndarray]], seconds: float) -> TokenScores:
+    """Scores of a document's units: the mean over each unit's tokens, and over windows."""
+    sums: dict[tuple[int, int], list[float]] = {}
+    for window, row in parts:
+        for unit, tokens in zip(window.units, window.unit_tokens, strict=True):
+            sums.setdefault(unit, []).append(float(row[tokens].mean()))
+    units = sorted(sums)
+    scores = np.array([np.mean(sums[unit]) for unit in units], dtype=np.float32)
+    return TokenScores(units, scores, float(seconds))
 
 
 def length_sorted_batches(lengths: list[int], batch_tokens: int) -> Iterator[list[int]]:
@@ -97,23 +191,33 @@ def length_sorted_batches(lengths: list[int], batch_tokens: int) -> Iterator[lis
         yield batch
 
 
-def _score_batch(
-    texts: list[EncodedText], scorer: LoadedModel, reduce: LayerReduction
-) -> list[np.ndarray]:
-    """One score per token of each text, prefix included."""
+def padded(texts: list[EncodedText], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and mask of texts, padded on the right.  # both (batch, token)."""
     longest = max(len(text.input_ids) for text in texts)
-    device = scorer.model.device
-    input_ids = torch.zeros(len(texts), longest, dtype=torch.long)  # (batch, token)
+    input_ids = torch.zeros(len(texts), longest, dtype=torch.long)
     mask = torch.zeros_like(input_ids)
     for row, text in enumerate(texts):
         input_ids[row, : len(text.input_ids)] = torch.tensor(text.input_ids)
         mask[row, : len(text.input_ids)] = 1
-    received = attention_received(scorer.model, input_ids.to(device), mask.to(device))
-    reduced = reduce(received).cpu().numpy()
-    return [row[: len(text.input_ids)] for row, text in zip(reduced, texts, strict=True)]
+    return input_ids.to(device), mask.to(device)
 
 
-def _unit_scores(text: EncodedText, token_scores: np.ndarray) -> TokenScores:
-    """Scores of the units: the mean over each unit's tokens."""
-    scores = [token_scores[tokens].mean() for tokens in text.unit_tokens]
-    return TokenScores(text.units, np.array(scores, dtype=np.float32))
+def tokens_before_values(
+    texts: list[EncodedText], documents: list[Document], mask: torch.Tensor
+) -> torch.Tensor:
+    """1 at the last token of the unit before each value, from where it is predicted.
+
+    Source: arXiv 2409.17954, section on the analysis of attention.
+
+    Returns:
+        Zeros and ones.  # (batch, token)
+    """
+    chosen = torch.zeros_like(mask)
+    for row, (text, document) in enumerate(zip(texts, documents, strict=True)):
+        starts = sorted(fact.start for fact in document.facts)
+        for (_, end), tokens, following in zip(
+            text.units, text.unit_tokens, [*text.units[1:], (-1, -1)], strict=True
+        ):
+            if any(end <= start <= following[0] for start in starts):
+                chosen[row, tokens[-1]] = 1
+    return chosen

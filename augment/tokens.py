@@ -24,6 +24,8 @@ class EncodedText:
     unit_tokens: list[list[int]]
     """Indices into `input_ids` of the tokens of each unit: more than one where a character is
     spread over several byte tokens."""
+    prefix: int = 0
+    """Tokens before the text's first one."""
 
 
 def word_units(text: str) -> list[Span]:
@@ -52,7 +54,8 @@ def encode(text: str, tokenizer: PreTrainedTokenizerBase) -> EncodedText:
         else:
             units.append(span)
             unit_tokens.append([index])
-    return EncodedText(encoded["input_ids"], units, unit_tokens)
+    first = unit_tokens[0][0] if unit_tokens else len(encoded["input_ids"])
+    return EncodedText(encoded["input_ids"], units, unit_tokens, prefix=first)
 
 
 def _adds_start(tokenizer: PreTrainedTokenizerBase) -> bool:

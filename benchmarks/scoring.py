@@ -9,7 +9,7 @@ import click
 import numpy as np
 import torch
 
-from elusive.augment.scoring import mean_over_layers, score_attention
+from elusive.augment.scoring import score_attention
 from elusive.augment.tokens import encode
 from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
@@ -44,7 +44,7 @@ def main(model: str, people: int, rounds: int) -> None:
         start = time.perf_counter()
         slow = one_by_one(documents, loaded)
         middle = time.perf_counter()
-        fast = score_attention(documents, loaded, mean_over_layers)
+        fast = score_attention(documents, loaded)
         end = time.perf_counter()
         ratios.append((middle - start) / (end - middle))
         click.echo(

@@ -144,7 +144,7 @@ def default_dtype() -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
-def _usual_dtype(reference: str) -> torch.dtype:
+def usual_dtype(reference: str) -> torch.dtype:
     """Precision in which a model is loaded unless another is asked for."""
     return torch.float32 if reference in BUILT_IN_NAMES else default_dtype()
 
@@ -210,7 +210,7 @@ def load_model(reference: str, dtype: torch.dtype | None = None) -> LoadedModel:
     disable_progress_bar()
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            source.folder, dtype=dtype or _usual_dtype(reference), **options
+            source.folder, dtype=dtype or usual_dtype(reference), **options
         )
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
@@ -223,3 +223,18 @@ def load_model(reference: str, dtype: torch.dtype | None = None) -> LoadedModel:
 def reference_hash(reference: str) -> str:
     """Hash of a model's weights without loading the model."""
     return weights_hash(find_model(reference))
+
+
+@cache
+def settings_hash(reference: str) -> str:
+    """Hash of a model's settings and tokenizer, which its weights do not hold.
+
+    Empty for a GGUF file, which holds all of them.
+    """
+    source = find_model(reference)
+    if source.gguf_file:
+        return ""
+    digest = hashlib.sha256()
+    for path in sorted([*source.folder.glob("*.json"), *source.folder.glob("*.model")]):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()

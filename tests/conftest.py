@@ -1,6 +1,6 @@
 """Fixtures: a toy tokenizer, saved tiny models, a small dataset folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,14 @@ from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
 from elusive.biogen.questions import questions
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache folder of this session's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ELUSIVE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

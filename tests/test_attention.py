@@ -8,7 +8,7 @@ from elusive.augment import attention
 from elusive.augment.attention import attention_received
 from elusive.common.errors import InputError
 
-DECODERS = ["llama", "qwen2", "gemma2", "gpt2"]
+DECODERS = [name for name in CONFIGS if name != "mamba"]
 
 
 def padded_batch(lengths: list[int], seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -23,14 +23,14 @@ def reference(model, ids: torch.Tensor, mask: torch.Tensor, axis: str = "queries
     model.set_attn_implementation("eager")
     with torch.no_grad():
         maps = model(input_ids=ids, attention_mask=mask, output_attentions=True).attentions
-    received = torch.zeros(len(maps), *ids.shape)
+    received = torch.zeros(len(maps), maps[0].shape[1], *ids.shape)
     for layer, weights in enumerate(maps):
         for row in range(len(ids)):
             length = int(mask[row].sum())
-            square = weights[row].mean(0)[:length, :length]
+            square = weights[row][:, :length, :length]  # (head, query, key)
             for token in range(length - 1):
-                later = square[token + 1 :, token] if axis == "queries" else square[token]
-                received[layer, row, token] = later.mean()
+                later = square[:, token + 1 :, token] if axis == "queries" else square[:, token]
+                received[layer, :, row, token] = later.mean(-1)
     return received
 
 
@@ -41,7 +41,7 @@ def test_column_sums_equal_attention_maps(name, block, monkeypatch):
     ids, mask = padded_batch([19, 11, 2])
     expected = reference(tiny_model(name), ids, mask)
     received = attention_received(tiny_model(name), ids, mask)
-    assert received.shape == (CONFIGS[name].num_hidden_layers, 3, 19)
+    assert received.shape == (CONFIGS[name].num_hidden_layers, 4, 3, 19)
     torch.testing.assert_close(received, expected, atol=1e-5, rtol=0)
 
 
@@ -64,8 +64,8 @@ def test_received_attention_depends_on_the_text():
 
 def test_a_row_is_scored_the_same_alone_and_in_a_batch():
     ids, mask = padded_batch([19, 11])
-    together = attention_received(tiny_model("llama"), ids, mask)[:, 1, :11]
-    alone = attention_received(tiny_model("llama"), ids[1:, :11], mask[1:, :11])[:, 0]
+    together = attention_received(tiny_model("llama"), ids, mask)[:, :, 1, :11]
+    alone = attention_received(tiny_model("llama"), ids[1:, :11], mask[1:, :11])[:, :, 0]
     torch.testing.assert_close(together, alone, atol=1e-6, rtol=0)
 
 
@@ -79,3 +79,29 @@ def test_the_attention_implementation_is_put_back():
 def test_a_model_without_attention_is_refused_by_name():
     with pytest.raises(InputError, match="'mamba' exposes no attention"):
         attention_received(tiny_model("mamba"), *padded_batch([5]))
+
+
+def test_own_queries_and_chosen_queries_count_when_asked_for():
+    ids, mask = padded_batch([9, 6])
+    model = tiny_model("llama")
+    model.set_attn_implementation("eager")
+    with torch.no_grad():
+        maps = model(input_ids=ids, attention_mask=mask, output_attentions=True).attentions
+    chosen = torch.zeros_like(mask)
+    chosen[:, [2, 5, 8]] = 1
+    for own in (False, True):
+        received = attention_received(tiny_model("llama"), ids, mask, chosen, own)
+        for layer, weights in enumerate(maps):
+            for row, length in enumerate([9, 6]):
+                for token in range(length):
+                    queries = [
+                        i for i in (2, 5, 8) if i < length and (i > token or (own and i == token))
+                    ]
+                    wanted = weights[row][:, queries, token].mean(-1) if queries else torch.zeros(4)
+                    got = received[layer, :, row, token]
+                    torch.testing.assert_close(got, wanted, atol=1e-5, rtol=0)
+
+
+def test_layers_after_the_last_that_is_needed_are_not_computed():
+    ids, mask = padded_batch([9])
+    assert len(attention_received(tiny_model("llama"), ids, mask, last_layer=1)) == 2

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from elusive.augment.clues import head_aurocs
-from elusive.augment.scoring import late_minus_early, mean_over_layers, score_attention
+from elusive.augment.scoring import ALL_LAYERS, Reading, score_attention
 from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.common.models import load_model
@@ -39,7 +39,7 @@ def test_depth_contrast_finds_names_that_attention_alone_misses(smollm2):
     def mean_auroc(reduce) -> float:
         return head_aurocs(documents, score_attention(documents, smollm2, reduce)).mean()
 
-    contrast, alone = mean_auroc(late_minus_early(0.5)), mean_auroc(mean_over_layers)
+    contrast, alone = mean_auroc(Reading(minus_layers="0.0-0.5")), mean_auroc(ALL_LAYERS)
     # .79 and .55 were measured; thirty documents leave a standard error of about .03.
     assert contrast > 0.7
     assert alone < contrast - 0.15

@@ -7,10 +7,15 @@ from transformers import (
     AutoModelForCausalLM,
     Gemma2Config,
     GPT2Config,
+    GPTNeoXConfig,
     LlamaConfig,
     MambaConfig,
+    MistralConfig,
+    OPTConfig,
+    PhiConfig,
     PreTrainedModel,
     Qwen2Config,
+    Qwen3Config,
 )
 
 VOCABULARY = 600
@@ -25,6 +30,21 @@ CONFIGS = {
         **SHAPE, **GROUPED, **TOKENS, head_dim=8, sliding_window=6, query_pre_attn_scalar=8
     ),
     "gpt2": GPT2Config(vocab_size=VOCABULARY, n_embd=32, n_layer=3, n_head=4, **TOKENS),
+    "qwen3": Qwen3Config(**SHAPE, **GROUPED, **TOKENS, head_dim=8),
+    "mistral": MistralConfig(**SHAPE, **GROUPED, **TOKENS, sliding_window=6),
+    "gpt_neox": GPTNeoXConfig(
+        **SHAPE, **TOKENS, num_hidden_layers=3, num_attention_heads=4, rotary_pct=0.5
+    ),
+    "opt": OPTConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        ffn_dim=64,
+        word_embed_proj_dim=32,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        **TOKENS,
+    ),
+    "phi": PhiConfig(**SHAPE, **TOKENS, num_hidden_layers=3, num_attention_heads=4),
     "mamba": MambaConfig(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, **TOKENS),
 }
 """Architectures by name, each with weights large enough that attention is not uniform."""

@@ -1,0 +1,258 @@
+"""Token scores: which layers and heads, windows, other cuttings of a text, and what is kept."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import tiny_model
+
+import elusive.augment.scoring as scoring
+from elusive.augment.alignment import moved_scores
+from elusive.augment.attention import attention_received
+from elusive.augment.augment import scored_documents
+from elusive.augment.config import AugmentConfig
+from elusive.augment.layers import chosen_indices
+from elusive.augment.methods import Scorers
+from elusive.augment.scoring import Reading, padded, score_attention, windows
+from elusive.augment.surprisal import score_log_probability
+from elusive.augment.tokens import encode, word_units
+from elusive.biogen.biographies import biographies
+from elusive.biogen.config import BiogenConfig
+from elusive.common.errors import InputError
+from elusive.common.models import LoadedModel, ModelSource, load_model
+
+
+@pytest.fixture(scope="module")
+def documents():
+    return list(biographies(BiogenConfig(people=4)))
+
+
+def scorer(tokenizer, tmp_path, name: str = "llama", seed: int = 0) -> LoadedModel:
+    source = ModelSource("tiny", tmp_path)
+    return LoadedModel(source, tiny_model(name, seed), tokenizer, f"{name}{seed}")
+
+
+cuttings = st.lists(st.integers(1, 4), min_size=1, max_size=8)
+
+
+def cut(lengths: list[int], total: int) -> list[tuple[int, int]]:
+    """Units of these lengths, one after the other, the last ending at `total`."""
+    ends = [end for end in np.cumsum(lengths).tolist() if end < total] + [total]
+    return list(zip([0, *ends[:-1]], ends, strict=True))
+
+
+@given(cuttings, cuttings, st.integers(1, 30), st.integers(0, 2**32 - 1))
+def test_the_sum_of_scores_stays_when_they_move_to_another_cutting(one, other, total, seed):
+    units, wanted = cut(one, total), cut(other, total)
+    scores = np.random.default_rng(seed).normal(size=len(units)).astype(np.float32)
+    moved = moved_scores(scores, units, wanted)
+    assert len(moved) == len(wanted)
+    assert moved.sum() == pytest.approx(scores.sum(), abs=1e-4)
+
+
+@given(cuttings, st.integers(1, 30), st.integers(0, 2**32 - 1))
+def test_equal_cuttings_give_equal_scores(one, total, seed):
+    units = cut(one, total)
+    scores = np.random.default_rng(seed).normal(size=len(units)).astype(np.float32)
+    assert moved_scores(scores, units, list(units)) is scores
+    finer = [(place, place + 1) for place in range(total)]
+    back = moved_scores(moved_scores(scores, units, finer), finer, units)
+    assert back == pytest.approx(scores, abs=1e-4)
+
+
+def test_what_lies_in_no_wanted_unit_goes_to_the_nearest():
+    scores = np.array([1.0, 2.0, 4.0], dtype=np.float32)
+    units = [(0, 1), (4, 5), (9, 10)]
+    assert moved_scores(scores, units, [(2, 4), (6, 8)]).tolist() == [3.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("all", list(range(8))),
+        ("3", [3]),
+        ("0,5-6,5", [0, 5, 6]),
+        ("0.0-0.5", [0, 1, 2, 3]),
+        ("0.5", [0, 1, 2, 3]),
+        ("0.99-1.0", [8 - 1]),
+        ("0.0-0.01", [0]),
+    ],
+)
+def test_layers_are_written_as_numbers_ranges_and_shares(spec, expected):
+    if spec == "0.99-1.0":
+        with pytest.raises(InputError, match="layers 0 to 7"):
+            chosen_indices(spec, 8, "layers")
+    else:
+        assert chosen_indices(spec, 8, "layers") == expected
+
+
+@pytest.mark.parametrize("spec", ["", "x", "8", "7-9", "-1", "3-2"])
+def test_layers_that_are_not_there_are_one_line(spec):
+    with pytest.raises(InputError, match="layers"):
+        chosen_indices(spec, 8, "layers")
+
+
+def test_a_reading_takes_its_layers_and_heads(documents, tokenizer, tmp_path):
+    tiny = scorer(tokenizer, tmp_path)
+    text = encode(documents[0].text, tokenizer)
+    received = attention_received(tiny.model, *padded([text], tiny.model.device))[:, :, 0]
+    reading = Reading(layers="1-2", minus_layers="0", heads="0,3")
+    (scored,) = score_attention(documents[:1], tiny, reading)
+    wanted = received[[1, 2]][:, [0, 3]].mean((0, 1)) - received[0, [0, 3]].mean(0)
+    wanted = [float(wanted[tokens].mean()) for tokens in text.unit_tokens]
+    assert scored.scores == pytest.approx(wanted, abs=1e-6)
+
+
+def test_only_the_token_before_each_value_asks_where_that_is_wanted(documents, tokenizer, tmp_path):
+    (scored,) = score_attention(
+        documents[:1], scorer(tokenizer, tmp_path), Reading(queries="before-values")
+    )
+    last_value = max(fact.start for fact in documents[0].facts)
+    after = [score for (start, _), score in zip(scored.units, scored.scores, strict=True)
+             if start >= last_value]  # fmt: skip
+    assert not any(after)
+    assert scored.scores.max() > 0
+
+
+def test_a_text_longer_than_the_context_is_read_in_windows(documents, tokenizer, tmp_path):
+    tiny = scorer(tokenizer, tmp_path)
+    (whole,) = score_attention(documents[:1], tiny)
+    text = encode(documents[0].text, tokenizer)
+    tiny.model.config.max_position_embeddings = 40
+    parts = windows(text, 40)
+    assert len(parts) > 2
+    assert all(len(part.input_ids) == 40 for part in parts)
+    assert all(part.input_ids[: part.prefix] == text.input_ids[: text.prefix] for part in parts)
+    (stitched,) = score_attention(documents[:1], tiny)
+    assert stitched.units == whole.units
+    assert np.isfinite(stitched.scores).all()
+    assert (stitched.scores > 0).sum() >= len(stitched.scores) - 1
+    tiny.model.config.max_position_embeddings = len(text.input_ids)
+    (exact,) = score_attention(documents[:1], tiny)
+    assert exact.scores.tolist() == whole.scores.tolist()
+
+
+def test_log_probabilities_are_those_of_the_next_token(documents, tokenizer, tmp_path):
+    tiny = scorer(tokenizer, tmp_path)
+    scored = score_log_probability(documents[:2], tiny)
+    text = encode(documents[1].text, tokenizer)
+    with torch.no_grad():
+        logits = tiny.model(input_ids=torch.tensor([text.input_ids])).logits[0]
+    by_token = [0.0] + [
+        float(logits[place].log_softmax(-1)[token])
+        for place, token in enumerate(text.input_ids[1:])
+    ]
+    wanted = [np.mean([by_token[token] for token in tokens]) for tokens in text.unit_tokens]
+    assert scored[1].scores == pytest.approx(wanted, abs=1e-4)
+
+
+def scores_of(documents, model_folder, **settings) -> list[np.ndarray]:
+    pair = {"large": str(model_folder("llama", 0)), "small": str(model_folder("llama", 1))}
+    config = AugmentConfig.model_validate(pair | {"model": pair["large"]} | settings)
+    return [scores.scores for scores in scored_documents(documents, Scorers(config))]
+
+
+def test_the_reverse_contrast_is_the_contrast_with_its_sign_turned(documents, model_folder):
+    forward = scores_of(documents, model_folder, method="contrast")
+    for one, other in zip(
+        forward, scores_of(documents, model_folder, method="reverse-contrast"), strict=True
+    ):
+        assert one.tolist() == (-other).tolist()
+
+
+def test_the_log_ratio_ranks_otherwise_than_the_difference(documents, model_folder):
+    minus = scores_of(documents, model_folder, method="contrast")[0]
+    ratio = scores_of(documents, model_folder, method="contrast", difference="log-ratio")[0]
+    assert np.isfinite(ratio).all()
+    assert ((minus > 0) == (ratio > 0)).all()
+    assert minus.argsort().tolist() != ratio.argsort().tolist()
+
+
+def test_a_surprisal_contrast_of_a_model_with_itself_is_nothing(documents, model_folder):
+    same = str(model_folder("llama", 0))
+    scores = scores_of(documents, model_folder, method="surprisal-contrast", small=same)
+    assert not any(one.any() for one in scores)
+    other = scores_of(documents, model_folder, method="surprisal-contrast")
+    assert all(one.any() for one in other)
+
+
+def test_words_get_the_sum_of_their_tokens(documents, model_folder):
+    tokens = scores_of(documents, model_folder, method="attention")
+    words = scores_of(documents, model_folder, method="attention", unit="word")
+    for document, one, other in zip(documents, tokens, words, strict=True):
+        assert len(other) == len(word_units(document.text))
+        assert other.sum() == pytest.approx(one.sum(), rel=1e-4)
+
+
+def test_models_that_cut_text_otherwise_can_be_contrasted(documents, model_folder):
+    small = "nano-small"  # another tokenizer than the toy one of the tiny models
+    scores = scores_of(documents, model_folder, method="contrast", small=small)
+    assert all(np.isfinite(one).all() and one.any() for one in scores)
+
+
+def test_scores_are_made_once_and_read_afterwards(documents, model_folder, monkeypatch):
+    made: list[int] = []
+    usual = scoring.attention_received
+
+    def counted(*arguments, **settings):
+        made.append(1)
+        return usual(*arguments, **settings)
+
+    monkeypatch.setattr(scoring, "attention_received", counted)
+    settings = {"method": "attention", "layers": "0-1", "model": str(model_folder("llama", 3))}
+    first = scores_of(documents, model_folder, **settings)
+    calls = len(made)
+    assert calls > 0
+    again = scores_of(documents, model_folder, **settings)
+    assert len(made) == calls
+    assert [one.tolist() for one in first] == [one.tolist() for one in again]
+    for change in (
+        {"layers": "0-2"},
+        {"heads": "0"},
+        {"own_query": True},
+        {"queries": "before-values"},
+        {"model": str(model_folder("llama", 4))},
+        {"method": "depth-contrast"},
+    ):
+        scores_of(documents, model_folder, **(settings | change))
+        assert len(made) > calls, change
+        calls = len(made)
+    others = list(biographies(BiogenConfig(people=5)))
+    scores_of(others, model_folder, **settings)
+    assert len(made) > calls
+
+
+def test_an_interrupted_scoring_goes_on_where_it_stopped(documents, model_folder, monkeypatch):
+    import elusive.augment.score_cache as score_cache
+
+    monkeypatch.setattr(score_cache, "TOGETHER", 2)
+    usual, seen = scoring.attention_received, []
+
+    def stops(model, input_ids, *arguments):
+        seen.append(len(input_ids))
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return usual(model, input_ids, *arguments)
+
+    monkeypatch.setattr(scoring, "attention_received", stops)
+    settings = {"method": "attention", "layers": "1", "model": str(model_folder("llama", 5))}
+    with pytest.raises(KeyboardInterrupt):
+        scores_of(documents, model_folder, **settings)
+    scores_of(documents, model_folder, **settings)
+    assert seen == [2, 2, 2]
+
+
+def test_a_damaged_file_of_scores_is_made_again(documents, model_folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("ELUSIVE_CACHE", str(tmp_path))
+    first = scores_of(documents, model_folder, method="attention")
+    (path,) = tmp_path.glob("scores/*/*.parquet")
+    path.write_bytes(path.read_bytes()[:100])
+    again = scores_of(documents, model_folder, method="attention")
+    assert [one.tolist() for one in first] == [one.tolist() for one in again]
+
+
+def test_a_layer_that_the_model_does_not_have_is_one_line(documents, model_folder):
+    with pytest.raises(InputError, match="layers '3': the model has layers 0 to 2"):
+        scores_of(documents, model_folder, method="attention", layers="3")
+    assert load_model(str(model_folder("llama"))).model.config.num_hidden_layers == 3
