@@ -12,8 +12,10 @@ import numpy as np
 
 from elusive.augment.alignment import on_words
 from elusive.augment.config import AugmentConfig
+from elusive.augment.diagnostics import Diagnostics, diagnose
 from elusive.augment.dropping import droppable_mask, kept_text
-from elusive.augment.methods import METHODS, NOT_DROPPING, Scorers
+from elusive.augment.methods import NOT_DROPPING, Scorers, method_of
+from elusive.augment.own_methods import own_method_hash
 from elusive.augment.rewriting import REWRITES
 from elusive.augment.sampler import drop_probabilities, sample_keep_mask
 from elusive.augment.scoring import TokenScores
@@ -40,6 +42,7 @@ class AugmentSummary:
     num_texts: int
     drop_rate: float
     """Mean share of tokens dropped from a copy, the originals left out."""
+    diagnostics: Diagnostics
     seconds: dict[str, float]
     """Wall-clock seconds of `scoring`, when it was done if its scores were kept, and `dropping`."""
 
@@ -105,7 +108,7 @@ def _training_text(
 
 def scored_documents(documents: list[Document], scorers: Scorers) -> list[TokenScores]:
     """Scores of every document under the config's method, on the units that it drops."""
-    scored = METHODS[scorers.config.method](documents, scorers)
+    scored = method_of(scorers.config)(documents, scorers)
     return on_words(documents, scored) if scorers.config.unit == "word" else scored
 
 
@@ -113,7 +116,10 @@ def augment_parameters(dataset: DatasetFolder, config: AugmentConfig) -> dict[st
     """What decides the training text: the config, the dataset, the weights of the models."""
     roles = {role: getattr(config, role) for role in ("model", "large", "small")}
     weights = {role: reference_hash(name) for role, name in roles.items() if name}
-    return config.model_dump() | {"dataset": dataset.content_hash, "weights": weights}
+    parameters = config.model_dump() | {"dataset": dataset.content_hash, "weights": weights}
+    if config.method_file:
+        parameters["method_hash"] = own_method_hash(config.method_file)
+    return parameters
 
 
 def augment_dataset(
@@ -142,7 +148,9 @@ def augment_dataset(
     with new_folder(out, "training-text", parameters) as folder:
         write_tables(folder, {"texts": to_table(texts, TrainingText)})
         rates = [text.drop_rate for text in texts if text.copy > 0]
-        summary = AugmentSummary(len(texts), float(np.mean(rates)), seconds)
+        drops = config.method not in NOT_DROPPING
+        diagnostics = diagnose(documents, scored, texts, drops)
+        summary = AugmentSummary(len(texts), float(np.mean(rates)), diagnostics, seconds)
         write_atomically(folder / SUMMARY, json.dumps(asdict(summary), indent=2) + "\n")
     return True
 
@@ -159,4 +167,5 @@ def load_training_texts(folder: Path) -> list[TrainingText]:
 
 def read_summary(folder: Path) -> AugmentSummary:
     """The figures of a training-text folder as stored when it was made."""
-    return AugmentSummary(**json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
+    content = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    return AugmentSummary(**content | {"diagnostics": Diagnostics(**content["diagnostics"])})

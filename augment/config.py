@@ -1,10 +1,11 @@
 """Settings of the augment stage."""
 
+import re
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from elusive.common.errors import unknown_name
+from elusive.common.errors import InputError, unknown_name
 
 METHOD_NAMES = (
     "plain",
@@ -22,12 +23,23 @@ METHOD_NAMES = (
 )
 
 
+FILE_AND_FUNCTION = re.compile(r".+\.py:[A-Za-z_]\w*")
+
+
 class AugmentConfig(BaseModel):
     """How each document is turned into an original and dropped-out copies."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    method: str = Field(description=f"Arm: {', '.join(METHOD_NAMES)}.")
+    method: str = Field(
+        default="",
+        description=f"Arm: {', '.join(METHOD_NAMES)}; not with --method-file.",
+    )
+    method_file: str | None = Field(
+        default=None,
+        description="An arm of your own, FILE.py:FUNCTION: a function from a document and the "
+        "spans of its units to a score for each unit.",
+    )
     model: str | None = Field(
         default=None,
         description="Model whose tokens are dropped, and whose attention `attention` and "
@@ -84,9 +96,29 @@ class AugmentConfig(BaseModel):
     )
     seed: int = Field(default=0, description="Seed of the dropout.")
 
-    @field_validator("method")
+    @model_validator(mode="before")
     @classmethod
-    def _known_method(cls, method: str) -> str:
-        if method not in METHOD_NAMES:
-            raise unknown_name("method", method, METHOD_NAMES)
-        return method
+    def _named_by_its_function(cls, values: object) -> object:
+        """Name an arm of one's own after its function."""
+        if not isinstance(values, dict) or not values.get("method_file"):
+            return values
+        name = str(values["method_file"]).partition(":")[2]
+        if values.get("method") not in (None, "", name):
+            raise InputError(
+                f"method {values['method']!r} and method_file {values['method_file']!r} name two "
+                "arms: give one of them"
+            )
+        return values | {"method": name}
+
+    @model_validator(mode="after")
+    def _known_method(self) -> "AugmentConfig":
+        if self.method_file:
+            if not FILE_AND_FUNCTION.fullmatch(self.method_file):
+                raise InputError(f"method_file: {self.method_file!r} should be FILE.py:FUNCTION")
+            if self.method in METHOD_NAMES:
+                raise InputError(f"method_file: {self.method!r} is an arm already: rename it")
+        elif not self.method:
+            raise InputError("method: name an arm with --method, or your own with --method-file")
+        elif self.method not in METHOD_NAMES:
+            raise unknown_name("method", self.method, METHOD_NAMES)
+        return self

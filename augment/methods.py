@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from elusive.augment.alignment import moved_to
 from elusive.augment.config import METHOD_NAMES, AugmentConfig
 from elusive.augment.dropping import overlaps
+from elusive.augment.own_methods import own_scores
 from elusive.augment.rewriting import REWRITES
 from elusive.augment.score_cache import kept_scores
 from elusive.augment.scoring import Reading, TokenScores, score_attention
@@ -216,6 +217,20 @@ METHODS: dict[str, Callable[[list[Document], Scorers], list[TokenScores]]] = {
     "permute": _score_each(_never_dropped),
 }
 assert tuple(METHODS) == METHOD_NAMES
+
+
+def method_of(config: AugmentConfig) -> Callable[[list[Document], Scorers], list[TokenScores]]:
+    """The arm that a config names: one of `METHODS`, or one of the user's own."""
+    if config.method_file:
+        return _score_each(_own)
+    return METHODS[config.method]
+
+
+def _own(document: Document, units: list[Span], scorers: Scorers) -> np.ndarray:
+    """What the user's own function says."""
+    assert scorers.config.method_file is not None
+    return own_scores(scorers.config.method_file, document, units)
+
 
 NOT_DROPPING = ("plain", *REWRITES)
 """Methods to which Equation 1 does not apply."""

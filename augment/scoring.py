@@ -93,17 +93,37 @@ def score_attention(
     return score_in_batches(documents, scorer, score)
 
 
+def score_heads(documents: list[Document], scorer: LoadedModel) -> list[TokenScores]:
+    """Attention received from all later tokens, layer by layer and head by head.
+
+    Returns:
+        Scores of every document.  # each (layer, head, unit)
+    """
+
+    def score(texts: list[EncodedText], of: list[Document]) -> torch.Tensor:
+        received = attention_received(scorer.model, *padded(texts, scorer.model.device))
+        return received.flatten(0, 1)
+
+    scored = score_in_batches(documents, scorer, score)
+    layers = int(scorer.model.config.num_hidden_layers)
+    return [
+        TokenScores(each.units, each.scores.reshape(layers, -1, len(each.units)), each.seconds)
+        for each in scored
+    ]
+
+
 def score_in_batches(
     documents: list[Document],
     scorer: LoadedModel,
     score: Callable[[list[EncodedText], list[Document]], torch.Tensor],
 ) -> list[TokenScores]:
-    """Scores of every document by a function from encoded texts to one number per token.
+    """Scores of every document by a function from encoded texts to numbers per token.
 
     Args:
         documents: in any order; scores come back in the same order.
         scorer: model that `score` uses.
-        score: from texts of similar length and their documents to (batch, token).
+        score: from texts of similar length and their documents to (..., batch, token); scores
+            are then (..., unit).
     """
     pieces = [
         (index, window)
@@ -124,10 +144,10 @@ def score_in_batches(
             start = perf_counter()
             texts = [pieces[place][1] for place in batch]
             of = [documents[pieces[place][0]] for place in batch]
-            rows = score(texts, of).float().cpu().numpy()
+            rows = np.moveaxis(score(texts, of).float().cpu().numpy(), -2, 0)
             for place, row in zip(batch, rows, strict=True):
                 index, window = pieces[place]
-                found[index].append((window, row[: len(window.input_ids)]))
+                found[index].append((window, row[..., : len(window.input_ids)]))
                 seconds[index] += (perf_counter() - start) / len(batch)
             bar.update(len({pieces[place][0] for place in batch}))
     return [_stitched(parts, spent) for parts, spent in zip(found, seconds, strict=True)]
@@ -166,13 +186,13 @@ def _window(text: EncodedText, prefix: list[int], start: int, size: int) -> Enco
 
 def _stitched(parts: list[tuple[EncodedText, np.ndarray]], seconds: float) -> TokenScores:
     """Scores of a document's units: the mean over each unit's tokens, and over windows."""
-    sums: dict[tuple[int, int], list[float]] = {}
+    sums: dict[tuple[int, int], list[np.ndarray]] = {}
     for window, row in parts:
         for unit, tokens in zip(window.units, window.unit_tokens, strict=True):
-            sums.setdefault(unit, []).append(float(row[tokens].mean()))
+            sums.setdefault(unit, []).append(row[..., tokens].mean(-1))
     units = sorted(sums)
-    scores = np.array([np.mean(sums[unit]) for unit in units], dtype=np.float32)
-    return TokenScores(units, scores, float(seconds))
+    scores = np.array([np.mean(sums[unit], axis=0) for unit in units], dtype=np.float32)
+    return TokenScores(units, np.moveaxis(scores, 0, -1), float(seconds))
 
 
 def length_sorted_batches(lengths: list[int], batch_tokens: int) -> Iterator[list[int]]:

@@ -11,10 +11,9 @@ from pathlib import Path
 import click
 import numpy as np
 
-from elusive.augment.augment import METHODS
 from elusive.augment.clues import head_aurocs
 from elusive.augment.config import AugmentConfig
-from elusive.augment.methods import Scorers
+from elusive.augment.methods import METHODS, Scorers
 from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.common.models import BUILT_IN, BUILT_IN_NAMES, load_model

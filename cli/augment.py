@@ -22,6 +22,7 @@ def augment(dataset: Path, limit: int | None, workers: int, out: Path, **setting
 
     \b
     elusive augment data/people --method random --out data/random
+    elusive augment data/people --method-file my_arms.py:vowels --model nano-large --out data/mine
     elusive augment data/people --method depth-contrast --model nano-large --out data/depth
     elusive augment data/people --method contrast --large nano-large --small nano-small --out data/c
     """
@@ -36,3 +37,5 @@ def augment(dataset: Path, limit: int | None, workers: int, out: Path, **setting
         f"{'wrote' if made else 'already there:'} {summary.num_texts} texts in {out}; "
         f"{summary.drop_rate:.1%} of the copies' tokens dropped; {seconds}"
     )
+    for line in summary.diagnostics.warnings(config.method):
+        click.echo(f"warning: {line}", err=True)

@@ -7,6 +7,7 @@ import click
 from elusive.cli.augment import augment
 from elusive.cli.biogen import biogen
 from elusive.cli.check import check
+from elusive.cli.clues import clues
 from elusive.cli.evaluate import evaluate
 from elusive.cli.pretrain import pretrain
 from elusive.cli.run import run
@@ -29,7 +30,7 @@ def cli() -> None:
     """
 
 
-for command in (biogen, wikiqa, check, pretrain, augment, evaluate, run, table):
+for command in (biogen, wikiqa, check, pretrain, augment, clues, evaluate, run, table):
     cli.add_command(command)
 
 

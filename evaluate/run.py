@@ -7,7 +7,7 @@ import yaml
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from elusive.augment.augment import augment_dataset, read_summary
+from elusive.augment.augment import augment_dataset, augment_parameters, read_summary
 from elusive.augment.config import AugmentConfig
 from elusive.augment.methods import Scorers
 from elusive.biogen.generate import generate_dataset
@@ -199,7 +199,7 @@ def _training_text(
     """The folder of the arm's training text, made if it is not there."""
     settings = arm.model_dump(exclude={"label"}) | {"seed": arm.seed + seed}
     config = AugmentConfig.model_validate(settings)
-    key = parameters_hash([config.model_dump(), dataset.content_hash])[:8]
+    key = parameters_hash(augment_parameters(dataset, config))[:8]
     train = out / "train" / f"{arm.name}-seed{seed}-{key}"
     augment_dataset(dataset, config, train, scorers=Scorers(config, models.load, models.tokenizer))
     return train

@@ -82,7 +82,12 @@ def _named_groups(cells: list[CellResult]) -> dict[str, list[CellResult]]:
     """Cells by the name of their arm; cells that differ in the seed only are together."""
     groups: dict[str, list[CellResult]] = defaultdict(list)
     order = [UNTRAINED, *METHOD_NAMES]
-    for cell in sorted(cells, key=lambda cell: order.index(cell.parameters["augment"]["method"])):
+    places = {name: place for place, name in enumerate(order)}
+
+    def place(cell: CellResult) -> int:
+        return places.get(cell.parameters["augment"]["method"], len(order))  # own arms last
+
+    for cell in sorted(cells, key=place):
         groups[_arm_key(cell)].append(cell)
     named: dict[str, list[CellResult]] = {}
     for members in groups.values():

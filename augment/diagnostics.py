@@ -1,0 +1,105 @@
+"""Signs that a training text will not teach what it should, and what to change."""
+
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from elusive.augment.scoring import TokenScores
+from elusive.common.records import Document, Span, TrainingText
+
+LOSS_LIMIT = 0.05
+"""Share of documents that may lose their name, or a value, from all copies."""
+DUPLICATE_LIMIT = 0.5
+"""Share of copies that may repeat another text of their document."""
+POSITION_LIMIT = 0.95
+"""Rank correlation with the position from which on a score tells nothing else."""
+BY_POSITION = ("position", "reverse-position")
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """What was lost and repeated, as shares in [0, 1]."""
+
+    lost_names: float
+    """Documents whose name stands whole in none of their copies."""
+    lost_values: float
+    """Documents of whose values one stands whole in none of their copies."""
+    duplicates: float
+    """Copies that repeat another text of their document; only of methods that drop."""
+    like_position: float
+    """Rank correlation of the scores with the position, mean over documents, in [-1, 1]."""
+
+    def warnings(self, method: str) -> list[str]:
+        """What looks wrong, in a line each."""
+        found = []
+        for share, what in ((self.lost_names, "their name"), (self.lost_values, "a value")):
+            if share > LOSS_LIMIT:
+                found.append(
+                    f"{share:.0%} of the documents lose {what} from all copies: lower --alpha or "
+                    "--beta, make more --copies, or keep values with --protect values"
+                )
+        if self.duplicates > DUPLICATE_LIMIT:
+            found.append(
+                f"{self.duplicates:.0%} of the copies repeat another one: raise --beta or --alpha"
+            )
+        if abs(self.like_position) > POSITION_LIMIT and method not in BY_POSITION:
+            found.append(
+                f"the scores of {method} are ranks of the position (correlation "
+                f"{self.like_position:.2f}): use other --layers, or another model"
+            )
+        return found
+
+
+def diagnose(
+    documents: list[Document], scored: list[TokenScores], texts: list[TrainingText], drops: bool
+) -> Diagnostics:
+    """Look through a training text.
+
+    Args:
+        documents: the originals.
+        scored: their scores, in the same order.
+        texts: original and copies of each, document by document in the same order.
+        drops: whether the method drops tokens, so that copies should differ.
+    """
+    groups = [list(group) for _, group in groupby(texts, key=lambda text: text.doc_id)]
+    copies = [[text for text in group if text.copy > 0] for group in groups]
+    pairs = list(zip(documents, copies, strict=True))
+    names = [_is_lost(document.heads, of) for document, of in pairs if document.heads]
+    values = [
+        any(_is_lost([(fact.start, fact.end)], of) for fact in document.facts)
+        for document, of in pairs
+        if document.facts
+    ]
+    repeated = sum(len(group) - len({text.text for text in group}) for group in groups)
+    num_copies = sum(map(len, copies))
+    return Diagnostics(
+        lost_names=_mean(names),
+        lost_values=_mean(values),
+        duplicates=repeated / num_copies if drops and num_copies else 0.0,
+        like_position=_mean([_like_position(one.scores) for one in scored]),
+    )
+
+
+def _is_lost(spans: list[Span], copies: list[TrainingText]) -> bool:
+    """Whether none of the spans stands whole in any copy."""
+    return not any(
+        first <= start and end <= last
+        for text in copies
+        for first, last in text.kept
+        for start, end in spans
+    )
+
+
+def _like_position(scores: np.ndarray) -> float:
+    """Rank correlation of scores with earlier positions; 0 for scores that are all alike."""
+    finite = scores[np.isfinite(scores)]
+    if len(finite) < 3 or np.ptp(finite) == 0:
+        return 0.0
+    return float(spearmanr(finite, -np.arange(len(finite))).statistic)
+
+
+def _mean(values: list) -> float:
+    """Mean; 0 of nothing."""
+    return float(np.mean(values)) if values else 0.0

@@ -1,0 +1,105 @@
+"""An arm of one's own, from a function in a file."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from elusive.augment.augment import load_training_texts
+from elusive.augment.config import AugmentConfig
+from elusive.cli.main import cli
+from elusive.common.errors import InputError, validated
+
+OWN = """
+import numpy as np
+def names_first(document, units):
+    heads = {p for start, end in document.heads for p in range(start, end)}
+    return np.array([float("inf") if start in heads else 0.0 for start, end in units])
+def too_few(document, units):
+    return [1.0]
+def broken(document, units):
+    return 1 / 0
+number = 3
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    path = tmp_path / "arms.py"
+    path.write_text(OWN)
+    return path
+
+
+def augment(people_folder, own, name, out):
+    command = ["augment", str(people_folder), "--method-file", f"{own}:{name}", "--out", str(out)]
+    return CliRunner().invoke(cli, command)
+
+
+def test_an_own_arm_drops_as_it_scores(people_folder, own, tmp_path):
+    result = augment(people_folder, own, "names_first", tmp_path / "text")
+    assert result.exit_code == 0, result.output
+    texts = load_training_texts(tmp_path / "text")
+    assert {text.method for text in texts} == {"names_first"}
+    assert sum(text.drop_rate for text in texts if text.copy) > 0
+    by_document = {text.doc_id: text.text for text in texts if text.copy == 0}
+    for text in texts:
+        name = " ".join(by_document[text.doc_id].split()[:2])
+        assert text.text.startswith(name)
+
+
+def test_a_changed_file_is_another_arm(people_folder, own, tmp_path):
+    assert augment(people_folder, own, "names_first", tmp_path / "text").exit_code == 0
+    own.write_text(OWN.replace("0.0 for", "1.0 for"))
+    result = augment(people_folder, own, "names_first", tmp_path / "text")
+    assert isinstance(result.exception, InputError)
+    assert "method_hash" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("too_few", r"gave \(1,\) numbers for the \d+ units of document 'bio-0000000"),
+        ("broken", "fails on document 'bio-0000000': ZeroDivisionError"),
+        ("number", "has no function 'number'"),
+        ("absent", "has no function 'absent'"),
+    ],
+)
+def test_what_is_wrong_with_an_own_arm_is_one_line(people_folder, own, tmp_path, name, message):
+    result = augment(people_folder, own, name, tmp_path / "text")
+    assert isinstance(result.exception, InputError)
+    assert result.exception.args
+    with pytest.raises(InputError, match=message):
+        raise result.exception
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"method_file": "arms.txt:f"}, "should be FILE.py:FUNCTION"),
+        ({"method_file": "arms.py:random"}, "'random' is an arm already"),
+        ({"method_file": "arms.py:f", "method": "random"}, "name two arms"),
+        ({}, "name an arm with --method"),
+    ],
+)
+def test_settings_that_name_no_arm_are_one_line(settings, message):
+    with pytest.raises(InputError, match=message):
+        validated(AugmentConfig, settings)
+
+
+def test_an_own_arm_stands_in_the_same_table(own, model_folder, tmp_path):
+    plan = {
+        "dataset": {"people": 3, "num_shot_people": 10},
+        "model": str(model_folder("llama")),
+        "arms": ["random", {"method_file": f"{own}:names_first"}],
+        "augment": {"copies": 1},
+        "training": {"epochs": 6, "format_replay": 0},
+        "answering": {"num_shots": 1},
+        "untrained": False,
+    }
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
+    command = ["run", str(tmp_path / "plan.yaml"), "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(cli, command)
+    assert result.exit_code == 0, result.output
+    rows = (tmp_path / "run/table.md").read_text().splitlines()[2:]
+    assert [row.split()[1] for row in rows] == ["random", "names_first"]
