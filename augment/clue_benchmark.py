@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from elusive.augment.alignment import moved_scores
-from elusive.augment.clues import found_clues
+from elusive.augment.clues import found_clues, rank_correlation
 from elusive.augment.layers import chosen_indices
 from elusive.augment.scoring import TokenScores, score_heads
 from elusive.common.intervals import Estimate, mean_over_entities
@@ -94,8 +93,8 @@ class ClueReport:
             if row.stability is not None and row.stability < NOISE_LIKE:
                 found.append(
                     f"{row.scorer}: two halves of the heads hardly agree (correlation "
-                    f"{row.stability:.2f}): the difference is mostly noise; try depth-contrast, "
-                    "other layers, or models further apart"
+                    f"{row.stability:.2f}): few heads carry it, or it is noise; try other layers, "
+                    "depth-contrast, or models further apart"
                 )
         return found
 
@@ -217,10 +216,5 @@ def _scorer_row(scorer: ClueScorer) -> ScorerRow:
 
 
 def _mean_correlation(pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Mean Spearman correlation of pairs, those of one token or of constant scores left out."""
-    found = [
-        float(spearmanr(one, other).statistic)
-        for one, other in pairs
-        if np.ptp(one) > 0 and np.ptp(other) > 0
-    ]
-    return float(np.mean(found)) if found else 0.0
+    """Mean rank correlation of pairs of scores, one per document."""
+    return float(np.mean([rank_correlation(one, other) for one, other in pairs]))

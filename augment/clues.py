@@ -28,6 +28,17 @@ def auroc(scores: np.ndarray, positive_mask: np.ndarray) -> float:
     return float(wins / (count * (~positive_mask).sum()))
 
 
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's correlation of two rows of numbers; 0 where one is constant.
+
+    >>> round(rank_correlation(np.array([1, 2, 9]), np.array([4, 5, 6])), 6)
+    1.0
+    """
+    if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
+        return 0.0
+    return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])
+
+
 def head_aurocs(documents: list[Document], scored: list[TokenScores]) -> np.ndarray:
     """For each document, how well its scores tell head mentions from other droppable tokens.
 

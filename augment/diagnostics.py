@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
-from scipy.stats import spearmanr
 
+from elusive.augment.clues import rank_correlation
 from elusive.augment.scoring import TokenScores
 from elusive.common.records import Document, Span, TrainingText
 
@@ -95,9 +95,7 @@ def _is_lost(spans: list[Span], copies: list[TrainingText]) -> bool:
 def _like_position(scores: np.ndarray) -> float:
     """Rank correlation of scores with earlier positions; 0 for scores that are all alike."""
     finite = scores[np.isfinite(scores)]
-    if len(finite) < 3 or np.ptp(finite) == 0:
-        return 0.0
-    return float(spearmanr(finite, -np.arange(len(finite))).statistic)
+    return rank_correlation(finite, -np.arange(len(finite)))
 
 
 def _mean(values: list) -> float:

@@ -33,7 +33,10 @@ CONFIGS = {
     "qwen3": Qwen3Config(**SHAPE, **GROUPED, **TOKENS, head_dim=8),
     "mistral": MistralConfig(**SHAPE, **GROUPED, **TOKENS, sliding_window=6),
     "gpt_neox": GPTNeoXConfig(
-        **SHAPE, **TOKENS, num_hidden_layers=3, num_attention_heads=4, rotary_pct=0.5
+        **SHAPE,
+        **TOKENS,
+        num_hidden_layers=3,
+        num_attention_heads=4,
     ),
     "opt": OPTConfig(
         vocab_size=VOCABULARY,
