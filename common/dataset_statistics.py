@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 
 from elusive.common.shards import read_batches
 
+MOST_PARTS = 1_000
+"""Small batches that wait to be summed up: each takes kilobytes beside its rows."""
 Histogram = dict[int, int]
 """How often each whole number occurs."""
 
@@ -97,7 +99,7 @@ class _Tally:
         counted = table.append_column("n", pa.repeat(pa.scalar(1, pa.int64()), len(table)))
         self._parts.append(counted)
         self._rows += len(counted)
-        if self._rows > 500_000:
+        if self._rows > 500_000 or len(self._parts) > MOST_PARTS:
             self._parts, self._rows = [self.table()], 0
 
     def table(self) -> pa.Table:

@@ -389,7 +389,7 @@ def test_a_run_folder_of_another_dataset_is_refused(finished_run, tmp_path, mode
     [
         (("biogen", "--people", "x", "--out", "y"), "'x' is not a valid integer"),
         (("biogen",), "say where to write with --out DIR"),
-        (("augment", "x"), "Missing option '--method'"),
+        (("augment", "x"), "Missing option '--out'"),
         (("biogne",), "No such command 'biogne'"),
     ],
 )

@@ -61,6 +61,17 @@ def reason_to_drop(asked: Asked, article: Article, config: WikiqaConfig) -> str 
     return None
 
 
+def repeated_hashes(texts: Iterable[str]) -> list[int]:
+    """Hashes of the texts that come more than once; of the others only eight bytes are held."""
+    hashes, counts = np.unique(array_of_hashes(texts), return_counts=True)
+    return hashes[counts > 1].tolist()
+
+
+def array_of_hashes(texts: Iterable[str]) -> np.ndarray:
+    """64 bits of each text.  # (text,)."""
+    return np.fromiter((_hash(text) for text in texts), np.uint64)
+
+
 class Repeated:
     """Questions that were asked before, by hashes."""
 

@@ -1,5 +1,6 @@
 """Which paragraphs and questions are taken, and which articles are set aside for shots."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from elusive.common.seeding import derived_seed, stream
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.documents import entity_name, whole_words
-from elusive.wikiqa.filters import Repeated, reason_to_drop
+from elusive.wikiqa.filters import Repeated, reason_to_drop, repeated_hashes
 from elusive.wikiqa.gather import load_articles
 from elusive.wikiqa.sampling import sampled, sampled_paragraphs
 
@@ -33,7 +34,8 @@ class Selection:
             for paragraph in article.paragraphs
             for asked in paragraph.asked
         )
-        self._ids: set[str] = set()
+        ids = () if config.is_raw else _ids(gathered)
+        self._repeated_ids = dict.fromkeys(repeated_hashes(ids), 0)
         self._repeated = Repeated(pairs if config.active_filters else ())
 
     def is_shot(self, number: int, article: Article) -> bool:
@@ -81,11 +83,21 @@ class Selection:
         with another number where the source repeats one."""
         if self._config.is_raw:
             return f"{number:06d}-{question_id}"
-        if question_id not in self._ids:
-            self._ids.add(question_id)
+        key = derived_seed(question_id)
+        if key not in self._repeated_ids:
+            return question_id
+        self._repeated_ids[key] += 1
+        if self._repeated_ids[key] == 1:
             return question_id
         counts["identifier of a question that is repeated"] += 1
         return f"{question_id}#{counts['identifier of a question that is repeated']}"
+
+
+def _ids(gathered: Path) -> Iterator[str]:
+    """Identifiers of all questions."""
+    for article in load_articles(gathered):
+        for paragraph in article.paragraphs:
+            yield from (asked.question_id for asked in paragraph.asked)
 
 
 def with_true_starts(asked: Asked, text: str, counts: Counts) -> Asked | None:
