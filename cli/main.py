@@ -9,6 +9,7 @@ from elusive.cli.biogen import biogen
 from elusive.cli.check import check
 from elusive.cli.clues import clues
 from elusive.cli.evaluate import evaluate
+from elusive.cli.look import look
 from elusive.cli.pretrain import pretrain
 from elusive.cli.run import run
 from elusive.cli.table import table
@@ -30,7 +31,7 @@ def cli() -> None:
     """
 
 
-for command in (biogen, wikiqa, check, pretrain, augment, clues, evaluate, run, table):
+for command in (biogen, wikiqa, check, pretrain, augment, look, clues, evaluate, run, table):
     cli.add_command(command)
 
 

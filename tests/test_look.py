@@ -1,0 +1,332 @@
+"""The page that shows what arms see and drop: its data, and what a browser makes of it."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from collections import Counter
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from handmade import write_dataset
+
+from elusive.augment.augment import load_training_texts, scored_documents, training_texts
+from elusive.augment.config import METHOD_NAMES, AugmentConfig
+from elusive.augment.look import arm_configs, build_page, look_at, unit_probabilities
+from elusive.augment.methods import NOT_DROPPING, Scorers
+from elusive.augment.rewriting import REWRITES
+from elusive.augment.sampler import sample_keep_mask
+from elusive.cli.main import cli
+from elusive.common.dataset import DatasetFolder, load_dataset_folder
+from elusive.common.errors import InputError
+from elusive.common.records import Document, Fact, Question, Shot
+from elusive.common.seeding import stream
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next((path for path in map(shutil.which, BROWSERS) if path), None)
+EVIL = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def settings(model_folder) -> dict[str, object]:
+    """Settings that every arm can work with."""
+    large, small = str(model_folder("llama")), str(model_folder("llama", 1))
+    return {"model": large, "large": large, "small": small, "copies": 2, "seed": 3}
+
+
+@pytest.fixture(scope="module")
+def every_arm(people_folder, settings, tmp_path_factory) -> tuple[Path, dict]:
+    """A page of every arm, and what it shows."""
+    out = tmp_path_factory.mktemp("look") / "page.html"
+    return out, look_at(people_folder, METHOD_NAMES, settings, 4, out)
+
+
+def data_in(page: Path) -> dict:
+    """The data that stands in a page, as the browser gets it."""
+    found = re.search(
+        r'<script type="application/json" id="data">(.*?)</script>', page.read_text(), re.DOTALL
+    )
+    assert found
+    return json.loads(found[1])
+
+
+def test_the_page_shows_what_augment_writes(every_arm, tmp_path):
+    """The command that the page names is run, and its copies are those of the page."""
+    path, page = every_arm
+    shown = data_in(path)
+    assert [arm["method"] for arm in shown["arms"]] == list(METHOD_NAMES)
+    for number, arm in enumerate(shown["arms"]):
+        out = tmp_path / arm["method"]
+        command = shlex.split(shown["commands"][number])
+        assert command.pop(0) == "elusive"
+        assert CliRunner().invoke(cli, [*command, "--out", str(out)]).exit_code == 0
+        copies = [text for text in load_training_texts(out) if text.copy > 0]
+        of_page = [copy for one in shown["documents"] for copy in one["arms"][number]["copies"]]
+        if arm["method"] in REWRITES:
+            assert [copy["text"] for copy in of_page] == [text.text for text in copies]
+        else:
+            assert [copy["kept"] for copy in of_page] == [list(map(list, t.kept)) for t in copies]
+    assert len(page["documents"]) == 4
+
+
+@pytest.mark.parametrize("protect", ["none", "values"])
+def test_the_shown_probabilities_are_those_that_drop(protect, people_folder, settings):
+    documents = load_dataset_folder(people_folder).documents
+    changes = {"method": "depth-contrast", "protect": protect, "unit": "word"}
+    config = AugmentConfig(**settings | changes)
+    scored = scored_documents(documents, Scorers(config))
+    texts = training_texts(documents, scored, config)
+    for document, scores in zip(documents, scored, strict=True):
+        droppable, probabilities = unit_probabilities(document, scores, config)
+        assert not probabilities[~droppable].any()
+        for text in texts:
+            if text.doc_id == document.doc_id and text.copy > 0:
+                rng = stream(config.seed, "copies", document.doc_id, text.copy)
+                keeps = sample_keep_mask(probabilities, rng)
+                assert 1 - keeps.mean() == pytest.approx(text.drop_rate)
+
+
+def test_scores_and_ranks_agree(every_arm):
+    for one in every_arm[1]["documents"]:
+        for arm, method in zip(one["arms"], METHOD_NAMES, strict=True):
+            scores = np.array(arm["scores"], dtype=float)
+            ranks = np.array(arm["ranks"], dtype=float)
+            droppable = ~np.isnan(ranks)
+            assert len(scores) == len(one["units"][arm["cut"]])
+            assert ranks[droppable].sum() == droppable.sum() * (droppable.sum() - 1) / 2
+            in_order = scores[droppable][np.argsort(ranks[droppable])]
+            assert (in_order[1:] <= in_order[:-1]).all()
+            if method == "random":
+                assert len(set(ranks[droppable])) == 1
+
+
+def test_usual_arms_are_those_that_the_models_allow(people_folder, settings, tmp_path):
+    one: dict[str, object] = {"model": settings["model"]}
+    two: dict[str, object] = {"large": settings["large"], "small": settings["small"]}
+    for given, methods in (
+        ({}, "random"),
+        (one, "random attention depth-contrast"),
+        (two, "random contrast"),
+        (one | two, "random attention depth-contrast contrast"),
+    ):
+        page = look_at(people_folder, (), given | {"copies": 1}, 1, tmp_path / "page.html")
+        assert " ".join(arm["method"] for arm in page["arms"]) == methods
+
+
+def test_the_command_writes_one_page_that_loads_nothing(people_folder, tmp_path):
+    out = tmp_path / "new" / "page.html"
+    arguments = ["look", str(people_folder), "--out", str(out), "--limit", "2", "--alpha", "0.4"]
+    for _ in range(2):
+        result = CliRunner().invoke(cli, arguments)
+        assert result.exit_code == 0, result.output
+        assert result.output == f"wrote 2 documents under random to {out}\n"
+    assert [path.name for path in out.parent.iterdir()] == ["page.html"]
+    assert "--alpha 0.4" in data_in(out)["commands"][0]
+    code = re.sub(r"<script type=\"application/json\".*?</script>", "", out.read_text())
+    assert not re.search(r"\b(src|href)=|url\(|@import|fetch\(|https?:", code)
+    assert "innerHTML" not in code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--method", "contrst"], "did you mean 'contrast'?"),
+        (["--method", "attention"], "method 'attention' needs --model MODEL"),
+        (["--copies", "0"], "copies: input should be greater than or equal to 1"),
+        (["--limit", "0"], "limit: should be at least 1"),
+        (["--out", "."], "is a folder: name a file such as look.html"),
+        (["--out", "notes.txt"], "notes.txt holds something else"),
+    ],
+)
+def test_wrong_input_is_one_line(arguments, message, people_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("notes.txt").write_text("mine")
+    words = ["look", str(people_folder), "--out", "page.html", *arguments]
+    result = CliRunner().invoke(cli, words)
+    assert isinstance(result.exception, InputError)
+    assert message in str(result.exception)
+    assert "\n" not in str(result.exception)
+    assert [path.name for path in Path().iterdir()] == ["notes.txt"]
+    assert Path("notes.txt").read_text() == "mine"
+
+
+class Elements(HTMLParser):
+    """What a browser drew: elements by tag and class, and the text of each card."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.counts: list[Counter] = []
+        self.texts: list[str] = []
+        self.scripts = 0
+        self.title = ""
+        self.in_text = self.in_title = False
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = (dict(attrs).get("class") or "").split()
+        self.scripts += tag == "script"
+        self.in_title = tag == "title"
+        if tag == "article":
+            self.counts.append(Counter())
+        if tag == "p" and "text" in names and self.counts:
+            self.in_text = True
+            self.texts.append("")
+        if self.counts:
+            self.counts[-1].update([tag, *names])
+
+    def handle_endtag(self, tag: str) -> None:
+        self.in_text = self.in_text and tag != "p"
+        self.in_title = False
+
+    def handle_data(self, data: str) -> None:
+        if self.in_text:
+            self.texts[-1] += data
+        if self.in_title:
+            self.title += data
+
+
+def browsed(page: Path, fragment: str, tmp_path: Path) -> str:
+    """The page's document after its script ran in Chromium."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium: apt-get install chromium")
+    command = [
+        *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
+        *(f"--user-data-dir={tmp_path / 'profile'}", "--allow-file-access-from-files"),
+        *("--virtual-time-budget=5000", "--dump-dom", f"{page.as_uri()}{fragment}"),
+    ]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+
+
+@pytest.mark.parametrize("method", ["random", "contrast", "oracle", "plain", "permute"])
+def test_a_browser_strikes_through_what_is_dropped(method, every_arm, tmp_path):
+    path, page = every_arm
+    number = METHOD_NAMES.index(method)
+    one = page["documents"][2]
+    under = one["arms"][number]
+    drawn = Elements(browsed(path, f"#document=2&arm={number}", tmp_path))
+    original, *copies = drawn.counts
+    units = one["units"][under["cut"]]
+    colored = sum(original[f"q{step}"] for step in range(9))
+    droppable = sum(rank is not None for rank in under["ranks"])
+    assert original["tok"] == len(units)
+    assert colored == (0 if method in NOT_DROPPING else droppable)
+    assert original["head"] >= len(one["heads"])
+    assert original["value"] >= len(one["values"])
+    assert len(copies) == len(under["copies"]) == 2
+    for counts, copy in zip(copies, under["copies"], strict=True):
+        if method in REWRITES:
+            assert copy["text"] in drawn.texts[1:]
+            assert not counts["tok"]
+        else:
+            assert counts["tok"] == len(units)
+            assert counts["del"] == round(copy["drop_rate"] * len(units))
+    assert drawn.texts[0] == one["text"]
+
+
+def test_names_and_texts_that_look_like_markup_do_no_harm(tmp_path):
+    text = (
+        f"{EVIL} \U0001f600 was born in </script><script>document.title='x'</script>Rome & <!-- ."
+    )
+    start = text.index("Rome")
+    document = Document(
+        doc_id="<b>",
+        entity=EVIL,
+        text=text,
+        heads=[(0, len(EVIL))],
+        others=[],
+        facts=[Fact("<i>", "Rome", start, start + 4, 3, 0)],
+        split="train",
+        templates=[""],
+        variant="single",
+    )
+    question = Question("q", "<b>", EVIL, "<i>", "Where?", ["Rome"], "dev")
+    shots = [Shot("A", "<i>", "Where?", "Bonn")]
+    folder = tmp_path / "<u>&data"
+    write_dataset(folder, DatasetFolder([document], [question], shots, ""))
+    out = tmp_path / "page.html"
+    look_at(folder, ("random",), {"copies": 1}, 1, out)
+    html = out.read_text()
+    assert html.count("<script") == html.count("</script>") == 2
+    assert data_in(out)["documents"][0]["text"] == text
+    dom = browsed(out, "", tmp_path)
+    drawn = Elements(dom)
+    assert '<span class="value">Rome</span>' in dom
+    assert drawn.scripts == 2
+    assert drawn.title == "<u>&data - elusive look"
+    assert drawn.texts[:2] == [text, text]
+
+
+HARNESS = """<!DOCTYPE html><iframe id="frame" src="page.html"></iframe><pre id="result"></pre>
+<script>
+document.getElementById("frame").onload = (event) => {
+  const inner = event.target.contentDocument;
+  const view = event.target.contentWindow;
+  const $ = (id) => inner.getElementById(id);
+  const result = {};
+  inner.querySelector("#original .tok").focus();
+  const press = (key) => inner.activeElement.dispatchEvent(
+    new view.KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+  press("ArrowRight");
+  result.walked = inner.activeElement.dataset.index;
+  press("End");
+  press("ArrowLeft");
+  result.ended = Number(inner.activeElement.dataset.index);
+  result.status = [...$("status").children].map((each) => each.textContent);
+  result.same = inner.querySelectorAll(".same").length;
+  result.stops = inner.querySelectorAll("#original [tabindex='0']").length;
+  inner.querySelectorAll("#arms input")[1].click();
+  $("next").click();
+  result.hash = view.location.hash;
+  $("brief").click();
+  const struck = [...inner.querySelectorAll("article del")];
+  result.struck = [struck.length > 0, struck.filter((each) => each.offsetWidth).length];
+  $("search").value = "SEARCHED";
+  $("search").dispatchEvent(new view.Event("input"));
+  result.found = [...$("documents").options].map((each) => each.textContent);
+  result.chosen = $("documents").value;
+  result.ends = [$("previous").disabled, $("next").disabled];
+  $("search").value = "nobody at all";
+  $("search").dispatchEvent(new view.Event("input"));
+  result.notice = $("notice").textContent;
+  document.getElementById("result").textContent = JSON.stringify(result);
+};
+</script>"""
+
+
+def test_keys_search_and_buttons_work(people_folder, tmp_path):
+    settings: dict[str, object] = {"copies": 2}
+    page = look_at(people_folder, ("position", "random"), settings, 6, tmp_path / "page.html")
+    last = page["documents"][-1]
+    harness = tmp_path / "harness.html"
+    harness.write_text(HARNESS.replace("SEARCHED", last["entity"].upper()))
+    found = re.search(r'<pre id="result">(.*?)</pre>', browsed(harness, "", tmp_path))
+    assert found
+    result = json.loads(unescape(found[1]))
+    units = page["documents"][0]["units"][0]
+    droppable = sum(rank is not None for rank in page["documents"][0]["arms"][0]["ranks"])
+    start, end = units[-2]
+    assert result["walked"] == "1"
+    assert result["ended"] == len(units) - 2
+    assert result["status"][0] == page["documents"][0]["text"][start:end]
+    assert f"rank {droppable - 1} of 0\N{EN DASH}{droppable - 1}" in result["status"]
+    assert result["same"] == 3
+    assert result["stops"] == 1
+    assert result["hash"] == "#document=1&arm=1"
+    assert result["struck"] == [True, 0]
+    assert result["found"] == [f"6. {last['entity']}"]
+    assert result["chosen"] == "5"
+    assert result["ends"] == [True, True]
+    assert result["notice"] == "0 documents found"
+
+
+def test_one_cut_of_the_text_is_stored_once(people_folder, settings):
+    documents = load_dataset_folder(people_folder).documents[:1]
+    configs = arm_configs(("random", "attention", "contrast", "random"), settings)
+    page = build_page(documents, configs)
+    assert len(page["arms"]) == 3
+    assert len(page["documents"][0]["units"]) == 1
