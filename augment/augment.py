@@ -29,10 +29,17 @@ from elusive.common.folders import (
     write_tables,
 )
 from elusive.common.models import reference_hash
-from elusive.common.records import Document, TrainingText, from_table, to_table
+from elusive.common.records import (
+    Document,
+    DocumentScores,
+    TrainingText,
+    from_table,
+    to_table,
+)
 from elusive.common.seeding import stream
 
 SUMMARY = "summary.json"
+MODEL_ROLES = ("model", "large", "small", "reference")
 
 
 @dataclass(frozen=True)
@@ -48,13 +55,19 @@ class AugmentSummary:
 
 
 def training_texts(
-    documents: list[Document], scored: list[TokenScores], config: AugmentConfig, workers: int = 1
+    documents: list[Document],
+    scored: list[TokenScores],
+    config: AugmentConfig,
+    workers: int = 1,
+    epoch: int = 0,
 ) -> list[TrainingText]:
     """The original and `config.copies` copies of every document, document by document.
 
-    Every copy has a random stream of its own, so the result does not depend on `workers`.
+    Every copy has a random stream of its own, so the result does not depend on `workers`. Each
+    epoch has other copies; those of epoch 0 are what `elusive augment` writes.
     """
-    jobs = [(document, scores, config) for document, scores in zip(documents, scored, strict=True)]
+    pairs = zip(documents, scored, strict=True)
+    jobs = [(document, scores, config, epoch) for document, scores in pairs]
     if workers == 1:
         groups = [_copies(job) for job in jobs]
     else:
@@ -63,9 +76,10 @@ def training_texts(
     return [text for group in groups for text in group]
 
 
-def _copies(job: tuple[Document, TokenScores, AugmentConfig]) -> list[TrainingText]:
+def _copies(job: tuple[Document, TokenScores, AugmentConfig, int]) -> list[TrainingText]:
     """The original and the copies of one document."""
-    document, scored, config = job
+    document, scored, config, epoch = job
+    of_epoch = (epoch,) if epoch else ()
     rewrite = REWRITES.get(config.method)
     values = [(fact.start, fact.end) for fact in document.facts]
     protected = values if config.protect == "values" else []
@@ -73,9 +87,9 @@ def _copies(job: tuple[Document, TokenScores, AugmentConfig]) -> list[TrainingTe
     probabilities = drop_probabilities(scored.scores, droppable, config.alpha, config.beta)
     texts = [_training_text(document, scored, np.ones_like(droppable), 0, config)]
     for copy in range(1, config.copies + 1):
-        rng = stream(config.seed, "copies", document.doc_id, copy)
+        rng = stream(config.seed, "copies", document.doc_id, copy, *of_epoch)
         if rewrite:
-            text, kept = rewrite(document, rng)
+            text, kept = rewrite(document, rng, copy)
             texts.append(replace(texts[0], copy=copy, text=text, kept=kept))
         else:
             keep_mask = sample_keep_mask(probabilities, rng)
@@ -114,7 +128,7 @@ def scored_documents(documents: list[Document], scorers: Scorers) -> list[TokenS
 
 def augment_parameters(dataset: DatasetFolder, config: AugmentConfig) -> dict[str, Any]:
     """What decides the training text: the config, the dataset, the weights of the models."""
-    roles = {role: getattr(config, role) for role in ("model", "large", "small")}
+    roles = {role: getattr(config, role) for role in MODEL_ROLES}
     weights = {role: reference_hash(name) for role, name in roles.items() if name}
     parameters = config.model_dump() | {"dataset": dataset.content_hash, "weights": weights}
     if config.method_file:
@@ -146,13 +160,34 @@ def augment_dataset(
     scoring = sum(scores.seconds for scores in scored)
     seconds = {"scoring": scoring, "dropping": perf_counter() - start}
     with new_folder(out, "training-text", parameters) as folder:
-        write_tables(folder, {"texts": to_table(texts, TrainingText)})
+        tables = {
+            "texts": to_table(texts, TrainingText),
+            "scores": to_table(_score_records(documents, scored), DocumentScores),
+        }
+        write_tables(folder, tables)
         rates = [text.drop_rate for text in texts if text.copy > 0]
         drops = config.method not in NOT_DROPPING
         diagnostics = diagnose(documents, scored, texts, drops)
         summary = AugmentSummary(len(texts), float(np.mean(rates)), diagnostics, seconds)
         write_atomically(folder / SUMMARY, json.dumps(asdict(summary), indent=2) + "\n")
     return True
+
+
+def _score_records(documents: list[Document], scored: list[TokenScores]) -> list[DocumentScores]:
+    """Scores as they are written beside the texts that they led to."""
+    return [
+        DocumentScores(document.doc_id, scores.units, scores.scores.tolist())
+        for document, scores in zip(documents, scored, strict=True)
+    ]
+
+
+def load_scores(folder: Path) -> dict[str, TokenScores]:
+    """Scores of a training-text folder by document, from which more copies can be drawn."""
+    records = from_table(read_table(folder, "scores"), DocumentScores)
+    return {
+        each.doc_id: TokenScores(each.units, np.array(each.scores, dtype=np.float32))
+        for each in records
+    }
 
 
 def load_training_texts(folder: Path) -> list[TrainingText]:

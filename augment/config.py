@@ -20,6 +20,11 @@ METHOD_NAMES = (
     "shuffled",
     "oracle",
     "permute",
+    "eda",
+    "reverse-training",
+    "d-ar",
+    "attention-dropout",
+    "rho-1",
 )
 
 
@@ -86,6 +91,24 @@ class AugmentConfig(BaseModel):
         gt=0,
         lt=1,
         description="Share of the layers, from the first, that `depth-contrast` subtracts.",
+    )
+    noise: float = Field(
+        default=0.2,
+        gt=0,
+        lt=1,
+        description="Share of the input tokens that `d-ar` replaces, and of the attention mask "
+        "that `attention-dropout` closes, at every step of training.",
+    )
+    selected: float = Field(
+        default=0.6,
+        gt=0,
+        le=1,
+        description="Share of the tokens of a training step that `rho-1` learns from.",
+    )
+    reference: str | None = Field(
+        default=None,
+        description="Model of `rho-1` that says how hard a token is; of the trained model's "
+        "tokenizer.",
     )
     copies: int = Field(
         default=10, ge=1, description="Copies of each document beside its original."

@@ -215,6 +215,11 @@ METHODS: dict[str, Callable[[list[Document], Scorers], list[TokenScores]]] = {
     "shuffled": _score_each(_permuted),
     "oracle": _score_each(_gold),
     "permute": _score_each(_never_dropped),
+    "eda": _score_each(_never_dropped),
+    "reverse-training": _score_each(_never_dropped),
+    "d-ar": _score_each(_never_dropped),
+    "attention-dropout": _score_each(_never_dropped),
+    "rho-1": _score_each(_never_dropped),
 }
 assert tuple(METHODS) == METHOD_NAMES
 
@@ -232,7 +237,9 @@ def _own(document: Document, units: list[Span], scorers: Scorers) -> np.ndarray:
     return own_scores(scorers.config.method_file, document, units)
 
 
-NOT_DROPPING = ("plain", *REWRITES)
+IN_TRAINING = ("d-ar", "attention-dropout", "rho-1")
+"""Methods whose text is plain: they act in training, step by step."""
+NOT_DROPPING = ("plain", *REWRITES, *IN_TRAINING)
 """Methods to which Equation 1 does not apply."""
 
 ROLES = {
@@ -241,5 +248,6 @@ ROLES = {
     "contrast": ("large", "small"),
     "reverse-contrast": ("large", "small"),
     "surprisal-contrast": ("large", "small"),
+    "rho-1": ("reference",),
 }
 """Models that a method cannot do without."""

@@ -59,7 +59,9 @@ def main(model: str, steps: int, rounds: int) -> None:
     texts = training_texts(documents, METHODS["random"](documents, Scorers(copies)), copies)
     packed_model = load_model(model)
     sequences = [text_sequence(text.text, packed_model.tokenizer) for text in texts]
-    rows = list(packed_rows(sequences, [], 1, config.batch_size, np.random.default_rng(0)))
+    rows = list(
+        packed_rows(lambda epoch: sequences, [], 1, config.batch_size, np.random.default_rng(0))
+    )
     padded_model = load_model(model, dtype=torch.float32)
     ratios = []
     for number in range(rounds):

@@ -144,6 +144,17 @@ class TrainingText:
 
 
 @dataclass(frozen=True)
+class DocumentScores:
+    """The droppable units of a document, and how an arm scored each."""
+
+    doc_id: str
+    units: list[Span]
+    """Characters of each unit."""
+    scores: list[float]
+    """One per unit; higher means kept more often, infinite never dropped."""
+
+
+@dataclass(frozen=True)
 class Prediction:
     """One answered question, with all that scoring it again needs."""
 
@@ -233,6 +244,13 @@ SCHEMAS: dict[type, pa.Schema] = {
             ("seed", pa.int64()),
         ]
     ),
+    DocumentScores: pa.schema(
+        [
+            ("doc_id", pa.string()),
+            ("units", _SPANS),
+            ("scores", pa.list_(pa.float32())),
+        ]
+    ),
     Prediction: pa.schema(
         [
             ("question_id", pa.string()),
@@ -275,7 +293,7 @@ SCHEMAS[WikiQuestion] = pa.schema(
     ]
 )
 
-_SPAN_COLUMNS = ("heads", "others", "kept")
+_SPAN_COLUMNS = ("heads", "others", "kept", "units")
 
 
 def to_table(records: list[Record], kind: type[Record]) -> pa.Table:

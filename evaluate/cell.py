@@ -4,6 +4,7 @@ import json
 import math
 import resource
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
@@ -11,7 +12,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from elusive.augment.augment import load_training_texts, read_summary
+from elusive.augment.augment import (
+    load_scores,
+    load_training_texts,
+    read_summary,
+    training_texts,
+)
+from elusive.augment.config import AugmentConfig
+from elusive.augment.methods import IN_TRAINING
 from elusive.common.dataset import LIMIT_MARK, DatasetFolder
 from elusive.common.errors import InputError
 from elusive.common.folders import (
@@ -22,13 +30,31 @@ from elusive.common.folders import (
     read_manifest,
     write_atomically,
 )
-from elusive.common.models import LoadedModel
-from elusive.common.records import Prediction, Question, Shot, from_table, to_table
+from elusive.common.models import LoadedModel, load_model
+from elusive.common.records import (
+    Prediction,
+    Question,
+    Shot,
+    TrainingText,
+    from_table,
+    to_table,
+)
 from elusive.common.seeding import stream
 from elusive.evaluate.answering import Model, answer_questions, check_adapter_acts
 from elusive.evaluate.config import UNTRAINED, AnsweringConfig, RunSettings, TrainingConfig
+from elusive.evaluate.in_training import (
+    check_same_tokenizer,
+    ordinary_tokens,
+    with_random_tokens,
+    with_reference_losses,
+)
 from elusive.evaluate.metrics import ClosedBookQA
-from elusive.evaluate.packing import packed_rows, replay_sequence, training_sequences
+from elusive.evaluate.packing import (
+    Sequence,
+    packed_rows,
+    replay_sequence,
+    training_sequences,
+)
 from elusive.evaluate.prompts import (
     few_shot_prefix,
     question_text,
@@ -60,6 +86,7 @@ def cell_parameters(cell: Cell, dataset: DatasetFolder, weights_hash: str) -> di
     manifest = read_manifest(cell.train, "training text") if cell.train else None
     return {
         "label": cell.label,
+        **(_acting_parameters(manifest.parameters) if manifest else {}),
         "dataset": dataset.content_hash,
         "train": manifest.content_hash if manifest else None,
         "augment": manifest.parameters if manifest else {"method": UNTRAINED},
@@ -69,6 +96,14 @@ def cell_parameters(cell: Cell, dataset: DatasetFolder, weights_hash: str) -> di
         "training": cell.settings.training.model_dump() if manifest else None,
         "answering": cell.settings.answering.model_dump(exclude={"answer_batch_size"}),
     }
+
+
+def _acting_parameters(augment: dict[str, Any]) -> dict[str, Any]:
+    """What decides the outcome of an arm that acts in training, which its text does not show."""
+    if augment["method"] not in IN_TRAINING:
+        return {}
+    deciding = {name: augment[name] for name in ("method", "noise", "selected")}
+    return {"acting": deciding | {"reference": augment["weights"].get("reference")}}
 
 
 def cell_id(parameters: dict[str, Any]) -> str:
@@ -126,8 +161,9 @@ def run_cell(
             _write_results(folder, answered, None, {"drop_rate": 0.0})
         else:
             rows = _training_rows(cell, cell.train, dataset, loaded, rest)
+            acting = _acting(_augment_config(cell.train))
             with lora_model(loaded, cell.settings.training, cell.seed) as model:
-                log = train(model, rows, cell.settings.training, cell.seed, on_step)
+                log = train(model, rows, cell.settings.training, cell.seed, on_step, **acting)
                 first = questions[0]
                 probe = few_shot_prefix(shots, topic(first)) + question_text(first.question)
                 check_adapter_acts(model, loaded.tokenizer, probe)
@@ -166,21 +202,69 @@ def _answered(
     return _Answered(predictions, perf_counter() - start)
 
 
+def _augment_config(text: Path) -> AugmentConfig:
+    """The settings that a training text was made with."""
+    parameters = read_manifest(text, "training text").parameters
+    settings = {name: parameters[name] for name in AugmentConfig.model_fields if name in parameters}
+    return AugmentConfig(**settings)
+
+
+def _acting(config: AugmentConfig) -> dict[str, float]:
+    """What acts at every step of training."""
+    if config.method == "attention-dropout":
+        return {"closed": config.noise}
+    return {"selected": config.selected} if config.method == "rho-1" else {}
+
+
 def _training_rows(
     cell: Cell, text: Path, dataset: DatasetFolder, loaded: LoadedModel, replayed: list[Shot]
 ) -> list:
     """The packed rows of all epochs."""
     training = cell.settings.training
-    sequences = training_sequences(
-        load_training_texts(text),
-        dataset.documents,
-        loaded.tokenizer,
-        training.labels == "clean",
-    )
+    config = _augment_config(text)
+    texts_of = _texts_by_epoch(text, config, dataset, training.dynamic)
+    vocabulary = ordinary_tokens(loaded.tokenizer)
+    reference = _reference_model(config, loaded)
+
+    def sequences_of(epoch: int) -> list[Sequence]:
+        clean = training.labels == "clean"
+        sequences = training_sequences(texts_of(epoch), dataset.documents, loaded.tokenizer, clean)
+        if config.method == "d-ar":
+            rng = stream(cell.seed, "d-ar", epoch)
+            return [with_random_tokens(each, config.noise, vocabulary, rng) for each in sequences]
+        return with_reference_losses(sequences, reference) if reference else sequences
+
     solved = sample_replay(replayed, training.format_replay, cell.seed)
     replay = [replay_sequence(shot, loaded.tokenizer) for shot in solved]
     rng = stream(cell.seed, "epochs")
-    return list(packed_rows(sequences, replay, training.epochs, training.batch_size, rng))
+    return list(packed_rows(sequences_of, replay, training.epochs, training.batch_size, rng))
+
+
+def _texts_by_epoch(
+    folder: Path, config: AugmentConfig, dataset: DatasetFolder, dynamic: bool
+) -> Callable[[int], list[TrainingText]]:
+    """The training texts of an epoch: those that are written, or new ones for every epoch."""
+    written = load_training_texts(folder)
+    if not dynamic:
+        return lambda epoch: written
+    scores = load_scores(folder)
+    documents = [document for document in dataset.documents if document.doc_id in scores]
+    scored = [scores[document.doc_id] for document in documents]
+    return lambda epoch: training_texts(documents, scored, config, epoch=epoch)
+
+
+def _reference_model(config: AugmentConfig, trained: LoadedModel) -> LoadedModel | None:
+    """The model that rho-1 compares losses with.
+
+    Raises:
+        InputError: it has another tokenizer than the trained model.
+    """
+    if config.method != "rho-1":
+        return None
+    assert config.reference is not None
+    reference = load_model(config.reference)
+    check_same_tokenizer(trained, reference)
+    return reference
 
 
 def _training_costs(train: Path, log: TrainingLog) -> dict[str, float]:

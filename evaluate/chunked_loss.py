@@ -20,36 +20,44 @@ OWN_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_he
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
-    """Sum of cross entropies of linear logits, with its gradient by the hidden states alone."""
+    """Cross entropies of linear logits, with their gradients by the hidden states alone."""
 
     @staticmethod
     def forward(
         ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor
     ) -> torch.Tensor:
-        """Sum over tokens; hidden (token, width), weight (vocabulary, width), labels (token,)."""
+        """Loss of each token; hidden (token, width), weight (vocabulary, width), labels (token,).
+
+        A token's loss depends on its own hidden state alone, so one row of gradient says all.
+        """
         gradient = torch.empty_like(hidden)
-        total = hidden.new_zeros((), dtype=torch.float32)
+        losses = hidden.new_empty(len(labels), dtype=torch.float32)
         for first in range(0, len(labels), CHUNK):
             part = slice(first, first + CHUNK)
             logits = functional.linear(hidden[part], weight).float()  # (chunk, vocabulary)
             wanted = labels[part, None]
             log_sums = logits.logsumexp(-1, keepdim=True)
-            total += (log_sums - logits.gather(-1, wanted)).sum()
+            losses[part] = (log_sums - logits.gather(-1, wanted))[:, 0]
             errors = logits.sub_(log_sums).exp_()  # in place: probabilities
             errors.scatter_add_(-1, wanted, -torch.ones_like(wanted, dtype=errors.dtype))
             gradient[part] = errors.to(weight.dtype) @ weight
         ctx.save_for_backward(gradient)
-        return total
+        return losses
 
     @staticmethod
     def backward(ctx: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor, None, None]:  # pyright: ignore
         """Gradient by the hidden states; head and labels get none."""
         (gradient,) = ctx.saved_tensors
-        return gradient * upstream[0].to(gradient.dtype), None, None
+        return gradient * upstream[0].to(gradient.dtype)[:, None], None, None
 
 
 def chunked_loss(model: PeftModel, inputs: dict[str, Any]) -> torch.Tensor:
-    """Mean cross entropy in nats per labelled token of a row, as `model(**inputs).loss`.
+    """Mean cross entropy in nats per labelled token of a row, as `model(**inputs).loss`."""
+    return chunked_losses(model, inputs).mean()
+
+
+def chunked_losses(model: PeftModel, inputs: dict[str, Any]) -> torch.Tensor:
+    """Cross entropy in nats of each labelled token of a row.  # (labelled token,).
 
     Args:
         model: causal language model whose logits are a frozen linear map of its last hidden state.
@@ -63,7 +71,16 @@ def chunked_loss(model: PeftModel, inputs: dict[str, Any]) -> torch.Tensor:
     hidden = decoder(**rest, use_cache=False).last_hidden_state[:, :-1]  # (row, token - 1, width)
     counted = labels != -100
     kept = hidden[counted].to(head.weight.dtype)
-    return _ChunkedCrossEntropy.apply(kept, head.weight, labels[counted]) / counted.sum()
+    return _ChunkedCrossEntropy.apply(kept, head.weight, labels[counted])
+
+
+def whole_losses(model: PeftModel, inputs: dict[str, Any]) -> torch.Tensor:
+    """As `chunked_losses`, for any model, from the logits of the whole row."""
+    rest = {name: value for name, value in inputs.items() if name != "labels"}
+    labels = inputs["labels"][:, 1:]
+    logits = model(**rest, use_cache=False).logits[:, :-1]
+    counted = labels != -100
+    return functional.cross_entropy(logits[counted].float(), labels[counted], reduction="none")
 
 
 def fits(model: PeftModel, inputs: dict[str, Any]) -> bool:

@@ -45,6 +45,10 @@ class TrainingConfig(BaseModel):
         description="What is predicted: the dropped text itself (the paper), or clean: the input "
         "loses the tokens, the next tokens of the original are predicted.",
     )
+    dynamic: bool = Field(
+        default=False,
+        description="Draw new copies for every epoch, in place of those of the training text.",
+    )
 
 
 class AnsweringConfig(BaseModel):

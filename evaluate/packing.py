@@ -1,6 +1,6 @@
 """Training rows: several sequences in one row, none of which sees another, with nothing padded."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,8 @@ class Sequence:
 
     input_ids: list[int]
     labels: list[int]
+    reference_losses: list[float] | None = None
+    """Loss of each label under a reference model, where the arm needs it."""
 
 
 def text_sequence(text: str, tokenizer: PreTrainedTokenizerBase) -> Sequence:
@@ -90,7 +92,7 @@ def training_sequences(
 
 
 def packed_rows(
-    texts: list[Sequence],
+    texts_of: Callable[[int], list[Sequence]],
     replay: list[Sequence],
     epochs: int,
     batch_size: int,
@@ -98,8 +100,9 @@ def packed_rows(
 ) -> Iterator[dict[str, torch.Tensor]]:
     """Rows of `batch_size` sequences each; one row is one optimizer step.
 
-    Texts come once per epoch in a new order. Solved questions come once in all, spread over the
-    epochs: they are there to keep the format, not to be learnt by heart.
+    The texts of each epoch, equally many, come once in an order of their own. Solved questions come
+    once in all, spread over the epochs: they are there to keep the format, not to be learnt by
+    heart.
 
     Every arm has as many sequences, so every arm takes as many steps. `position_ids` restart at
     each sequence and no attention mask is given, from which transformers masks sequences from each
@@ -107,7 +110,7 @@ def packed_rows(
     """
     order: list[Sequence] = []
     for epoch in range(epochs):
-        of_epoch = texts + replay[epoch::epochs]
+        of_epoch = texts_of(epoch) + replay[epoch::epochs]
         order += [of_epoch[index] for index in rng.permutation(len(of_epoch))]
     for start in range(0, len(order), batch_size):
         yield packed_row(order[start : start + batch_size])
@@ -120,4 +123,13 @@ def packed_row(sequences: list[Sequence]) -> dict[str, torch.Tensor]:
     labels = [token for sequence in sequences for token in [IGNORED, *sequence.labels[1:]]]
     positions = [index for sequence in sequences for index in range(len(sequence.input_ids))]
     columns = {"input_ids": input_ids, "labels": labels, "position_ids": positions}
-    return {name: torch.tensor([column]) for name, column in columns.items()}
+    row = {name: torch.tensor([column]) for name, column in columns.items()}
+    if any(sequence.reference_losses for sequence in sequences):
+        losses = [loss for sequence in sequences for loss in _reference_losses(sequence)]
+        row["reference_losses"] = torch.tensor([losses])
+    return row
+
+
+def _reference_losses(sequence: Sequence) -> list[float]:
+    """One per token; infinitely small for a solved question, so that its answer always counts."""
+    return sequence.reference_losses or [-torch.inf] * len(sequence.input_ids)

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.helpers import disable_input_dtype_casting
@@ -27,9 +28,12 @@ from transformers import (
 from elusive.common.errors import InputError
 from elusive.common.memory import give_back_freed_memory, keep_freed_memory
 from elusive.common.models import LoadedModel, attention_of
-from elusive.evaluate.chunked_loss import chunked_loss, fits
+from elusive.common.seeding import stream
+from elusive.evaluate.chunked_loss import chunked_loss, chunked_losses, fits, whole_losses
 from elusive.evaluate.config import TrainingConfig
+from elusive.evaluate.in_training import noisy_mask, selected_loss
 from elusive.evaluate.packed_attention import border_columns, use_packed_attention
+from elusive.evaluate.packing import IGNORED
 
 OnStep = Callable[[], object]
 
@@ -84,6 +88,8 @@ class _Progress(TrainerCallback):
 class _Trainer(Trainer):
     """A Trainer that never holds the logits of a whole row, where the model allows that."""
 
+    selected: float = 1.0
+    """Share of the tokens that count where a row has reference losses."""
     _is_chunked: bool | None = None
 
     def compute_loss(
@@ -94,9 +100,14 @@ class _Trainer(Trainer):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         """Mean loss of a row, which is one optimizer step."""
+        reference = inputs.pop("reference_losses", None)
         with self.accelerator.autocast():
             if self._is_chunked is None:
                 self._is_chunked = fits(model, inputs)
+            if reference is not None:
+                losses = (chunked_losses if self._is_chunked else whole_losses)(model, inputs)
+                labelled = inputs["labels"][:, 1:] != IGNORED
+                return selected_loss(losses, reference[:, 1:][labelled], self.selected)
             if self._is_chunked:
                 return chunked_loss(model, inputs)
         return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
@@ -132,18 +143,30 @@ def train(
     config: TrainingConfig,
     seed: int,
     on_step: OnStep = lambda: None,
+    closed: float = 0.0,
+    selected: float = 1.0,
 ) -> TrainingLog:
     """Train the adapter on packed rows in the order given; one row is one optimizer step.
 
     The base is frozen in its own precision, the adapter kept in float32; where the base is
     bfloat16, matrix products are computed in it.
 
+    Args:
+        model: with the adapter.
+        rows: as `packed_row` makes them.
+        config: learning rate and the like.
+        seed: of the optimizer's and the attention mask's randomness.
+        on_step: called after every step.
+        closed: share of the attention mask's open entries that are closed, anew at each step.
+        selected: share of the tokens that count in rows with reference losses.
+
     Raises:
         InputError: the loss is no finite number any more.
     """
     base: PreTrainedModel = model.get_base_model()  # type: ignore[assignment]
     attention_before = attention_of(base)
-    packed = use_packed_attention(base)
+    packed = not closed and use_packed_attention(base)
+    rng = stream(seed, "attention-dropout")
     keep_freed_memory()
     start = perf_counter()
     with TemporaryDirectory() as scratch:
@@ -151,9 +174,10 @@ def train(
             model=model,
             args=_arguments(config, seed, Path(scratch), base.dtype == torch.bfloat16),
             train_dataset=rows,  # type: ignore[arg-type]
-            data_collator=lambda batch: _model_inputs(batch[0], packed),
+            data_collator=lambda batch: _model_inputs(batch[0], packed, closed, base.dtype, rng),
             callbacks=[_Progress(on_step)],
         )
+        trainer.selected = selected
         trainer.remove_callback(PrinterCallback)
         with disable_input_dtype_casting(model):  # autocast would cast back at once
             trainer.train()
@@ -197,10 +221,18 @@ def _arguments(config: TrainingConfig, seed: int, scratch: Path, bf16: bool) -> 
     )
 
 
-def _model_inputs(row: dict[str, torch.Tensor], packed: bool) -> dict[str, torch.Tensor | int]:
+def _model_inputs(
+    row: dict[str, torch.Tensor],
+    packed: bool,
+    closed: float,
+    dtype: torch.dtype,
+    rng: np.random.Generator,
+) -> dict[str, torch.Tensor | int]:
     """The row as the model takes it, with its sequence borders where attention wants them."""
+    if closed:
+        return {**row, "attention_mask": noisy_mask(row["position_ids"], closed, dtype, rng)}
     if not packed:
-        return dict(row)
+        return {**row}
     starts = (row["position_ids"][0] == 0).nonzero()[:, 0]
     ends = torch.cat([starts[1:], torch.tensor([row["position_ids"].shape[1]])])
-    return dict(row) | border_columns((ends - starts).tolist())
+    return {**row, **border_columns((ends - starts).tolist())}

@@ -75,7 +75,7 @@ def test_every_arm_writes_originals_and_copies(method, people_folder, model_fold
     large, small = model_folder("llama"), model_folder("llama", 1)
     result = run(
         *("augment", people_folder, "--method", method, "--model", large, "--copies", 3),
-        *("--large", large, "--small", small, "--out", tmp_path / "out"),
+        *("--large", large, "--small", small, "--reference", large, "--out", tmp_path / "out"),
     )
     assert result.exit_code == 0, result.output
     texts = load_training_texts(tmp_path / "out")

@@ -36,7 +36,14 @@ EVIL = "<script>alert(1)</script>"
 def settings(model_folder) -> dict[str, object]:
     """Settings that every arm can work with."""
     large, small = str(model_folder("llama")), str(model_folder("llama", 1))
-    return {"model": large, "large": large, "small": small, "copies": 2, "seed": 3}
+    return {
+        "model": large,
+        "large": large,
+        "small": small,
+        "reference": large,
+        "copies": 2,
+        "seed": 3,
+    }
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,6 @@
-"""Arms that write a text anew: every sentence is there, in another order."""
+"""Arms that write a text anew: sentences or words in another order, and EDA."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,8 +9,9 @@ from hypothesis import strategies as st
 
 from elusive.augment.augment import training_texts
 from elusive.augment.config import AugmentConfig
+from elusive.augment.eda import eda, synonyms
 from elusive.augment.methods import METHODS, Scorers
-from elusive.augment.rewriting import permuted_sentences
+from elusive.augment.rewriting import permuted_sentences, reversed_words
 from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.common.errors import InputError
@@ -41,7 +44,7 @@ def test_sentences_end_where_a_reader_ends_them():
 
 def test_every_biography_has_a_sentence_per_fact_and_keeps_its_values_whole():
     for document in biographies(BiogenConfig(people=50, wordings=43, multi=2, permute=True)):
-        text, kept = permuted_sentences(document, np.random.default_rng(0))
+        text, kept = permuted_sentences(document, np.random.default_rng(0), 1)
         assert len(kept) == len(document.facts)
         assert sorted(kept) == sentence_spans(document.text, document.heads)
         for fact in document.facts:
@@ -67,3 +70,49 @@ def test_clean_labels_are_refused_where_the_order_is_another(tokenizer):
     texts = training_texts(documents, METHODS["permute"](documents, Scorers(config)), config)
     with pytest.raises(InputError, match="writes sentences in another order"):
         training_sequences(texts, documents, tokenizer, clean_labels=True)
+
+
+@given(st.lists(st.sampled_from(["was", "born,", "1912.", "Rome", "institute", "é1", "—"])))
+def test_eda_spares_numbers_and_says_what_it_keeps(words):
+    document = replace(next(iter(biographies(BiogenConfig(people=1)))), text=" ".join(words))
+    document = replace(document, heads=[], facts=[])
+    for copy in range(1, 9):
+        text, kept = eda(document, np.random.default_rng(copy), copy)
+        numbers = [word for word in text.split() if any(sign.isdigit() for sign in word)]
+        assert sorted(numbers) == sorted(word for word in words if word in ("1912.", "é1"))
+        place = 0
+        for start, end in kept:
+            place = text.index(document.text[start:end], place) + end - start
+        assert bool(text) == bool(words)
+
+
+def test_edas_operations_change_a_tenth_of_the_words():
+    document = next(iter(biographies(BiogenConfig(people=1))))
+    words = document.text.split()
+    changes = round(0.1 * len(words))
+    texts = [eda(document, np.random.default_rng(copy), copy)[0].split() for copy in range(1, 5)]
+    replaced, inserted, swapped, deleted = texts
+    assert sum(a != b for a, b in zip(replaced, words, strict=True)) == changes
+    assert len(inserted) == len(words) + changes
+    assert sorted(swapped) == sorted(words)
+    assert swapped != words
+    assert len(deleted) < len(words)
+    assert set(deleted) <= set(words)
+
+
+def test_synonyms_come_from_wordnet_and_spare_function_words():
+    assert "grade" in synonyms("Degree,")
+    for word in ("his", "the", "in", "1912", "Abcdef", "—", ""):
+        assert synonyms(word) == []
+
+
+def test_every_second_copy_is_reversed_word_by_word_with_names_and_values_whole():
+    for document in biographies(BiogenConfig(people=20, wordings=43, fullname=True)):
+        text, kept = reversed_words(document, np.random.default_rng(0), 1)
+        assert reversed_words(document, np.random.default_rng(0), 2)[0] == document.text
+        assert kept == sorted(kept, reverse=True)
+        assert "".join(sorted(text)) == "".join(sorted(document.text))
+        for fact in document.facts:
+            assert fact.value in text
+        assert document.entity in text
+        assert text.split()[0] != document.text.split()[0]

@@ -61,7 +61,9 @@ def test_packed_attention_is_used_where_it_is_exact():
 
 def test_texts_come_every_epoch_and_replay_once_and_none_is_predicted_from_another(tokenizer):
     sequences = [text_sequence(text, tokenizer) for text in ("Ada was born.", "He did.", "Rome")]
-    rows = list(packed_rows(sequences[:2], sequences[2:], 2, 2, np.random.default_rng(0)))
+    rows = list(
+        packed_rows(lambda epoch: sequences[:2], sequences[2:], 2, 2, np.random.default_rng(0))
+    )
     assert len(rows) == 3
     tokens = [token for row in rows for token in row["input_ids"][0].tolist()]
     texts, replay = [s.input_ids for s in sequences[:2]], sequences[2].input_ids
@@ -117,7 +119,7 @@ def loaded(model_folder) -> LoadedModel:
 def some_rows(tokenizer, count: int = 24) -> list[dict[str, torch.Tensor]]:
     texts = [f"Ada Byron {number} was born in Rome." for number in range(8)]
     sequences = [text_sequence(text, tokenizer) for text in texts]
-    return list(packed_rows(sequences, [], count // 2, 4, np.random.default_rng(0)))
+    return list(packed_rows(lambda epoch: sequences, [], count // 2, 4, np.random.default_rng(0)))
 
 
 def test_training_lowers_the_loss_and_changes_the_logits_and_is_taken_off(

@@ -1,0 +1,195 @@
+"""Arms that act in training: D-AR, attention dropout, Rho-1, and copies drawn anew per epoch."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_chunked_loss import adapted, gradients, row
+from tiny import VOCABULARY, tiny_model
+
+from elusive.augment.augment import augment_dataset, load_scores, load_training_texts
+from elusive.augment.config import AugmentConfig
+from elusive.common.dataset import load_dataset_folder
+from elusive.common.errors import InputError
+from elusive.common.models import LoadedModel, load_model
+from elusive.evaluate.cell import Cell, _texts_by_epoch, cell_id, cell_parameters, run_cell
+from elusive.evaluate.chunked_loss import chunked_losses, whole_losses
+from elusive.evaluate.config import AnsweringConfig, RunSettings, TrainingConfig
+from elusive.evaluate.in_training import (
+    noisy_mask,
+    ordinary_tokens,
+    selected_loss,
+    with_random_tokens,
+    with_reference_losses,
+)
+from elusive.evaluate.packing import IGNORED, Sequence, packed_row, text_sequence
+
+POSITIONS = torch.tensor([[0, 1, 2, 3, 4, 5, 6, 0, 0, 1, 2, 3]])
+LENGTHS = [7, 1, 4]
+
+
+def test_d_ar_replaces_a_share_of_the_input_and_nothing_that_is_predicted(tokenizer):
+    sequence = Sequence(list(range(2, 502)) * 8, list(range(2, 502)) * 8)
+    vocabulary = ordinary_tokens(tokenizer)
+    noisy = with_random_tokens(sequence, 0.2, vocabulary, np.random.default_rng(0))
+    changed = np.array(noisy.input_ids) != np.array(sequence.input_ids)
+    assert 0.17 < changed.mean() < 0.23
+    assert not changed[0]
+    assert noisy.labels == sequence.labels
+    assert not set(tokenizer.all_special_ids) & set(noisy.input_ids)
+    again = with_random_tokens(sequence, 0.2, vocabulary, np.random.default_rng(1))
+    assert again.input_ids != noisy.input_ids
+
+
+def test_attention_dropout_closes_a_share_of_what_a_token_sees_but_never_itself():
+    positions = torch.arange(300)[None]
+    mask = noisy_mask(positions, 0.2, torch.float32, np.random.default_rng(0))[0, 0]
+    past = torch.ones(300, 300).tril(-1).bool()
+    assert mask.shape == (300, 300)
+    assert (mask.diagonal() == 0).all()
+    assert (mask[~past & ~torch.eye(300).bool()] < -1e30).all()
+    assert 0.19 < (mask[past] != 0).float().mean() < 0.21
+
+
+@pytest.mark.parametrize(
+    ("name", "implementation"),
+    [("llama", "sdpa"), ("llama", "eager"), ("gemma2", "eager"), ("gpt2", "sdpa")],
+)
+def test_with_nothing_closed_a_packed_row_is_what_its_sequences_are_apart(name, implementation):
+    generator = torch.Generator().manual_seed(0)
+    sequences = [torch.randint(2, VOCABULARY, (1, n), generator=generator) for n in LENGTHS]
+    model = tiny_model(name)
+    model.set_attn_implementation(implementation)
+    mask = noisy_mask(POSITIONS, 0.0, torch.float32, np.random.default_rng(0))
+    inputs = {"input_ids": torch.cat(sequences, 1), "position_ids": POSITIONS}
+    with torch.no_grad():
+        apart = torch.cat([model(input_ids=each).logits for each in sequences], 1)
+        together = model(**inputs, attention_mask=mask, use_cache=False).logits
+        noise = noisy_mask(POSITIONS, 0.5, torch.float32, np.random.default_rng(0))
+        noisy = model(**inputs, attention_mask=noise, use_cache=False).logits
+    # Gemma's window of 6 tokens is not seen by a mask of one's own.
+    short = slice(0, 6)
+    torch.testing.assert_close(together[:, short], apart[:, short], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(together[:, 7:], apart[:, 7:], atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(noisy[:, 1:7], together[:, 1:7], atol=1e-3)
+    torch.testing.assert_close(noisy[:, [0, 7, 8]], together[:, [0, 7, 8]])  # see but themselves
+
+
+def test_rho_learns_from_what_is_harder_than_for_the_reference_and_from_all_answers():
+    losses = torch.tensor([1.0, 5.0, 3.0, 2.0, 0.5], requires_grad=True)
+    reference = torch.tensor([0.0, 5.0, 1.0, 2.0, -torch.inf])
+    loss = selected_loss(losses, reference, 0.5)  # excess 1, 0, 2, 0: two of four, and the answer
+    assert loss.item() == pytest.approx((1.0 + 3.0 + 0.5) / 3)
+    (gradient,) = torch.autograd.grad(loss, losses)
+    torch.testing.assert_close(gradient, torch.tensor([1, 0, 1, 0, 1]) / 3)
+    everything = selected_loss(losses, reference, 1.0)
+    assert everything.item() == pytest.approx(losses.mean().item())
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_the_loss_in_chunks_can_be_taken_token_by_token(name):
+    model = adapted(name)
+    chunked, whole = chunked_losses(model, row()), whole_losses(model, row())
+    torch.testing.assert_close(chunked, whole, rtol=1e-4, atol=1e-4)
+    pairs = zip(gradients(model, chunked[3]), gradients(model, whole[3]), strict=True)
+    for got, wanted in pairs:
+        torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-5)
+
+
+def test_reference_losses_are_the_models_own(model_folder, tokenizer):
+    reference = load_model(str(model_folder("llama", 1)))
+    texts = ["Ada Byron was born in London.", "Rome.", "Ada Byron was born in London."]
+    sequences = [text_sequence(text, tokenizer) for text in texts]
+    sequences[1] = Sequence(sequences[1].input_ids, [IGNORED, IGNORED, *sequences[1].labels[2:]])
+    found = with_reference_losses(sequences, reference)
+    for sequence in found:
+        inputs = torch.tensor([sequence.input_ids])
+        with torch.no_grad():
+            own = reference.model(
+                input_ids=inputs, labels=torch.tensor([[IGNORED, *sequence.labels[1:]]])
+            ).loss
+        assert sequence.reference_losses is not None
+        counted = [
+            loss
+            for loss, label in zip(sequence.reference_losses[1:], sequence.labels[1:], strict=True)
+            if label != IGNORED
+        ]
+        assert np.mean(counted) == pytest.approx(own.item(), rel=1e-4)
+    together = packed_row([found[0], Sequence([3, 4], [IGNORED, 4])])
+    assert together["reference_losses"].shape == together["input_ids"].shape
+    assert together["reference_losses"][0, -1] == -torch.inf
+
+
+def training_folder(dataset: Path, out: Path, **settings: object) -> Path:
+    config = AugmentConfig(copies=2, **settings)  # pyright: ignore[reportArgumentType]
+    augment_dataset(load_dataset_folder(dataset), config, out)
+    return out
+
+
+def cell(train: Path, model: str, dynamic: bool = False) -> Cell:
+    training = TrainingConfig(epochs=2, format_replay=4, dynamic=dynamic)
+    settings = RunSettings(training=training, answering=AnsweringConfig(split="all", limit=3))
+    return Cell("arm", train, model, 0, settings)
+
+
+@pytest.mark.parametrize("method", ["d-ar", "attention-dropout", "rho-1"])
+def test_what_acts_in_training_changes_the_cell_and_its_outcome(
+    method, people_folder, model_folder, tmp_path
+):
+    model, reference = (str(model_folder("llama", seed)) for seed in (0, 1))
+    dataset, loaded = load_dataset_folder(people_folder), load_model(model)
+    settings = {"method": method, "reference": reference}
+    ids, losses = set(), []
+    for name, noise in (("weak", 0.1), ("strong", 0.6)):
+        text = training_folder(
+            people_folder, tmp_path / name, **settings, noise=noise, selected=1 - noise
+        )
+        this = cell(text, model)
+        ids.add(cell_id(cell_parameters(this, dataset, loaded.weights_hash)))
+        run_cell(this, dataset, loaded, tmp_path / f"cell-{name}")
+        log = json.loads((tmp_path / f"cell-{name}" / "training_log.json").read_text())
+        losses.append(log["losses"])
+        assert log["packed_attention"] == (method != "attention-dropout")
+    assert len(ids) == 2
+    assert losses[0] != losses[1]
+
+
+def test_rho_refuses_a_reference_of_another_tokenizer(people_folder, model_folder, tmp_path):
+    model = str(model_folder("llama"))
+    text = training_folder(people_folder, tmp_path / "text", method="rho-1", reference="nano-small")
+    with pytest.raises(InputError, match="'nano-small' has another tokenizer"):
+        run_cell(
+            cell(text, model), load_dataset_folder(people_folder), load_model(model), tmp_path / "c"
+        )
+
+
+def test_dynamic_training_draws_new_copies_for_every_epoch(people_folder, tmp_path):
+    dataset = load_dataset_folder(people_folder)
+    folder = training_folder(people_folder, tmp_path / "text", method="random")
+    config = AugmentConfig(method="random", copies=2)
+    written = load_training_texts(folder)
+    static = _texts_by_epoch(folder, config, dataset, dynamic=False)
+    fresh = _texts_by_epoch(folder, config, dataset, dynamic=True)
+    assert static(0) == static(1) == written
+    assert [text.text for text in fresh(0)] == [text.text for text in written]
+    epochs = [[text.text for text in fresh(epoch) if text.copy > 0] for epoch in range(3)]
+    for first, second in ((0, 1), (1, 2), (0, 2)):
+        same = sum(a == b for a, b in zip(epochs[first], epochs[second], strict=True))
+        assert same < 0.2 * len(epochs[0])
+    assert [text.text for text in fresh(1)] == [text.text for text in fresh(1)]
+    assert set(load_scores(folder)) == {text.doc_id for text in written}
+
+
+def test_dynamic_is_part_of_the_cell(people_folder, model_folder, tmp_path):
+    model = str(model_folder("llama"))
+    loaded: LoadedModel = load_model(model)
+    dataset = load_dataset_folder(people_folder)
+    folder = training_folder(people_folder, tmp_path / "text", method="random")
+    ids = {
+        cell_id(cell_parameters(cell(folder, model, dynamic), dataset, loaded.weights_hash))
+        for dynamic in (False, True)
+    }
+    assert len(ids) == 2
+    run_cell(cell(folder, model, dynamic=True), dataset, loaded, tmp_path / "cell")
