@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from elusive.augment.scoring import TokenScores
+from elusive.augment.scoring import TokenScores, with_halves
 from elusive.augment.tokens import word_units
 from elusive.common.records import Document, Span
 
@@ -39,7 +39,9 @@ def moved_scores(scores: np.ndarray, units: list[Span], wanted: list[Span]) -> n
 
 def moved_to(wanted: list[Span], scored: TokenScores) -> TokenScores:
     """A document's scores on other units."""
-    return TokenScores(wanted, moved_scores(scored.scores, scored.units, wanted), scored.seconds)
+    rows = [scored.scores, *(scored.halves or ())]
+    moved = [moved_scores(row, scored.units, wanted) for row in rows]
+    return with_halves(wanted, np.array(moved), scored.seconds)
 
 
 def on_words(documents: list[Document], scored: list[TokenScores]) -> list[TokenScores]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from elusive.augment.alignment import moved_scores
 from elusive.augment.clues import found_clues, rank_correlation
+from elusive.augment.diagnostics import NOISE_LIMIT, POSITION_LIMIT
 from elusive.augment.layers import chosen_indices
 from elusive.augment.scoring import TokenScores, score_heads
 from elusive.common.intervals import Estimate, mean_over_entities
@@ -16,10 +17,6 @@ from elusive.common.records import Document, Span
 
 ALL, EVEN, ODD = slice(None), slice(0, None, 2), slice(1, None, 2)
 """Heads of which scores are taken: all, and two halves."""
-POSITION_LIKE = 0.95
-"""Rank correlation with the position from which on a scorer tells nothing else."""
-NOISE_LIKE = 0.3
-"""Rank correlation between halves of the heads up to which a scorer is mostly noise."""
 MEASURES = ("auroc", "recall", "mean_rank")
 
 
@@ -85,12 +82,12 @@ class ClueReport:
         """What speaks against trusting a scorer, and what to do."""
         found = []
         for row in self.scorers:
-            if row.scorer != "position" and row.position > POSITION_LIKE:
+            if row.scorer != "position" and row.position > POSITION_LIMIT:
                 found.append(
                     f"{row.scorer}: ranks are those of the position (correlation "
                     f"{row.position:.2f}): are attention weights summed over keys, not queries?"
                 )
-            if row.stability is not None and row.stability < NOISE_LIKE:
+            if row.stability is not None and row.stability < NOISE_LIMIT:
                 found.append(
                     f"{row.scorer}: two halves of the heads hardly agree (correlation "
                     f"{row.stability:.2f}): few heads carry it, or it is noise; try other layers, "

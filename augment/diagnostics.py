@@ -15,6 +15,8 @@ DUPLICATE_LIMIT = 0.5
 """Share of copies that may repeat another text of their document."""
 POSITION_LIMIT = 0.95
 """Rank correlation with the position from which on a score tells nothing else."""
+NOISE_LIMIT = 0.3
+"""Rank correlation between halves of the heads up to which a score is mostly noise."""
 BY_POSITION = ("position", "reverse-position")
 
 
@@ -30,6 +32,9 @@ class Diagnostics:
     """Copies that repeat another text of their document; only of methods that drop."""
     like_position: float
     """Rank correlation of the scores with the position, mean over documents, in [-1, 1]."""
+    halves_agree: float | None = None
+    """Rank correlation of the scores from two halves of the heads, mean over documents, in [-1, 1];
+    None where there are no heads."""
 
     def warnings(self, method: str) -> list[str]:
         """What looks wrong, in a line each."""
@@ -48,6 +53,12 @@ class Diagnostics:
             found.append(
                 f"the scores of {method} are ranks of the position (correlation "
                 f"{self.like_position:.2f}): use other --layers, or another model"
+            )
+        if self.halves_agree is not None and self.halves_agree < NOISE_LIMIT:
+            found.append(
+                f"the scores of {method} are hardly more than noise (two halves of the heads agree "
+                f"with a correlation of {self.halves_agree:.2f}): use depth-contrast, other "
+                "--layers, or models further apart"
             )
         return found
 
@@ -79,6 +90,7 @@ def diagnose(
         lost_values=_mean(values),
         duplicates=repeated / num_copies if drops and num_copies else 0.0,
         like_position=_mean([_like_position(one.scores) for one in scored]),
+        halves_agree=_halves_agree(scored),
     )
 
 
@@ -96,6 +108,12 @@ def _like_position(scores: np.ndarray) -> float:
     """Rank correlation of scores with earlier positions; 0 for scores that are all alike."""
     finite = scores[np.isfinite(scores)]
     return rank_correlation(finite, -np.arange(len(finite)))
+
+
+def _halves_agree(scored: list[TokenScores]) -> float | None:
+    """Rank correlation of scores from two halves of the heads; None if no document has both."""
+    found = [rank_correlation(*one.halves) for one in scored if one.halves and len(one.units) > 1]
+    return _mean(found) if found else None
 
 
 def _mean(values: list) -> float:

@@ -179,14 +179,20 @@ def _compared(
     compare: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> list[TokenScores]:
     """Two models' scores compared on the large one's tokens."""
-    return [
-        TokenScores(
-            one.units,
-            compare(one.scores, moved_to(one.units, other).scores),
-            one.seconds + other.seconds,
-        )
-        for one, other in zip(large, small, strict=True)
-    ]
+    pairs = [(one, moved_to(one.units, other)) for one, other in zip(large, small, strict=True)]
+    return [_compared_one(one, other, compare) for one, other in pairs]
+
+
+def _compared_one(
+    large: TokenScores, small: TokenScores, compare: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> TokenScores:
+    """Scores of one document compared, halves of the heads with halves."""
+    halves = None
+    if large.halves and small.halves:
+        first, second = (compare(*pair) for pair in zip(large.halves, small.halves, strict=True))
+        halves = (first, second)
+    scores = compare(large.scores, small.scores)
+    return TokenScores(large.units, scores, large.seconds + small.seconds, halves)
 
 
 def _log_ratio(large: np.ndarray, small: np.ndarray) -> np.ndarray:

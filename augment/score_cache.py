@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from elusive.augment.scoring import TokenScores
+from elusive.augment.scoring import TokenScores, with_halves
 from elusive.common.cache import cache_folder
 from elusive.common.folders import parameters_hash
 from elusive.common.records import Document
 
-VERSION = 1
+VERSION = 2
 """To be raised when the same definition gives other numbers."""
 TOGETHER = 256
 """Documents after which scores are kept: what an interruption loses at most."""
@@ -26,10 +26,12 @@ SCHEMA = pa.schema(
         ("starts", pa.list_(pa.int32())),
         ("ends", pa.list_(pa.int32())),
         ("scores", pa.list_(pa.float32())),
+        ("rows", pa.int32()),
         ("seconds", pa.float64()),
     ]
 )
-"""A row is a document; `text` is a hash of it and of all else that decides its scores."""
+"""A row is a document; `text` is a hash of its text; scores of halves of the heads, if there are,
+stand behind the scores as two more rows."""
 
 
 def kept_scores(
@@ -75,8 +77,8 @@ def _load(folder: Path, wanted: set[str]) -> dict[str, TokenScores]:
         for row in table.to_pylist():
             if row["text"] in wanted:
                 units = list(zip(row["starts"], row["ends"], strict=True))
-                scores = np.array(row["scores"], dtype=np.float32)
-                found[row["text"]] = TokenScores(units, scores, row["seconds"])
+                scores = np.array(row["scores"], dtype=np.float32).reshape(row["rows"], -1)
+                found[row["text"]] = with_halves(units, scores, row["seconds"])
     return found
 
 
@@ -88,7 +90,8 @@ def _keep(folder: Path, scored: dict[str, TokenScores]) -> None:
             "text": key,
             "starts": [start for start, _ in scores.units],
             "ends": [end for _, end in scores.units],
-            "scores": scores.scores.tolist(),
+            "scores": np.concatenate([scores.scores, *(scores.halves or ())]).tolist(),
+            "rows": 3 if scores.halves else 1,
             "seconds": scores.seconds,
         }
         for key, scores in scored.items()

@@ -11,11 +11,12 @@ from tqdm import tqdm
 from elusive.augment.attention import attention_received
 from elusive.augment.layers import chosen_indices
 from elusive.augment.tokens import EncodedText, encode
+from elusive.common.memory import keep_freed_memory
 from elusive.common.models import LoadedModel
-from elusive.common.records import Document
+from elusive.common.records import Document, Span
 
-BATCH_TOKENS = 2048
-"""Padded tokens per batch: more do not fit the caches of a CPU and are slower there."""
+BATCH_TOKENS = 4096
+"""Padded tokens per batch: a CPU gets hardly faster with more."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,9 @@ class TokenScores:
     """One number per unit, float32; higher means kept more often."""
     seconds: float = 0.0
     """What a model took for it: the batch's time, by documents."""
+    halves: tuple[np.ndarray, np.ndarray] | None = None
+    """The same scores from every second head, and from the others: as alike as they are more than
+    noise. None where there are no heads."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +55,18 @@ class Reading:
         return max(max(chosen_indices(spec, num_layers, "layers")) for spec in specs)
 
     def reduced(self, received: torch.Tensor, num_layers: int) -> torch.Tensor:
-        """One score per token.  # (layer, head, batch, token) -> (batch, token)."""
+        """Scores from all chosen heads, every second one of them, and the others.
+
+        # (layer, head, batch, token) -> (3, batch, token), or (1, batch, token) of a single head
+        """
         heads = chosen_indices(self.heads, received.shape[1], "heads")
-        by_layer = received[:, heads].mean(1)  # (layer, batch, token)
+        parts = [heads, heads[::2], heads[1::2]] if len(heads) > 1 else [heads]
+        by_layer = torch.stack([received[:, part].mean(1) for part in parts], 1)
         score = by_layer[chosen_indices(self.layers, num_layers, "layers")].mean(0)
-        if self.minus_layers:
-            score = score - by_layer[chosen_indices(self.minus_layers, num_layers, "layers")].mean(
-                0
-            )
-        return score
+        if not self.minus_layers:
+            return score
+        minus = chosen_indices(self.minus_layers, num_layers, "layers")
+        return score - by_layer[minus].mean(0)
 
 
 ALL_LAYERS = Reading()
@@ -90,7 +97,14 @@ def score_attention(
         )
         return reading.reduced(received, num_layers)
 
-    return score_in_batches(documents, scorer, score)
+    scored = score_in_batches(documents, scorer, score)
+    return [with_halves(each.units, each.scores, each.seconds) for each in scored]
+
+
+def with_halves(units: list[Span], rows: np.ndarray, seconds: float) -> TokenScores:
+    """Scores in the first row; in the next two, if there are, those of halves of the heads."""
+    halves = (rows[1], rows[2]) if len(rows) == 3 else None
+    return TokenScores(units, rows[0], seconds, halves)
 
 
 def score_heads(documents: list[Document], scorer: LoadedModel) -> list[TokenScores]:
@@ -133,6 +147,7 @@ def score_in_batches(
     lengths = [len(window.input_ids) for _, window in pieces]
     found: list[list[tuple[EncodedText, np.ndarray]]] = [[] for _ in documents]
     seconds = np.zeros(len(documents))
+    keep_freed_memory()
     name = f"scoring with {scorer.source.reference}"
     with tqdm(total=len(documents), desc=name, unit="doc", leave=False, delay=1) as bar:
         if len(pieces) > len(documents):

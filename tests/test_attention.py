@@ -8,7 +8,8 @@ from elusive.augment import attention
 from elusive.augment.attention import attention_received
 from elusive.common.errors import InputError
 
-DECODERS = [name for name in CONFIGS if name != "mamba"]
+WITHOUT_INTERFACE = ["bloom", "falcon", "gptj", "gpt_neo"]
+DECODERS = [name for name in CONFIGS if name not in ("mamba", *WITHOUT_INTERFACE)]
 
 
 def padded_batch(lengths: list[int], seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -20,15 +21,15 @@ def padded_batch(lengths: list[int], seed: int = 0) -> tuple[torch.Tensor, torch
 
 def reference(model, ids: torch.Tensor, mask: torch.Tensor, axis: str = "queries") -> torch.Tensor:
     """The definition, read off full maps: mean over heads and the queries after a token."""
-    model.set_attn_implementation("eager")
+    model.config._attn_implementation = "eager"
+    texts = [row[:length][None] for row, length in zip(ids, mask.sum(-1).tolist(), strict=True)]
     with torch.no_grad():
-        maps = model(input_ids=ids, attention_mask=mask, output_attentions=True).attentions
-    received = torch.zeros(len(maps), maps[0].shape[1], *ids.shape)
-    for layer, weights in enumerate(maps):
-        for row in range(len(ids)):
-            length = int(mask[row].sum())
-            square = weights[row][:, :length, :length]  # (head, query, key)
-            for token in range(length - 1):
+        maps = [model(input_ids=text, output_attentions=True).attentions for text in texts]
+    received = torch.zeros(len(maps[0]), maps[0][0].shape[1], *ids.shape)
+    for row, layers in enumerate(maps):
+        for layer, weights in enumerate(layers):
+            square = weights[0]  # (head, query, key)
+            for token in range(square.shape[-1] - 1):
                 later = square[:, token + 1 :, token] if axis == "queries" else square[:, token]
                 received[layer, :, row, token] = later.mean(-1)
     return received
@@ -43,6 +44,39 @@ def test_column_sums_equal_attention_maps(name, block, monkeypatch):
     received = attention_received(tiny_model(name), ids, mask)
     assert received.shape == (CONFIGS[name].num_hidden_layers, 4, 3, 19)
     torch.testing.assert_close(received, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("own_query", [False, True])
+def test_the_gradient_of_fused_attention_gives_equal_sums(name, own_query):
+    ids, mask = padded_batch([19, 11, 2])
+    chosen = torch.zeros_like(mask)
+    chosen[:, ::2] = 1
+    for queries in (None, chosen):
+        blocks, fused = (
+            attention_received(tiny_model(name), ids, mask, queries, own_query, fused=fused)
+            for fused in (False, True)
+        )
+        torch.testing.assert_close(fused, blocks, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("name", "times"), [("llama", 3), ("gpt2", 3), ("gemma2", 0)])
+def test_fused_attention_is_used_where_it_is_exact(name, times, monkeypatch):
+    calls = []
+    whole = attention._fused
+    monkeypatch.setattr(attention, "_fused", lambda *args: calls.append(1) or whole(*args))
+    attention_received(tiny_model(name), *padded_batch([19, 11]), fused=True)
+    assert len(calls) == times
+
+
+@pytest.mark.parametrize("name", WITHOUT_INTERFACE)
+def test_models_without_the_interface_are_read_from_their_own_maps(name):
+    ids, mask = padded_batch([19, 11, 2])
+    expected = reference(tiny_model(name), ids, mask)
+    received = attention_received(tiny_model(name), ids, mask)
+    assert received.shape == (3, 4, 3, 19)
+    torch.testing.assert_close(received, expected, atol=1e-5, rtol=0)
+    assert len(attention_received(tiny_model(name), ids, mask, last_layer=1)) == 2
 
 
 @pytest.mark.parametrize("name", DECODERS)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from elusive.augment.augment import read_summary, training_texts
+from elusive.augment.augment import augment_dataset, read_summary, training_texts
 from elusive.augment.config import AugmentConfig
 from elusive.augment.diagnostics import Diagnostics, diagnose
 from elusive.augment.scoring import TokenScores
@@ -12,6 +12,7 @@ from elusive.augment.tokens import word_units
 from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.cli.main import cli
+from elusive.common.dataset import load_dataset_folder
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,55 @@ def test_ranks_that_are_those_of_the_position_are_named_as_such(documents):
     rng = np.random.default_rng(0)
     other = diagnosed(documents, lambda document, units: rng.normal(size=len(units)))
     assert abs(other.like_position) < 0.3
+
+
+def test_scores_on_which_two_halves_of_the_heads_disagree_are_called_noise(documents):
+    rng = np.random.default_rng(0)
+    units = [word_units(document.text) for document in documents]
+    signal = [rng.normal(size=len(of)) for of in units]
+
+    def agreement(noise: float) -> Diagnostics:
+        scored = [
+            TokenScores(
+                of,
+                one.astype(np.float32),
+                halves=(
+                    one + noise * rng.normal(size=len(of)),
+                    one + noise * rng.normal(size=len(of)),
+                ),
+            )
+            for of, one in zip(units, signal, strict=True)
+        ]
+        texts = training_texts(documents, scored, AugmentConfig(method="random", copies=1))
+        return diagnose(documents, scored, texts, True)
+
+    clear, noisy = agreement(0.1), agreement(10.0)
+    assert clear.halves_agree is not None
+    assert clear.halves_agree > 0.9
+    assert not any("noise" in line for line in clear.warnings("contrast"))
+    assert noisy.halves_agree is not None
+    assert abs(noisy.halves_agree) < 0.2
+    assert any("contrast are hardly more than noise" in line for line in noisy.warnings("contrast"))
+
+
+@pytest.mark.parametrize(
+    ("method", "has_heads"), [("contrast", True), ("depth-contrast", True), ("random", False)]
+)
+def test_arms_that_read_attention_say_whether_halves_of_the_heads_agree(
+    method, has_heads, people_folder, model_folder, tmp_path
+):
+    large, small = str(model_folder("llama")), str(model_folder("llama", 1))
+    config = AugmentConfig(method=method, model=large, large=large, small=small, copies=1)
+    found = []
+    for unit in ("token", "word"):
+        settings = config.model_copy(update={"unit": unit})
+        for number in range(2):  # scored, and read from the cache
+            out = tmp_path / f"{unit}{number}"
+            augment_dataset(load_dataset_folder(people_folder), settings, out)
+            found.append(read_summary(out).diagnostics.halves_agree)
+    assert found[0] == found[1]
+    assert found[2] == found[3]
+    assert all((each is not None) == has_heads for each in found)
 
 
 def test_the_command_says_and_keeps_what_looks_wrong(people_folder, tmp_path):

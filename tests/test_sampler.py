@@ -73,10 +73,8 @@ def test_sampled_drop_rate_is_the_probability():
 TEXTS = st.text(st.sampled_from("ab .,é😀\u0301\t\n\u05d0中"), min_size=1, max_size=60)
 
 
-@given(TEXTS, st.randoms(use_true_random=False))
-def test_what_is_kept_is_what_the_mask_says(text, random):
-    units = word_units(text)
-    keep_mask = np.array([random.random() < 0.5 for _ in units], dtype=bool)
+def check_kept(text: str, units: list[tuple[int, int]], keep_mask: np.ndarray) -> None:
+    """What is kept is what the mask says, character by character."""
     found, kept = kept_text(text, units, keep_mask)
     expected = list(text)
     for (start, end), keep in zip(units, keep_mask, strict=True):
@@ -87,6 +85,37 @@ def test_what_is_kept_is_what_the_mask_says(text, random):
     else:
         assert found == " ".join("".join(expected).split())
     assert "".join(text[start:end] for start, end in kept) == "".join(expected)
+
+
+@given(TEXTS, st.randoms(use_true_random=False))
+def test_what_is_kept_is_what_the_mask_says(text, random):
+    units = word_units(text)
+    check_kept(text, units, np.array([random.random() < 0.5 for _ in units], dtype=bool))
+
+
+ALPHABETS = (
+    "ab cd.,;!?09",
+    "aé ñüß\u0301\u0327 .",  # combining marks
+    "\u05d0\u05d1\u0627\u0644 \u200f\u202b.",  # right to left, with marks of direction
+    "😀👩\u200d👩\u200d👧🏽🇫🇷 a",  # emoji of several characters
+    "中文。日本語 한국 ",
+    "a b\t\n\r\u00a0\u2003\u200b.",  # spaces that are and are not white space
+    "\ud7ff\ue000\U0001f9ff\U0010fffd x",
+)
+
+
+def test_ten_thousand_random_texts_keep_what_their_masks_say(tokenizer):
+    rng = np.random.default_rng(0)
+    words_cut = tokens_cut = 0
+    for number in range(10_000):
+        alphabet = list(ALPHABETS[number % len(ALPHABETS)])
+        text = "".join(rng.choice(alphabet, size=rng.integers(1, 80)))
+        if number % 2:
+            units, words_cut = word_units(text), words_cut + 1
+        else:
+            units, tokens_cut = encode(text, tokenizer).units, tokens_cut + 1
+        check_kept(text, units, rng.random(len(units)) < rng.choice([0.0, 0.3, 0.7, 1.0]))
+    assert words_cut == tokens_cut == 5000
 
 
 def test_dropped_words_leave_single_spaces():

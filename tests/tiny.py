@@ -5,8 +5,12 @@ import copy
 import torch
 from transformers import (
     AutoModelForCausalLM,
+    BloomConfig,
+    FalconConfig,
     Gemma2Config,
     GPT2Config,
+    GPTJConfig,
+    GPTNeoConfig,
     GPTNeoXConfig,
     LlamaConfig,
     MambaConfig,
@@ -48,6 +52,22 @@ CONFIGS = {
         **TOKENS,
     ),
     "phi": PhiConfig(**SHAPE, **TOKENS, num_hidden_layers=3, num_attention_heads=4),
+    "bloom": BloomConfig(vocab_size=VOCABULARY, hidden_size=32, n_layer=3, n_head=4, **TOKENS),
+    "falcon": FalconConfig(
+        vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, **TOKENS
+    ),
+    "gptj": GPTJConfig(
+        vocab_size=VOCABULARY, n_embd=32, n_layer=3, n_head=4, rotary_dim=4, **TOKENS
+    ),
+    "gpt_neo": GPTNeoConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        num_layers=3,
+        num_heads=4,
+        attention_types=[[["global", "local", "global"], 1]],
+        window_size=6,
+        **TOKENS,
+    ),
     "mamba": MambaConfig(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, **TOKENS),
 }
 """Architectures by name, each with weights large enough that attention is not uniform."""
