@@ -9,6 +9,7 @@ from elusive.cli.biogen import biogen
 from elusive.cli.check import check
 from elusive.cli.clues import clues
 from elusive.cli.evaluate import evaluate
+from elusive.cli.figures import figures
 from elusive.cli.look import look
 from elusive.cli.pretrain import pretrain
 from elusive.cli.run import run
@@ -31,7 +32,19 @@ def cli() -> None:
     """
 
 
-for command in (biogen, wikiqa, check, pretrain, augment, look, clues, evaluate, run, table):
+for command in (
+    biogen,
+    wikiqa,
+    check,
+    pretrain,
+    augment,
+    look,
+    clues,
+    evaluate,
+    run,
+    table,
+    figures,
+):
     cli.add_command(command)
 
 

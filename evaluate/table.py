@@ -67,7 +67,7 @@ def arm_rows(cells: list[CellResult]) -> list[ArmRow]:
     Raises:
         InputError: arms that answered different questions or unequally many seeds.
     """
-    named = _named_groups(cells)
+    named = named_cells(cells)
     first = next(iter(named))
     for name, members in named.items():
         if _asked(members) != _asked(named[first]):
@@ -78,7 +78,7 @@ def arm_rows(cells: list[CellResult]) -> list[ArmRow]:
     return [_arm_row(name, members) for name, members in named.items()]
 
 
-def _named_groups(cells: list[CellResult]) -> dict[str, list[CellResult]]:
+def named_cells(cells: list[CellResult]) -> dict[str, list[CellResult]]:
     """Cells by the name of their arm; cells that differ in the seed only are together."""
     groups: dict[str, list[CellResult]] = defaultdict(list)
     order = [UNTRAINED, *METHOD_NAMES]
