@@ -1,5 +1,7 @@
 """The figures of a run, drawn."""
 
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -127,15 +129,14 @@ def draw_gains(found: Gains) -> Figure:
 def _legend(figure: Figure, arms: list[str], fields: list[str]) -> None:
     """Markers of arms above the panels, colors of fields below."""
     axes = figure.axes[0]
-    by_place = {
-        "outside upper center": [
-            axes.scatter([], [], color="gray", marker=MARKERS[n % len(MARKERS)], label=arm)
-            for n, arm in enumerate(arms)
-        ],
-        "outside lower center": [
-            axes.scatter([], [], color=COLORS[n % len(COLORS)], marker="s", label=field)
-            for n, field in enumerate(fields)
-        ],
-    }
-    for place, handles in by_place.items():
-        figure.legend(handles=handles, loc=place, ncols=6, frameon=False, fontsize=9)
+    markers = [
+        axes.scatter([], [], color="gray", marker=MARKERS[n % len(MARKERS)], label=arm)
+        for n, arm in enumerate(arms)
+    ]
+    colors = [
+        axes.scatter([], [], color=COLORS[n % len(COLORS)], marker="s", label=field)
+        for n, field in enumerate(fields)
+    ]
+    settings: dict[str, Any] = {"ncols": 6, "frameon": False, "fontsize": 9}
+    figure.legend(handles=markers, loc="outside upper center", **settings)
+    figure.legend(handles=colors, loc="outside lower center", **settings)
