@@ -5,7 +5,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from elusive.common.folders import (
     write_atomically,
     write_tables,
 )
+from elusive.common.memory import measured
 from elusive.common.models import reference_hash
 from elusive.common.records import (
     Document,
@@ -52,6 +52,8 @@ class AugmentSummary:
     diagnostics: Diagnostics
     seconds: dict[str, float]
     """Wall-clock seconds of `scoring`, when it was done if its scores were kept, and `dropping`."""
+    peak_memory_mib: dict[str, float]
+    """Peak memory of both stages, as they were run now."""
 
 
 def training_texts(
@@ -154,11 +156,14 @@ def augment_dataset(
     if already_made(out, "training-text", parameters):
         return False
     documents = dataset.training_documents()
-    scored = scored_documents(documents, scorers)
-    start = perf_counter()
-    texts = training_texts(documents, scored, config, workers)
-    scoring = sum(scores.seconds for scores in scored)
-    seconds = {"scoring": scoring, "dropping": perf_counter() - start}
+    with measured() as scoring:
+        scored = scored_documents(documents, scorers)
+    with measured() as dropping:
+        texts = training_texts(documents, scored, config, workers)
+    scoring.seconds = sum(scores.seconds for scores in scored)
+    stages = {"scoring": scoring, "dropping": dropping}
+    seconds = {stage: cost.seconds for stage, cost in stages.items()}
+    memory = {stage: cost.peak_memory_mib for stage, cost in stages.items()}
     with new_folder(out, "training-text", parameters) as folder:
         tables = {
             "texts": to_table(texts, TrainingText),
@@ -168,7 +173,8 @@ def augment_dataset(
         rates = [text.drop_rate for text in texts if text.copy > 0]
         drops = config.method not in NOT_DROPPING
         diagnostics = diagnose(documents, scored, texts, drops)
-        summary = AugmentSummary(len(texts), float(np.mean(rates)), diagnostics, seconds)
+        mean = float(np.mean(rates))
+        summary = AugmentSummary(len(texts), mean, diagnostics, seconds, memory)
         write_atomically(folder / SUMMARY, json.dumps(asdict(summary), indent=2) + "\n")
     return True
 

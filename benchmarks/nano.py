@@ -85,7 +85,7 @@ def main(out: Path, people: int) -> None:
     for name, mean, error in clue_aurocs(people):
         click.echo(f"AUROC of head mentions, name anywhere, {name}: {mean:.3f} +- {error:.3f}")
     for name, plan in WORDINGS.items():
-        folders = run_plan(plan, out / name.replace(" ", "-"))
+        folders = run_plan(plan, out / name.replace(" ", "-")).folders
         (row,) = arm_rows([load_cell(folder) for folder in folders])
         em, gold = row.em, row.log_probability
         click.echo(

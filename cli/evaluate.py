@@ -27,6 +27,16 @@ from elusive.evaluate.config import AnsweringConfig, RunSettings, TrainingConfig
     show_default=True,
     help="Seed of adapter, order, shots and replay.",
 )
+@click.option(
+    "--adapter",
+    type=click.Path(path_type=Path),
+    help="Folder of a finished adapter (PEFT) that is scored, in place of training one.",
+)
+@click.option(
+    "--known",
+    type=click.Path(path_type=Path),
+    help="Dataset folder of what the model knew before: does it forget?",
+)
 @click.option("--label", help="Name in tables; the method's name if not given.")
 @config_options(TrainingConfig)
 @config_options(AnsweringConfig)
@@ -36,6 +46,8 @@ def evaluate(
     train: Path | None,
     model: str,
     seed: int,
+    adapter: Path | None,
+    known: Path | None,
     label: str | None,
     out: Path,
     **settings: object,
@@ -45,6 +57,7 @@ def evaluate(
     \b
     elusive evaluate data/people --train data/random --model nano-large --out runs/random
     elusive evaluate data/people --model nano-large --out runs/untrained
+    elusive evaluate data/people --model nano-large --adapter runs/random/adapter --out runs/again
     """
     training = validated(TrainingConfig, _named_in(TrainingConfig, settings))
     answering = validated(AnsweringConfig, _named_in(AnsweringConfig, settings))
@@ -52,7 +65,7 @@ def evaluate(
     from elusive.evaluate.table import RENDERERS, arm_rows, find_cells
 
     cell_settings = RunSettings(training=training, answering=answering)
-    run_one(dataset, train, model, seed, label, cell_settings, out)
+    run_one(dataset, train, model, seed, label, cell_settings, out, known, adapter)
     click.echo(RENDERERS["terminal"](arm_rows(find_cells(out))))
     click.echo(f"adapter, predictions, metrics and costs: {out}")
 

@@ -1,5 +1,6 @@
 """Exact match, F1 and answer recall of short answers, after SQuAD's normalisation."""
 
+import hashlib
 import re
 import string
 from collections import Counter
@@ -84,3 +85,14 @@ def score_answer(prediction: str, answers: list[str]) -> dict[str, float | int |
         "contains": float(position is not None),
         "answer_position": position,
     }
+
+
+PROBES = ("The  U.S. Army!", "a Theory of an answer", "Paris Paris", "May 5, 1990", "Ünï", "")
+
+
+def scoring_hash() -> str:
+    """Hash of how answers are scored: changes as soon as one of some probes scores otherwise."""
+    scores = [
+        (normalize_answer(each), score_answer(each, [gold])) for each in PROBES for gold in PROBES
+    ]
+    return hashlib.sha256(repr(scores).encode()).hexdigest()[:12]

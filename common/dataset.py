@@ -5,7 +5,7 @@ from pathlib import Path
 
 from elusive.common.errors import InputError
 from elusive.common.folders import checked_manifest, read_table
-from elusive.common.records import Document, Question, Shot, from_table
+from elusive.common.records import Document, Fact, Question, Shot, from_table
 from elusive.common.shards import check_finished, read_batches
 
 LIMIT_MARK = ":first-"
@@ -34,6 +34,16 @@ class DatasetFolder:
         if not found:
             raise InputError("the dataset has no documents of the split train to train on")
         return found
+
+    def facts_by_question(self) -> dict[str, Fact]:
+        """The fact that each question asks for, where one has its document and field."""
+        facts = {
+            (document.doc_id, fact.field): fact
+            for document in self.documents
+            for fact in document.facts
+        }
+        pairs = ((q.question_id, facts.get((q.doc_id, q.field))) for q in self.questions)
+        return {question_id: fact for question_id, fact in pairs if fact}
 
 
 def num_rows(folder: Path) -> dict[str, int]:

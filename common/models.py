@@ -13,6 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    BitsAndBytesConfig,
     GgufConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -189,16 +190,20 @@ def tokenizer_of(reference: str) -> PreTrainedTokenizerBase:
     return load_tokenizer(find_model(reference))
 
 
-def load_model(reference: str, dtype: torch.dtype | None = None) -> LoadedModel:
+def load_model(
+    reference: str, dtype: torch.dtype | None = None, quantization: str = "none"
+) -> LoadedModel:
     """Load a causal language model in evaluation mode, every weight dense.
 
     Args:
         reference: Hub id, local folder, GGUF file or alias.
         dtype: of the weights; if None, float32 for the built-in models, which are too small for
             less to pay and shall answer alike on all machines, and `default_dtype()` for others.
+        quantization: `none`, or `8bit` or `4bit` (NF4) by bitsandbytes.
 
     Raises:
-        InputError: there is no such model, it is no decoder, or its tokenizer has no offsets.
+        InputError: there is no such model, it is no decoder, its tokenizer has no offsets, or
+            bitsandbytes is not installed.
     """
     source = find_model(reference)
     tokenizer = load_tokenizer(source)
@@ -207,6 +212,8 @@ def load_model(reference: str, dtype: torch.dtype | None = None) -> LoadedModel:
         # Packed GGUF weights cannot be adapted with LoRA, and compute in float32 only.
         options["gguf_file"] = source.gguf_file
         options["quantization_config"] = GgufConfig(dequantize=True)
+    if quantization != "none":
+        options["quantization_config"] = _bitsandbytes(quantization, bool(source.gguf_file))
     disable_progress_bar()
     try:
         model = AutoModelForCausalLM.from_pretrained(
@@ -215,9 +222,31 @@ def load_model(reference: str, dtype: torch.dtype | None = None) -> LoadedModel:
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"cannot load model {reference!r}: {reason}") from None
-    model.to(default_device())  # type: ignore[arg-type]
+    if quantization == "none":  # others are placed where they are loaded
+        model.to(default_device())  # type: ignore[arg-type]
     model.eval()
     return LoadedModel(source, model, tokenizer, weights_hash(source))
+
+
+def _bitsandbytes(quantization: str, is_gguf: bool) -> BitsAndBytesConfig:
+    """How bitsandbytes packs the weights.
+
+    Raises:
+        InputError: it is not installed, or the weights are a GGUF file's.
+    """
+    if is_gguf:
+        raise InputError(
+            f"quantization {quantization!r} cannot pack a GGUF file: use another model"
+        )
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise InputError(
+            f"quantization {quantization!r} needs bitsandbytes: pip install 'elusive[quantized]'"
+        )
+    if quantization == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=default_dtype()
+    )
 
 
 def reference_hash(reference: str) -> str:

@@ -174,8 +174,15 @@ class Prediction:
     """Mean log-probability per token of the first gold answer, in nats."""
     answer_position: int | None
     """Word index at which a gold answer begins in the prediction; None if it does not occur."""
-    seconds: float
-    """Answering time of its batch divided by the questions in the batch."""
+    kind: str = "direct"
+    """As in questions, like the three below."""
+    phrasing: int = 0
+    held_out: bool = False
+    hops: int = 1
+    distance: int | None = None
+    """As in the fact that is asked for; None where the question has none."""
+    position: int | None = None
+    """As in the fact that is asked for."""
 
 
 _SPANS = pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32())]))
@@ -265,7 +272,12 @@ SCHEMAS: dict[type, pa.Schema] = {
             ("contains", pa.float64()),
             ("log_probability", pa.float64()),
             ("answer_position", pa.int32()),
-            ("seconds", pa.float64()),
+            ("kind", pa.string()),
+            ("phrasing", pa.int32()),
+            ("held_out", pa.bool_()),
+            ("hops", pa.int32()),
+            ("distance", pa.int32()),
+            ("position", pa.int32()),
         ]
     ),
 }

@@ -5,17 +5,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from time import perf_counter
 
 import torch
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from peft import PeftModel
 from transformers import Cache, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from elusive.common.answers import score_answer
 from elusive.common.errors import InputError
 from elusive.common.models import end_tokens
-from elusive.common.records import Prediction, Question, Shot
-from elusive.evaluate.prompts import few_shot_prefix, question_text, topic
+from elusive.common.records import Fact, Prediction, Question, Shot
+from elusive.evaluate.prompts import PromptFormat, topic
 
 Model = PreTrainedModel | PeftModel
 
@@ -37,6 +37,8 @@ def answer_questions(
     batch_size: int,
     reuse_prefix: bool = True,
     on_answers: Callable[[int], object] = lambda count: None,
+    chat: bool = False,
+    facts: dict[str, Fact] | None = None,
 ) -> list[Prediction]:
     """Answer every question after the shots of its topic, and score the answers.
 
@@ -48,54 +50,103 @@ def answer_questions(
         batch_size: questions at a time.
         reuse_prefix: compute the shots' keys and values once per topic, not once per question.
         on_answers: called with the number of questions answered since the last call.
+        chat: ask as the tokenizer's chat template has it.
+        facts: what is asked for, by question, for results by distance and position.
+
+    A batch for which memory does not suffice is halved, and halved again.
 
     Raises:
-        InputError: a question's person stands in the shots.
+        InputError: a question's person stands in the shots; no chat template.
     """
     shown = {shot.entity for shot in shots}
     for question in questions:
         if question.entity in shown:
             raise InputError(f"{question.entity!r} is asked about and shown as an example")
     model.eval()
-    answered: dict[str, Prediction] = {}
+    answering = _Answering(model, tokenizer, PromptFormat(tokenizer, chat), shots)
+    answered: dict[str, _Answer] = {}
     with torch.inference_mode():
-        for batch, prefix in _batches(model, tokenizer, questions, shots, batch_size, reuse_prefix):
-            for prediction in _answer_batch(model, tokenizer, batch, prefix):
-                answered[prediction.question_id] = prediction
+        for batch, prefix in _batches(answering, questions, batch_size, reuse_prefix):
+            answers = _answer_batch(answering, batch, prefix)
+            answered |= {q.question_id: each for q, each in zip(batch, answers, strict=True)}
             on_answers(len(batch))
-    return [answered[question.question_id] for question in questions]
+    asked_for = facts or {}
+    return [
+        _prediction(each, answered[each.question_id], asked_for.get(each.question_id))
+        for each in questions
+    ]
+
+
+@dataclass(frozen=True)
+class _Answering:
+    """What all batches share."""
+
+    model: Model
+    tokenizer: PreTrainedTokenizerBase
+    prompts: PromptFormat
+    shots: list[Shot]
+
+    def question_ids(self, question: Question) -> list[int]:
+        """Tokens of a question, after its prefix."""
+        return _continuation(self.tokenizer, self.prompts.question(self.shots, question))
+
+    def answer_ids(self, answer: str) -> list[int]:
+        """Tokens of an answer, after its question."""
+        return _continuation(self.tokenizer, self.prompts.answer(answer))
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a model said, and how likely it found the first gold answer."""
+
+    text: str
+    log_probability: float
+
+
+def _prediction(question: Question, answer: _Answer, fact: Fact | None) -> Prediction:
+    """The record of an answered question."""
+    return Prediction(
+        question_id=question.question_id,
+        entity=question.entity,
+        field=question.field,
+        question=question.question,
+        answers=question.answers,
+        prediction=answer.text,
+        log_probability=answer.log_probability,
+        kind=question.kind,
+        phrasing=question.phrasing,
+        held_out=question.held_out,
+        hops=question.hops,
+        distance=fact.distance if fact else None,
+        position=fact.position if fact else None,
+        **score_answer(answer.text, question.answers),  # type: ignore[arg-type]
+    )
 
 
 def _batches(
-    model: Model,
-    tokenizer: PreTrainedTokenizerBase,
-    questions: list[Question],
-    shots: list[Shot],
-    batch_size: int,
-    reuse_prefix: bool,
+    answering: _Answering, questions: list[Question], batch_size: int, reuse_prefix: bool
 ) -> Iterator[tuple[list[Question], Prefix]]:
-    """Questions of one topic at a time, with the topic's prefix.
+    """Questions of one topic and of like length at a time, with the topic's prefix.
 
     Padding between prefix and question would push the prefix out of a sliding window, so models
     that have one are asked questions of one length at a time.
     """
-    windowed = getattr(model.config, "sliding_window", None) is not None
+    windowed = getattr(answering.model.config, "sliding_window", None) is not None
     for wanted in dict.fromkeys(topic(question) for question in questions):
-        prefix = _prefix(model, tokenizer, few_shot_prefix(shots, wanted), reuse_prefix)
+        prefix = _prefix(answering, wanted, reuse_prefix)
         of_topic = [question for question in questions if topic(question) == wanted]
-        for group in _equal_length_groups(tokenizer, of_topic) if windowed else [of_topic]:
+        groups = _by_length(answering, of_topic)
+        for group in groups if windowed else [[q for each in groups for q in each]]:
             for batch in _chunks(group, batch_size):
                 yield batch, prefix
 
 
-def _equal_length_groups(
-    tokenizer: PreTrainedTokenizerBase, questions: list[Question]
-) -> list[list[Question]]:
-    """Questions grouped by their number of tokens."""
+def _by_length(answering: _Answering, questions: list[Question]) -> list[list[Question]]:
+    """Questions grouped by their number of tokens, the shortest first."""
     groups: dict[int, list[Question]] = defaultdict(list)
     for question in questions:
-        groups[len(_continuation(tokenizer, question_text(question.question)))].append(question)
-    return list(groups.values())
+        groups[len(answering.question_ids(question))].append(question)
+    return [groups[length] for length in sorted(groups)]
 
 
 def _chunks(questions: list[Question], size: int) -> Iterator[list[Question]]:
@@ -104,9 +155,11 @@ def _chunks(questions: list[Question], size: int) -> Iterator[list[Question]]:
         yield questions[start : start + size]
 
 
-def _prefix(model: Model, tokenizer: PreTrainedTokenizerBase, text: str, reuse: bool) -> Prefix:
-    """Token ids of a prefix with the start token, if the tokenizer has one, and its cache."""
-    ids = torch.tensor([tokenizer(text)["input_ids"]], dtype=torch.long, device=model.device)
+def _prefix(answering: _Answering, wanted: tuple[str, str], reuse: bool) -> Prefix:
+    """Token ids of a topic's prefix, and its cache."""
+    model, prompts = answering.model, answering.prompts
+    text = prompts.prefix(answering.shots, wanted)
+    ids = torch.tensor([prompts.prefix_ids(text)], dtype=torch.long, device=model.device)
     if not reuse or ids.shape[1] == 0:
         return Prefix(ids, None)
     cache = DynamicCache(config=model.config)
@@ -115,41 +168,31 @@ def _prefix(model: Model, tokenizer: PreTrainedTokenizerBase, text: str, reuse: 
 
 
 def _answer_batch(
-    model: Model, tokenizer: PreTrainedTokenizerBase, questions: list[Question], prefix: Prefix
-) -> list[Prediction]:
-    """Predictions for questions that share a prefix."""
-    start = perf_counter()
-    texts = _generate(model, tokenizer, questions, prefix)
-    log_probabilities = _gold_log_probabilities(model, tokenizer, questions, prefix)
-    seconds = (perf_counter() - start) / len(questions)
-    return [
-        Prediction(
-            question_id=question.question_id,
-            entity=question.entity,
-            field=question.field,
-            question=question.question,
-            answers=question.answers,
-            prediction=text,
-            log_probability=log_probability,
-            seconds=seconds,
-            **score_answer(text, question.answers),  # type: ignore[arg-type]
-        )
-        for question, text, log_probability in zip(questions, texts, log_probabilities, strict=True)
-    ]
+    answering: _Answering, questions: list[Question], prefix: Prefix
+) -> list[_Answer]:
+    """Answers to questions that share a prefix, in parts where memory is short."""
+    try:
+        texts = _generate(answering, questions, prefix)
+        found = _gold_log_probabilities(answering, questions, prefix)
+        return [_Answer(*pair) for pair in zip(texts, found, strict=True)]
+    except (RuntimeError, MemoryError) as error:
+        if len(questions) == 1 or not should_reduce_batch_size(error):
+            raise
+    clear_device_cache(garbage_collection=True)
+    half = len(questions) // 2
+    parts = (questions[:half], questions[half:])
+    return [answer for part in parts for answer in _answer_batch(answering, part, prefix)]
 
 
-def _generate(
-    model: Model, tokenizer: PreTrainedTokenizerBase, questions: list[Question], prefix: Prefix
-) -> list[str]:
+def _generate(answering: _Answering, questions: list[Question], prefix: Prefix) -> list[str]:
     """Greedy answers up to the first newline, cut from the prompt by token ids."""
-    prompts = [_continuation(tokenizer, question_text(question.question)) for question in questions]
+    tokenizer = answering.tokenizer
+    prompts = [answering.question_ids(question) for question in questions]
     input_ids, mask = _left_padded(prefix.input_ids, prompts, _pad_id(tokenizer))
     gold_ids = [
-        _continuation(tokenizer, f" {answer}\n")
-        for question in questions
-        for answer in question.answers
+        answering.answer_ids(f"{answer}\n") for question in questions for answer in question.answers
     ]
-    generated = model.generate(  # type: ignore[operator]
+    generated = answering.model.generate(  # type: ignore[operator]
         input_ids=input_ids,
         attention_mask=mask,
         past_key_values=_repeated(prefix.cache, len(questions)),
@@ -164,15 +207,14 @@ def _generate(
 
 
 def _gold_log_probabilities(
-    model: Model, tokenizer: PreTrainedTokenizerBase, questions: list[Question], prefix: Prefix
+    answering: _Answering, questions: list[Question], prefix: Prefix
 ) -> list[float]:
     """Mean log-probability per token of each question's first gold answer, in nats."""
     golds, sequences = [], []
     for question in questions:
-        golds.append(_continuation(tokenizer, f" {question.answers[0]}"))
-        prompt = _continuation(tokenizer, question_text(question.question))
-        sequences.append(prompt + golds[-1])
-    logits = _logits(model, sequences, prefix)  # (question, token, vocabulary)
+        golds.append(answering.answer_ids(question.answers[0]))
+        sequences.append(answering.question_ids(question) + golds[-1])
+    logits = _logits(answering.model, sequences, prefix)  # (question, token, vocabulary)
     means = []
     for row, gold in enumerate(golds):
         # The gold answer's tokens are predicted one position before they stand.
@@ -245,16 +287,21 @@ def _ending_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     return [*newlines, *end_tokens(tokenizer)]
 
 
-def check_adapter_acts(model: PeftModel, tokenizer: PreTrainedTokenizerBase, text: str) -> None:
-    """Compare logits with and without the adapter.
+def check_training_acts(
+    model: Model, untrained: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, text: str
+) -> None:
+    """Compare logits with those before training.
 
     Raises:
         InputError: they are equal, so scoring would measure the untrained model.
     """
     ids = torch.tensor([tokenizer(text)["input_ids"]], device=model.device)
     with torch.inference_mode():
-        adapted = model(input_ids=ids).logits
-        with model.disable_adapter():
-            plain = model(input_ids=ids).logits
-    if torch.equal(adapted, plain):
+        trained = model(input_ids=ids).logits.float()
+        if isinstance(model, PeftModel):
+            with model.disable_adapter():
+                plain = model(input_ids=ids).logits.float()
+        else:
+            plain = untrained(input_ids=ids).logits.float()
+    if torch.equal(trained, plain):
         raise InputError("the adapter does not change the model's logits: it was not trained")

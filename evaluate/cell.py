@@ -2,69 +2,28 @@
 
 import json
 import math
-import resource
-import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from elusive.augment.augment import (
-    load_scores,
-    load_training_texts,
-    read_summary,
-    training_texts,
-)
-from elusive.augment.config import AugmentConfig
 from elusive.augment.methods import IN_TRAINING
-from elusive.common.dataset import LIMIT_MARK, DatasetFolder
+from elusive.common.answers import scoring_hash
+from elusive.common.dataset import DatasetFolder
 from elusive.common.errors import InputError
-from elusive.common.folders import (
-    already_made,
-    checked_manifest,
-    new_folder,
-    parameters_hash,
-    read_manifest,
-    write_atomically,
-)
-from elusive.common.models import LoadedModel, load_model
-from elusive.common.records import (
-    Prediction,
-    Question,
-    Shot,
-    TrainingText,
-    from_table,
-    to_table,
-)
-from elusive.common.seeding import stream
-from elusive.evaluate.answering import Model, answer_questions, check_adapter_acts
+from elusive.common.folders import checked_manifest, file_hash, parameters_hash, read_manifest
+from elusive.common.records import Prediction, Question, from_table
 from elusive.evaluate.config import UNTRAINED, AnsweringConfig, RunSettings, TrainingConfig
-from elusive.evaluate.in_training import (
-    check_same_tokenizer,
-    ordinary_tokens,
-    with_random_tokens,
-    with_reference_losses,
-)
-from elusive.evaluate.metrics import ClosedBookQA
-from elusive.evaluate.packing import (
-    Sequence,
-    packed_rows,
-    replay_sequence,
-    training_sequences,
-)
-from elusive.evaluate.prompts import (
-    few_shot_prefix,
-    question_text,
-    sample_replay,
-    split_shots,
-    topic,
-)
-from elusive.evaluate.training import OnStep, TrainingLog, lora_model, train
 
 ID_LENGTH = 12
+KNOWN_QUESTIONS = 250
+"""Questions, and texts, that are taken of what a model knew before."""
+MADE_BY = "elusive evaluate DATASET --out DIR"
+PREDICTIONS, KNOWN = "predictions.parquet", "known.parquet"
+NAMES = ("label", "model", "augment")
+"""Parameters that name and decide nothing: of how the text was made, its content hash says all."""
 
 
 @dataclass(frozen=True)
@@ -74,28 +33,53 @@ class Cell:
     label: str
     """Name of the arm in tables; decides nothing."""
     train: Path | None
-    """Folder of the training text; None for the model before training."""
+    """Folder of the training text; None where nothing is trained."""
     model: str
-    """Reference of the trained model."""
+    """Reference of the model."""
     seed: int
     settings: RunSettings
+    known: DatasetFolder | None = None
+    """What the model knew before, to see what it forgets."""
+    adapter: Path | None = None
+    """Folder of a finished adapter that is scored in place of training one."""
 
 
 def cell_parameters(cell: Cell, dataset: DatasetFolder, weights_hash: str) -> dict[str, Any]:
     """The parameters of a cell's folder: what decides the outcome, and its names."""
     manifest = read_manifest(cell.train, "training text") if cell.train else None
+    extra: dict[str, Any] = _acting_parameters(manifest.parameters) if manifest else {}
+    if cell.known:
+        extra["known"] = cell.known.content_hash
+    if cell.adapter:
+        extra["adapter"] = adapter_hash(cell.adapter)
     return {
         "label": cell.label,
-        **(_acting_parameters(manifest.parameters) if manifest else {}),
+        **extra,
         "dataset": dataset.content_hash,
         "train": manifest.content_hash if manifest else None,
         "augment": manifest.parameters if manifest else {"method": UNTRAINED},
         "model": cell.model,
         "weights": weights_hash,
         "seed": cell.seed,
-        "training": cell.settings.training.model_dump() if manifest else None,
+        "training": cell.settings.training.deciding() if manifest else None,
         "answering": cell.settings.answering.model_dump(exclude={"answer_batch_size"}),
+        "scoring": scoring_hash(),
     }
+
+
+def adapter_hash(adapter: Path) -> str:
+    """Hash of an adapter's settings and weights.
+
+    Raises:
+        InputError: the folder holds no PEFT adapter.
+    """
+    files = [adapter / "adapter_config.json", *sorted(adapter.glob("adapter_model.*"))]
+    if len(files) < 2 or not files[0].exists():
+        raise InputError(
+            f"{adapter} is no adapter of PEFT: it needs adapter_config.json and "
+            "adapter_model.safetensors, as in the folder adapter/ of a cell"
+        )
+    return parameters_hash([file_hash(path) for path in files])
 
 
 def _acting_parameters(augment: dict[str, Any]) -> dict[str, Any]:
@@ -107,14 +91,15 @@ def _acting_parameters(augment: dict[str, Any]) -> dict[str, Any]:
 
 
 def cell_id(parameters: dict[str, Any]) -> str:
-    """Identifier of a cell: a hash of all that changes its outcome.
-
-    Names change nothing: the label, the model's reference, and how the training text was made, of
-    which its content hash says all.
-    """
-    names = ("label", "model", "augment")
-    deciding = {key: value for key, value in parameters.items() if key not in names}
+    """Identifier of a cell: a hash of all that changes its outcome, names left out."""
+    deciding = {key: value for key, value in parameters.items() if key not in NAMES}
     return parameters_hash(deciding)[:ID_LENGTH]
+
+
+def cell_folder(run: Path, parameters: dict[str, Any]) -> Path:
+    """Where a cell of a run goes."""
+    name = f"{parameters['label']}-seed{parameters['seed']}-{cell_id(parameters)}"
+    return run / "cells" / name
 
 
 def asked_questions(dataset: DatasetFolder, answering: AnsweringConfig) -> list[Question]:
@@ -132,177 +117,8 @@ def asked_questions(dataset: DatasetFolder, answering: AnsweringConfig) -> list[
 
 
 def num_steps(num_texts: int, training: TrainingConfig) -> int:
-    """Optimizer steps of one cell."""
+    """Optimizer steps of one cell, about where the budget is tokens."""
     return math.ceil((training.epochs * num_texts + training.format_replay) / training.batch_size)
-
-
-def run_cell(
-    cell: Cell,
-    dataset: DatasetFolder,
-    loaded: LoadedModel,
-    out: Path,
-    on_step: OnStep = lambda: None,
-) -> bool:
-    """Train, answer, score, and write the cell's folder; False if it holds this cell already.
-
-    Raises:
-        InputError: `out` holds other files, or the inputs do not fit together.
-    """
-    if cell.train:
-        _check_origin(cell.train, dataset)
-    parameters = cell_parameters(cell, dataset, loaded.weights_hash)
-    if already_made(out, "cell", parameters):
-        return False
-    questions = asked_questions(dataset, cell.settings.answering)
-    shots, rest = split_shots(dataset.shots, cell.settings.answering.num_shots, cell.seed)
-    with new_folder(out, "cell", parameters) as folder:
-        if cell.train is None:
-            answered = _answered(cell, loaded.model, loaded, questions, shots)
-            _write_results(folder, answered, None, {"drop_rate": 0.0})
-        else:
-            rows = _training_rows(cell, cell.train, dataset, loaded, rest)
-            acting = _acting(_augment_config(cell.train))
-            with lora_model(loaded, cell.settings.training, cell.seed) as model:
-                log = train(model, rows, cell.settings.training, cell.seed, on_step, **acting)
-                first = questions[0]
-                probe = few_shot_prefix(shots, topic(first)) + question_text(first.question)
-                check_adapter_acts(model, loaded.tokenizer, probe)
-                answered = _answered(cell, model, loaded, questions, shots)
-                model.save_pretrained(str(folder / "adapter"), save_embedding_layers=False)
-            _write_results(folder, answered, log, _training_costs(cell.train, log))
-    return True
-
-
-def _check_origin(train: Path, dataset: DatasetFolder) -> None:
-    """Raise InputError unless the training text was made from this dataset and is unchanged."""
-    manifest = checked_manifest(train, "training-text", "elusive augment DATASET --out DIR")
-    made_from = manifest.parameters["dataset"].split(LIMIT_MARK)[0]
-    if made_from != dataset.content_hash:
-        raise InputError(
-            f"{train} was made from another dataset: augment this dataset first, "
-            "with `elusive augment DATASET --method NAME --out DIR`"
-        )
-
-
-@dataclass(frozen=True)
-class _Answered:
-    """Answers and what they cost."""
-
-    predictions: list[Prediction]
-    seconds: float
-
-
-def _answered(
-    cell: Cell, model: Model, loaded: LoadedModel, questions: list[Question], shots: list[Shot]
-) -> _Answered:
-    """The model's answers."""
-    start = perf_counter()
-    batch_size = cell.settings.answering.answer_batch_size
-    predictions = answer_questions(model, loaded.tokenizer, questions, shots, batch_size)
-    return _Answered(predictions, perf_counter() - start)
-
-
-def _augment_config(text: Path) -> AugmentConfig:
-    """The settings that a training text was made with."""
-    parameters = read_manifest(text, "training text").parameters
-    settings = {name: parameters[name] for name in AugmentConfig.model_fields if name in parameters}
-    return AugmentConfig(**settings)
-
-
-def _acting(config: AugmentConfig) -> dict[str, float]:
-    """What acts at every step of training."""
-    if config.method == "attention-dropout":
-        return {"closed": config.noise}
-    return {"selected": config.selected} if config.method == "rho-1" else {}
-
-
-def _training_rows(
-    cell: Cell, text: Path, dataset: DatasetFolder, loaded: LoadedModel, replayed: list[Shot]
-) -> list:
-    """The packed rows of all epochs."""
-    training = cell.settings.training
-    config = _augment_config(text)
-    texts_of = _texts_by_epoch(text, config, dataset, training.dynamic)
-    vocabulary = ordinary_tokens(loaded.tokenizer)
-    reference = _reference_model(config, loaded)
-
-    def sequences_of(epoch: int) -> list[Sequence]:
-        clean = training.labels == "clean"
-        sequences = training_sequences(texts_of(epoch), dataset.documents, loaded.tokenizer, clean)
-        if config.method == "d-ar":
-            rng = stream(cell.seed, "d-ar", epoch)
-            return [with_random_tokens(each, config.noise, vocabulary, rng) for each in sequences]
-        return with_reference_losses(sequences, reference) if reference else sequences
-
-    solved = sample_replay(replayed, training.format_replay, cell.seed)
-    replay = [replay_sequence(shot, loaded.tokenizer) for shot in solved]
-    rng = stream(cell.seed, "epochs")
-    return list(packed_rows(sequences_of, replay, training.epochs, training.batch_size, rng))
-
-
-def _texts_by_epoch(
-    folder: Path, config: AugmentConfig, dataset: DatasetFolder, dynamic: bool
-) -> Callable[[int], list[TrainingText]]:
-    """The training texts of an epoch: those that are written, or new ones for every epoch."""
-    written = load_training_texts(folder)
-    if not dynamic:
-        return lambda epoch: written
-    scores = load_scores(folder)
-    documents = [document for document in dataset.documents if document.doc_id in scores]
-    scored = [scores[document.doc_id] for document in documents]
-    return lambda epoch: training_texts(documents, scored, config, epoch=epoch)
-
-
-def _reference_model(config: AugmentConfig, trained: LoadedModel) -> LoadedModel | None:
-    """The model that rho-1 compares losses with.
-
-    Raises:
-        InputError: it has another tokenizer than the trained model.
-    """
-    if config.method != "rho-1":
-        return None
-    assert config.reference is not None
-    reference = load_model(config.reference)
-    check_same_tokenizer(trained, reference)
-    return reference
-
-
-def _training_costs(train: Path, log: TrainingLog) -> dict[str, float]:
-    """Seconds of each stage but answering, and the drop rate."""
-    summary = read_summary(train)
-    return {
-        **summary.seconds,
-        "drop_rate": summary.drop_rate,
-        "training": log.seconds,
-        "training_tokens_per_second": log.tokens / log.seconds,
-    }
-
-
-def _peak_memory_mib() -> float:
-    """Largest resident memory of this process so far, in MiB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
-
-
-def _write_results(
-    folder: Path, answered: _Answered, log: TrainingLog | None, costs: dict[str, float]
-) -> None:
-    """Predictions as Parquet; metrics, training log and costs as JSON."""
-    predictions = answered.predictions
-    pq.write_table(to_table(predictions, Prediction), folder / "predictions.parquet")
-    metrics = ClosedBookQA(keep_in_memory=True).compute(
-        predictions=[prediction.prediction for prediction in predictions],
-        references=[prediction.answers for prediction in predictions],
-    )
-    assert metrics is not None
-    mean = sum(prediction.log_probability for prediction in predictions) / len(predictions)
-    contents = {
-        "metrics": metrics | {"log_probability": mean, "questions": len(predictions)},
-        "training_log": asdict(log) if log else None,
-        "costs": costs | {"answering": answered.seconds, "peak_memory_mib": _peak_memory_mib()},
-    }
-    for name, content in contents.items():
-        write_atomically(folder / f"{name}.json", json.dumps(content, indent=2) + "\n")
 
 
 @dataclass(frozen=True)
@@ -312,26 +128,44 @@ class CellResult:
     folder: Path
     parameters: dict[str, Any]
     predictions: list[Prediction]
-    costs: dict[str, float]
+    known: list[Prediction]
+    """Answers to what the model knew before; empty if it was not asked."""
+    metrics: dict[str, Any]
+    costs: dict[str, Any]
     log: dict[str, Any] | None
-    """None for the model before training."""
+    """None where nothing was trained."""
 
 
 def load_cell(folder: Path) -> CellResult:
     """Read a finished cell.
 
     Raises:
-        InputError: the folder is no cell, or its predictions changed since it was written.
+        InputError: the folder is no cell, its predictions changed since it was written, or a file
+            is broken.
     """
-    manifest = checked_manifest(folder, "cell", "elusive evaluate DATASET --out DIR")
-    read = {
-        name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("costs", "training_log")
-    }
+    manifest = checked_manifest(folder, "cell", MADE_BY)
+    try:
+        read = {
+            name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+            for name in ("costs", "metrics", "training_log")
+        }
+        answers = {
+            name: from_table(pq.read_table(folder / name), Prediction)
+            for name in (PREDICTIONS, KNOWN)
+            if (folder / name).exists()
+        }
+        predictions = answers[PREDICTIONS]
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise InputError(
+            f"{folder}: a file of the cell is broken ({type(error).__name__}: {error}): run its "
+            "plan again, or `elusive evaluate` into another folder"
+        ) from None
     return CellResult(
         folder=folder,
         parameters=manifest.parameters,
-        predictions=from_table(pq.read_table(folder / "predictions.parquet"), Prediction),
+        predictions=predictions,
+        known=answers.get(KNOWN, []),
+        metrics=read["metrics"],
         costs=read["costs"],
         log=read["training_log"],
     )

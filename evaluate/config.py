@@ -35,6 +35,32 @@ class TrainingConfig(BaseModel):
         default=16, ge=1, description="Rank r of LoRA on every linear layer but the head."
     )
     lora_alpha: int = Field(default=16, ge=1, description="LoRA's scale is lora_alpha / lora_rank.")
+    lora_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="Dropout on the adapters' input, in training."
+    )
+    lora_targets: tuple[str, ...] = Field(
+        default=(),
+        description="Names of the layers that get adapters, such as q_proj; all linear ones but "
+        "the head if none is given.",
+    )
+    tuning: Literal["lora", "full"] = Field(
+        default="lora", description="What is trained: adapters, or all weights (in float32)."
+    )
+    quantization: Literal["none", "8bit", "4bit"] = Field(
+        default="none",
+        description="Precision of the frozen base: its own, or fewer bits by bitsandbytes.",
+    )
+    budget: Literal["steps", "tokens"] = Field(
+        default="steps",
+        description="What all arms get equally much of: optimizer steps, or tokens: as many as the "
+        "originals alone would have, so that arms that drop see more copies.",
+    )
+    accumulation: int = Field(
+        default=1, ge=1, description="Rows that each step is split into, to save memory."
+    )
+    gradient_checkpointing: bool = Field(
+        default=False, description="Compute activations twice instead of keeping them."
+    )
     format_replay: int = Field(
         default=64,
         ge=0,
@@ -49,6 +75,32 @@ class TrainingConfig(BaseModel):
         default=False,
         description="Draw new copies for every epoch, in place of those of the training text.",
     )
+    checkpoint_minutes: float = Field(
+        default=10,
+        gt=0,
+        description="How often training is saved, to go on from there after an interruption.",
+    )
+    report_to: tuple[str, ...] = Field(
+        default=(),
+        description="Where losses are logged beside the cell: tensorboard, trackio, wandb.",
+    )
+
+    @model_validator(mode="after")
+    def _fitting(self) -> "TrainingConfig":
+        if self.tuning == "full" and self.quantization != "none":
+            raise InputError(
+                "tuning 'full' trains the base, which cannot be of fewer bits: leave out "
+                f"quantization {self.quantization!r} or choose tuning 'lora'"
+            )
+        if self.batch_size % self.accumulation:
+            raise InputError(
+                f"accumulation {self.accumulation} does not divide batch_size {self.batch_size}"
+            )
+        return self
+
+    def deciding(self) -> dict[str, object]:
+        """The settings that decide the outcome: all but how often it is saved and logged."""
+        return self.model_dump(exclude={"checkpoint_minutes", "report_to"})
 
 
 class AnsweringConfig(BaseModel):
@@ -65,7 +117,13 @@ class AnsweringConfig(BaseModel):
     limit: int | None = Field(
         default=None, ge=1, description="Only the first questions of the split."
     )
-    answer_batch_size: int = Field(default=32, ge=1, description="Questions answered at a time.")
+    chat_template: bool = Field(
+        default=False,
+        description="Ask as the model's chat template has it: questions and solved ones as turns.",
+    )
+    answer_batch_size: int = Field(
+        default=32, ge=1, description="Questions answered at a time; fewer where memory is short."
+    )
 
 
 class RunSettings(BaseModel):
@@ -107,8 +165,13 @@ class Plan(RunSettings):
     untrained: bool = Field(
         default=True, description="Also ask the model before training: the row `untrained`."
     )
+    known: Path | BiogenConfig | None = Field(
+        default=None,
+        description="Dataset of what the model knew before, or its settings: what does training "
+        "make it forget?",
+    )
 
-    @field_validator("dataset", mode="before")
+    @field_validator("dataset", "known", mode="before")
     @classmethod
     def _settings_or_folder(cls, dataset: object) -> object:
         """Check settings as such, so that an error names the setting and not the union of types."""

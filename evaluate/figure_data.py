@@ -67,17 +67,6 @@ class Gains:
     correlations: list[Correlation]
 
 
-def facts_by_question(dataset: DatasetFolder) -> dict[str, Fact]:
-    """The fact that each question asks for, where one has its document and field."""
-    facts = {
-        (document.doc_id, fact.field): fact
-        for document in dataset.documents
-        for fact in document.facts
-    }
-    pairs = ((q.question_id, facts.get((q.doc_id, q.field))) for q in dataset.questions)
-    return {question_id: fact for question_id, fact in pairs if fact}
-
-
 def distance_rows(
     named: dict[str, list[CellResult]], facts: dict[str, Fact]
 ) -> tuple[list[DistanceRow], list[str]]:

@@ -25,9 +25,9 @@ from elusive.common.folders import already_made, new_folder, write_atomically
 from elusive.common.intervals import Estimate
 from elusive.common.models import load_model
 from elusive.evaluate.cell import CellResult
-from elusive.evaluate.figure_data import distance_rows, facts_by_question, gains
+from elusive.evaluate.figure_data import distance_rows, gains
 from elusive.evaluate.figure_drawing import draw_distance, draw_gains, draw_top
-from elusive.evaluate.run import PLAN, load_plan
+from elusive.evaluate.plans import PLAN, load_plan
 from elusive.evaluate.table import find_cells, named_cells
 
 PAGE = "figures.md"
@@ -78,7 +78,7 @@ def _by_distance(folder: Path, named: dict[str, list[CellResult]], dataset: Data
     """Accuracy by distance."""
     title = "Accuracy by distance from the name"
     try:
-        rows, fields = distance_rows(named, facts_by_question(dataset))
+        rows, fields = distance_rows(named, dataset.facts_by_question())
     except InputError as reason:
         return _left_out(title, str(reason))
     _save(folder, "accuracy-by-distance", draw_distance(rows, fields), rows)

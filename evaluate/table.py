@@ -78,6 +78,13 @@ def arm_rows(cells: list[CellResult]) -> list[ArmRow]:
     return [_arm_row(name, members) for name, members in named.items()]
 
 
+def complete_arms(cells: list[CellResult]) -> list[CellResult]:
+    """The cells of the arms that have as many seeds as any arm has."""
+    named = named_cells(cells)
+    most = max(map(len, named.values()))
+    return [cell for members in named.values() if len(members) == most for cell in members]
+
+
 def named_cells(cells: list[CellResult]) -> dict[str, list[CellResult]]:
     """Cells by the name of their arm; cells that differ in the seed only are together."""
     groups: dict[str, list[CellResult]] = defaultdict(list)
@@ -132,14 +139,14 @@ def _arm_row(label: str, cells: list[CellResult]) -> ArmRow:
         opens=float(np.mean([p.opens for p in predictions])),
         contains=float(np.mean([p.contains for p in predictions])),
         em_by_field={field: float(np.mean(values)) for field, values in by_field.items()},
-        drop_rate=_mean_cost(cells, "drop_rate"),
+        drop_rate=float(np.mean([cell.costs["drop_rate"] for cell in cells])),
         seconds={stage: _mean_cost(cells, stage) for stage in STAGES},
     )
 
 
 def _mean_cost(cells: list[CellResult], name: str) -> float:
     """Mean of one cost over the cells."""
-    return float(np.mean([cell.costs.get(name, 0.0) for cell in cells]))
+    return float(np.mean([cell.costs["seconds"].get(name, 0.0) for cell in cells]))
 
 
 def table_cells(rows: list[ArmRow]) -> tuple[list[str], list[list[str]]]:

@@ -1,6 +1,7 @@
 """LoRA training of one cell with transformers' Trainer."""
 
-import math
+import copy
+import json
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,16 +27,18 @@ from transformers import (
 )
 
 from elusive.common.errors import InputError
+from elusive.common.folders import write_atomically
 from elusive.common.memory import give_back_freed_memory, keep_freed_memory
 from elusive.common.models import LoadedModel, attention_of
 from elusive.common.seeding import stream
-from elusive.evaluate.chunked_loss import chunked_loss, chunked_losses, fits, whole_losses
+from elusive.evaluate.chunked_loss import chunked_losses, fits, whole_losses
 from elusive.evaluate.config import TrainingConfig
 from elusive.evaluate.in_training import noisy_mask, selected_loss
 from elusive.evaluate.packed_attention import border_columns, use_packed_attention
 from elusive.evaluate.packing import IGNORED
 
 OnStep = Callable[[], object]
+Model = PreTrainedModel | PeftModel
 
 GIVE_BACK_EVERY = 16
 """Steps after which freed memory is given back: rows differ in length."""
@@ -58,31 +61,33 @@ class TrainingLog:
 
 
 class _Progress(TrainerCallback):
-    """Calls back after every optimizer step, and stops a training whose loss is no number."""
+    """Calls back after every optimizer step, and saves the training now and then."""
 
-    def __init__(self, on_step: OnStep) -> None:
+    def __init__(self, on_step: OnStep, minutes: float, checkpoints: Path) -> None:
         self.on_step = on_step
+        self.every = 60 * minutes
+        self.clock = checkpoints / "seconds.json"
+        self.start = self.saved = perf_counter()
+        self.before = json.loads(self.clock.read_text()) if self.clock.exists() else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, those before an interruption included."""
+        return self.before + perf_counter() - self.start
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         if state.global_step % GIVE_BACK_EVERY == 0:
             give_back_freed_memory()
+        if perf_counter() - self.saved > self.every and state.global_step < state.max_steps:
+            control.should_save, self.saved = True, perf_counter()
         self.on_step()
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: Any,
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        loss = (logs or {}).get("loss", 0.0)
-        if not math.isfinite(loss):
-            raise InputError(
-                f"training loss is {loss} at step {state.global_step}: lower the learning rate"
-            )
+        write_atomically(self.clock, json.dumps(self.seconds))
 
 
 class _Trainer(Trainer):
@@ -99,135 +104,202 @@ class _Trainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Mean loss of a row, which is one optimizer step."""
+        """A row's part of the mean loss of an optimizer step."""
         reference = inputs.pop("reference_losses", None)
+        names = inputs.pop("names")
         with self.accelerator.autocast():
             if self._is_chunked is None:
                 self._is_chunked = fits(model, inputs)
-            if reference is not None:
-                losses = (chunked_losses if self._is_chunked else whole_losses)(model, inputs)
-                labelled = inputs["labels"][:, 1:] != IGNORED
-                return selected_loss(losses, reference[:, 1:][labelled], self.selected)
-            if self._is_chunked:
-                return chunked_loss(model, inputs)
-        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            losses = (chunked_losses if self._is_chunked else whole_losses)(model, inputs)
+        loss = losses.mean()
+        if reference is not None:
+            labelled = inputs["labels"][:, 1:] != IGNORED
+            loss = selected_loss(losses, reference[:, 1:][labelled], self.selected)
+        if not torch.isfinite(loss):
+            raise InputError(
+                f"the training loss is {loss.item()} at step {self.state.global_step + 1}, on "
+                f"{', '.join(names)}: lower the learning rate, or look at these texts"
+            )
+        share = len(losses) / num_items_in_batch if num_items_in_batch else 1.0
+        return loss * share
+
+
+@contextmanager
+def tuned_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> Iterator[Model]:
+    """The model as it is trained, which leaves the loaded one as it was.
+
+    With LoRA, the model with a fresh adapter, which is off at the end; otherwise a copy in float32.
+    """
+    set_seed(seed)
+    if config.tuning == "full":
+        yield copy.deepcopy(loaded.model).float()
+        return
+    with lora_model(loaded, config, seed) as model:
+        yield model
 
 
 @contextmanager
 def lora_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> Iterator[PeftModel]:
-    """The model with a fresh LoRA adapter on all linear layers but the head, off at the end."""
+    """The model with a fresh LoRA adapter on all linear layers but the head, off at the end.
+
+    Raises:
+        InputError: the model has none of the layers that are to get adapters.
+    """
     set_seed(seed)
     lora = LoraConfig(
         r=config.lora_rank,
         lora_alpha=config.lora_alpha,
-        lora_dropout=0.0,
-        target_modules="all-linear",
+        lora_dropout=config.lora_dropout,
+        target_modules=list(config.lora_targets) or "all-linear",
         task_type="CAUSAL_LM",
     )
     before = attention_of(loaded.model)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
-        model = get_peft_model(loaded.model, lora)
+        try:
+            model = get_peft_model(loaded.model, lora)
+        except ValueError as error:
+            raise InputError(f"lora_targets: {str(error).splitlines()[0]}") from None
     model.peft_config["default"].base_model_name_or_path = loaded.source.base_name
     try:
         yield model
     finally:
         model.unload()
+        loaded.model.activation_checkpointing_disable()
         loaded.model.set_attn_implementation(before)
         loaded.model.eval()
 
 
+def base_of(model: Model) -> PreTrainedModel:
+    """The transformers model below an adapter, or the model itself."""
+    return model.get_base_model() if isinstance(model, PeftModel) else model  # type: ignore[return-value]
+
+
 def train(
-    model: PeftModel,
-    rows: list[dict[str, torch.Tensor]],
+    model: Model,
+    rows: list[dict[str, Any]],
     config: TrainingConfig,
     seed: int,
     on_step: OnStep = lambda: None,
     closed: float = 0.0,
     selected: float = 1.0,
+    checkpoints: Path | None = None,
 ) -> TrainingLog:
-    """Train the adapter on packed rows in the order given; one row is one optimizer step.
+    """Train on packed rows in the order given; `accumulation` rows are one optimizer step.
 
-    The base is frozen in its own precision, the adapter kept in float32; where the base is
-    bfloat16, matrix products are computed in it.
+    The base of an adapter is frozen in its own precision, the adapter kept in float32; where the
+    base is bfloat16, matrix products are computed in it.
 
     Args:
-        model: with the adapter.
+        model: with the adapter, or the model itself if all weights are trained.
         rows: as `packed_row` makes them.
         config: learning rate and the like.
         seed: of the optimizer's and the attention mask's randomness.
         on_step: called after every step.
         closed: share of the attention mask's open entries that are closed, anew at each step.
         selected: share of the tokens that count in rows with reference losses.
+        checkpoints: folder from which an interrupted training goes on; a passing one by default.
 
     Raises:
-        InputError: the loss is no finite number any more.
+        InputError: the loss is no finite number any more, or what is to log it is not installed.
     """
-    base: PreTrainedModel = model.get_base_model()  # type: ignore[assignment]
+    base = base_of(model)
     attention_before = attention_of(base)
     packed = not closed and use_packed_attention(base)
-    rng = stream(seed, "attention-dropout")
     keep_freed_memory()
-    start = perf_counter()
-    with TemporaryDirectory() as scratch:
+    with TemporaryDirectory() as passing:
+        folder = checkpoints or Path(passing)
+        progress = _Progress(on_step, config.checkpoint_minutes, folder)
         trainer = _Trainer(
             model=model,
-            args=_arguments(config, seed, Path(scratch), base.dtype == torch.bfloat16),
-            train_dataset=rows,  # type: ignore[arg-type]
-            data_collator=lambda batch: _model_inputs(batch[0], packed, closed, base.dtype, rng),
-            callbacks=[_Progress(on_step)],
+            args=_arguments(config, seed, folder, base.dtype == torch.bfloat16),
+            train_dataset=list(enumerate(rows)),  # type: ignore[arg-type]
+            data_collator=_Collator(packed, closed, base.dtype, seed),
+            callbacks=[progress],
         )
         trainer.selected = selected
+        trainer.model_accepts_loss_kwargs = True  # so that rows know how long their step is
         trainer.remove_callback(PrinterCallback)
+        last = last_checkpoint(folder)
+        for _ in range(int(last.name.split("-")[1]) if last else 0):
+            on_step()
         with disable_input_dtype_casting(model):  # autocast would cast back at once
-            trainer.train()
+            trainer.train(resume_from_checkpoint=str(last) if last else None)
     base.set_attn_implementation(attention_before)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return TrainingLog(
-        steps=len(rows),
+        steps=trainer.state.global_step,
         tokens=sum(row["input_ids"].numel() for row in rows),
         losses=losses,
         first_loss=losses[0],
         last_loss=losses[-1],
-        seconds=perf_counter() - start,
+        seconds=progress.seconds,
         packed_attention=packed,
     )
 
 
-def _arguments(config: TrainingConfig, seed: int, scratch: Path, bf16: bool) -> TrainingArguments:
-    """Trainer's arguments: linear decay after warm-up, one row per step, in the order given."""
-    return TrainingArguments(
-        output_dir=str(scratch),
-        per_device_train_batch_size=1,
-        num_train_epochs=1,
-        average_tokens_across_devices=False,
-        learning_rate=config.learning_rate,
-        lr_scheduler_type="linear",
-        warmup_steps=config.warmup,
-        max_grad_norm=config.clip,
-        weight_decay=0.0,
-        bf16=bf16,
-        use_cpu=not torch.cuda.is_available(),
-        seed=seed,
-        train_sampling_strategy="sequential",
-        logging_steps=5,
-        logging_first_step=True,
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
-    )
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint below a folder; half-written ones lack the trainer's state."""
+    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    return max(whole, key=lambda path: int(path.name.split("-")[1]), default=None)
+
+
+def _arguments(config: TrainingConfig, seed: int, folder: Path, bf16: bool) -> TrainingArguments:
+    """Trainer's arguments: linear decay after warm-up, rows in the order given."""
+    try:
+        return TrainingArguments(
+            output_dir=str(folder),
+            per_device_train_batch_size=1,
+            gradient_accumulation_steps=config.accumulation,
+            activation_checkpointing=config.gradient_checkpointing,
+            num_train_epochs=1,
+            average_tokens_across_devices=False,
+            learning_rate=config.learning_rate,
+            lr_scheduler_type="linear",
+            warmup_steps=config.warmup,
+            max_grad_norm=config.clip,
+            weight_decay=0.0,
+            bf16=bf16,
+            use_cpu=not torch.cuda.is_available(),
+            seed=seed,
+            train_sampling_strategy="sequential",
+            logging_steps=5,
+            logging_first_step=True,
+            logging_nan_inf_filter=False,
+            save_strategy="no",
+            save_total_limit=1,
+            report_to=list(config.report_to) or "none",
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            dataloader_pin_memory=False,
+        )
+    except (ImportError, RuntimeError, ValueError) as error:
+        raise InputError(str(error).splitlines()[0]) from None
+
+
+@dataclass(frozen=True)
+class _Collator:
+    """Makes the model's input of a numbered row, alike whenever it is asked for."""
+
+    packed: bool
+    closed: float
+    dtype: torch.dtype
+    seed: int
+
+    def __call__(self, batch: list[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
+        """Inputs of the one row of a batch."""
+        number, row = batch[0]
+        rng = stream(self.seed, "attention-dropout", number)
+        return _model_inputs(row, self.packed, self.closed, self.dtype, rng)
 
 
 def _model_inputs(
-    row: dict[str, torch.Tensor],
+    row: dict[str, Any],
     packed: bool,
     closed: float,
     dtype: torch.dtype,
     rng: np.random.Generator,
-) -> dict[str, torch.Tensor | int]:
+) -> dict[str, Any]:
     """The row as the model takes it, with its sequence borders where attention wants them."""
     if closed:
         return {**row, "attention_mask": noisy_mask(row["position_ids"], closed, dtype, rng)}

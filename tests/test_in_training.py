@@ -14,7 +14,8 @@ from elusive.augment.config import AugmentConfig
 from elusive.common.dataset import load_dataset_folder
 from elusive.common.errors import InputError
 from elusive.common.models import LoadedModel, load_model
-from elusive.evaluate.cell import Cell, _texts_by_epoch, cell_id, cell_parameters, run_cell
+from elusive.evaluate.cell import Cell, cell_id, cell_parameters
+from elusive.evaluate.cell_run import run_cell
 from elusive.evaluate.chunked_loss import chunked_losses, whole_losses
 from elusive.evaluate.config import AnsweringConfig, RunSettings, TrainingConfig
 from elusive.evaluate.in_training import (
@@ -25,6 +26,7 @@ from elusive.evaluate.in_training import (
     with_reference_losses,
 )
 from elusive.evaluate.packing import IGNORED, Sequence, packed_row, text_sequence
+from elusive.evaluate.training_rows import _texts_by_epoch
 
 POSITIONS = torch.tensor([[0, 1, 2, 3, 4, 5, 6, 0, 0, 1, 2, 3]])
 LENGTHS = [7, 1, 4]

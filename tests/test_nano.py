@@ -16,7 +16,8 @@ from elusive.biogen.questions import questions, shots
 from elusive.common.models import BUILT_IN, BUILT_IN_NAMES, load_model
 from elusive.evaluate.cell import load_cell
 from elusive.evaluate.config import Plan
-from elusive.evaluate.run import load_plan, run_plan
+from elusive.evaluate.plans import load_plan
+from elusive.evaluate.run import run_plan
 from elusive.models.config import load_pretrain_plan
 from elusive.models.population import build_population
 from elusive.models.pretrain import population_em, sample_questions
@@ -81,7 +82,7 @@ def test_training_lowers_the_loss_and_raises_what_is_known(tmp_path, nano):
             "training": {"epochs": 4, "learning_rate": 2e-3, "format_replay": 16},
         }
     )
-    before, after = map(load_cell, run_plan(plan, tmp_path / "run"))
+    before, after = map(load_cell, run_plan(plan, tmp_path / "run").folders)
     assert after.log is not None
     assert after.log["last_loss"] < after.log["first_loss"] - 0.2
     em = [np.mean([p.em for p in cell.predictions]) for cell in (before, after)]

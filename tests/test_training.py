@@ -12,7 +12,7 @@ from tiny import VOCABULARY, tiny_model
 from elusive.common.errors import InputError
 from elusive.common.models import LoadedModel, load_model
 from elusive.common.records import Question, Shot, TrainingText
-from elusive.evaluate.answering import answer_questions, check_adapter_acts
+from elusive.evaluate.answering import answer_questions, check_training_acts
 from elusive.evaluate.cell import cell_id
 from elusive.evaluate.config import TrainingConfig
 from elusive.evaluate.packed_attention import SHORT, border_columns, use_packed_attention
@@ -23,7 +23,7 @@ from elusive.evaluate.packing import (
     replay_sequence,
     text_sequence,
 )
-from elusive.evaluate.prompts import few_shot_prefix, split_shots, topic
+from elusive.evaluate.prompts import PromptFormat, few_shot_prefix, split_shots, topic
 from elusive.evaluate.training import lora_model, train
 
 LENGTHS = [7, 1, 12]
@@ -77,7 +77,7 @@ def test_texts_come_every_epoch_and_replay_once_and_none_is_predicted_from_anoth
 
 def test_only_the_answer_of_a_replayed_question_is_predicted(tokenizer):
     shot = Shot("Ada", "company", "Which company did Ada work for?", "Hill-Irwin")
-    sequence = replay_sequence(shot, tokenizer)
+    sequence = replay_sequence(shot, PromptFormat(tokenizer))
     predicted = [token for token in sequence.labels if token != IGNORED]
     assert tokenizer.decode(predicted) == " Hill-Irwin\n"
     assert tokenizer.decode(sequence.input_ids).startswith("Question: Which company")
@@ -130,9 +130,9 @@ def test_training_lowers_the_loss_and_changes_the_logits_and_is_taken_off(
     config = TrainingConfig(learning_rate=1e-2)
     with lora_model(loaded, config, seed=0) as model:
         with pytest.raises(InputError, match="does not change the model's logits"):
-            check_adapter_acts(model, tokenizer, "Ada Byron")
+            check_training_acts(model, loaded.model, tokenizer, "Ada Byron")
         log = train(model, some_rows(tokenizer), config, seed=0)
-        check_adapter_acts(model, tokenizer, "Ada Byron")
+        check_training_acts(model, loaded.model, tokenizer, "Ada Byron")
         model.save_pretrained(tmp_path)
     assert log.last_loss < 0.7 * log.first_loss
     assert log.steps == 24
