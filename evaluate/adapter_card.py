@@ -1,0 +1,26 @@
+"""The model card of a trained adapter."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+
+from elusive.common.folders import write_atomically
+
+TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent), keep_trailing_newline=True)
+
+
+def write_adapter_card(cell: Path, parameters: dict[str, Any], base: str) -> None:
+    """Write the card of a cell's adapter, as the Hub reads it.
+
+    Args:
+        cell: folder that holds `adapter/` and the metrics.
+        parameters: of the cell.
+        base: name of the model that the adapter is for.
+    """
+    metrics = json.loads((cell / "metrics.json").read_text(encoding="utf-8"))
+    card = TEMPLATES.get_template("adapter.md.j2").render(
+        base=base, parameters=parameters, metrics=metrics
+    )
+    write_atomically(cell / "adapter" / "README.md", card)

@@ -1,0 +1,176 @@
+"""Training, answering and scoring one cell."""
+
+import shutil
+from pathlib import Path
+
+from peft import PeftModel
+
+from elusive.augment.augment import AugmentSummary, read_summary
+from elusive.common.dataset import LIMIT_MARK, DatasetFolder
+from elusive.common.errors import InputError
+from elusive.common.folders import already_made, checked_manifest, new_folder
+from elusive.common.memory import Cost, measured
+from elusive.common.models import LoadedModel
+from elusive.common.records import Prediction, Question, Shot
+from elusive.evaluate.adapter_card import write_adapter_card
+from elusive.evaluate.answering import Model, answer_questions, check_training_acts
+from elusive.evaluate.cell import (
+    KNOWN_QUESTIONS,
+    Cell,
+    asked_questions,
+    cell_parameters,
+)
+from elusive.evaluate.forgetting import perplexity
+from elusive.evaluate.prompts import few_shot_prefix, question_text, split_shots, topic
+from elusive.evaluate.results import Outcome, write_results
+from elusive.evaluate.training import OnStep, train, tuned_model
+from elusive.evaluate.training_rows import acting, training_rows
+
+
+def run_cell(
+    cell: Cell,
+    dataset: DatasetFolder,
+    loaded: LoadedModel,
+    out: Path,
+    on_step: OnStep = lambda: None,
+) -> bool:
+    """Train, answer, score, and write the cell's folder; False if it holds this cell already.
+
+    Raises:
+        InputError: `out` holds other files, or the inputs do not fit together.
+    """
+    if cell.train:
+        check_origin(cell.train, dataset)
+    parameters = cell_parameters(cell, dataset, loaded.weights_hash)
+    if already_made(out, "cell", parameters):
+        return False
+    checkpoints = out.with_name(f".{out.name}.checkpoints")
+    with new_folder(out, "cell", parameters) as folder:
+        if cell.train is None:
+            outcome = _scored(cell, dataset, loaded, folder)
+        else:
+            outcome = _trained(cell, cell.train, dataset, loaded, folder, checkpoints, on_step)
+        write_results(folder, outcome)
+        if (folder / "adapter").exists():
+            write_adapter_card(folder, parameters, loaded.source.base_name)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return True
+
+
+def check_origin(train: Path, dataset: DatasetFolder) -> None:
+    """Raise InputError unless the training text was made from this dataset and is unchanged."""
+    manifest = checked_manifest(train, "training-text", "elusive augment DATASET --out DIR")
+    made_from = manifest.parameters["dataset"].split(LIMIT_MARK)[0]
+    if made_from != dataset.content_hash:
+        raise InputError(
+            f"{train} was made from another dataset: augment this dataset first, "
+            "with `elusive augment DATASET --method NAME --out DIR`"
+        )
+
+
+def _scored(cell: Cell, dataset: DatasetFolder, loaded: LoadedModel, folder: Path) -> Outcome:
+    """The model as it is, or with a finished adapter."""
+    if cell.adapter is None:
+        return _answered(cell, dataset, loaded.model, loaded)
+    model = PeftModel.from_pretrained(loaded.model, str(cell.adapter))
+    try:
+        question = asked_questions(dataset, cell.settings.answering)[0]
+        check_training_acts(model, loaded.model, loaded.tokenizer, question_text(question.question))
+        return _answered(cell, dataset, model, loaded)
+    finally:
+        model.unload()
+
+
+def _trained(
+    cell: Cell,
+    text: Path,
+    dataset: DatasetFolder,
+    loaded: LoadedModel,
+    folder: Path,
+    checkpoints: Path,
+    on_step: OnStep,
+) -> Outcome:
+    """The model after training, which is saved."""
+    settings = cell.settings
+    _, solved = _split_shots(cell, dataset)
+    rows = training_rows(text, dataset, loaded, settings, cell.seed, solved)
+    with tuned_model(loaded, settings.training, cell.seed) as model:
+        checkpoints.mkdir(exist_ok=True)
+        with measured() as training:
+            log = train(
+                model,
+                rows,
+                settings.training,
+                cell.seed,
+                on_step,
+                **acting(text),
+                checkpoints=checkpoints,
+            )
+        training.seconds = log.seconds  # those before an interruption included
+        check_training_acts(model, loaded.model, loaded.tokenizer, _probe(cell, dataset))
+        outcome = _answered(cell, dataset, model, loaded)
+        _save(model, loaded, folder)
+    summary = read_summary(text)
+    outcome.log, outcome.drop_rate = log, summary.drop_rate
+    outcome.costs = _preparing(summary) | {"training": training} | outcome.costs
+    return outcome
+
+
+def _preparing(summary: AugmentSummary) -> dict[str, Cost]:
+    """Costs of the stages that made a training text."""
+    return {
+        stage: Cost(seconds, summary.peak_memory_mib.get(stage, 0.0))
+        for stage, seconds in summary.seconds.items()
+    }
+
+
+def _save(model: Model, loaded: LoadedModel, folder: Path) -> None:
+    """The adapter, or the whole model with its tokenizer."""
+    if isinstance(model, PeftModel):
+        model.save_pretrained(str(folder / "adapter"), save_embedding_layers=False)
+    else:
+        model.save_pretrained(str(folder / "model"))
+        loaded.tokenizer.save_pretrained(str(folder / "model"))
+
+
+def _split_shots(cell: Cell, dataset: DatasetFolder) -> tuple[list[Shot], list[Shot]]:
+    """Shots for prompts, and those left for replay."""
+    return split_shots(dataset.shots, cell.settings.answering.num_shots, cell.seed)
+
+
+def _probe(cell: Cell, dataset: DatasetFolder) -> str:
+    """A prompt of this cell."""
+    first: Question = asked_questions(dataset, cell.settings.answering)[0]
+    shots, _ = _split_shots(cell, dataset)
+    return few_shot_prefix(shots, topic(first)) + question_text(first.question)
+
+
+def _answered(cell: Cell, dataset: DatasetFolder, model: Model, loaded: LoadedModel) -> Outcome:
+    """Answers to the dataset's questions, and to those of what was known before."""
+    asked = asked_questions(dataset, cell.settings.answering)
+    with measured() as answering:
+        predictions = _answers(cell, dataset, asked, model, loaded)
+    outcome = Outcome(predictions, costs={"answering": answering})
+    if cell.known:
+        questions = cell.known.questions[:KNOWN_QUESTIONS]
+        texts = [document.text for document in cell.known.documents[:KNOWN_QUESTIONS]]
+        outcome.known = _answers(cell, cell.known, questions, model, loaded)
+        outcome.known_perplexity = perplexity(model, loaded.tokenizer, texts)
+    return outcome
+
+
+def _answers(
+    cell: Cell, dataset: DatasetFolder, asked: list[Question], model: Model, loaded: LoadedModel
+) -> list[Prediction]:
+    """The model's answers to questions of a dataset, after its own shots."""
+    shots, _ = _split_shots(cell, dataset)
+    answering = cell.settings.answering
+    return answer_questions(
+        model,
+        loaded.tokenizer,
+        asked,
+        shots,
+        answering.answer_batch_size,
+        chat=answering.chat_template,
+        facts=dataset.facts_by_question(),
+    )
