@@ -20,7 +20,7 @@ from elusive.common.models import BUILT_IN, BUILT_IN_NAMES, load_model
 from elusive.evaluate.cell import load_cell
 from elusive.evaluate.config import Plan
 from elusive.evaluate.run import run_plan
-from elusive.evaluate.table import arm_rows
+from elusive.evaluate.table import results
 from elusive.models.config import load_pretrain_plan
 from elusive.models.population import build_population
 from elusive.models.pretrain import population_em
@@ -86,7 +86,7 @@ def main(out: Path, people: int) -> None:
         click.echo(f"AUROC of head mentions, name anywhere, {name}: {mean:.3f} +- {error:.3f}")
     for name, plan in WORDINGS.items():
         folders = run_plan(plan, out / name.replace(" ", "-")).folders
-        (row,) = arm_rows([load_cell(folder) for folder in folders])
+        (row,) = results([load_cell(folder) for folder in folders]).rows
         em, gold = row.em, row.log_probability
         click.echo(
             f"LoRA on {row.people} new people, {name} each: EM {em.mean:.1%} "

@@ -62,11 +62,11 @@ def evaluate(
     training = validated(TrainingConfig, _named_in(TrainingConfig, settings))
     answering = validated(AnsweringConfig, _named_in(AnsweringConfig, settings))
     from elusive.evaluate.run import run_one
-    from elusive.evaluate.table import RENDERERS, arm_rows, find_cells
+    from elusive.evaluate.table import RENDERERS, find_cells, results
 
     cell_settings = RunSettings(training=training, answering=answering)
     run_one(dataset, train, model, seed, label, cell_settings, out, known, adapter)
-    click.echo(RENDERERS["terminal"](arm_rows(find_cells(out))))
+    click.echo(RENDERERS["terminal"](results(find_cells(out))))
     click.echo(f"adapter, predictions, metrics and costs: {out}")
 
 

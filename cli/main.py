@@ -12,6 +12,7 @@ from elusive.cli.evaluate import evaluate
 from elusive.cli.figures import figures
 from elusive.cli.look import look
 from elusive.cli.pretrain import pretrain
+from elusive.cli.rescore import rescore
 from elusive.cli.run import run
 from elusive.cli.table import table
 from elusive.cli.wikiqa import wikiqa
@@ -42,6 +43,7 @@ for command in (
     clues,
     evaluate,
     run,
+    rescore,
     table,
     figures,
 ):

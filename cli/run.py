@@ -52,9 +52,9 @@ def run(
 def _write_tables(folders: list[Path], out: Path) -> None:
     """The table of all arms that are finished, on the screen and in files."""
     from elusive.evaluate.cell import load_cell
-    from elusive.evaluate.table import RENDERERS, arm_rows, complete_arms
+    from elusive.evaluate.table import RENDERERS, complete_arms, results
 
-    rows = arm_rows(complete_arms([load_cell(folder) for folder in folders]))
+    found = results(complete_arms([load_cell(folder) for folder in folders]))
     for name, suffix in (("markdown", "md"), ("csv", "csv")):
-        (out / f"table.{suffix}").write_text(RENDERERS[name](rows), encoding="utf-8")
-    click.echo(RENDERERS["terminal"](rows))
+        (out / f"table.{suffix}").write_text(RENDERERS[name](found), encoding="utf-8")
+    click.echo(RENDERERS["terminal"](found))

@@ -92,7 +92,10 @@ def fits(model: PeftModel, inputs: dict[str, Any]) -> bool:
         return False
     if any(getattr(base.config, name, None) not in (None, 1.0) for name in OWN_LOGITS):
         return False
+    was_training = model.training
+    model.eval()  # dropout would make the two differ, and use up random numbers
     with torch.no_grad():
         usual = float(model(**inputs, use_cache=False).loss)
         difference = abs(float(chunked_loss(model, inputs)) - usual)
+    model.train(was_training)
     return difference <= TOLERANCE.get(head.weight.dtype, 0.0) * abs(usual)

@@ -1,6 +1,7 @@
 """Metrics of answers, written into a cell's folder, and scored again without any model."""
 
 import json
+import shutil
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -9,11 +10,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from elusive.common.answers import score_answer
-from elusive.common.folders import write_atomically
+from elusive.common.answers import score_answer, scoring_hash
+from elusive.common.errors import InputError
+from elusive.common.folders import write_atomically, write_manifest
 from elusive.common.memory import Cost
 from elusive.common.records import Prediction, to_table
-from elusive.evaluate.cell import KNOWN, PREDICTIONS
+from elusive.evaluate.cell import KNOWN, PREDICTIONS, CellResult, cell_folder, load_cell
 from elusive.evaluate.metrics import ClosedBookQA
 from elusive.evaluate.training import TrainingLog
 
@@ -115,3 +117,42 @@ def scored_again(predictions: list[Prediction]) -> list[Prediction]:
         replace(each, **score_answer(each.prediction, each.answers))  # type: ignore[arg-type]
         for each in predictions
     ]
+
+
+def rescore(folder: Path) -> list[str]:
+    """Score the stored answers of a run, or of a cell, anew; needs no model.
+
+    A cell whose scores are those of today's scoring is left alone. The others get the name that
+    their id asks for.
+
+    Returns:
+        Names of the cells that were scored again.
+
+    Raises:
+        InputError: no finished cells, or a damaged one.
+    """
+    single = (folder / PREDICTIONS).exists()
+    manifests = sorted(folder.glob("cells/[!.]*/manifest.json"))
+    paths = [folder] if single else [path.parent for path in manifests]
+    if not paths:
+        raise InputError(f"{folder} holds no finished cells: run `elusive run PLAN --out {folder}`")
+    cells = [load_cell(path) for path in paths]
+    changed = [cell for cell in cells if cell.parameters.get("scoring") != scoring_hash()]
+    for cell in changed:
+        parameters = cell.parameters | {"scoring": scoring_hash()}
+        _replace(cell, parameters, folder if single else cell_folder(folder, parameters))
+    return [cell.folder.name for cell in changed]
+
+
+def _replace(cell: CellResult, parameters: dict[str, Any], target: Path) -> None:
+    """Put a copy of a cell with today's scores in its place."""
+    copied = cell.folder.with_name(f".{cell.folder.name}.rescored")
+    shutil.rmtree(copied, ignore_errors=True)
+    shutil.copytree(cell.folder, copied)
+    perplexity = cell.metrics.get("known", {}).get("perplexity")
+    write_predictions(copied, scored_again(cell.predictions), scored_again(cell.known), perplexity)
+    write_manifest(copied, "cell", parameters)
+    before = cell.folder.with_name(f".{cell.folder.name}.before")
+    cell.folder.replace(before)
+    copied.replace(target)
+    shutil.rmtree(before)

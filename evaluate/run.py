@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import torch
 import yaml
 from filelock import FileLock, Timeout
@@ -30,6 +31,7 @@ from elusive.common.folders import checked_manifest, parameters_hash, write_atom
 from elusive.common.models import LoadedModel, load_model, tokenizer_of
 from elusive.evaluate.cell import (
     Cell,
+    CellResult,
     asked_questions,
     cell_folder,
     cell_parameters,
@@ -39,7 +41,9 @@ from elusive.evaluate.cell import (
 from elusive.evaluate.cell_run import run_cell
 from elusive.evaluate.config import UNTRAINED, ArmConfig, Plan, RunSettings
 from elusive.evaluate.plans import PLAN, load_plan
+from elusive.evaluate.power import design_line
 from elusive.evaluate.prompts import sample_replay, split_shots
+from elusive.evaluate.table import complete_arms, flat_table, results
 from elusive.evaluate.training import OnStep
 
 MADE_BY = "elusive augment DATASET --method NAME --out DIR"
@@ -98,6 +102,15 @@ class RunResult:
     """Of all finished cells of the plan."""
     failures: list[Failure]
 
+    @property
+    def cells(self) -> list[CellResult]:
+        """All finished cells, with their answers, metrics and costs."""
+        return [load_cell(folder) for folder in self.folders]
+
+    def table(self, baseline: str | None = None, metric: str = "em") -> pa.Table:
+        """One row per arm that has all its seeds, one number per column, as `elusive table`."""
+        return flat_table(results(complete_arms(self.cells), baseline, metric))
+
 
 def run_plan(plan: Plan, out: Path, jobs: int = 1) -> RunResult:
     """Run every cell of a plan that `out` does not hold yet.
@@ -119,6 +132,8 @@ def run_plan(plan: Plan, out: Path, jobs: int = 1) -> RunResult:
     run = Run(plan, out)
     run.check()
     todo = run.jobs()
+    if any(run.finished_folder(job) is None for job in todo):
+        tqdm.write(f"elusive: {_design(run)}", file=sys.stderr)
     if jobs > 1:
         _run_side_by_side(run, todo, jobs)
     else:
@@ -196,7 +211,10 @@ class Run:
 
     def finished_folder(self, job: Job) -> Path | None:
         """The folder of a cell, if that is finished."""
-        text = self.text_folder(job)
+        try:
+            text = self.text_folder(job)
+        except InputError:  # such as a model that is not there: making the cell says so
+            return None
         if text and not text.exists():
             return None
         folder = self.folder(job)
@@ -268,6 +286,14 @@ class Run:
 
     def _record_path(self, name: str) -> Path:
         return self.out / "failed" / f"{name}.json"
+
+
+def _design(run: Run) -> str:
+    """What this grid can show."""
+    asked = asked_questions(run.dataset, run.plan.answering)
+    people = len({question.entity for question in asked})
+    arms = len({job.label for job in run.jobs()})
+    return design_line(people, round(len(asked) / people), arms, len(run.plan.seeds))
 
 
 def _augment(job: Job) -> AugmentConfig:

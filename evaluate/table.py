@@ -3,23 +3,29 @@
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from elusive.augment.config import METHOD_NAMES
-from elusive.common.errors import InputError
+from elusive.common.errors import InputError, unknown_name
 from elusive.common.folders import parameters_hash
 from elusive.common.intervals import Estimate, mean_over_entities
 from elusive.evaluate.cell import CellResult, load_cell
+from elusive.evaluate.comparisons import Comparison, against, shared_ranks
 from elusive.evaluate.config import UNTRAINED
 
 STAGES = ("scoring", "dropping", "training", "answering")
+METRICS = ("em", "f1", "log_probability")
+BASELINES = ("random", "plain")
+"""Arms that others are compared with unless another is named, the first that is there."""
 WIDE = 200
 
 
@@ -36,10 +42,38 @@ class ArmRow:
     opens: float
     contains: float
     em_by_field: dict[str, float]
+    known_em: float | None
+    """Exact match on what the model knew before; None if it was not asked."""
+    known_perplexity: float | None
     drop_rate: float
     """Mean share of tokens dropped from a copy."""
     seconds: dict[str, float]
     """Mean seconds per cell of scoring, dropping, training and answering."""
+    memory_mib: dict[str, float]
+    """Largest peak memory of each stage over the cells, in MiB."""
+    tokens_per_second: float
+    """Of training; 0 where nothing was trained."""
+    points_per_minute: float
+    """EM points per minute of preparing the text and training; 0 where nothing was trained."""
+    preparing: float
+    """Seconds of scoring and dropping as a share of those of training; 0 likewise."""
+    rank: int = 1
+    """1 plus the number of significantly better arms."""
+    difference: Estimate | None = None
+    """From the baseline; None for the baseline itself."""
+    p_value: float | None = None
+    """Of that difference, corrected for the number of arms."""
+    effect: float | None = None
+    """Cohen's d_z of that difference."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """A table: its rows, and what they were compared by."""
+
+    rows: list[ArmRow]
+    metric: str
+    baseline: str | None
 
 
 def find_cells(folder: Path) -> list[CellResult]:
@@ -59,14 +93,22 @@ def find_cells(folder: Path) -> list[CellResult]:
     return [load_cell(path) for path in cells]
 
 
-def arm_rows(cells: list[CellResult]) -> list[ArmRow]:
-    """One row per arm, in the order of the methods' list.
+def results(cells: list[CellResult], baseline: str | None = None, metric: str = "em") -> Results:
+    """One row per arm, in the order of the methods' list, with ranks and comparisons.
 
     Cells of one label but with other settings are different arms, told apart by a number.
 
+    Args:
+        cells: of all arms.
+        baseline: arm that the others are compared with; by default random, or else plain.
+        metric: what arms are ranked and compared by: em, f1 or log_probability.
+
     Raises:
-        InputError: arms that answered different questions or unequally many seeds.
+        InputError: arms that answered different questions or unequally many seeds; no such arm or
+            metric.
     """
+    if metric not in METRICS:
+        raise unknown_name("metric", metric, METRICS)
     named = named_cells(cells)
     first = next(iter(named))
     for name, members in named.items():
@@ -75,7 +117,24 @@ def arm_rows(cells: list[CellResult]) -> list[ArmRow]:
                 f"arms {first!r} and {name!r} differ in questions or seeds, so they cannot share "
                 "a table: finish the run with `elusive run PLAN --out DIR`"
             )
-    return [_arm_row(name, members) for name, members in named.items()]
+    if baseline is not None and baseline not in named:
+        raise unknown_name("baseline", baseline, named)
+    baseline = baseline or next((name for name in BASELINES if name in named), None)
+    ranks = shared_ranks(named, metric)
+    compared = against(named, baseline, metric) if baseline else {}
+    rows = [_arm_row(name, members) for name, members in named.items()]
+    return Results([_compared(row, ranks, compared) for row in rows], metric, baseline)
+
+
+def _compared(
+    row: ArmRow, ranks: dict[str, int], compared: dict[str, tuple[Comparison, float]]
+) -> ArmRow:
+    """A row with its rank, and its difference from the baseline."""
+    row = replace(row, rank=ranks[row.label])
+    if row.label not in compared:
+        return row
+    comparison, p_value = compared[row.label]
+    return replace(row, difference=comparison.difference, p_value=p_value, effect=comparison.effect)
 
 
 def complete_arms(cells: list[CellResult]) -> list[CellResult]:
@@ -120,54 +179,116 @@ def _asked(cells: list[CellResult]) -> list[tuple[int, str]]:
 
 def _arm_row(label: str, cells: list[CellResult]) -> ArmRow:
     """Results of the cells of one arm."""
-    predictions = [prediction for cell in cells for prediction in cell.predictions]
+    pairs = [(cell.parameters["seed"], p) for cell in cells for p in cell.predictions]
+    seeds, predictions = [seed for seed, _ in pairs], [p for _, p in pairs]
     entities = [prediction.entity for prediction in predictions]
     by_field: dict[str, list[float]] = defaultdict(list)
     for prediction in predictions:
         by_field[prediction.field].append(prediction.em)
 
     def estimate(column: str) -> Estimate:
-        return mean_over_entities([getattr(p, column) for p in predictions], entities)
+        return mean_over_entities([getattr(p, column) for p in predictions], entities, seeds)
 
+    seconds = {
+        stage: _mean(cell.costs["seconds"].get(stage, 0.0) for cell in cells) for stage in STAGES
+    }
+    preparing, training = seconds["scoring"] + seconds["dropping"], seconds["training"]
+    em = estimate("em")
+    known = [cell.metrics["known"] for cell in cells if "known" in cell.metrics]
     return ArmRow(
         label=label,
         seeds=len(cells),
         people=len(set(entities)),
-        em=estimate("em"),
+        em=em,
         f1=estimate("f1"),
         log_probability=estimate("log_probability"),
-        opens=float(np.mean([p.opens for p in predictions])),
-        contains=float(np.mean([p.contains for p in predictions])),
-        em_by_field={field: float(np.mean(values)) for field, values in by_field.items()},
-        drop_rate=float(np.mean([cell.costs["drop_rate"] for cell in cells])),
-        seconds={stage: _mean_cost(cells, stage) for stage in STAGES},
+        opens=_mean(p.opens for p in predictions),
+        contains=_mean(p.contains for p in predictions),
+        em_by_field={field: _mean(values) for field, values in by_field.items()},
+        known_em=_mean(each["em"] for each in known) if known else None,
+        known_perplexity=_mean(each["perplexity"] for each in known) if known else None,
+        drop_rate=_mean(cell.costs["drop_rate"] for cell in cells),
+        seconds=seconds,
+        memory_mib={
+            stage: max(cell.costs["peak_memory_mib"].get(stage, 0.0) for cell in cells)
+            for stage in STAGES
+        },
+        tokens_per_second=_mean(cell.costs["training_tokens"] for cell in cells) / training
+        if training
+        else 0.0,
+        points_per_minute=6000 * em.mean / (preparing + training) if training else 0.0,
+        preparing=preparing / training if training else 0.0,
     )
 
 
-def _mean_cost(cells: list[CellResult], name: str) -> float:
-    """Mean of one cost over the cells."""
-    return float(np.mean([cell.costs["seconds"].get(name, 0.0) for cell in cells]))
+def _mean(numbers: Iterable[float]) -> float:
+    """Mean of some numbers."""
+    return float(np.mean(list(numbers)))
 
 
-def table_cells(rows: list[ArmRow]) -> tuple[list[str], list[list[str]]]:
-    """Header and formatted cells of the table that people read; rates in percent."""
-    fields = list(rows[0].em_by_field)
-    header = ["arm", "EM %", "F1 %", "gold log-prob", "opens %", "contains %"]
-    header += [f"{field} EM" for field in fields] + ["dropped %", "seeds", "people"]
-    header += [f"{stage} s" for stage in STAGES]
-    body = []
-    for row in rows:
-        cells = [
-            row.label,
-            _percent(row.em),
-            _percent(row.f1),
-            _interval(row.log_probability, 1, 2),
+Column = tuple[str, Callable[[ArmRow], str]]
+
+
+def columns(found: Results) -> dict[str, list[Column]]:
+    """Columns of the table that people read, in three groups; rates in percent."""
+    scale, digits = (1, 2) if found.metric == "log_probability" else (100, 0)
+    accuracy: list[Column] = [
+        ("rank", lambda row: str(row.rank)),
+        ("EM %", lambda row: _percent(row.em)),
+        ("F1 %", lambda row: _percent(row.f1)),
+        ("gold log-prob", lambda row: _interval(row.log_probability, 1, 2)),
+    ]
+    if found.baseline:
+        accuracy += [
+            (
+                f"{found.metric} vs {found.baseline}",
+                lambda row: _interval(row.difference, scale, digits) if row.difference else "",
+            ),
+            ("p (Holm)", lambda row: "" if row.p_value is None else f"{row.p_value:.4f}"),
+            ("d_z", lambda row: "" if row.effect is None else f"{row.effect:.1f}"),
         ]
-        cells += [f"{100 * row.opens:.0f}", f"{100 * row.contains:.0f}"]
-        cells += [f"{100 * row.em_by_field[field]:.0f}" for field in fields]
-        cells += [f"{100 * row.drop_rate:.0f}", str(row.seeds), str(row.people)]
-        body.append(cells + [f"{row.seconds[stage]:.0f}" for stage in STAGES])
-    return header, body
+    accuracy.append(("dropped %", lambda row: f"{100 * row.drop_rate:.0f}"))
+    detail: list[Column] = [
+        (f"{field} EM", partial(_field_percent, field=field)) for field in found.rows[0].em_by_field
+    ]
+    detail += [
+        ("opens %", lambda row: f"{100 * row.opens:.0f}"),
+        ("contains %", lambda row: f"{100 * row.contains:.0f}"),
+    ]
+    if found.rows[0].known_em is not None:
+        detail += [
+            ("known EM %", lambda row: f"{100 * (row.known_em or 0):.0f}"),
+            ("known perplexity", lambda row: f"{row.known_perplexity or 0:.2f}"),
+        ]
+    detail += [("seeds", lambda row: str(row.seeds)), ("people", lambda row: str(row.people))]
+    costs: list[Column] = [(f"{stage} s", partial(_seconds, stage=stage)) for stage in STAGES]
+    costs += [
+        ("tokens/s", lambda row: f"{row.tokens_per_second:.0f}"),
+        ("peak GiB", lambda row: f"{max(row.memory_mib.values()) / 1024:.1f}"),
+        ("preparing/training %", lambda row: f"{100 * row.preparing:.1f}"),
+        ("EM points/min", lambda row: f"{row.points_per_minute:.1f}"),
+    ]
+    return {"accuracy": accuracy, "detail": detail, "costs": costs}
+
+
+def _field_percent(row: ArmRow, field: str) -> str:
+    """Exact match of one field in percent."""
+    return f"{100 * row.em_by_field[field]:.0f}"
+
+
+def _seconds(row: ArmRow, stage: str) -> str:
+    """Seconds of one stage, a digit more where they are few."""
+    seconds = row.seconds[stage]
+    return f"{seconds:.1f}" if 0 < seconds < 10 else f"{seconds:.0f}"
+
+
+def table_cells(
+    found: Results, groups: tuple[str, ...] = ("accuracy", "detail", "costs")
+) -> tuple[list[str], list[list[str]]]:
+    """Header and formatted cells of some groups of columns."""
+    chosen = [column for group in groups for column in columns(found)[group]]
+    header = ["arm", *(name for name, _ in chosen)]
+    return header, [[row.label, *(show(row) for _, show in chosen)] for row in found.rows]
 
 
 def _percent(estimate: Estimate) -> str:
@@ -183,16 +304,16 @@ def _interval(estimate: Estimate, scale: float, digits: int) -> str:
     return f"{mean} [{low}, {high}]"
 
 
-def render_markdown(rows: list[ArmRow]) -> str:
+def render_markdown(found: Results) -> str:
     """The table in markdown."""
-    header, body = table_cells(rows)
+    header, body = table_cells(found)
     lines = ["| " + " | ".join(cells) + " |" for cells in [header, ["---"] * len(header), *body]]
     return "\n".join(lines) + "\n"
 
 
-def render_latex(rows: list[ArmRow]) -> str:
+def render_latex(found: Results) -> str:
     """The table in LaTeX with booktabs rules."""
-    header, body = table_cells(rows)
+    header, body = table_cells(found)
     lines = [" & ".join(map(_latex_escaped, cells)) + r" \\" for cells in [header, *body]]
     columns = "l" + "r" * (len(header) - 1)
     rules = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule"]
@@ -204,10 +325,10 @@ def _latex_escaped(text: str) -> str:
     return "".join("\\" + sign if sign in "%_&#$" else sign for sign in text)
 
 
-def render_csv(rows: list[ArmRow]) -> str:
+def render_csv(found: Results) -> str:
     """The table as CSV with plain numbers, intervals in columns of their own."""
     file = io.StringIO()
-    flat = [_flat(row) for row in rows]
+    flat = [_flat(row) for row in found.rows]
     writer = csv.DictWriter(file, fieldnames=list(flat[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(flat)
@@ -216,40 +337,54 @@ def render_csv(rows: list[ArmRow]) -> str:
 
 def _flat(row: ArmRow) -> dict[str, object]:
     """One row with one number per column; rates in [0, 1], log-probabilities in nats."""
-    flat: dict[str, object] = {"arm": row.label}
-    for name in ("em", "f1", "log_probability"):
-        estimate: Estimate = getattr(row, name)
-        flat |= {name: estimate.mean, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+    flat: dict[str, object] = {"arm": row.label, "rank": row.rank}
+    for name in ("em", "f1", "log_probability", "difference"):
+        estimate: Estimate | None = getattr(row, name)
+        for part, end in (("mean", ""), ("low", "_low"), ("high", "_high")):
+            flat[name + end] = getattr(estimate, part) if estimate else None
+    flat |= {"p_value": row.p_value, "effect": row.effect}
     flat |= {"opens": row.opens, "contains": row.contains}
     flat |= {f"em_{field}": value for field, value in row.em_by_field.items()}
+    flat |= {"known_em": row.known_em, "known_perplexity": row.known_perplexity}
     flat |= {"drop_rate": row.drop_rate, "seeds": row.seeds, "people": row.people}
-    return flat | {f"{stage}_seconds": seconds for stage, seconds in row.seconds.items()}
+    flat |= {f"{stage}_seconds": seconds for stage, seconds in row.seconds.items()}
+    flat |= {f"{stage}_peak_mib": mib for stage, mib in row.memory_mib.items()}
+    names = ("tokens_per_second", "points_per_minute", "preparing")
+    return flat | {name: getattr(row, name) for name in names}
 
 
-def render_terminal(rows: list[ArmRow]) -> str:
-    """The table for a terminal: one for accuracy, one for fields and costs."""
-    header, body = table_cells(rows)
-    accuracy = [0, 1, 2, 3, 4, 5, header.index("dropped %")]
-    rest = [index for index in range(len(header)) if index == 0 or index not in accuracy]
-    parts = [_rich_table(header, body, accuracy), _rich_table(header, body, rest)]
-    return "\n".join(parts) + "\n95% intervals in brackets: bootstrap over people.\n"
+def flat_table(found: Results) -> pa.Table:
+    """The table with one number per column, as in CSV."""
+    return pa.Table.from_pylist([_flat(row) for row in found.rows])
 
 
-def _rich_table(header: list[str], body: list[list[str]], columns: list[int]) -> str:
+NOTE = """\
+95% intervals in brackets: bootstrap over people and seeds. Rank: 1 + the number of significantly
+better arms ({metric}; paired permutation tests, Holm's correction). Preparing: scoring, dropping.
+"""
+
+
+def render_terminal(found: Results) -> str:
+    """The table for a terminal: one for accuracy, one for fields, one for costs."""
+    parts = [_rich_table(*table_cells(found, (group,))) for group in columns(found)]
+    return "\n".join(parts) + "\n" + NOTE.format(metric=found.metric)
+
+
+def _rich_table(header: list[str], body: list[list[str]]) -> str:
     """Some columns of the table, drawn with rich."""
     table = Table(box=box.SIMPLE_HEAD)
-    for index in columns:
+    for place, name in enumerate(header):
         table.add_column(
-            header[index].removesuffix(" EM"), justify="right" if index else "left", no_wrap=True
+            name.removesuffix(" EM"), justify="right" if place else "left", no_wrap=True
         )
     for cells in body:
-        table.add_row(*(cells[index] for index in columns))
+        table.add_row(*cells)
     console = Console(width=WIDE, file=io.StringIO(), color_system=None)
     console.print(table)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())  # type: ignore[attr-defined]
 
 
-RENDERERS: dict[str, Callable[[list[ArmRow]], str]] = {
+RENDERERS: dict[str, Callable[[Results], str]] = {
     "terminal": render_terminal,
     "markdown": render_markdown,
     "csv": render_csv,

@@ -1,0 +1,154 @@
+"""Intervals over people and seeds, paired tests, Holm's correction, shared ranks, power."""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_rel
+
+from elusive.common.errors import InputError
+from elusive.common.intervals import mean_over_entities
+from elusive.common.records import Prediction
+from elusive.evaluate.cell import CellResult
+from elusive.evaluate.comparisons import against, compare, holm, shared_ranks
+from elusive.evaluate.power import design_line, smallest_difference
+from elusive.evaluate.table import RENDERERS, results
+
+RIGHT = Prediction("", "", "major", "?", ["x"], "x", 1.0, 1.0, 1.0, 1.0, -0.1, 0)
+
+
+def cell(label: str, seed: int, right: np.ndarray) -> CellResult:
+    """A cell whose answers are right or wrong as an array says.  # (person, question)."""
+    predictions = [
+        replace(RIGHT, question_id=f"{person}-{q}", entity=f"P{person}", em=float(right[person, q]))
+        for person, q in itertools.product(*map(range, right.shape))
+    ]
+    parameters = {"label": label, "seed": seed, "augment": {"method": label}}
+    costs = {
+        "seconds": {"scoring": 1.0, "dropping": 1.0, "training": 60.0, "answering": 1.0},
+        "peak_memory_mib": {"training": 1024.0},
+        "drop_rate": 0.4,
+        "training_tokens": 6000,
+        "questions": right.size,
+    }
+    return CellResult(Path(label), parameters, predictions, [], {}, costs, {})
+
+
+def arms(rates: dict[str, float], people: int = 60, seeds: int = 2) -> dict[str, list[CellResult]]:
+    rng = np.random.default_rng(0)
+    return {
+        label: [cell(label, seed, rng.random((people, 4)) < rate) for seed in range(seeds)]
+        for label, rate in rates.items()
+    }
+
+
+def test_seeds_that_differ_widen_the_interval():
+    people = [str(person) for person in range(50) for _ in range(3)]
+    seeds = [0, 1, 2] * 50
+    values = np.random.default_rng(0).random(150) + np.tile([0.0, 0.5, 1.0], 50)
+    alone = mean_over_entities(values.tolist(), people)
+    both = mean_over_entities(values.tolist(), people, seeds)
+    assert both.high - both.low > 2 * (alone.high - alone.low)
+    assert both.mean == alone.mean
+
+
+def test_one_seed_changes_nothing():
+    values, people = [1.0, 0.0, 1.0, 1.0], list("aabb")
+    assert mean_over_entities(values, people, [7] * 4) == mean_over_entities(values, people)
+
+
+def test_about_95_of_100_intervals_hold_the_truth():
+    rng = np.random.default_rng(1)
+    people = [str(person) for person in range(40)]
+    held = 0
+    for _ in range(300):
+        found = mean_over_entities(rng.normal(1.0, 1.0, 40).tolist(), people)
+        held += found.low <= 1.0 <= found.high
+    assert 0.92 <= held / 300 <= 0.98
+
+
+def test_the_permutation_test_is_exact_for_few_people():
+    first, second = np.ones((4, 1)), np.zeros((4, 1))
+    found = compare([cell("a", 0, first)], [cell("b", 0, second)], "em")
+    assert found.p_value == pytest.approx(2 / 2**4)  # all signs alike, both ways
+    assert found.difference.mean == 1.0
+
+
+def test_it_agrees_with_the_t_test_for_many_people():
+    rng = np.random.default_rng(0)
+    first, second = rng.random((80, 4)) < 0.45, rng.random((80, 4)) < 0.35
+    found = compare([cell("a", 0, first)], [cell("b", 0, second)], "em")
+    by_t = ttest_rel(first.mean(1), second.mean(1)).pvalue
+    assert found.p_value == pytest.approx(by_t, abs=0.02)  # exchanges are fewer than numbers
+    gaps = first.mean(1) - second.mean(1)
+    assert found.effect == pytest.approx(gaps.mean() / gaps.std(ddof=1))
+
+
+def test_equal_arms_are_found_different_in_about_5_of_100_cases():
+    rng = np.random.default_rng(0)
+    p_values = []
+    for _ in range(150):
+        first, second = (rng.random((20, 2)) < 0.5 for _ in range(2))
+        p_values.append(compare([cell("a", 0, first)], [cell("b", 0, second)], "em").p_value)
+    assert 0.01 <= np.mean(np.array(p_values) < 0.05) <= 0.1
+
+
+def test_holm_is_the_published_procedure():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert holm([]) == []
+
+
+def test_arms_that_cannot_be_told_apart_share_a_rank():
+    named = arms({"plain": 0.8, "random": 0.8, "permute": 0.2})
+    assert shared_ranks(named, "em") == {"plain": 1, "random": 1, "permute": 3}
+
+
+def test_every_arm_is_compared_with_the_baseline():
+    found = against(arms({"plain": 0.8, "random": 0.5}), "random", "em")
+    assert set(found) == {"plain"}
+    comparison, p_value = found["plain"]
+    assert comparison.difference.low > 0.1
+    assert p_value < 0.01
+
+
+def test_the_table_shows_ranks_differences_and_costs():
+    named = arms({"plain": 0.8, "random": 0.5})
+    cells = [each for members in named.values() for each in members]
+    found = results(cells)
+    plain, random = found.rows
+    assert (plain.rank, random.rank, found.baseline) == (1, 2, "random")
+    assert random.difference is None
+    assert plain.points_per_minute == pytest.approx(100 * plain.em.mean / (62 / 60))
+    assert plain.tokens_per_second == 100
+    for layout, render in RENDERERS.items():
+        assert "rank" in render(found), layout
+    with pytest.raises(InputError, match="unknown baseline 'plane': did you mean 'plain'"):
+        results(cells, baseline="plane")
+    with pytest.raises(InputError, match="unknown metric 'em2'"):
+        results(cells, metric="em2")
+
+
+def test_the_design_says_what_it_can_show():
+    assert smallest_difference(400, 5) == pytest.approx(smallest_difference(100, 5) / 2, rel=0.02)
+    assert smallest_difference(100, 5, arms=12) > smallest_difference(100, 5)
+    assert "100 people x 5 questions, 3 arms x 1 seed" in design_line(100, 5, 3, 1)
+    assert "no difference" in design_line(1, 5, 2, 1)
+
+
+def test_the_power_is_what_it_says():
+    """Two arms that differ by the smallest difference are told apart in about 80% of runs."""
+    rng = np.random.default_rng(0)
+    people, questions, gap = 60, 5, smallest_difference(60, 5)
+    scale = 1 / 0.3 - 1
+    found = 0
+    for _ in range(300):
+        rates = [
+            rng.beta(rate * scale, (1 - rate) * scale, (people, 1))
+            for rate in (0.25 - gap / 2, 0.25 + gap / 2)
+        ]
+        low, high = (rng.binomial(questions, rate) / questions for rate in rates)
+        found += ttest_rel(low[:, 0], high[:, 0]).pvalue < 0.05
+    assert 0.7 <= found / 300 <= 0.9
