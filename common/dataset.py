@@ -23,6 +23,8 @@ class DatasetFolder:
     questions: list[Question]
     shots: list[Shot]
     content_hash: str
+    name: str = "dataset"
+    """Of the folder."""
 
     def training_documents(self) -> list[Document]:
         """The documents to train on, those of the split train.
@@ -75,4 +77,5 @@ def load_dataset_folder(folder: Path, limit: int | None = None) -> DatasetFolder
         content_hash=f"{manifest.content_hash}{LIMIT_MARK}{limit}"
         if limit
         else manifest.content_hash,
+        name=folder.resolve().name,
     )

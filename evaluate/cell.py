@@ -22,7 +22,7 @@ KNOWN_QUESTIONS = 250
 """Questions, and texts, that are taken of what a model knew before."""
 MADE_BY = "elusive evaluate DATASET --out DIR"
 PREDICTIONS, KNOWN = "predictions.parquet", "known.parquet"
-NAMES = ("label", "model", "augment")
+NAMES = ("label", "model", "augment", "dataset_name")
 """Parameters that name and decide nothing: of how the text was made, its content hash says all."""
 
 
@@ -56,6 +56,7 @@ def cell_parameters(cell: Cell, dataset: DatasetFolder, weights_hash: str) -> di
         "label": cell.label,
         **extra,
         "dataset": dataset.content_hash,
+        "dataset_name": dataset.name,
         "train": manifest.content_hash if manifest else None,
         "augment": manifest.parameters if manifest else {"method": UNTRAINED},
         "model": cell.model,

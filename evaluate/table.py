@@ -93,6 +93,23 @@ def find_cells(folder: Path) -> list[CellResult]:
     return [load_cell(path) for path in cells]
 
 
+def benchmarks(cells: list[CellResult]) -> dict[str, list[CellResult]]:
+    """Cells by what their arms can be compared on: one dataset, one model, one way of asking.
+
+    The name of each is `dataset, model`, with a number where two are called alike.
+    """
+    groups: dict[str, list[CellResult]] = defaultdict(list)
+    for cell in cells:
+        deciding = ("dataset", "weights", "answering", "scoring")
+        groups[parameters_hash([cell.parameters.get(name) for name in deciding])].append(cell)
+    named: dict[str, list[CellResult]] = {}
+    for members in groups.values():
+        parameters = members[0].parameters
+        name = f"{parameters['dataset_name']}, {parameters['model']}"
+        named[_free_name(name, named)] = members
+    return named
+
+
 def results(cells: list[CellResult], baseline: str | None = None, metric: str = "em") -> Results:
     """One row per arm, in the order of the methods' list, with ranks and comparisons.
 
@@ -157,10 +174,18 @@ def named_cells(cells: list[CellResult]) -> dict[str, list[CellResult]]:
         groups[_arm_key(cell)].append(cell)
     named: dict[str, list[CellResult]] = {}
     for members in groups.values():
-        label = members[0].parameters["label"]
-        same = sum(name == label or name.startswith(f"{label} (") for name in named)
-        named[f"{label} ({same + 1})" if same else label] = members
+        named[_free_name(members[0].parameters["label"], named)] = members
     return named
+
+
+def _free_name(name: str, taken: Iterable[str]) -> str:
+    """The name, with a number where it is taken.
+
+    >>> _free_name("plain", ["plain", "random"])
+    'plain (2)'
+    """
+    same = sum(other == name or other.startswith(f"{name} (") for other in taken)
+    return f"{name} ({same + 1})" if same else name
 
 
 def _arm_key(cell: CellResult) -> str:
