@@ -18,7 +18,7 @@ from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.common.models import BUILT_IN, BUILT_IN_NAMES, load_model
 from elusive.evaluate.cell import load_cell
-from elusive.evaluate.config import Plan
+from elusive.evaluate.plans import Plan
 from elusive.evaluate.run import run_plan
 from elusive.evaluate.table import results
 from elusive.models.config import load_pretrain_plan

@@ -20,10 +20,13 @@ def run(
 
     Interrupted, it keeps every finished cell; the same command goes on from there, also on several
     machines that share OUT. Cells that fail are listed in the end, with exit code 1. PLAN is a
-    file, or the name of one that comes with the package.
+    file, or the name of one that comes with the package: nano-demo, nano, smollm2,
+    verify-attention, test-augmentation, ablation, layer-ablation, cross-dataset, clue-correlation,
+    or the paper's own models: paper-gemma2-2b, paper-gemma2-9b, paper-llama3-8b, paper-llama3-70b.
 
     \b
-    elusive run presets/nano-demo.yaml --out runs/demo
+    elusive run nano-demo --out runs/demo
+    elusive run test-augmentation --out runs/augmentation
     elusive run presets/nano.yaml --arm plain --arm oracle --seed 0 --out runs/nano
     elusive run presets/nano.yaml --dry-run --out runs/nano
     elusive run presets/nano.yaml --jobs 4 --out runs/nano
@@ -40,7 +43,9 @@ def run(
     result = run_plan(chosen, out, jobs)
     if result.folders:
         _write_tables(result.folders, out)
-    click.echo(f"dataset, training text, cells and tables: {out}")
+    click.echo(f"datasets, training text, cells and tables: {out}")
+    for folder in result.made:
+        click.echo(f"{folder.relative_to(out).parts[0]}: {folder}")
     for failure in result.failures:
         click.echo(f"failed: {failure.cell}: {failure.error}", err=True)
     if result.failures:
@@ -50,11 +55,11 @@ def run(
 
 
 def _write_tables(folders: list[Path], out: Path) -> None:
-    """The table of all arms that are finished, on the screen and in files."""
+    """The tables of all arms that are finished, on the screen and in files."""
     from elusive.evaluate.cell import load_cell
-    from elusive.evaluate.table import RENDERERS, complete_arms, results
+    from elusive.evaluate.table import render_tables, tables
 
-    found = results(complete_arms([load_cell(folder) for folder in folders]))
-    for name, suffix in (("markdown", "md"), ("csv", "csv")):
-        (out / f"table.{suffix}").write_text(RENDERERS[name](found), encoding="utf-8")
-    click.echo(RENDERERS["terminal"](found))
+    found = tables([load_cell(folder) for folder in folders])
+    for layout, suffix in (("markdown", "md"), ("csv", "csv")):
+        (out / f"table.{suffix}").write_text(render_tables(found, layout), encoding="utf-8")
+    click.echo(render_tables(found, "terminal"))

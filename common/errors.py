@@ -1,7 +1,7 @@
 """The one error that means "the user's input is wrong", and how it suggests the nearest name."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -24,7 +24,7 @@ def unknown_name(kind: str, got: str, allowed: Iterable[str]) -> InputError:
     return InputError(f"unknown {kind} {got!r}: {hint}allowed are {', '.join(names)}")
 
 
-def validated(model: type[Config], values: dict[str, object]) -> Config:
+def validated(model: type[Config], values: Mapping[str, Any]) -> Config:
     """Build a config from raw values.
 
     Raises:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ KNOWN_QUESTIONS = 250
 """Questions, and texts, that are taken of what a model knew before."""
 MADE_BY = "elusive evaluate DATASET --out DIR"
 PREDICTIONS, KNOWN = "predictions.parquet", "known.parquet"
-NAMES = ("label", "model", "augment", "dataset_name")
+NAMES = ("label", "model", "augment", "dataset_name", "chosen")
 """Parameters that name and decide nothing: of how the text was made, its content hash says all."""
 
 
@@ -42,6 +43,8 @@ class Cell:
     """What the model knew before, to see what it forgets."""
     adapter: Path | None = None
     """Folder of a finished adapter that is scored in place of training one."""
+    chosen: dict[str, Any] | None = None
+    """How a sweep chose the arm's settings; decides nothing by itself."""
 
 
 def cell_parameters(cell: Cell, dataset: DatasetFolder, weights_hash: str) -> dict[str, Any]:
@@ -52,6 +55,8 @@ def cell_parameters(cell: Cell, dataset: DatasetFolder, weights_hash: str) -> di
         extra["known"] = cell.known.content_hash
     if cell.adapter:
         extra["adapter"] = adapter_hash(cell.adapter)
+    if cell.chosen:
+        extra["chosen"] = cell.chosen
     return {
         "label": cell.label,
         **extra,
@@ -99,8 +104,17 @@ def cell_id(parameters: dict[str, Any]) -> str:
 
 def cell_folder(run: Path, parameters: dict[str, Any]) -> Path:
     """Where a cell of a run goes."""
-    name = f"{parameters['label']}-seed{parameters['seed']}-{cell_id(parameters)}"
+    name = f"{file_name(parameters['label'])}-seed{parameters['seed']}-{cell_id(parameters)}"
     return run / "cells" / name
+
+
+def file_name(label: str) -> str:
+    """A label as part of a file's name.
+
+    >>> file_name("contrast, large / small")
+    'contrast-large-small'
+    """
+    return re.sub(r"[^\w.=+-]+", "-", label).strip("-.") or "arm"
 
 
 def asked_questions(dataset: DatasetFolder, answering: AnsweringConfig) -> list[Question]:

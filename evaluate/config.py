@@ -1,13 +1,10 @@
-"""Settings of the evaluate stage: training, answering, a cell, and a plan of cells."""
+"""Settings of the evaluate stage: training, answering, a cell."""
 
-from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from elusive.augment.config import AugmentConfig
-from elusive.biogen.config import BiogenConfig
-from elusive.common.errors import InputError, validated
+from elusive.common.errors import InputError
 
 UNTRAINED = "untrained"
 """Name of the row of the model before training."""
@@ -133,71 +130,3 @@ class RunSettings(BaseModel):
 
     training: TrainingConfig = TrainingConfig()
     answering: AnsweringConfig = AnsweringConfig()
-
-
-class ArmConfig(AugmentConfig):
-    """One arm of a plan: a method with its own settings; what is left out comes from the plan."""
-
-    label: str | None = Field(
-        default=None, description="Name in the table; the method's name if not given."
-    )
-
-    @property
-    def name(self) -> str:
-        """Name in the table."""
-        return self.label or self.method
-
-
-class Plan(RunSettings):
-    """A grid: every arm x every seed, on one dataset and one trained model."""
-
-    dataset: Path | BiogenConfig = Field(
-        description="A dataset folder, or the settings of `elusive biogen` to make one."
-    )
-    model: str = Field(description="Model to train: Hub id, local folder, GGUF file or alias.")
-    augment: dict[str, object] = Field(
-        default_factory=dict, description="Settings of `elusive augment` that all arms share."
-    )
-    arms: tuple[ArmConfig, ...] = Field(
-        description="Arms: method names, or settings with a method."
-    )
-    seeds: tuple[int, ...] = Field(default=(0,), min_length=1, description="Seeds of every arm.")
-    untrained: bool = Field(
-        default=True, description="Also ask the model before training: the row `untrained`."
-    )
-    known: Path | BiogenConfig | None = Field(
-        default=None,
-        description="Dataset of what the model knew before, or its settings: what does training "
-        "make it forget?",
-    )
-
-    @field_validator("dataset", "known", mode="before")
-    @classmethod
-    def _settings_or_folder(cls, dataset: object) -> object:
-        """Check settings as such, so that an error names the setting and not the union of types."""
-        return validated(BiogenConfig, dataset) if isinstance(dataset, dict) else dataset
-
-    @model_validator(mode="before")
-    @classmethod
-    def _complete_arms(cls, values: dict) -> dict:
-        """Give every arm the plan's shared settings and the trained model."""
-        if not isinstance(values, dict) or not isinstance(values.get("arms"), (list, tuple)):
-            return values
-        shared = {"model": values.get("model")} | (values.get("augment") or {})
-        arms = []
-        for arm in values["arms"]:
-            own = {"method": arm} if isinstance(arm, str) else arm
-            arms.append(shared | own if isinstance(own, dict) else own)
-        return values | {"arms": arms}
-
-    @model_validator(mode="after")
-    def _distinct_arms(self) -> "Plan":
-        names = [arm.name for arm in self.arms]
-        if not names:
-            raise InputError("arms: the plan names none; list at least one method")
-        for name in names:
-            if names.count(name) > 1:
-                raise InputError(f"arms: {name!r} stands twice; give one of them another label")
-            if name == UNTRAINED:
-                raise InputError(f"arms: {name!r} names the model before training: label it else")
-        return self

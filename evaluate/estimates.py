@@ -17,7 +17,8 @@ from elusive.common.errors import InputError
 from elusive.common.models import find_model, tokenizer_of, usual_dtype
 from elusive.common.records import Document, Question
 from elusive.evaluate.cell import CellResult, num_steps
-from elusive.evaluate.config import UNTRAINED, Plan
+from elusive.evaluate.jobs import Job, plan_jobs
+from elusive.evaluate.plans import Plan, Source
 from elusive.evaluate.power import design_line
 from elusive.evaluate.table import find_cells
 
@@ -37,50 +38,68 @@ class Size:
     texts: int
     tokens_per_text: float
     questions: int
-    people: int
 
 
 def render_estimate(plan: Plan, out: Path) -> str:
     """The cells of a plan, what is finished of them, and what the others would cost.
 
     Raises:
-        InputError: the dataset or the model is wrong.
+        InputError: a dataset or a model is wrong.
     """
-    documents, asked = _content(plan)
-    size = _size(plan, documents, asked)
     finished = _finished(out)
-    training, answering, source = _rates(plan, size, finished)
-    lines = []
-    left = 0.0
-    arms = [*([None] if plan.untrained else []), *plan.arms]
-    for seed in plan.seeds:
-        for arm in arms:
-            label = arm.name if arm else UNTRAINED
-            texts = size.texts * (1 + arm.copies) if arm else 0
-            steps = num_steps(texts, plan.training) if arm else 0
-            tokens = texts * plan.training.epochs * size.tokens_per_text
-            seconds = tokens * training + size.questions * answering
-            done = any(
-                cell.parameters["label"] == label and cell.parameters["seed"] == seed
-                for cell in finished
-            )
-            left += 0 if done else seconds
+    contents = {name: _content(plan, source) for name, source in plan.sources.items()}
+    lines, left, missing = [], 0.0, 0
+    memory: list[float] = []
+    for model in plan.trained:
+        of_model = [cell for cell in finished if cell.parameters["model"] == model]
+        sizes = {name: _size(plan, model, *content) for name, content in contents.items()}
+        training, answering, source = _rates(plan, model, of_model)
+        memory += [_memory_gib(plan, model, size, of_model) for size in sizes.values()]
+        for job in (job for job in plan_jobs(plan) if job.model == model):
+            tokens, steps = _work(job, sizes[job.dataset])
+            seconds = tokens * training + sizes[job.dataset].questions * answering
+            done = _is_there(job, of_model)
+            left, missing = left + (0 if done else seconds), missing + (not done)
             state = "there" if done else f"about {_duration(seconds)}"
-            lines.append(f"{label}-seed{seed}: {steps} steps, {tokens:,.0f} tokens, {state}")
-    per_person = max(1, round(size.questions / max(1, size.people)))
-    missing = sum("about" in line for line in lines)
+            lines.append(f"{job.name}: {steps} steps, {tokens:,.0f} tokens, {state}")
     lines.append(f"{len(lines)} cells, {missing} to run: about {_duration(left)} ({source})")
-    lines.append(f"memory: about {_memory_gib(plan, size, finished):.1f} GiB a process")
-    lines.append("design: " + design_line(size.people, per_person, len(arms), len(plan.seeds)))
+    if plan.sweep:
+        lines.append(f"before them, up to {plan.sweep.trials} trials for each arm")
+    lines.append(f"memory: about {max(memory):.1f} GiB a process")
+    lines += [_design(plan, name, *content) for name, content in contents.items()]
     return "\n".join(lines) + "\n"
 
 
-def _content(plan: Plan) -> tuple[list[Document], list[Question]]:
+def _work(job: Job, size: Size) -> tuple[float, int]:
+    """Tokens that a cell trains on, and its optimizer steps."""
+    if job.arm is None:
+        return 0.0, 0
+    texts = size.texts * (1 + job.arm.copies)
+    training = job.settings.training
+    return texts * training.epochs * size.tokens_per_text, num_steps(texts, training)
+
+
+def _is_there(job: Job, finished: list[CellResult]) -> bool:
+    """Whether a cell of this name, seed and dataset is finished."""
+    wanted = (job.label, job.seed, job.dataset)
+    names = ("label", "seed", "dataset_name")
+    return any(tuple(cell.parameters.get(n) for n in names) == wanted for cell in finished)
+
+
+def _design(plan: Plan, name: str, documents: list[Document], asked: list[Question]) -> str:
+    """What the design can show on one dataset."""
+    people = len({question.entity for question in asked})
+    arms = len(plan.arms) + plan.untrained
+    line = design_line(people, max(1, round(len(asked) / people)), arms, len(plan.seeds))
+    return f"design: {line}" if len(plan.sources) == 1 else f"design, {name}: {line}"
+
+
+def _content(plan: Plan, source: Source) -> tuple[list[Document], list[Question]]:
     """Documents to train on and questions to ask."""
-    if isinstance(plan.dataset, BiogenConfig):
-        documents, found = list(biographies(plan.dataset)), list(questions(plan.dataset))
+    if isinstance(source, BiogenConfig):
+        documents, found = list(biographies(source)), list(questions(source))
     else:
-        folder = load_dataset_folder(plan.dataset)
+        folder = load_dataset_folder(source)
         documents, found = folder.documents, folder.questions
     split = plan.answering.split
     asked = [each for each in found if split in ("all", each.split)][: plan.answering.limit]
@@ -89,14 +108,12 @@ def _content(plan: Plan) -> tuple[list[Document], list[Question]]:
     return [each for each in documents if each.split == "train"], asked
 
 
-def _size(plan: Plan, documents: list[Document], asked: list[Question]) -> Size:
+def _size(plan: Plan, model: str, documents: list[Document], asked: list[Question]) -> Size:
     """How much there is to read and to answer."""
-    tokenizer = tokenizer_of(plan.model)
+    tokenizer = tokenizer_of(model)
     sample = documents[:SAMPLED_TEXTS]
     lengths = [len(tokenizer(document.text)["input_ids"]) + 1 for document in sample]
-    mean = sum(lengths) / max(1, len(lengths))
-    people = len({question.entity for question in asked})
-    return Size(len(documents), mean, len(asked), people)
+    return Size(len(documents), sum(lengths) / max(1, len(lengths)), len(asked))
 
 
 def _finished(out: Path) -> list[CellResult]:
@@ -107,7 +124,7 @@ def _finished(out: Path) -> list[CellResult]:
         return []
 
 
-def _rates(plan: Plan, size: Size, finished: list[CellResult]) -> tuple[float, float, str]:
+def _rates(plan: Plan, model: str, finished: list[CellResult]) -> tuple[float, float, str]:
     """Seconds per trained token and per answered question, and how that is known."""
     trained = [cell for cell in finished if cell.log]
     if trained:
@@ -116,8 +133,8 @@ def _rates(plan: Plan, size: Size, finished: list[CellResult]) -> tuple[float, f
         )
         answering = median(c.costs["seconds"]["answering"] / c.costs["questions"] for c in trained)
         return training, answering, f"from {len(trained)} finished cells"
-    parameters = _empty_model(plan.model).num_parameters()
-    flops = EFFICIENCY * _matrix_product_flops(usual_dtype(plan.model))
+    parameters = _empty_model(model).num_parameters()
+    flops = EFFICIENCY * _matrix_product_flops(usual_dtype(model))
     per_token = 2 * parameters / flops
     # Forward, and backward by the activations alone where the base is frozen.
     passes = 3 if plan.training.tuning == "full" else 2
@@ -151,18 +168,16 @@ def _matrix_product_flops(dtype: torch.dtype) -> float:
     return rounds * 2 * size**3 / (perf_counter() - start)
 
 
-def _memory_gib(plan: Plan, size: Size, finished: list[CellResult]) -> float:
+def _memory_gib(plan: Plan, model: str, size: Size, finished: list[CellResult]) -> float:
     """Peak memory of a process: as measured, or weights, optimizer, activations and libraries."""
     measured = [max(cell.costs["peak_memory_mib"].values()) for cell in finished if cell.log]
     if measured:
         return max(measured) / 1024
-    parameters = _empty_model(plan.model).num_parameters()
+    parameters = _empty_model(model).num_parameters()
     training = plan.training
-    width = {"none": usual_dtype(plan.model).itemsize, "8bit": 1, "4bit": 0.6}[
-        training.quantization
-    ]
+    width = {"none": usual_dtype(model).itemsize, "8bit": 1, "4bit": 0.6}[training.quantization]
     weights = parameters * (16 if training.tuning == "full" else width)
-    settings = _settings(plan.model)
+    settings = _settings(model)
     tokens = size.tokens_per_text * training.batch_size / training.accumulation
     layers = 1 if training.gradient_checkpointing else settings.num_hidden_layers
     activations = tokens * layers * settings.hidden_size * ACTIVATIONS

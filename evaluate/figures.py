@@ -24,11 +24,11 @@ from elusive.common.errors import InputError
 from elusive.common.folders import already_made, new_folder, write_atomically
 from elusive.common.intervals import Estimate
 from elusive.common.models import load_model
-from elusive.evaluate.cell import CellResult
+from elusive.evaluate.cell import CellResult, file_name
 from elusive.evaluate.figure_data import distance_rows, gains
 from elusive.evaluate.figure_drawing import draw_distance, draw_gains, draw_top
-from elusive.evaluate.plans import PLAN, load_plan
-from elusive.evaluate.table import find_cells, named_cells
+from elusive.evaluate.plans import PLAN, Plan, load_plan
+from elusive.evaluate.table import benchmarks, find_cells, named_cells
 
 PAGE = "figures.md"
 
@@ -47,31 +47,54 @@ def write_figures(run: Path, out: Path, limit: int) -> str:
     Raises:
         InputError: no run, unfinished cells, or no dataset.
     """
-    named = named_cells(find_cells(run))
-    dataset = load_dataset_folder(_dataset_of(run))
-    parameters = {
-        "cells": sorted(cell.folder.name for cells in named.values() for cell in cells),
-        "limit": limit,
-    }
+    cells = find_cells(run)
+    if not (run / PLAN).exists():
+        raise InputError(f"{run} is no folder of `elusive run`: it has no {PLAN}")
+    plan = load_plan(run / PLAN)
+    parameters = {"cells": sorted(cell.folder.name for cell in cells), "limit": limit}
     if already_made(out, "figures", parameters):
         return (out / PAGE).read_text(encoding="utf-8")
     with new_folder(out, "figures", parameters) as folder:
-        sections = [
-            _by_distance(folder, named, dataset),
-            *_tops(folder, named, dataset, limit),
-            _gain(folder, named, dataset, run),
-        ]
-        page = f"# Figures of {run.name}\n\n" + "\n".join(sections)
-        write_atomically(folder / PAGE, page)
+        found = benchmarks(cells)
+        pages = []
+        for name, members in found.items():
+            dataset = load_dataset_folder(dataset_of(plan, members[0], run))
+            place = folder if len(found) == 1 else folder / file_name(name)
+            place.mkdir(exist_ok=True)
+            title = f"# Figures of {run.name}" + (f": {name}" if len(found) > 1 else "")
+            pages.append(_write_page(place, title, named_cells(members), dataset, run, limit))
+        if len(found) > 1:
+            links = [f"- [{name}]({file_name(name)}/{PAGE})" for name in found]
+            write_atomically(
+                folder / PAGE, f"# Figures of {run.name}\n\n" + "\n".join(links) + "\n"
+            )
+    return "\n".join(pages)
+
+
+def dataset_of(plan: Plan, cell: CellResult, run: Path) -> Path:
+    """The folder of the dataset that a cell of a run is about."""
+    sources = plan.sources
+    name = cell.parameters.get("dataset_name")
+    return plan.dataset_folder(name if name in sources else next(iter(sources)), run)
+
+
+def _write_page(
+    folder: Path,
+    title: str,
+    named: dict[str, list[CellResult]],
+    dataset: DatasetFolder,
+    run: Path,
+    limit: int,
+) -> str:
+    """The figures of one benchmark, and their page."""
+    sections = [
+        _by_distance(folder, named, dataset),
+        *_tops(folder, named, dataset, limit),
+        _gain(folder, named, dataset, run),
+    ]
+    page = f"{title}\n\n" + "\n".join(sections)
+    write_atomically(folder / PAGE, page)
     return page
-
-
-def _dataset_of(run: Path) -> Path:
-    """The dataset that a run's plan names, or made."""
-    if not (run / PLAN).exists():
-        raise InputError(f"{run} is no folder of `elusive run`: it has no {PLAN}")
-    dataset = load_plan(run / PLAN).dataset
-    return dataset if isinstance(dataset, Path) else run / "dataset"
 
 
 def _by_distance(folder: Path, named: dict[str, list[CellResult]], dataset: DatasetFolder) -> str:

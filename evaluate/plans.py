@@ -1,28 +1,233 @@
-"""Reading plans."""
+"""Plans: what a run compares, as people write it in YAML."""
 
 from pathlib import Path
+from typing import Literal
 
-from elusive.common.errors import InputError, unknown_name
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from elusive.augment.config import AugmentConfig
+from elusive.biogen.config import BiogenConfig
+from elusive.common.errors import InputError, unknown_name, validated
 from elusive.common.yaml_files import load_config
-from elusive.evaluate.config import UNTRAINED, Plan
+from elusive.evaluate.config import UNTRAINED, RunSettings, TrainingConfig
 
 PLAN = "plan.yaml"
 """Name under which a run keeps its plan."""
+PRESETS = Path(__file__).parent.parent / "presets"
+DATASET = "dataset"
+"""Name of a plan's only dataset, if the run makes it."""
+
+Source = Path | BiogenConfig
+"""A dataset folder, or the settings to make one."""
+
+
+class ArmConfig(AugmentConfig):
+    """One arm of a plan: a method with its own settings; what is left out comes from the plan."""
+
+    label: str | None = Field(
+        default=None, description="Name in the table; the method's name if not given."
+    )
+    training: dict[str, object] = Field(
+        default_factory=dict, description="Settings of training that only this arm has."
+    )
+
+    @property
+    def name(self) -> str:
+        """Name in the table."""
+        return self.label or self.method
+
+
+class Range(BaseModel):
+    """Numbers between two ends, both included."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    low: float = Field(description="Smallest number.")
+    high: float = Field(description="Largest number.")
+    log: bool = Field(default=False, description="Whether each order of magnitude counts alike.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Range":
+        if self.low > self.high or (self.log and self.low <= 0):
+            raise InputError(
+                f"low {self.low} and high {self.high}: low should not be above high, and above 0 "
+                "where log is true"
+            )
+        return self
+
+
+class SweepConfig(BaseModel):
+    """How the settings of each arm are chosen before it is compared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trials: int = Field(default=16, ge=1, description="Settings tried for each arm.")
+    alpha: tuple[float, ...] | Range | None = Field(
+        default=None, description="Choices, or a range, of alpha; of arms that drop tokens only."
+    )
+    beta: tuple[float, ...] | Range | None = Field(default=None, description="The same of beta.")
+    learning_rate: tuple[float, ...] | Range | None = Field(
+        default=None, description="Choices, or a range, of the peak learning rate."
+    )
+    epochs: tuple[int, ...] | None = Field(default=None, description="Choices of epochs.")
+    metric: Literal["em", "f1", "log_probability"] = Field(
+        default="log_probability",
+        description="What is made as large as possible; the gold log-probability moves first.",
+    )
+    protocol: Literal["best-on-dev", "best-on-test"] = Field(
+        default="best-on-dev",
+        description="Whose questions decide: dev people's, or test people's as in the paper, "
+        "which flatters every arm and is marked in the table.",
+    )
+    seed: int = Field(default=0, description="Seed of the search and of the trials' training.")
+
+    @field_validator("alpha", "beta", "learning_rate", mode="before")
+    @classmethod
+    def _range_or_choices(cls, values: object) -> object:
+        """Check a range as such, so that an error names its setting and not the union of types."""
+        return validated(Range, values) if isinstance(values, dict) else values
+
+
+class Plan(RunSettings):
+    """A grid: every arm x every seed, on each dataset, for each trained model."""
+
+    dataset: Source | None = Field(
+        default=None,
+        description="A dataset folder, or the settings of `elusive biogen` to make one.",
+    )
+    datasets: dict[str, Source] = Field(
+        default_factory=dict, description="Several datasets by name, in place of `dataset`."
+    )
+    model: str | None = Field(
+        default=None, description="Model to train: Hub id, local folder, GGUF file or alias."
+    )
+    models: tuple[str, ...] = Field(
+        default=(), description="Several models, in place of `model`; each is trained alone."
+    )
+    augment: dict[str, object] = Field(
+        default_factory=dict, description="Settings of `elusive augment` that all arms share."
+    )
+    arms: tuple[ArmConfig, ...] = Field(
+        description="Arms: method names, or settings with a method."
+    )
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1, description="Seeds of every arm.")
+    untrained: bool = Field(
+        default=True, description="Also ask the model before training: the row `untrained`."
+    )
+    known: Source | None = Field(
+        default=None,
+        description="Dataset of what the model knew before, or its settings: what does training "
+        "make it forget?",
+    )
+    sweep: SweepConfig | None = Field(
+        default=None, description="How each arm's settings are chosen; as they stand if left out."
+    )
+    then: tuple[Literal["clues", "figures"], ...] = Field(
+        default=(), description="What is made of the datasets and of the finished run."
+    )
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """All datasets by name."""
+        if self.dataset is None:
+            return self.datasets
+        name = self.dataset.name if isinstance(self.dataset, Path) else DATASET
+        return {name: self.dataset}
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """All models that are trained."""
+        return self.models if self.model is None else (self.model,)
+
+    def dataset_folder(self, name: str, run: Path) -> Path:
+        """Where a dataset of the plan is, or is made by a run."""
+        source = self.sources[name]
+        if isinstance(source, Path):
+            return source
+        return run / DATASET if self.dataset is not None else run / "datasets" / name
+
+    def settings_of(self, arm: ArmConfig | None) -> RunSettings:
+        """Training and answering of an arm's cells."""
+        own = self.training.model_dump() | (arm.training if arm else {})
+        training = validated(TrainingConfig, own)
+        return RunSettings(training=training, answering=self.answering)
+
+    @field_validator("dataset", "known", mode="before")
+    @classmethod
+    def _settings_or_folder(cls, dataset: object) -> object:
+        """Check settings as such, so that an error names the setting and not the union of types."""
+        return validated(BiogenConfig, dataset) if isinstance(dataset, dict) else dataset
+
+    @field_validator("datasets", mode="before")
+    @classmethod
+    def _all_settings_or_folders(cls, datasets: object) -> object:
+        if not isinstance(datasets, dict):
+            return datasets
+        return {name: cls._settings_or_folder(source) for name, source in datasets.items()}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_arms(cls, values: dict) -> dict:
+        """Give every arm the plan's shared settings."""
+        if not isinstance(values, dict) or not isinstance(values.get("arms"), (list, tuple)):
+            return values
+        shared = values.get("augment") or {}
+        arms = []
+        for arm in values["arms"]:
+            own = {"method": arm} if isinstance(arm, str) else arm
+            arms.append(shared | own if isinstance(own, dict) else own)
+        return values | {"arms": arms}
+
+    @model_validator(mode="after")
+    def _one_or_several(self) -> "Plan":
+        for one, several in (("dataset", "datasets"), ("model", "models")):
+            if (getattr(self, one) is None) == (not getattr(self, several)):
+                raise InputError(f"{one} and {several}: a plan needs one of them, and not both")
+        return self
+
+    @model_validator(mode="after")
+    def _distinct_arms(self) -> "Plan":
+        names = [arm.name for arm in self.arms]
+        if not names:
+            raise InputError("arms: the plan names none; list at least one method")
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"arms: {name!r} stands twice; give one of them another label")
+            if name == UNTRAINED:
+                raise InputError(f"arms: {name!r} names the model before training: label it else")
+        for arm in self.arms:
+            self.settings_of(arm)
+        return self
+
+
+def preset_names() -> list[str]:
+    """Names of the plans that come with the package."""
+    return sorted(p.stem for p in PRESETS.glob("*.yaml") if "\narms:" in p.read_text())
 
 
 def load_plan(path: Path) -> Plan:
-    """Read a plan.
+    """Read a plan, from a file or by the name of one that comes with the package.
 
     Raises:
         InputError: no such file, no YAML, or a setting that is wrong.
     """
+    if not path.exists() and len(path.parts) == 1 and not path.suffix:
+        if path.name not in (names := preset_names()):
+            raise unknown_name("plan", path.name, names)
+        path = PRESETS / f"{path.name}.yaml"
     plan = load_config(Plan, path, "plan", "model: smollm2-135m")
-    beside = {
-        name: (path.parent / folder).resolve()
-        for name in ("dataset", "known")
-        if isinstance(folder := getattr(plan, name), Path)
-    }
-    return plan.model_copy(update=beside)
+    return plan.model_copy(
+        update={
+            "dataset": _beside(path, plan.dataset),
+            "datasets": {name: _beside(path, source) for name, source in plan.datasets.items()},
+            "known": _beside(path, plan.known),
+        }
+    )
+
+
+def _beside(plan: Path, source: Source | None) -> Source | None:
+    """A source whose folder is looked for beside the plan."""
+    return (plan.parent / source).resolve() if isinstance(source, Path) else source
 
 
 def part_of_plan(plan: Plan, arms: tuple[str, ...] = (), seeds: tuple[int, ...] = ()) -> Plan:

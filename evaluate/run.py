@@ -1,52 +1,32 @@
-"""A grid of cells: every arm x every seed of a plan, only what is missing."""
+"""Running a plan: every cell that its folder does not hold yet, and what follows from them."""
 
-import errno
-import json
 import multiprocessing
 import os
-import shutil
 import sys
 import time
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 import torch
 import yaml
-from filelock import FileLock, Timeout
 from tqdm import tqdm
-from transformers import PreTrainedTokenizerBase
 
-from elusive.augment.augment import augment_dataset, augment_parameters, read_summary
-from elusive.augment.config import AugmentConfig
-from elusive.augment.methods import Scorers
-from elusive.biogen.config import BiogenConfig
-from elusive.biogen.generate import generate_dataset
-from elusive.common.dataset import DatasetFolder, load_dataset_folder
+from elusive.augment.augment import read_summary
+from elusive.common.dataset import load_dataset_folder
 from elusive.common.errors import InputError
-from elusive.common.folders import checked_manifest, parameters_hash, write_atomically
-from elusive.common.models import LoadedModel, load_model, tokenizer_of
-from elusive.evaluate.cell import (
-    Cell,
-    CellResult,
-    asked_questions,
-    cell_folder,
-    cell_parameters,
-    load_cell,
-    num_steps,
-)
+from elusive.common.folders import checked_manifest, write_atomically
+from elusive.common.models import load_model
+from elusive.evaluate.afterwards import make_afterwards
+from elusive.evaluate.cell import Cell, CellResult, asked_questions, load_cell, num_steps
 from elusive.evaluate.cell_run import run_cell
-from elusive.evaluate.config import UNTRAINED, ArmConfig, Plan, RunSettings
-from elusive.evaluate.plans import PLAN, load_plan
+from elusive.evaluate.config import UNTRAINED, RunSettings
+from elusive.evaluate.jobs import MADE_BY, Failure, Job, Run, failure_of, plan_jobs
+from elusive.evaluate.plans import PLAN, Plan, load_plan
 from elusive.evaluate.power import design_line
-from elusive.evaluate.prompts import sample_replay, split_shots
-from elusive.evaluate.table import complete_arms, flat_table, results
-from elusive.evaluate.training import OnStep
+from elusive.evaluate.sweep import chosen_jobs
+from elusive.evaluate.table import flat_table, tables
 
-MADE_BY = "elusive augment DATASET --method NAME --out DIR"
 SECONDS_BETWEEN_LOOKS = 0.5
 
 
@@ -84,23 +64,14 @@ def run_one(
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A cell that could not be finished."""
-
-    cell: str
-    error: str
-    """In one line."""
-    details: str
-    """Where it was raised."""
-
-
-@dataclass(frozen=True)
 class RunResult:
     """What a run led to."""
 
     folders: list[Path]
     """Of all finished cells of the plan."""
     failures: list[Failure]
+    made: list[Path] = field(default_factory=list)
+    """Folders of what the plan lists under `then`."""
 
     @property
     def cells(self) -> list[CellResult]:
@@ -108,8 +79,13 @@ class RunResult:
         return [load_cell(folder) for folder in self.folders]
 
     def table(self, baseline: str | None = None, metric: str = "em") -> pa.Table:
-        """One row per arm that has all its seeds, one number per column, as `elusive table`."""
-        return flat_table(results(complete_arms(self.cells), baseline, metric))
+        """One row per benchmark and arm that has all its seeds, one number per column."""
+        found = tables(self.cells, baseline, metric)
+        parts = [
+            flat_table(each).add_column(0, "benchmark", pa.array([name] * len(each.rows)))
+            for name, each in found.items()
+        ]
+        return pa.concat_tables(parts, promote_options="permissive")
 
 
 def run_plan(plan: Plan, out: Path, jobs: int = 1) -> RunResult:
@@ -131,176 +107,29 @@ def run_plan(plan: Plan, out: Path, jobs: int = 1) -> RunResult:
     _claim(plan, out)
     run = Run(plan, out)
     run.check()
-    todo = run.jobs()
+    todo = chosen_jobs(run)
     if any(run.finished_folder(job) is None for job in todo):
-        tqdm.write(f"elusive: {_design(run)}", file=sys.stderr)
+        for line in _designs(run):
+            tqdm.write(f"elusive: {line}", file=sys.stderr)
     if jobs > 1:
         _run_side_by_side(run, todo, jobs)
     else:
         _run_in_turn(run, todo)
-    return RunResult(
-        [folder for job in todo if (folder := run.finished_folder(job))],
-        [failure for job in todo if (failure := run.failure(job))],
-    )
+    folders = [folder for job in todo if (folder := run.finished_folder(job))]
+    failures = [failure for job in todo if (failure := run.failure(job))]
+    return RunResult(folders, failures, make_afterwards(run) if folders else [])
 
 
-@dataclass(frozen=True)
-class Job:
-    """A cell to be made: an arm, or none for the model before training, and a seed."""
-
-    arm: ArmConfig | None
-    seed: int
-
-    @property
-    def label(self) -> str:
-        """Name of the arm in tables."""
-        return self.arm.name if self.arm else UNTRAINED
-
-    @property
-    def name(self) -> str:
-        """Name of the cell within its run."""
-        return f"{self.label}-seed{self.seed}"
-
-
-class Run:
-    """A plan in its folder: what its cells share, and where they go."""
-
-    def __init__(self, plan: Plan, out: Path) -> None:
-        self.plan, self.out = plan, out
-        self.models = _Models(plan.training.quantization)
-        self.dataset = _dataset(plan.dataset, out / "dataset")
-        self.known = _dataset(plan.known, out / "known") if plan.known else None
-
-    def check(self) -> None:
-        """Raise InputError for what would make all cells fail."""
-        asked_questions(self.dataset, self.plan.answering)
-        for seed in self.plan.seeds:
-            _, rest = split_shots(self.dataset.shots, self.plan.answering.num_shots, seed)
-            sample_replay(rest, self.plan.training.format_replay, seed)
-        self.models.load(self.plan.model)
-
-    def jobs(self) -> list[Job]:
-        """All cells, one seed of all arms after another."""
-        arms = [*([None] if self.plan.untrained else []), *self.plan.arms]
-        return [Job(arm, seed) for seed in self.plan.seeds for arm in arms]
-
-    def steps(self, job: Job) -> int:
-        """Optimizer steps that a cell takes."""
-        if job.arm is None:
-            return 0
-        texts = len(self.dataset.training_documents()) * (1 + job.arm.copies)
-        return num_steps(texts, self.plan.training)
-
-    def text_folder(self, job: Job) -> Path | None:
-        """Where the training text of a cell goes; None for the model before training."""
-        if job.arm is None:
-            return None
-        key = parameters_hash(augment_parameters(self.dataset, _augment(job)))[:8]
-        return self.out / "train" / f"{job.name}-{key}"
-
-    def cell(self, job: Job) -> Cell:
-        """The cell of a job."""
-        shared = RunSettings(training=self.plan.training, answering=self.plan.answering)
-        folder = self.text_folder(job)
-        return Cell(job.label, folder, self.plan.model, job.seed, shared, self.known)
-
-    def folder(self, job: Job) -> Path:
-        """Where a cell goes; its training text must be there."""
-        weights = self.models.load(self.plan.model).weights_hash
-        return cell_folder(self.out, cell_parameters(self.cell(job), self.dataset, weights))
-
-    def finished_folder(self, job: Job) -> Path | None:
-        """The folder of a cell, if that is finished."""
-        try:
-            text = self.text_folder(job)
-        except InputError:  # such as a model that is not there: making the cell says so
-            return None
-        if text and not text.exists():
-            return None
-        folder = self.folder(job)
-        return folder if folder.exists() else None
-
-    def prepare(self, job: Job) -> None:
-        """Make the training text of a cell unless it is there and whole."""
-        folder = self.text_folder(job)
-        if folder is None:
-            return
-        with self.lock(folder.name):
-            if folder.exists() and (problem := _problem(folder, "training-text")):
-                _warn(f"{folder} is damaged ({problem}): it is made again")
-                shutil.rmtree(folder)
-            _clear_leftovers(folder)
-            scorers = Scorers(_augment(job), self.models.load, self.models.tokenizer)
-            augment_dataset(self.dataset, _augment(job), folder, scorers=scorers)
-
-    def make(self, job: Job, on_step: OnStep, wait: bool) -> bool:
-        """Make a cell unless it is there and whole; False if another run is at it.
-
-        Raises:
-            OSError: the disk is full.
-        """
-        try:
-            self.prepare(job)
-            folder = self.folder(job)
-            with self.lock(folder.name, wait):
-                if folder.exists() and (problem := _problem(folder, "cell")):
-                    _warn(f"{folder} is damaged ({problem}): it is made again")
-                    shutil.rmtree(folder)
-                if not folder.exists():
-                    _clear_leftovers(folder)
-                    loaded = self.models.load(self.plan.model)
-                    run_cell(self.cell(job), self.dataset, loaded, folder, on_step)
-        except Timeout:
-            return False
-        except Exception as error:
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            self.record(Failure(job.name, _one_line(error), traceback.format_exc()))
-        else:
-            self._record_path(job.name).unlink(missing_ok=True)
-        return True
-
-    @contextmanager
-    def lock(self, name: str, wait: bool = True) -> Iterator[None]:
-        """Hold what is being made; the system frees it when this process ends, however it does.
-
-        Raises:
-            Timeout: another process holds it, and this one shall not wait.
-        """
-        folder = self.out / "locks"
-        folder.mkdir(exist_ok=True)
-        with FileLock(folder / f"{name}.lock", timeout=-1 if wait else 0):
-            yield
-
-    def record(self, failure: Failure) -> None:
-        """Keep a failure, and say so."""
-        path = self._record_path(failure.cell)
-        path.parent.mkdir(exist_ok=True)
-        write_atomically(path, json.dumps(asdict(failure), indent=2) + "\n")
-        _warn(f"{failure.cell} failed: {failure.error}")
-
-    def failure(self, job: Job) -> Failure | None:
-        """The failure of a cell, if it failed."""
-        path = self._record_path(job.name)
-        return Failure(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
-
-    def _record_path(self, name: str) -> Path:
-        return self.out / "failed" / f"{name}.json"
-
-
-def _design(run: Run) -> str:
-    """What this grid can show."""
-    asked = asked_questions(run.dataset, run.plan.answering)
-    people = len({question.entity for question in asked})
-    arms = len({job.label for job in run.jobs()})
-    return design_line(people, round(len(asked) / people), arms, len(run.plan.seeds))
-
-
-def _augment(job: Job) -> AugmentConfig:
-    """How the training text of a cell is made."""
-    assert job.arm is not None
-    settings = job.arm.model_dump(exclude={"label"}) | {"seed": job.arm.seed + job.seed}
-    return AugmentConfig.model_validate(settings)
+def _designs(run: Run) -> list[str]:
+    """What the grid can show on each dataset."""
+    arms = len({job.label for job in plan_jobs(run.plan)})
+    lines = []
+    for name, dataset in run.datasets.items():
+        asked = asked_questions(dataset, run.plan.answering)
+        people = len({question.entity for question in asked})
+        line = design_line(people, round(len(asked) / people), arms, len(run.plan.seeds))
+        lines.append(f"{name}: {line}" if len(run.datasets) > 1 else line)
+    return lines
 
 
 def _run_in_turn(run: Run, todo: list[Job]) -> None:
@@ -308,17 +137,17 @@ def _run_in_turn(run: Run, todo: list[Job]) -> None:
     with tqdm(total=len(todo), desc="cells", unit="cell") as cells:
         left = []
         for job in todo:
-            if not _make(run, job, wait=False):
+            if not make_with_bar(run, job, wait=False):
                 left.append(job)
             else:
                 cells.update()
         for job in left:
-            _make(run, job, wait=True)
+            make_with_bar(run, job, wait=True)
             cells.update()
 
 
-def _make(run: Run, job: Job, wait: bool) -> bool:
-    """Make a cell with a bar of its steps, if it has to be trained."""
+def make_with_bar(run: Run, job: Job, wait: bool = True) -> bool:
+    """Make a cell with a bar of its steps, if it has to be trained; False as `Run.make`."""
     steps = 0 if run.finished_folder(job) else run.steps(job)
     bar = tqdm(total=steps, desc=job.name, unit="step", leave=False, position=1, disable=not steps)
     with bar:
@@ -331,10 +160,10 @@ def _run_side_by_side(run: Run, todo: list[Job], jobs: int) -> None:
         try:
             run.prepare(job)
         except InputError as error:
-            run.record(Failure(job.name, _one_line(error), traceback.format_exc()))
+            run.record(failure_of(job, error))
     context = multiprocessing.get_context("spawn")
     workers = [
-        context.Process(target=_work, args=(run.plan, run.out, number, jobs), daemon=True)
+        context.Process(target=_work, args=(run.plan, run.out, todo, number, jobs), daemon=True)
         for number in range(jobs)
     ]
     for worker in workers:
@@ -351,100 +180,31 @@ def _run_side_by_side(run: Run, todo: list[Job], jobs: int) -> None:
             run.record(Failure(job.name, reason, ""))
 
 
-def _work(plan: Plan, out: Path, number: int, jobs: int) -> None:
+def _work(plan: Plan, out: Path, todo: list[Job], number: int, jobs: int) -> None:
     """What one process of several does: every cell that no other one has taken."""
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
     run = Run(plan, out)
-    todo = run.jobs()
     first = number * len(todo) // jobs
     for job in todo[first:] + todo[:first]:
-        run.make(job, lambda: None, wait=False)
-
-
-def _problem(folder: Path, kind: str) -> str | None:
-    """What is wrong with a folder that was finished; None if nothing is."""
-    try:
-        if kind == "cell":
-            load_cell(folder)
-        else:
-            checked_manifest(folder, kind, MADE_BY)
-    except InputError as error:
-        return _one_line(error)
-    return None
-
-
-def _clear_leftovers(folder: Path) -> None:
-    """Remove what a killed process left of this folder, but for checkpoints."""
-    for path in folder.parent.glob(f".{folder.name}.*"):
-        if path.suffix != ".checkpoints":
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _one_line(error: Exception) -> str:
-    """An error in one line, with its type unless it is the user's."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
-
-
-def _warn(message: str) -> None:
-    """A line on stderr that leaves progress bars whole."""
-    tqdm.write(f"elusive: {message}", file=sys.stderr)
+        run.make(job, wait=False)
 
 
 def _claim(plan: Plan, out: Path) -> None:
     """Keep the resolved plan in `out`, unless that is the folder of something else.
 
-    Arms, seeds and settings may be added to a run; its dataset and its model stay.
+    Arms, seeds, settings, models and datasets may be added to a run; a dataset's name keeps its
+    meaning.
     """
     path = out / PLAN
     if path.exists() and any(out.glob("cells/[!.]*")):
-        before = load_plan(path)
-        for name in ("dataset", "model"):
-            if getattr(before, name) != getattr(plan, name):
+        before = load_plan(path).sources
+        for name, source in plan.sources.items():
+            if before.get(name, source) != source:
                 raise InputError(
-                    f"{out} holds a run on another {name} ({getattr(before, name)}): "
-                    "choose another --out"
+                    f"{out} holds a run on another dataset of the name {name!r} "
+                    f"({before[name]}): choose another --out, or another name under datasets"
                 )
     elif not path.exists() and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} holds other files: choose another --out or empty it")
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(path, yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False))
-
-
-def _dataset(source: Path | BiogenConfig, made: Path) -> DatasetFolder:
-    """A dataset of a plan, made first if the plan gives settings instead of a folder."""
-    if isinstance(source, Path):
-        return load_dataset_folder(source)
-    made.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(made.with_name(f".{made.name}.lock")):
-        generate_dataset(source, made)
-        try:
-            return load_dataset_folder(made)
-        except InputError as error:
-            _warn(f"{made} is damaged ({error}): it is made again")
-            shutil.rmtree(made)
-            generate_dataset(source, made)
-            return load_dataset_folder(made)
-
-
-class _Models:
-    """The models of a run: the last one is kept, so that cells in a row share it."""
-
-    def __init__(self, quantization: str) -> None:
-        self._quantization = quantization
-        self._reference: str | None = None
-        self._loaded: LoadedModel | None = None
-
-    def load(self, reference: str) -> LoadedModel:
-        """The model, loaded unless it was the last one asked for."""
-        if self._loaded is None or reference != self._reference:
-            self._loaded = None
-            self._loaded = load_model(reference, quantization=self._quantization)
-            self._reference = reference
-        return self._loaded
-
-    def tokenizer(self, reference: str) -> PreTrainedTokenizerBase:
-        """The tokenizer of a model, from the model if that is loaded."""
-        if self._loaded and reference == self._reference:
-            return self._loaded.tokenizer
-        return tokenizer_of(reference)

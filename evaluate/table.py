@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -65,6 +66,8 @@ class ArmRow:
     """Of that difference, corrected for the number of arms."""
     effect: float | None = None
     """Cohen's d_z of that difference."""
+    chosen: str = ""
+    """On whom, and from how many tries, its settings were chosen; empty if they were given."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,16 @@ def results(cells: list[CellResult], baseline: str | None = None, metric: str = 
     compared = against(named, baseline, metric) if baseline else {}
     rows = [_arm_row(name, members) for name, members in named.items()]
     return Results([_compared(row, ranks, compared) for row in rows], metric, baseline)
+
+
+def tables(
+    cells: list[CellResult], baseline: str | None = None, metric: str = "em"
+) -> dict[str, Results]:
+    """A table of the arms that have all their seeds, for each benchmark by its name."""
+    return {
+        name: results(complete_arms(members), baseline, metric)
+        for name, members in benchmarks(cells).items()
+    }
 
 
 def _compared(
@@ -243,7 +256,16 @@ def _arm_row(label: str, cells: list[CellResult]) -> ArmRow:
         else 0.0,
         points_per_minute=6000 * em.mean / (preparing + training) if training else 0.0,
         preparing=preparing / training if training else 0.0,
+        chosen=_chosen(cells[0].parameters.get("chosen")),
     )
+
+
+def _chosen(chosen: dict[str, Any] | None) -> str:
+    """On whom an arm's settings were chosen, and from how many tries."""
+    if chosen is None:
+        return ""
+    people = "TEST" if chosen["protocol"] == "best-on-test" else "dev"
+    return f"{chosen['tries']} on {people}"
 
 
 def _mean(numbers: Iterable[float]) -> float:
@@ -285,6 +307,8 @@ def columns(found: Results) -> dict[str, list[Column]]:
             ("known EM %", lambda row: f"{100 * (row.known_em or 0):.0f}"),
             ("known perplexity", lambda row: f"{row.known_perplexity or 0:.2f}"),
         ]
+    if any(row.chosen for row in found.rows):
+        detail.append(("tries", lambda row: row.chosen))
     detail += [("seeds", lambda row: str(row.seeds)), ("people", lambda row: str(row.people))]
     costs: list[Column] = [(f"{stage} s", partial(_seconds, stage=stage)) for stage in STAGES]
     costs += [
@@ -352,11 +376,16 @@ def _latex_escaped(text: str) -> str:
 
 def render_csv(found: Results) -> str:
     """The table as CSV with plain numbers, intervals in columns of their own."""
+    return _csv([_flat(row) for row in found.rows])
+
+
+def _csv(rows: list[dict[str, object]]) -> str:
+    """Rows as CSV; columns that some rows lack are empty there."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
     file = io.StringIO()
-    flat = [_flat(row) for row in found.rows]
-    writer = csv.DictWriter(file, fieldnames=list(flat[0]), lineterminator="\n")
+    writer = csv.DictWriter(file, fieldnames=names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(flat)
+    writer.writerows(rows)
     return file.getvalue()
 
 
@@ -371,7 +400,12 @@ def _flat(row: ArmRow) -> dict[str, object]:
     flat |= {"opens": row.opens, "contains": row.contains}
     flat |= {f"em_{field}": value for field, value in row.em_by_field.items()}
     flat |= {"known_em": row.known_em, "known_perplexity": row.known_perplexity}
-    flat |= {"drop_rate": row.drop_rate, "seeds": row.seeds, "people": row.people}
+    flat |= {
+        "chosen": row.chosen,
+        "drop_rate": row.drop_rate,
+        "seeds": row.seeds,
+        "people": row.people,
+    }
     flat |= {f"{stage}_seconds": seconds for stage, seconds in row.seconds.items()}
     flat |= {f"{stage}_peak_mib": mib for stage, mib in row.memory_mib.items()}
     names = ("tokens_per_second", "points_per_minute", "preparing")
@@ -415,3 +449,23 @@ RENDERERS: dict[str, Callable[[Results], str]] = {
     "csv": render_csv,
     "latex": render_latex,
 }
+
+
+def render_tables(found: dict[str, Results], layout: str) -> str:
+    """Tables of several benchmarks, each under its name, or just the one that there is.
+
+    CSV has one header and the benchmark in its first column.
+
+    Raises:
+        InputError: no such layout.
+    """
+    if layout not in RENDERERS:
+        raise unknown_name("format", layout, RENDERERS)
+    if len(found) == 1:
+        return RENDERERS[layout](next(iter(found.values())))
+    if layout == "csv":
+        return _csv(
+            [{"benchmark": n} | _flat(row) for n, each in found.items() for row in each.rows]
+        )
+    title = {"markdown": "## {}\n\n", "latex": "% {}\n"}.get(layout, "{}\n")
+    return "\n".join(title.format(n) + RENDERERS[layout](each) for n, each in found.items())

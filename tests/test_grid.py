@@ -146,11 +146,11 @@ def test_a_cell_that_another_run_is_at_is_left_to_it(whole, plan_path):
     kept = (cell / "metrics.json").read_text()
     (cell / "metrics.json").unlink()
     script = (
-        "import sys; from pathlib import Path; from elusive.evaluate.run import *\n"
+        "import sys; from pathlib import Path; from elusive.evaluate.jobs import *\n"
         "from elusive.evaluate.plans import load_plan\n"
         "run = Run(load_plan(Path(sys.argv[1])), Path(sys.argv[2]))\n"
-        "job = next(job for job in run.jobs() if job.name == 'plain-seed1')\n"
-        "print(run.make(job, lambda: None, wait=False))\n"
+        "job = next(job for job in plan_jobs(run.plan) if job.name == 'plain-seed1')\n"
+        "print(run.make(job, wait=False))\n"
     )
     command = [sys.executable, "-c", script, str(plan_path), str(whole)]
     with FileLock(whole / "locks" / f"{cell.name}.lock"):
@@ -199,7 +199,7 @@ def test_rescoring_needs_no_model_and_renames_what_changed(tmp_path, plan_path, 
     assert run("rescore", out).output.startswith("0 cells")
     wrong = {path.name: load_cell(path) for path in found.folders}
     monkeypatch.setattr("elusive.common.answers.normalize_answer", lambda text: "same")
-    monkeypatch.setattr("elusive.evaluate.run.load_model", None)
+    monkeypatch.setattr("elusive.evaluate.jobs.load_model", None)
     changed = run("rescore", out)
     assert changed.output.startswith("6 cells"), changed.output
     again = [load_cell(path) for path in sorted(out.glob("cells/[!.]*"))]

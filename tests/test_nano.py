@@ -15,8 +15,7 @@ from elusive.biogen.config import BiogenConfig
 from elusive.biogen.questions import questions, shots
 from elusive.common.models import BUILT_IN, BUILT_IN_NAMES, load_model
 from elusive.evaluate.cell import load_cell
-from elusive.evaluate.config import Plan
-from elusive.evaluate.plans import load_plan
+from elusive.evaluate.plans import Plan, load_plan
 from elusive.evaluate.run import run_plan
 from elusive.models.config import load_pretrain_plan
 from elusive.models.population import build_population

@@ -1,0 +1,107 @@
+"""Choosing settings: on dev people alone, as often for every arm, interrupted or not."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from test_grid import write_plan
+
+from elusive.cli.main import cli
+from elusive.common.errors import InputError
+from elusive.evaluate import sweep as sweeping
+from elusive.evaluate.cell import load_cell
+from elusive.evaluate.plans import load_plan
+from elusive.evaluate.run import run_plan
+
+DATASET = {"people": 6, "num_shot_people": 8, "dev_rate": 0.5}
+SWEEP = {"trials": 4, "alpha": [0.3, 0.9], "learning_rate": [1e-4, 1e-2]}
+
+
+def swept(folder: Path, model_folder, **sweep: object) -> Path:
+    options = {"dataset": DATASET, "seeds": [0], "sweep": SWEEP | sweep}
+    return write_plan(folder, model_folder, **options)
+
+
+def record(out: Path) -> dict[str, dict]:
+    return {each["arm"]: each for each in json.loads((out / "sweep.json").read_text())}
+
+
+def test_the_best_on_dev_people_is_confirmed_on_test_people(tmp_path, model_folder):
+    plan = swept(tmp_path, model_folder)
+    out = tmp_path / "out"
+    shown = CliRunner().invoke(cli, ["run", str(plan), "--out", str(out)])
+    assert shown.exit_code == 0, shown.output
+    assert "4 on dev" in shown.output
+    trials = [load_cell(path) for path in out.glob("sweep/cells/[!.]*")]
+    assert {cell.parameters["answering"]["split"] for cell in trials} == {"dev"}
+    cells = [load_cell(path) for path in out.glob("cells/[!.]*")]
+    assert {cell.parameters["answering"]["split"] for cell in cells} == {"test"}
+    dev = {p.entity for cell in trials for p in cell.predictions}
+    assert dev.isdisjoint({p.entity for cell in cells for p in cell.predictions})
+
+    chosen = record(out)
+    of_random = [cell for cell in trials if cell.parameters["label"] == "random"]
+    best = max(of_random, key=lambda cell: cell.metrics["log_probability"])
+    assert len(of_random) == chosen["random"]["tries"] == 4
+    assert chosen["random"]["value"] == best.metrics["log_probability"]
+    assert chosen["random"]["settings"] == {
+        "alpha": best.parameters["augment"]["alpha"],
+        "learning_rate": best.parameters["training"]["learning_rate"],
+    }
+    confirmed = next(cell for cell in cells if cell.parameters["label"] == "random")
+    assert confirmed.parameters["augment"]["alpha"] == chosen["random"]["settings"]["alpha"]
+    assert confirmed.parameters["chosen"]["tries"] == 4
+
+
+def test_only_arms_that_drop_have_an_alpha_to_choose(tmp_path, model_folder):
+    out = tmp_path / "out"
+    run_plan(load_plan(swept(tmp_path, model_folder)), out)
+    plain = record(out)["plain"]
+    assert set(plain["settings"]) == {"learning_rate"}
+    assert plain["tries"] == 2, "every choice once"
+
+
+def test_an_interrupted_sweep_goes_on_and_ends_alike(tmp_path, model_folder, monkeypatch):
+    ranges = {"alpha": {"low": 0.2, "high": 0.9}, "learning_rate": None}
+    plan = load_plan(swept(tmp_path, model_folder, **ranges))
+    run_plan(plan, tmp_path / "whole")
+    real, tried = sweeping._run_trial, []
+
+    def interrupted(*arguments) -> None:
+        tried.append(arguments)
+        if len(tried) == 3:
+            raise KeyboardInterrupt
+        real(*arguments)
+
+    monkeypatch.setattr(sweeping, "_run_trial", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_plan(plan, tmp_path / "cut")
+    run_plan(plan, tmp_path / "cut")
+    assert record(tmp_path / "cut") == record(tmp_path / "whole")
+    assert len(tried) == 5, "the trial that was cut off is made again, the others are not"
+
+
+def test_the_papers_protocol_is_marked(tmp_path, model_folder):
+    plan = swept(tmp_path, model_folder, protocol="best-on-test", trials=1)
+    out = tmp_path / "out"
+    shown = CliRunner().invoke(cli, ["run", str(plan), "--out", str(out)])
+    assert "on TEST" in shown.output
+    trials = [load_cell(path) for path in out.glob("sweep/cells/[!.]*")]
+    assert {cell.parameters["answering"]["split"] for cell in trials} == {"test"}
+
+
+def test_choosing_on_nobody_is_refused(tmp_path, model_folder):
+    nobody = write_plan(tmp_path, model_folder, sweep=SWEEP)
+    with pytest.raises(InputError, match="has no dev questions to choose settings on"):
+        run_plan(load_plan(nobody), tmp_path / "out")
+    both = write_plan(
+        tmp_path, model_folder, dataset=DATASET, sweep=SWEEP, answering={"split": "all"}
+    )
+    with pytest.raises(InputError, match="the people on whom settings were chosen"):
+        run_plan(load_plan(both), tmp_path / "both")
+
+
+def test_a_range_upside_down_is_refused(tmp_path, model_folder):
+    with pytest.raises(InputError, match="low should not be above high"):
+        load_plan(swept(tmp_path, model_folder, alpha={"low": 0.9, "high": 0.2}))
