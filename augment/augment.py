@@ -114,7 +114,7 @@ def _training_text(
         copy=copy,
         text=text,
         kept=kept,
-        drop_rate=float(1 - keep_mask.mean()),
+        drop_rate=1 - int(np.count_nonzero(keep_mask)) / len(keep_mask),
         method=config.method,
         alpha=config.alpha if drops else None,
         beta=config.beta if drops else None,

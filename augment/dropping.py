@@ -1,7 +1,5 @@
 """From a keep mask to text: which units may be dropped, and what is left when they are."""
 
-import re
-
 import numpy as np
 
 from elusive.common.records import Span
@@ -35,9 +33,8 @@ def kept_text(text: str, units: list[Span], keep_mask: np.ndarray) -> tuple[str,
     """
     kept: list[Span] = []
     position = 0
-    for (start, end), keep in zip(units, keep_mask, strict=True):
-        if keep:
-            continue
+    for place in np.flatnonzero(~keep_mask).tolist():
+        start, end = units[place]
         if position < start:
             kept.append((position, start))
         position = end
@@ -46,4 +43,4 @@ def kept_text(text: str, units: list[Span], keep_mask: np.ndarray) -> tuple[str,
     if position < len(text):
         kept.append((position, len(text)))
     joined = "".join(text[start:end] for start, end in kept)
-    return re.sub(r"\s+", " ", joined).strip(), kept
+    return " ".join(joined.split()), kept

@@ -15,8 +15,9 @@ from elusive.common.memory import keep_freed_memory
 from elusive.common.models import LoadedModel
 from elusive.common.records import Document, Span
 
-BATCH_TOKENS = 4096
-"""Padded tokens per batch: a CPU gets hardly faster with more."""
+BATCH_TOKENS = 2048
+"""Padded tokens per batch. A CPU gets no faster with more, and 4,096 pad twice as much: 4.7% of the
+tokens of 100 biographies instead of 2.4%."""
 
 
 @dataclass(frozen=True)

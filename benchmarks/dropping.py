@@ -1,7 +1,9 @@
 """Dropping tokens: 1,000 documents x 10 copies on one core, against a loop over tokens as strings.
 
 Both start from the same drop probabilities and end with the copies' texts; the loop does what is
-usually written: a random number per token, and a new string per dropped token.
+usually written: a random number per token, and a new string per dropped token. The loop keeps no
+spans, makes no records, and has one random stream for all copies: seeding one per copy, so that no
+copy depends on another, takes 7 us, about half of what the loop takes for a whole copy.
 
 python benchmarks/dropping.py
 """

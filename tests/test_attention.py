@@ -1,5 +1,7 @@
 """Column sums against the attention maps that transformers itself returns."""
 
+import copy
+
 import pytest
 import torch
 from tiny import CONFIGS, VOCABULARY, tiny_model
@@ -113,6 +115,28 @@ def test_the_attention_implementation_is_put_back():
 def test_a_model_without_attention_is_refused_by_name():
     with pytest.raises(InputError, match="'mamba' exposes no attention"):
         attention_received(tiny_model("mamba"), *padded_batch([5]))
+
+
+def test_capped_logits_are_capped(monkeypatch):
+    ids, mask = padded_batch([19, 11])
+    uncapped = attention_received(tiny_model("gemma2"), ids, mask)
+    config = copy.deepcopy(CONFIGS["gemma2"])
+    config.attn_logit_softcapping = 0.5  # type: ignore[attr-defined]
+    monkeypatch.setitem(CONFIGS, "gemma2", config)
+    capped = attention_received(tiny_model("gemma2"), ids, mask)
+    expected = reference(tiny_model("gemma2"), ids, mask)
+    torch.testing.assert_close(capped, expected, atol=1e-5, rtol=0)
+    assert (capped - uncapped).abs().max() > 0.05
+
+
+@pytest.mark.parametrize("name", ["gemma2", "mistral"])
+def test_a_window_hides_what_lies_before_it(name):
+    ids = padded_batch([19])[0]
+    last = torch.zeros_like(ids)
+    last[:, -1] = 1
+    received = attention_received(tiny_model(name), ids, torch.ones_like(ids), last)[0, :, 0]
+    assert (received[:, : 19 - 6] == 0).all()
+    assert (received[:, 19 - 6 : -1] > 0).all()
 
 
 def test_own_queries_and_chosen_queries_count_when_asked_for():

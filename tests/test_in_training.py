@@ -1,6 +1,7 @@
 """Arms that act in training: D-AR, attention dropout, Rho-1, and copies drawn anew per epoch."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,28 @@ def test_what_acts_in_training_changes_the_cell_and_its_outcome(
         assert log["packed_attention"] == (method != "attention-dropout")
     assert len(ids) == 2
     assert losses[0] != losses[1]
+
+
+def test_clean_labels_and_fresh_copies_change_the_cell_and_its_outcome(
+    people_folder, model_folder, tmp_path
+):
+    model = str(model_folder("llama"))
+    dataset, loaded = load_dataset_folder(people_folder), load_model(model)
+    text = training_folder(people_folder, tmp_path / "text", method="random")
+    usual = cell(text, model)
+    ids, losses = set(), []
+    for number, change in enumerate(({}, {"labels": "clean"}, {"dynamic": True})):
+        training = usual.settings.training.model_copy(update=change)
+        settings = usual.settings.model_copy(update={"training": training})
+        this = replace(usual, settings=settings)
+        ids.add(cell_id(cell_parameters(this, dataset, loaded.weights_hash)))
+        run_cell(this, dataset, loaded, tmp_path / f"cell-{number}")
+        log = json.loads((tmp_path / f"cell-{number}" / "training_log.json").read_text())
+        losses.append(log["losses"])
+    assert len(ids) == 3
+    assert losses[0] != losses[1]
+    assert losses[0] != losses[2]
+    assert losses[0][0] == losses[2][0], "the first epoch of fresh copies is that of the written"
 
 
 def test_rho_refuses_a_reference_of_another_tokenizer(people_folder, model_folder, tmp_path):

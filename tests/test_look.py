@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from handmade import write_dataset
+from PIL import Image
 
 from elusive.augment.augment import load_training_texts, scored_documents, training_texts
 from elusive.augment.config import METHOD_NAMES, AugmentConfig
@@ -197,14 +198,16 @@ class Elements(HTMLParser):
             self.title += data
 
 
-def browsed(page: Path, fragment: str, tmp_path: Path) -> str:
-    """The page's document after its script ran in Chromium."""
+def browsed(page: Path, fragment: str, tmp_path: Path, action: str = "--dump-dom") -> str:
+    """What Chromium prints about a page after its script ran: its document, unless told else."""
     if CHROMIUM is None:
         pytest.skip("no chromium: apt-get install chromium")
     command = [
         *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
+        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
         *(f"--user-data-dir={tmp_path / 'profile'}", "--allow-file-access-from-files"),
-        *("--virtual-time-budget=5000", "--dump-dom", f"{page.as_uri()}{fragment}"),
+        *("--no-first-run", "--hide-scrollbars", "--window-size=1200,900"),
+        *("--virtual-time-budget=5000", action, f"{page.as_uri()}{fragment}"),
     ]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
 
@@ -233,6 +236,28 @@ def test_a_browser_strikes_through_what_is_dropped(method, every_arm, tmp_path):
             assert counts["tok"] == len(units)
             assert counts["del"] == round(copy["drop_rate"] * len(units))
     assert drawn.texts[0] == one["text"]
+
+
+def pictured(page: Path, fragment: str, tmp_path: Path) -> np.ndarray:
+    """The pixels of a page in Chromium.  # (row, column, channel)"""
+    path = tmp_path / "page.png"
+    browsed(page, fragment, tmp_path, f"--screenshot={path}")
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def test_arms_that_score_show_colors_and_plain_text_none(every_arm, tmp_path):
+    shown = {}
+    for method in ("plain", "contrast"):
+        fragment = f"#document=2&arm={METHOD_NAMES.index(method)}"
+        shown[method] = pictured(every_arm[0], fragment, tmp_path)
+    assert shown["plain"].shape == shown["contrast"].shape == (900, 1200, 3)
+    spread = {name: np.ptp(pixels.astype(int), axis=2) for name, pixels in shown.items()}
+    colorful = {name: (of > 40).mean() for name, of in spread.items()}
+    assert colorful["contrast"] > 0.01
+    assert colorful["contrast"] > 2 * colorful["plain"]
+    dark = (shown["contrast"].max(axis=2) < 120).mean()
+    assert 0.005 < dark < 0.4, "no text to be read"
 
 
 def test_names_and_texts_that_look_like_markup_do_no_harm(tmp_path):

@@ -1,5 +1,11 @@
 """Token scores: which layers and heads, windows, other cuttings of a text, and what is kept."""
 
+import gc
+import json
+import shutil
+import weakref
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +14,7 @@ from hypothesis import strategies as st
 from tiny import tiny_model
 
 import elusive.augment.scoring as scoring
+import elusive.common.models as models
 from elusive.augment.alignment import moved_scores
 from elusive.augment.attention import attention_received
 from elusive.augment.augment import scored_documents
@@ -221,6 +228,49 @@ def test_scores_are_made_once_and_read_afterwards(documents, model_folder, monke
     others = list(biographies(BiogenConfig(people=5)))
     scores_of(others, model_folder, **settings)
     assert len(made) > calls
+
+
+@pytest.mark.parametrize("change", ["weights", "settings", "precision", "values"])
+def test_what_changes_below_a_name_never_meets_an_old_score(
+    change, documents, model_folder, tmp_path, monkeypatch
+):
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder("llama", 6), folder)
+    settings = {"method": "attention", "model": str(folder), "queries": "before-values"}
+    monkeypatch.setenv("ELUSIVE_CACHE", str(tmp_path / "cache"))
+    first = scores_of(documents, model_folder, **settings)
+    if change == "weights":
+        shutil.copy(model_folder("llama", 7) / "model.safetensors", folder)
+        models.weights_hash.cache_clear()  # read once per process
+    elif change == "settings":
+        config = json.loads((folder / "config.json").read_text())
+        config["rms_norm_eps"] = 0.5
+        (folder / "config.json").write_text(json.dumps(config))
+        models.settings_hash.cache_clear()
+    elif change == "precision":
+        dtype = {torch.float32: torch.bfloat16}.get(models.default_dtype(), torch.float32)
+        monkeypatch.setattr(models, "default_dtype", lambda: dtype)
+    else:
+        documents = [replace(each, facts=each.facts[:1]) for each in documents]
+    second = scores_of(documents, model_folder, **settings)
+    assert all(one.tolist() != other.tolist() for one, other in zip(first, second, strict=True))
+
+
+def test_only_one_model_of_a_pair_is_in_memory(documents, model_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("ELUSIVE_CACHE", str(tmp_path))
+    loaded: list[weakref.ref] = []
+
+    def load(reference: str) -> LoadedModel:
+        gc.collect()
+        assert not any(before() for before in loaded)
+        one = load_model(reference)
+        loaded.append(weakref.ref(one.model))
+        return one
+
+    large, small = (str(model_folder("llama", seed)) for seed in (0, 1))
+    config = AugmentConfig(method="contrast", large=large, small=small)
+    scored_documents(documents, Scorers(config, load=load))
+    assert len(loaded) == 2
 
 
 def test_an_interrupted_scoring_goes_on_where_it_stopped(documents, model_folder, monkeypatch):
