@@ -27,7 +27,7 @@ from elusive.common.models import load_model
 from elusive.evaluate.cell import CellResult
 from elusive.evaluate.figure_data import distance_rows, gains
 from elusive.evaluate.figure_drawing import draw_distance, draw_gains, draw_top
-from elusive.evaluate.plans import PLAN, load_plan
+from elusive.evaluate.plans import dataset_of
 from elusive.evaluate.table import find_cells, named_cells
 
 PAGE = "figures.md"
@@ -48,7 +48,7 @@ def write_figures(run: Path, out: Path, limit: int) -> str:
         InputError: no run, unfinished cells, or no dataset.
     """
     named = named_cells(find_cells(run))
-    dataset = load_dataset_folder(_dataset_of(run))
+    dataset = load_dataset_folder(dataset_of(run))
     parameters = {
         "cells": sorted(cell.folder.name for cells in named.values() for cell in cells),
         "limit": limit,
@@ -64,14 +64,6 @@ def write_figures(run: Path, out: Path, limit: int) -> str:
         page = f"# Figures of {run.name}\n\n" + "\n".join(sections)
         write_atomically(folder / PAGE, page)
     return page
-
-
-def _dataset_of(run: Path) -> Path:
-    """The dataset that a run's plan names, or made."""
-    if not (run / PLAN).exists():
-        raise InputError(f"{run} is no folder of `elusive run`: it has no {PLAN}")
-    dataset = load_plan(run / PLAN).dataset
-    return dataset if isinstance(dataset, Path) else run / "dataset"
 
 
 def _by_distance(folder: Path, named: dict[str, list[CellResult]], dataset: DatasetFolder) -> str:

@@ -25,6 +25,18 @@ def load_plan(path: Path) -> Plan:
     return plan.model_copy(update=beside)
 
 
+def dataset_of(run: Path) -> Path:
+    """The dataset that a run's plan names, or made.
+
+    Raises:
+        InputError: the folder is no run, or its plan is wrong.
+    """
+    if not (run / PLAN).exists():
+        raise InputError(f"{run} is no folder of `elusive run`: it has no {PLAN}")
+    dataset = load_plan(run / PLAN).dataset
+    return dataset if isinstance(dataset, Path) else run / "dataset"
+
+
 def part_of_plan(plan: Plan, arms: tuple[str, ...] = (), seeds: tuple[int, ...] = ()) -> Plan:
     """A plan with some of its arms and seeds alone; all of them where none is named.
 
