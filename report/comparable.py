@@ -14,22 +14,27 @@ def comparable_cells(cells: list[CellResult]) -> tuple[list[CellResult], list[st
     seed that an arm has twice counts once.
 
     Returns:
-        Cells, and a line for each arm that is left out or shortened.
+        Cells, and a line for each arm, and each seed, that is left out.
     """
     named = {name: _by_seed(members) for name, members in named_cells(cells).items()}
     seeds = _largest(list(named.values()))
-    kept: list[CellResult] = []
-    left_out = []
-    for name, by_seed in named.items():
-        if not seeds <= by_seed.keys():
-            missing = ", ".join(map(str, sorted(seeds - by_seed.keys())))
-            left_out.append(f"{name}: left out, it has no seed {missing} yet")
-            continue
-        kept += [by_seed[seed] for seed in sorted(seeds)]
-        if more := by_seed.keys() - seeds:
-            extra = ", ".join(map(str, sorted(more)))
-            left_out.append(f"{name}: seed {extra} left out, other arms do not have it yet")
-    return kept, left_out
+    whole = {name: by_seed for name, by_seed in named.items() if seeds <= by_seed.keys()}
+    kept = [by_seed[seed] for by_seed in whole.values() for seed in sorted(seeds)]
+    missing = {
+        name: sorted(seeds - by_seed.keys()) for name, by_seed in named.items() if name not in whole
+    }
+    more: dict[int, list[str]] = {}
+    for name, by_seed in whole.items():
+        for seed in sorted(by_seed.keys() - seeds):
+            more.setdefault(seed, []).append(name)
+    lines = [f"{name}: it has no seed {_listed(absent)} yet" for name, absent in missing.items()]
+    lines += [f"seed {seed}: only {_listed(arms)} have it" for seed, arms in more.items()]
+    return kept, lines
+
+
+def _listed(values: list[int] | list[str]) -> str:
+    """Values in a row."""
+    return ", ".join(map(str, values))
 
 
 def _by_seed(cells: list[CellResult]) -> dict[int, CellResult]:

@@ -1,5 +1,5 @@
 /* Charts as SVG. Series are {arm, index, points: [{x, y, low, high, tip}]}. */
-const WIDE = 560;
+const WIDE = matchMedia("(max-width: 40rem)").matches ? 370 : 560; // letters keep their size
 const HIGH = 320;
 const EDGE = { left: 52, right: 12, top: 10, bottom: 46 };
 
@@ -27,7 +27,7 @@ function axes(label, xs, ys, options) {
     svg.append(drawn("line", { class: kind, x1: EDGE.left, x2: WIDE - EDGE.right, y1: y(value), y2: y(value) }));
     svg.append(drawn("text", { class: "axis", x: EDGE.left - 6, y: y(value) + 4, "text-anchor": "end" }, text));
   }
-  const marks = options.bins ? options.bins.map((text, place) => [place, text]) : ticks(...xs, 6);
+  const marks = options.bins ? options.bins.map((text, place) => [place, text]) : ticks(...xs, WIDE / 90);
   for (const [value, text] of marks) {
     svg.append(drawn("text", { class: "axis", x: x(value), y: HIGH - EDGE.bottom + 17, "text-anchor": "middle" }, text));
   }

@@ -93,7 +93,8 @@ function download(name, kind, text) {
 
 /* A plain table in a box that scrolls by itself; the first cell of each row heads it. */
 function plainTable(label, header, rows, textColumns = []) {
-  const head = element("tr", {}, ...header.map((name) => element("th", { scope: "col" }, name)));
+  const head = element("tr", {}, ...header.map((name, place) =>
+    element("th", textColumns.includes(place) ? { scope: "col", class: "text" } : { scope: "col" }, name)));
   const body = rows.map((row) => element("tr", {}, ...row.map((cell, place) => {
     if (!place) return element("th", { scope: "row" }, cell);
     return element("td", textColumns.includes(place) ? { class: "wrap" } : {}, cell);

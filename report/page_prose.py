@@ -30,7 +30,7 @@ def headline(found: Results) -> str:
     if len(best) == len(found.rows):
         return f"No arm is significantly better than another one in {name}; highest: {told[0]}."
     if len(best) == 1:
-        return f"Best in {name}: {told[0]}, significantly better than some, and none is better."
+        return f"Best in {name}: {told[0]}, the one arm that none is significantly better than."
     more = f" and {len(best) - MOST_NAMED} more" if len(best) > MOST_NAMED else ""
     shared = "; ".join(told[:MOST_NAMED]) + more
     return f"Best in {name}, sharing rank 1 because no arm is significantly better: {shared}."
@@ -65,7 +65,7 @@ def design_facts(found: Results, cells: list[CellResult]) -> list[tuple[str, str
     ]
     if people > 1 and len(found.rows) > 1:
         points = 100 * smallest_difference(people, round(questions / people), len(found.rows))
-        facts.append(("found in 80% of such runs", f"differences from {points:.0f} EM points on"))
+        facts.append(("difference found in 80% of such runs", f"{points:.0f} EM points or more"))
     return facts
 
 
