@@ -71,20 +71,15 @@ def cell(arm: str, seed: int, rate: float, people: int = 8, dataset: str = "peop
 
 
 def some_cells() -> list[CellResult]:
-    rates = {"plain": 0.5, "random": 0.1, "oracle": 0.9, EVIL_ARM: 0.4}
-    cells = [cell(arm, seed, rate) for arm, rate in rates.items() for seed in (0, 1)]
-    answers = [replace(each, entity=EVIL_PERSON) for each in cells[0].predictions[:3]]
-    return [
-        replace(each, predictions=[*answers, *each.predictions[3:]]) if not place else each
-        for place, each in enumerate(cells)
-    ]
+    rates = {"plain": 0.5, "random": 0.1, "oracle": 0.9}
+    return [cell(arm, seed, rate) for arm, rate in rates.items() for seed in (0, 1)]
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> Path:
-    """A page of four arms, one of them with an evil name."""
+    """A page of three arms, two seeds each."""
     out = tmp_path_factory.mktemp("page") / "report.html"
-    write_page([c for c in some_cells() if "img" not in c.parameters["label"]], out, "Invented")
+    write_page(some_cells(), out, "Invented")
     return out
 
 
@@ -142,8 +137,7 @@ def data_in(page: Path) -> dict:
 
 def test_the_page_shows_the_numbers_of_the_table(page):
     (shown,) = data_in(page)["benchmarks"]
-    cells = [each for each in some_cells() if "img" not in each.parameters["label"]]
-    assert shown["rows"] == flat_table(results(cells)).to_pylist()
+    assert shown["rows"] == flat_table(results(some_cells())).to_pylist()
     assert "oracle" in shown["headline"]
 
 
@@ -180,14 +174,18 @@ def test_sorting_works_by_click_and_by_keyboard(page, tmp_path):
 
 def test_filter_columns_and_legend_work(page, tmp_path):
     script = """
-      const type = (id, kind, value) => { $(id).value = value; $(id).dispatchEvent(new view.Event(kind)); };
+      const type = (id, kind, value) => {
+        $(id).value = value;
+        $(id).dispatchEvent(new view.Event(kind));
+      };
       type('filter', 'input', 'ORA');
       result.found = [arms(), $('count').textContent];
       type('filter', 'input', '');
       type('which', 'change', 'best');
       result.best = arms();
       inner.querySelectorAll('#groups button')[1].click();
-      result.columns = [...inner.querySelectorAll('#table thead button')].map((e) => e.dataset.column);
+      const heads = [...inner.querySelectorAll('#table thead button')];
+      result.columns = heads.map((e) => e.dataset.column);
       const marks = () => inner.querySelectorAll('#charts figure:nth-child(3) .mark').length;
       result.marks = [marks()];
       inner.querySelector('#legend button').click();
