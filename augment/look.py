@@ -104,6 +104,13 @@ def build_page(documents: list[Document], configs: list[AugmentConfig]) -> dict:
     """
     load = cache(load_model)
     scored = [scored_documents(documents, Scorers(config, load)) for config in configs]
+    return page_of_scores(documents, configs, scored)
+
+
+def page_of_scores(
+    documents: list[Document], configs: list[AugmentConfig], scored: list[list[TokenScores]]
+) -> dict:
+    """What the page shows of scores that are there already: of each arm, one per document."""
     return {
         "arms": [_arm(config) for config in configs],
         "documents": [
@@ -191,5 +198,9 @@ def render_page(page: dict) -> str:
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, autoescape=True
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False}
-    nonce = sha256(repr(page).encode()).hexdigest()[:32]
-    return environment.get_template(TEMPLATE).render(page=page, nonce=nonce)
+    return environment.get_template(TEMPLATE).render(page=page, nonce=page_nonce(page))
+
+
+def page_nonce(page: dict) -> str:
+    """What a page's own script and style carry, so that they alone are run."""
+    return sha256(repr(page).encode()).hexdigest()[:32]

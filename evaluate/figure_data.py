@@ -152,7 +152,7 @@ def gains(
             f"a correlation over arms and fields needs {FEWEST_POINTS} points "
             f"(got {len(arms) * len(fields)})"
         )
-    texts = _texts_by_hash(run)
+    texts = texts_by_hash(run)
     recall = np.stack([_recall(named[arm], texts, dataset, fields, entities) for arm in arms])
     rows: list[GainRow] = []
     scores = {
@@ -176,7 +176,7 @@ def _drops(cells: list[CellResult]) -> bool:
     return cells[0].parameters["augment"]["method"] not in (UNTRAINED, *NOT_DROPPING)
 
 
-def _texts_by_hash(run: Path) -> dict[str, Path]:
+def texts_by_hash(run: Path) -> dict[str, Path]:
     """Folders of training text by the hash of their content."""
     folders = [path.parent for path in sorted(run.glob("train/*/manifest.json"))]
     return {read_manifest(folder, "training text").content_hash: folder for folder in folders}

@@ -27,7 +27,7 @@ from elusive.common.models import load_model
 from elusive.evaluate.cell import CellResult, file_name
 from elusive.evaluate.figure_data import distance_rows, gains
 from elusive.evaluate.figure_drawing import draw_distance, draw_gains, draw_top
-from elusive.evaluate.plans import PLAN, Plan, load_plan
+from elusive.evaluate.plans import dataset_of
 from elusive.evaluate.table import benchmarks, find_cells, named_cells
 
 PAGE = "figures.md"
@@ -48,9 +48,6 @@ def write_figures(run: Path, out: Path, limit: int) -> str:
         InputError: no run, unfinished cells, or no dataset.
     """
     cells = find_cells(run)
-    if not (run / PLAN).exists():
-        raise InputError(f"{run} is no folder of `elusive run`: it has no {PLAN}")
-    plan = load_plan(run / PLAN)
     parameters = {"cells": sorted(cell.folder.name for cell in cells), "limit": limit}
     if already_made(out, "figures", parameters):
         return (out / PAGE).read_text(encoding="utf-8")
@@ -58,7 +55,8 @@ def write_figures(run: Path, out: Path, limit: int) -> str:
         found = benchmarks(cells)
         pages = []
         for name, members in found.items():
-            dataset = load_dataset_folder(dataset_of(plan, members[0], run))
+            folder_of = dataset_of(run, members[0].parameters.get("dataset_name"))
+            dataset = load_dataset_folder(folder_of)
             place = folder if len(found) == 1 else folder / file_name(name)
             place.mkdir(exist_ok=True)
             title = f"# Figures of {run.name}" + (f": {name}" if len(found) > 1 else "")
@@ -69,13 +67,6 @@ def write_figures(run: Path, out: Path, limit: int) -> str:
                 folder / PAGE, f"# Figures of {run.name}\n\n" + "\n".join(links) + "\n"
             )
     return "\n".join(pages)
-
-
-def dataset_of(plan: Plan, cell: CellResult, run: Path) -> Path:
-    """The folder of the dataset that a cell of a run is about."""
-    sources = plan.sources
-    name = cell.parameters.get("dataset_name")
-    return plan.dataset_folder(name if name in sources else next(iter(sources)), run)
 
 
 def _write_page(

@@ -230,6 +230,23 @@ def _beside(plan: Path, source: Source | None) -> Source | None:
     return (plan.parent / source).resolve() if isinstance(source, Path) else source
 
 
+def dataset_of(run: Path, name: str | None) -> Path:
+    """The folder of a dataset that a run's plan names, or made.
+
+    Args:
+        run: folder of `elusive run`.
+        name: of the dataset as its cells have it; the plan's first one where it has none such.
+
+    Raises:
+        InputError: the folder is no run, or its plan is wrong.
+    """
+    if not (run / PLAN).exists():
+        raise InputError(f"{run} is no folder of `elusive run`: it has no {PLAN}")
+    plan = load_plan(run / PLAN)
+    known = name if name in plan.sources else next(iter(plan.sources))
+    return plan.dataset_folder(known, run)
+
+
 def part_of_plan(plan: Plan, arms: tuple[str, ...] = (), seeds: tuple[int, ...] = ()) -> Plan:
     """A plan with some of its arms and seeds alone; all of them where none is named.
 

@@ -40,6 +40,8 @@ from elusive.evaluate.packing import IGNORED
 OnStep = Callable[[], object]
 Model = PreTrainedModel | PeftModel
 
+LOSS_EVERY = 5
+"""Steps whose mean loss is logged together; the first step is also logged alone."""
 GIVE_BACK_EVERY = 16
 """Steps after which freed memory is given back: rows differ in length."""
 
@@ -263,7 +265,7 @@ def _arguments(config: TrainingConfig, seed: int, folder: Path, bf16: bool) -> T
             use_cpu=not torch.cuda.is_available(),
             seed=seed,
             train_sampling_strategy="sequential",
-            logging_steps=5,
+            logging_steps=LOSS_EVERY,
             logging_first_step=True,
             logging_nan_inf_filter=False,
             save_strategy="no",
