@@ -79,7 +79,7 @@ def checked_repository(repository: str) -> str:
         repository = f" {repository}"
     if not re.fullmatch(r"[^/\s]+/[^/\s]+", repository):
         raise InputError(
-            f"--to: {repository.strip()!r} is no name on the Hub: it should be OWNER/NAME, of letters, "
+            f"{repository.strip()!r} is no name on the Hub: it should be OWNER/NAME, of letters, "
             "digits, '-', '_' and '.', such as my-org/people"
         )
     return repository
@@ -338,7 +338,8 @@ def _explanation(error: Exception, repository: str, endpoint: str) -> str:
         )
     said = " ".join(str(error).split())[:300]
     advice = {
-        401: "the Hub does not accept this token: log in again with `hf auth login`, or set HF_TOKEN",
+        401: "the Hub does not accept this token: log in again with `hf auth login`, or set "
+        "HF_TOKEN to a valid one",
         403: f"this token may not write to {repository}: take one with the right to write there, "
         "or another --to",
     }
