@@ -1,6 +1,7 @@
 """Publishing a folder to the Hugging Face Hub: one commit of what changed, resumable."""
 
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -309,7 +310,12 @@ def _quiet() -> Iterator[None]:
     logging.set_verbosity_error()
     disable_progress_bars()
     try:
-        yield
+        with warnings.catch_warnings():
+            # Predictions of a run are Parquet in a repository of adapters, on purpose.
+            warnings.filterwarnings(
+                "ignore", message="It seems that you are about to commit a data"
+            )
+            yield
     finally:
         logging.set_verbosity(level)
         if bars:
