@@ -342,7 +342,8 @@ def _explanation(error: Exception, repository: str, endpoint: str) -> str:
             f"no connection to {endpoint} ({type(error).__name__}): run the same command again "
             "later; files that were sent are not sent again"
         )
-    said = " ".join(str(error).split())[:300]
+    causes = f"{error}" + (f" {error.__cause__}" if error.__cause__ else "")
+    said = " ".join(causes.split())[:300]
     advice = {
         401: "the Hub does not accept this token: log in again with `hf auth login`, or set "
         "HF_TOKEN to a valid one",

@@ -137,6 +137,7 @@ def handler_for(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 self.answer({"error": "none"}, 404, {"X-Error-Code": "RepoNotFound"})
                 return
             action, _, argument = rest.partition("/")
+            prefix = "datasets/" if kind == "datasets" else ""
             if action in ("commit", "preupload", "branch") and token != TOKEN:
                 self.answer({"error": "no rights"}, 403)
             elif action == "branch":
@@ -146,7 +147,7 @@ def handler_for(hub: Hub) -> type[BaseHTTPRequestHandler]:
             elif action == "preupload":
                 self.preupload(repository, argument)
             elif action == "commit":
-                self.commit(repository, argument)
+                self.commit(repository, argument, f"{hub.endpoint}/{prefix}{name}")
             else:
                 revision = argument.split("/")[0] or "main"
                 self.read(repository, name, action, repository.branches.get(revision, revision))
@@ -224,7 +225,7 @@ def handler_for(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 hub.objects[oid] = content
             self.answer({}, 200 if good else 422)
 
-        def commit(self, repository: Repository, branch: str) -> None:
+        def commit(self, repository: Repository, branch: str, address: str) -> None:
             lines = [json.loads(line) for line in self.body.splitlines()]
             header = lines[0]["value"]
             if header.get("parentCommit") not in (None, repository.branches[branch]):
@@ -240,7 +241,7 @@ def handler_for(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 else:
                     del files[value["path"]]
             sha = repository.commit(branch, files, header["summary"])
-            self.answer({"commitUrl": f"{hub.endpoint}/commit/{sha}", "commitOid": sha})
+            self.answer({"commitUrl": f"{address}/commit/{sha}", "commitOid": sha})
 
         def resolve(self, kind: str, name: str, revision: str, path: str) -> None:
             repository = hub.repositories.get(f"{kind}{name}")

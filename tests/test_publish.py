@@ -12,7 +12,7 @@ import pytest
 import tenacity
 import yaml
 from click.testing import CliRunner
-from handmade import squad_file
+from handmade import COLOR
 from huggingface_hub import HfApi, constants
 from huggingface_hub.utils import _http
 from stand_in_hub_writes import READER, TOKEN, Hub, writable_hub
@@ -178,17 +178,15 @@ def test_large_tables_become_several_files_with_all_rows_in_order(dataset, tmp_p
     assert not list(tmp_path.rglob(".*"))
 
 
-def test_wikipedia_questions_and_own_fields_are_published_too(tmp_path):
-    squad = squad_file(tmp_path / "squad.json") if callable(squad_file) else None
-    made = CliRunner().invoke(
-        cli, ["wikiqa", "--squad", str(squad), "--out", str(tmp_path / "squad")]
-    )
-    assert made.exit_code == 0, made.output
+def test_own_fields_are_published_with_the_command_that_reads_them(tmp_path):
+    config = BiogenConfig(people=4, num_shot_people=4, own_fields=(COLOR,), fields=("color",))
+    generate_dataset(config, tmp_path / "colors")
     (tmp_path / "out").mkdir()
-    build_dataset_repository(tmp_path / "squad", tmp_path / "out", NAME)
-    card = (tmp_path / "out" / "README.md").read_text()
-    assert "## Licence and attribution" in card
-    assert f'load_dataset("{NAME}", "questions")' in card
+    build_dataset_repository(tmp_path / "colors", tmp_path / "out", NAME)
+    assert "--field-file own_fields.yaml" in (tmp_path / "out" / "README.md").read_text()
+    assert (tmp_path / "out" / "own_fields.yaml").read_bytes() == (
+        tmp_path / "colors" / "own_fields.yaml"
+    ).read_bytes()
 
 
 def test_a_published_dataset_is_read_back_from_the_hub(hub, content, dataset, tmp_path):
@@ -424,7 +422,7 @@ def test_results_go_to_the_leaderboard_of_the_dataset_they_were_measured_on(
         assert (entry.value, entry.dataset_revision) == (round(cell.metrics["em"], 4), commit)
     other = read_manifest(dataset, "dataset").content_hash
     wrong = source.__class__(NAME, commit, other)
-    with pytest.raises(InputError, match="no cell of .* was measured on org/people"):
+    with pytest.raises(InputError, match=r"no cell of .* was measured on org/people"):
         build_run_repository(run_folder, tmp_path / "none", "org/adapters", wrong)
 
 
