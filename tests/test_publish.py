@@ -14,7 +14,6 @@ import yaml
 from click.testing import CliRunner
 from handmade import COLOR
 from huggingface_hub import HfApi, constants
-from huggingface_hub.utils import _http
 from stand_in_hub_writes import READER, TOKEN, Hub, writable_hub
 from test_grid import write_plan
 
@@ -29,6 +28,7 @@ from elusive.evaluate.table import find_cells
 from elusive.report import hub as publishing
 from elusive.report.dataset_repository import OWNED, build_dataset_repository
 from elusive.report.hub import Published, Target, checked_repository, publish_folder
+from elusive.report.run_repository import OWNED as RUN_OWNED
 from elusive.report.run_repository import build_run_repository, published_dataset
 
 NAME = "org/people"
@@ -39,7 +39,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A Hub of this test's own, without waits."""
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(publishing, "WAIT", tenacity.wait_none())
-    monkeypatch.setattr(_http.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
     for variable in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
     with writable_hub() as made:
@@ -370,17 +370,33 @@ def test_the_command_says_what_was_sent_and_where(hub, dataset, tmp_path):
     assert TOKEN not in first.stdout + first.stderr + second.stderr
 
 
-def test_a_published_run_is_a_run_again_and_peft_loads_its_adapters(hub, run_folder, tmp_path):
-    arguments = ("publish", run_folder, "--to", "org/adapters")
-    done = outside(CLI, hub, tmp_path / "home", *arguments)
-    assert done.returncode == 0, done.stderr
-    files = hub.repositories["models/org/adapters"].files()
+def publish_run(hub: Hub, run_folder: Path, out: Path) -> dict[str, bytes]:
+    """The files of the repository that a run is published to."""
+    out.mkdir()
+    build_run_repository(run_folder, out, "org/adapters")
+    target = Target("org/adapters", "model", RUN_OWNED)
+    publish_folder(out, target, "Publish", HfApi(endpoint=hub.endpoint, token=TOKEN))
+    return hub.repositories["models/org/adapters"].files()
+
+
+def test_a_published_run_is_a_run_again_and_so_is_what_is_published_of_it(
+    hub, run_folder, tmp_path
+):
+    files = publish_run(hub, run_folder, tmp_path / "out")
     for name, content in files.items():
         (tmp_path / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "copy" / name).write_bytes(content)
     ours, theirs = find_cells(run_folder), find_cells(tmp_path / "copy")
     assert [c.predictions for c in ours] == [c.predictions for c in theirs]
-    cell = next(c for c in ours if c.parameters["label"] == "plain")
+    again = publish_run(hub, tmp_path / "copy", tmp_path / "again")
+    assert again == files
+    assert len(hub.repositories["models/org/adapters"].messages) == 2
+
+
+@pytest.mark.slow
+def test_peft_loads_an_adapter_from_its_subfolder(hub, run_folder, tmp_path):
+    files = publish_run(hub, run_folder, tmp_path / "out")
+    cell = next(c for c in find_cells(run_folder) if c.parameters["label"] == "plain")
     code = """
 import sys
 from peft import PeftModel
@@ -400,8 +416,6 @@ print(len(found))
     assert loaded.returncode == 0, loaded.stderr
     assert int(loaded.stdout) > 0
     assert f'subfolder="{inside}"' in files[f"{inside}/README.md"].decode()
-    again = outside(CLI, hub, tmp_path / "home", *arguments)
-    assert "nothing changed" in again.stdout
 
 
 def test_results_go_to_the_leaderboard_of_the_dataset_they_were_measured_on(
