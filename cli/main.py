@@ -12,6 +12,7 @@ from elusive.cli.evaluate import evaluate
 from elusive.cli.figures import figures
 from elusive.cli.look import look
 from elusive.cli.pretrain import pretrain
+from elusive.cli.publish import publish
 from elusive.cli.report import report
 from elusive.cli.rescore import rescore
 from elusive.cli.run import run
@@ -48,6 +49,7 @@ for command in (
     table,
     figures,
     report,
+    publish,
 ):
     cli.add_command(command)
 

@@ -20,7 +20,20 @@ def write_adapter_card(cell: Path, parameters: dict[str, Any], base: str) -> Non
         base: name of the model that the adapter is for.
     """
     metrics = json.loads((cell / "metrics.json").read_text(encoding="utf-8"))
-    card = TEMPLATES.get_template("adapter.md.j2").render(
-        base=base, parameters=parameters, metrics=metrics
+    write_atomically(cell / "adapter" / "README.md", adapter_card(parameters, metrics, base))
+
+
+def adapter_card(
+    parameters: dict[str, Any], metrics: dict[str, Any], base: str, location: str = '"adapter"'
+) -> str:
+    """The card of an adapter.
+
+    Args:
+        parameters: of the cell.
+        metrics: of the cell.
+        base: name of the model that the adapter is for.
+        location: what `PeftModel.from_pretrained` is told to find it, as Python arguments.
+    """
+    return TEMPLATES.get_template("adapter.md.j2").render(
+        base=base, parameters=parameters, metrics=metrics, location=location
     )
-    write_atomically(cell / "adapter" / "README.md", card)
