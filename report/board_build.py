@@ -1,4 +1,4 @@
-"""What a leaderboard is built into: one Parquet file of all numbers, markdown tables, a web page."""
+"""What a leaderboard is built into: a Parquet file of all numbers, markdown tables, a web page."""
 
 import json
 from collections.abc import Callable
@@ -59,7 +59,7 @@ def build_board(
     Raises:
         InputError: an entry is altered, an arm incomplete; no such metric.
     """
-    from elusive.report.page import write_page
+    from elusive.report.page import write_page  # type: ignore[import-not-found]
 
     checked = check_board(board, on_entry)
     if checked.problems:

@@ -17,6 +17,7 @@ SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).parent / "entry.schema.json"
 PATHS = ("model", "augment")
 """Parameters that may hold paths of the machine a cell was made on; they decide nothing."""
+ENDS = ("first_loss", "last_loss")
 
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Rate = Annotated[float, Field(ge=0, le=1)]
@@ -228,8 +229,9 @@ def cell_of(
     """The cell that an entry was made of; its folder has the entry's name, and need not exist."""
     log = entry["training_log"]
     if log is not None:
-        log = {name: math.nan if value is None else value for name, value in log.items()}
-        log["losses"] = [math.nan if loss is None else loss for loss in log["losses"]]
+        ends = {name: math.nan if log[name] is None else log[name] for name in ENDS}
+        losses = [math.nan if loss is None else loss for loss in log["losses"]]
+        log = log | ends | {"losses": losses}
     return CellResult(
         folder=path.with_suffix(""),
         parameters=entry["parameters"],
@@ -259,8 +261,5 @@ def _finite(log: dict[str, Any] | None) -> dict[str, Any] | None:
     if log is None:
         return None
     losses = [loss if math.isfinite(loss) else None for loss in log["losses"]]
-    ends = {
-        name: log[name] if math.isfinite(log[name]) else None
-        for name in ("first_loss", "last_loss")
-    }
+    ends = {name: log[name] if math.isfinite(log[name]) else None for name in ENDS}
     return log | ends | {"losses": losses}

@@ -25,7 +25,7 @@ def _validator() -> Draft202012Validator:
     return Draft202012Validator(Entry.model_json_schema())
 
 
-def schema_problems(entry: object) -> Iterator[str]:
+def schema_problems(entry: Any) -> Iterator[str]:
     """What the JSON Schema does not allow, with the path of each."""
     for error in sorted(_validator().iter_errors(entry), key=lambda each: each.json_path):
         message = " ".join(error.message.split())
@@ -62,14 +62,11 @@ def _score_problems(
     entry: dict[str, Any], predictions: list[Prediction], known: list[Prediction]
 ) -> Iterator[str]:
     """Scores of answers and metrics that are not those of the answers."""
-    for name, answers in (("answers", predictions), ("known answers", known)):
-        again = scored_again(answers)
-        pairs = zip(answers, again, strict=True)
-        wrong = [old.question_id for old, new in pairs if _scores(old) != _scores(new)]
-        if wrong:
-            yield f"scores of {len(wrong)} {name} are not those of the text, first {wrong[0]!r}"
+    again = scored_again(predictions)
+    yield from _answer_problem("answers", predictions, again)
+    yield from _answer_problem("known answers", known, scored_again(known))
     stored = {name: value for name, value in entry["metrics"].items() if name != "known"}
-    yield from _metric_problem("$.metrics", stored, metrics(scored_again(predictions)))
+    yield from _metric_problem("$.metrics", stored, metrics(again))
     before = entry["metrics"].get("known") or {}
     if bool(before) != bool(known):
         yield "$.metrics.known: what was known before needs both metrics and answers"
@@ -78,6 +75,14 @@ def _score_problems(
         yield from _metric_problem("$.metrics.known", rest, mean_scores(known))
     if entry["costs"]["questions"] != len(predictions):
         yield f"$.costs.questions: {entry['costs']['questions']}, but there are {len(predictions)}"
+
+
+def _answer_problem(name: str, stored: list[Prediction], again: list[Prediction]) -> Iterator[str]:
+    """That stored scores are not those that the texts of the answers get."""
+    pairs = zip(stored, again, strict=True)
+    wrong = [old.question_id for old, new in pairs if _scores(old) != _scores(new)]
+    if wrong:
+        yield f"scores of {len(wrong)} {name} are not those of the text, first {wrong[0]!r}"
 
 
 def _scores(prediction: Prediction) -> tuple[object, ...]:
