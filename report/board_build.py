@@ -59,8 +59,6 @@ def build_board(
     Raises:
         InputError: an entry is altered, an arm incomplete; no such metric.
     """
-    from elusive.report.page import write_page  # type: ignore[import-not-found]
-
     checked = check_board(board, on_entry)
     if checked.problems:
         count = len(checked.problems)
@@ -68,6 +66,8 @@ def build_board(
             f"{board} has {count} problem{'s' * (count > 1)}, such as {checked.problems[0]}: "
             f"`elusive leaderboard check {board}` lists them"
         )
+    from elusive.report.page import write_page  # type: ignore[import-not-found]
+
     tables = ranked_benchmarks(checked.cells, metric)
     out.mkdir(parents=True, exist_ok=True)
     temporary = out / f".{TABLE}"
