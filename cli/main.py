@@ -9,6 +9,7 @@ from elusive.cli.biogen import biogen
 from elusive.cli.check import check
 from elusive.cli.clues import clues
 from elusive.cli.evaluate import evaluate
+from elusive.cli.export import export
 from elusive.cli.figures import figures
 from elusive.cli.look import look
 from elusive.cli.pretrain import pretrain
@@ -46,6 +47,7 @@ for command in (
     rescore,
     table,
     figures,
+    export,
 ):
     cli.add_command(command)
 
