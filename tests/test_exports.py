@@ -59,7 +59,11 @@ def harness_samples(model: str, task: Path, out: Path) -> dict[str, dict]:
         *("--tasks", "elusive_known", "--include_path", task),
         *("--output_path", out, "--log_samples"),
     )
-    lines = [line for path in out.rglob("samples_*.jsonl") for line in path.open(encoding="utf-8")]
+    lines = [
+        line
+        for path in out.rglob("samples_*.jsonl")
+        for line in path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+    ]
     return {(row := json.loads(line))["doc"]["question_id"]: row for line in lines}
 
 
