@@ -4,14 +4,17 @@ python benchmarks/answering.py --people 100 --rounds 3
 
 All three answer the same questions in batches of one size, in an order that turns from round to
 round. Ours also finds the log-probability of every gold answer, which plain `generate` and the
-harness do not. The harness's time is that of its own request loop, its start left out.
+harness do not. The harness's time is that of its evaluation, loading left out. Times are processor
+seconds, as a busy machine lengthens the others: set OMP_NUM_THREADS=1.
 """
 
+import importlib.util
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -68,18 +71,17 @@ def harness_runner(
     loaded: LoadedModel, reference: str, folder: Path, batch: int
 ) -> Callable[[], Answers] | None:
     """The harness's `hf` backend on the exported tasks; None where it is not installed."""
-    try:
-        from lm_eval.evaluator import evaluate
-        from lm_eval.models.huggingface import HFLM
-        from lm_eval.tasks import TaskManager
-    except ImportError:
+    if importlib.util.find_spec("lm_eval") is None:
         return None
+    evaluator: Any = importlib.import_module("lm_eval.evaluator")
+    models: Any = importlib.import_module("lm_eval.models.huggingface")
+    managers: Any = importlib.import_module("lm_eval.tasks")
     (group,) = (path.stem for path in folder.glob("*.yaml") if "group:" in path.read_text())
-    tasks = TaskManager(include_path=str(folder), include_defaults=False).load([group])
-    model = HFLM(loaded.model, tokenizer=loaded.tokenizer, batch_size=batch, device="cpu")
+    tasks = managers.TaskManager(include_path=str(folder), include_defaults=False).load([group])
+    model = models.HFLM(loaded.model, tokenizer=loaded.tokenizer, batch_size=batch, device="cpu")
 
     def run() -> Answers:
-        found = evaluate(model, tasks, bootstrap_iters=0, log_samples=True)
+        found = evaluator.evaluate(model, tasks, bootstrap_iters=0, log_samples=True)
         return {
             row["doc"]["question_id"]: row["filtered_resps"][0].strip()
             for rows in found["samples"].values()
@@ -129,16 +131,16 @@ def main(reference: str, people: int, batch: int, rounds: int) -> None:
 def report(
     runners: dict[str, Callable[[], Answers]], questions: list[Question], rounds: int
 ) -> None:
-    """Print seconds, paired ratios, and how many answers are the same."""
+    """Print processor seconds, paired ratios, and how many answers are the same."""
     from elusive.common.answers import exact_match
 
     seconds: dict[str, list[float]] = {name: [] for name in runners}
     answers: dict[str, Answers] = {}
     for number in range(rounds):
         for name in list(runners)[:: 1 if number % 2 == 0 else -1]:
-            start = time.perf_counter()
+            start = time.process_time()
             answers[name] = runners[name]()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(time.process_time() - start)
     for name, found in answers.items():
         same = sum(found[q.question_id] == answers["ours"][q.question_id] for q in questions)
         scores = {q.question_id: exact_match(found[q.question_id], q.answers) for q in questions}

@@ -244,7 +244,7 @@ def _gold_after(answering: _Answering, questions: list[Question], asked: _Asked)
     )
     # The last token of each prompt predicts the first one of its answer, so it is read again.
     known = asked.input_ids.shape[1] - 1
-    asked.cache.crop(known)
+    asked.cache.crop(known - asked.cache.get_seq_length())  # minus the tokens to forget
     mask = torch.cat([asked.mask, torch.ones_like(padded)], dim=1)
     logits = answering.model(
         input_ids=torch.cat([asked.input_ids[:, known:], padded], dim=1),

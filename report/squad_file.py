@@ -1,8 +1,9 @@
 """A dataset as one file in SQuAD 1.1 layout."""
 
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from elusive.common.dataset import load_dataset_folder
 from elusive.common.errors import InputError
@@ -74,7 +75,7 @@ def _with_starts(
         left_out[f"{NOT_STATED} ({question.kind})"] += 1
         return None
     left_out[OTHER_WORDS] += len(question.answers) - len(starts)
-    own = _fields(question) | {"answers": list(starts)}
+    own: dict[str, Any] = _fields(question) | {"answers": list(starts)}
     return WikiQuestion(
         **own, answer_starts=list(starts.values()), blind="", informed="", licence=""
     )
@@ -92,6 +93,6 @@ def answer_starts(question: Question, document: Document) -> dict[str, int]:
     return {answer: stated[answer] for answer in question.answers if answer in stated}
 
 
-def _fields(record: Document | Question) -> dict:
+def _fields(record: Document | Question) -> dict[str, Any]:
     """The fields of a record by name, nested records as they are."""
-    return {name: getattr(record, name) for name in asdict(record)}
+    return {each.name: getattr(record, each.name) for each in fields(record)}
