@@ -126,6 +126,7 @@ def test_the_harness_asks_and_scores_every_question_as_we_do(known_people, task,
 
 @needs_harness
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # of peft
 def test_the_harness_scores_an_adapter_as_we_do(known_people, task, tmp_path):
     plan = load_plan(Path(__file__).parent.parent / "presets" / "nano-demo.yaml")
     training = plan.training.model_copy(update={"epochs": 1})
