@@ -9,6 +9,7 @@ from elusive.cli.biogen import biogen
 from elusive.cli.check import check
 from elusive.cli.clues import clues
 from elusive.cli.evaluate import evaluate
+from elusive.cli.export import export
 from elusive.cli.figures import figures
 from elusive.cli.leaderboard import leaderboard
 from elusive.cli.look import look
@@ -52,6 +53,7 @@ for command in (
     report,
     publish,
     leaderboard,
+    export,
 ):
     cli.add_command(command)
 

@@ -25,7 +25,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    kind: Literal["dataset", "training-text", "cell", "run", "model", "clues", "figures"]
+    kind: Literal["dataset", "training-text", "cell", "run", "model", "clues", "figures", "export"]
     parameters: dict[str, Any]
     """Everything that decides the content, hashes of inputs included."""
     content_hash: str

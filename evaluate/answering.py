@@ -1,6 +1,7 @@
 """Closed-book few-shot answering: greedy, the prompt's shared prefix computed once per topic."""
 
 import copy
+import inspect
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from peft import PeftModel
 from transformers import Cache, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.cache_utils import DynamicLayer
 
 from elusive.common.answers import score_answer
 from elusive.common.errors import InputError
@@ -172,8 +174,11 @@ def _answer_batch(
 ) -> list[_Answer]:
     """Answers to questions that share a prefix, in parts where memory is short."""
     try:
-        texts = _generate(answering, questions, prefix)
-        found = _gold_log_probabilities(answering, questions, prefix)
+        texts, asked = _generate(answering, questions, prefix)
+        if _goes_on(answering.model, asked.cache):
+            found = _gold_after(answering, questions, asked)
+        else:
+            found = _gold_log_probabilities(answering, questions, prefix)
         return [_Answer(*pair) for pair in zip(texts, found, strict=True)]
     except (RuntimeError, MemoryError) as error:
         if len(questions) == 1 or not should_reduce_batch_size(error):
@@ -184,7 +189,18 @@ def _answer_batch(
     return [answer for part in parts for answer in _answer_batch(answering, part, prefix)]
 
 
-def _generate(answering: _Answering, questions: list[Question], prefix: Prefix) -> list[str]:
+@dataclass(frozen=True)
+class _Asked:
+    """Prompts that were answered, and the keys and values that answering left behind."""
+
+    input_ids: torch.Tensor  # (question, token)
+    mask: torch.Tensor  # (question, token)
+    cache: Cache | None
+
+
+def _generate(
+    answering: _Answering, questions: list[Question], prefix: Prefix
+) -> tuple[list[str], _Asked]:
     """Greedy answers up to the first newline, cut from the prompt by token ids."""
     tokenizer = answering.tokenizer
     prompts = [answering.question_ids(question) for question in questions]
@@ -192,10 +208,11 @@ def _generate(answering: _Answering, questions: list[Question], prefix: Prefix) 
     gold_ids = [
         answering.answer_ids(f"{answer}\n") for question in questions for answer in question.answers
     ]
+    cache = _repeated(prefix.cache, len(questions))
     generated = answering.model.generate(  # type: ignore[operator]
         input_ids=input_ids,
         attention_mask=mask,
-        past_key_values=_repeated(prefix.cache, len(questions)),
+        past_key_values=cache,
         max_new_tokens=max(len(ids) for ids in gold_ids) + 2,
         do_sample=False,
         eos_token_id=_ending_tokens(tokenizer),
@@ -203,7 +220,41 @@ def _generate(answering: _Answering, questions: list[Question], prefix: Prefix) 
     )
     new_ids = generated[:, input_ids.shape[1] :]
     texts = tokenizer.batch_decode(new_ids, skip_special_tokens=True)
-    return [text.split("\n", 1)[0].strip() for text in texts]
+    answers = [text.split("\n", 1)[0].strip() for text in texts]
+    return answers, _Asked(input_ids, mask, cache)
+
+
+def _goes_on(model: Model, cache: Cache | None) -> bool:
+    """Whether a cache can be cut back to the prompts, and the model be told where it goes on."""
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    return (
+        cache is not None
+        and all(type(layer) is DynamicLayer for layer in cache.layers)
+        and "position_ids" in inspect.signature(base.forward).parameters
+    )
+
+
+def _gold_after(answering: _Answering, questions: list[Question], asked: _Asked) -> list[float]:
+    """As `_gold_log_probabilities`, without computing the questions' keys and values again."""
+    assert asked.cache is not None
+    golds = [answering.answer_ids(question.answers[0]) for question in questions]
+    longest = max(len(gold) for gold in golds)
+    padded = torch.tensor(
+        [gold + [0] * (longest - len(gold)) for gold in golds], device=asked.input_ids.device
+    )
+    # The last token of each prompt predicts the first one of its answer, so it is read again.
+    known = asked.input_ids.shape[1] - 1
+    asked.cache.crop(known - asked.cache.get_seq_length())  # minus the tokens to forget
+    mask = torch.cat([asked.mask, torch.ones_like(padded)], dim=1)
+    logits = answering.model(
+        input_ids=torch.cat([asked.input_ids[:, known:], padded], dim=1),
+        attention_mask=mask,
+        position_ids=(mask.cumsum(-1) - 1)[:, known:],
+        past_key_values=asked.cache,
+        use_cache=True,
+    ).logits[:, :-1]  # (question, token, vocabulary)
+    of_golds = logits.float().log_softmax(-1).gather(-1, padded[..., None]).squeeze(-1)
+    return [float(row[: len(gold)].mean()) for row, gold in zip(of_golds, golds, strict=True)]
 
 
 def _gold_log_probabilities(

@@ -377,17 +377,22 @@ def markdown_text(text: str) -> str:
 
 
 def render_latex(found: Results) -> str:
-    """The table in LaTeX with booktabs rules."""
+    """The table in LaTeX with booktabs rules, which the package booktabs brings."""
     header, body = table_cells(found)
     lines = [" & ".join(map(_latex_escaped, cells)) + r" \\" for cells in [header, *body]]
     columns = "l" + "r" * (len(header) - 1)
-    rules = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule"]
+    needs = r"% needs \usepackage{booktabs}"
+    rules = [needs, rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule"]
     return "\n".join([*rules, *lines[1:], r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
 def _latex_escaped(text: str) -> str:
-    """Text with LaTeX's special signs escaped."""
-    return "".join("\\" + sign if sign in "%_&#$" else sign for sign in text)
+    """Text with LaTeX's special signs escaped.
+
+    >>> print(_latex_escaped("F1 % of a_b <~{c}>"))
+    F1 \\% of a\\_b \\textless{}\\textasciitilde{}\\{c\\}\\textgreater{}
+    """
+    return text.translate(LATEX_SIGNS)
 
 
 def render_csv(found: Results) -> str:
@@ -433,6 +438,16 @@ def flat_table(found: Results) -> pa.Table:
     return pa.Table.from_pylist([_flat(row) for row in found.rows])
 
 
+LATEX_SIGNS = str.maketrans(
+    {sign: f"\\{sign}" for sign in "%_&#${}"}
+    | {
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "^": r"\textasciicircum{}",
+        "~": r"\textasciitilde{}",
+        "\\": r"\textbackslash{}",
+    }
+)
 NOTE = """\
 95% intervals in brackets: bootstrap over people and seeds. Rank: 1 + the number of significantly
 better arms ({metric}; paired permutation tests, Holm's correction). Preparing: scoring, dropping.

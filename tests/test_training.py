@@ -181,7 +181,10 @@ def some_questions() -> tuple[list[Question], list[Shot]]:
     return questions, shots
 
 
-@pytest.mark.parametrize("name", ["llama", "gemma2", "gpt2"])
+@pytest.mark.parametrize(
+    "name",
+    ["llama", "gemma2", "gpt2", "opt", "bloom", "falcon", "gptj", "gpt_neox", "phi", "qwen3"],
+)
 def test_answers_do_not_depend_on_prefix_reuse_or_batch_size(name, model_folder, tokenizer):
     model = load_model(str(model_folder(name)), dtype=torch.float32).model
     questions, shots = some_questions()

@@ -1,0 +1,161 @@
+"""Answering: one prefix per topic against full prompts, and against lm-evaluation-harness.
+
+python benchmarks/answering.py --people 100 --rounds 3
+
+All three answer the same questions in batches of one size, in an order that turns from round to
+round. Ours also finds the log-probability of every gold answer, which plain `generate` and the
+harness do not. The harness's time is that of its evaluation, loading left out. Times are processor
+seconds, as a busy machine lengthens the others: set OMP_NUM_THREADS=1.
+"""
+
+import importlib.util
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from elusive.biogen.generate import generate_dataset
+from elusive.common.dataset import DatasetFolder, load_dataset_folder
+from elusive.common.models import BUILT_IN, BUILT_IN_NAMES, LoadedModel, find_model, load_model
+from elusive.common.records import Question
+from elusive.evaluate.answering import _ending_tokens, answer_questions
+from elusive.evaluate.cell import asked_questions
+from elusive.evaluate.config import AnsweringConfig
+from elusive.evaluate.prompts import few_shot_prefix, question_text, split_shots, topic
+from elusive.models.config import load_pretrain_plan
+from elusive.report.harness_task import export_harness_tasks
+
+Answers = dict[str, str]
+
+
+def plain_answers(
+    loaded: LoadedModel, dataset: DatasetFolder, questions: list[Question], batch: int
+) -> Answers:
+    """What a user writes first: padded full prompts into `generate`."""
+    import torch
+
+    shots, _ = split_shots(dataset.shots, 5, 0)
+    tokenizer = loaded.tokenizer
+    tokenizer.padding_side = "left"
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    answers: Answers = {}
+    by_topic = sorted(questions, key=topic)
+    for start in range(0, len(by_topic), batch):
+        part = by_topic[start : start + batch]
+        prompts = [few_shot_prefix(shots, topic(q)) + question_text(q.question) for q in part]
+        inputs = tokenizer(prompts, return_tensors="pt", padding=True).to(loaded.model.device)
+        golds = [tokenizer(f" {a}\n", add_special_tokens=False) for q in part for a in q.answers]
+        with torch.inference_mode():
+            ids = loaded.model.generate(  # type: ignore[operator]
+                input_ids=inputs["input_ids"],
+                attention_mask=inputs["attention_mask"],
+                max_new_tokens=max(len(gold["input_ids"]) for gold in golds) + 2,
+                do_sample=False,
+                eos_token_id=_ending_tokens(tokenizer),
+                pad_token_id=tokenizer.pad_token_id,
+            )
+        new = ids[:, inputs["input_ids"].shape[1] :]
+        texts = tokenizer.batch_decode(new, skip_special_tokens=True)
+        answers |= {
+            q.question_id: text.split("\n", 1)[0].strip()
+            for q, text in zip(part, texts, strict=True)
+        }
+    return answers
+
+
+def harness_runner(
+    loaded: LoadedModel, reference: str, folder: Path, batch: int
+) -> Callable[[], Answers] | None:
+    """The harness's `hf` backend on the exported tasks; None where it is not installed."""
+    if importlib.util.find_spec("lm_eval") is None:
+        return None
+    evaluator: Any = importlib.import_module("lm_eval.evaluator")
+    models: Any = importlib.import_module("lm_eval.models.huggingface")
+    managers: Any = importlib.import_module("lm_eval.tasks")
+    (group,) = (path.stem for path in folder.glob("*.yaml") if "group:" in path.read_text())
+    tasks = managers.TaskManager(include_path=str(folder), include_defaults=False).load([group])
+    model = models.HFLM(loaded.model, tokenizer=loaded.tokenizer, batch_size=batch, device="cpu")
+
+    def run() -> Answers:
+        found = evaluator.evaluate(model, tasks, bootstrap_iters=0, log_samples=True)
+        return {
+            row["doc"]["question_id"]: row["filtered_resps"][0].strip()
+            for rows in found["samples"].values()
+            for row in rows
+        }
+
+    return run
+
+
+@click.command()
+@click.option("--model", "reference", default="nano-large")
+@click.option("--people", default=100)
+@click.option("--batch", default=32)
+@click.option("--rounds", default=3)
+def main(reference: str, people: int, batch: int, rounds: int) -> None:
+    scratch = Path(tempfile.mkdtemp())
+    population = load_pretrain_plan(BUILT_IN / BUILT_IN_NAMES[0] / "plan.json").population
+    generate_dataset(population.model_copy(update={"people": people, "multi": 1}), scratch / "set")
+    dataset = load_dataset_folder(scratch / "set")
+    export_harness_tasks(dataset, scratch / "tasks", split="all")
+    questions = asked_questions(dataset, AnsweringConfig(split="all"))
+    shots, _ = split_shots(dataset.shots, 5, 0)
+    loaded, other = load_model(reference), load_model(reference)
+    click.echo(
+        f"{find_model(reference).base_name}, {loaded.model.dtype}, {len(questions)} questions"
+    )
+
+    def ours() -> Answers:
+        found = answer_questions(loaded.model, loaded.tokenizer, questions, shots, batch)
+        return {each.question_id: each.prediction for each in found}
+
+    runners: dict[str, Callable[[], Answers]] = {
+        "ours": ours,
+        "full prompts with log-probabilities": lambda: {
+            each.question_id: each.prediction
+            for each in answer_questions(
+                loaded.model, loaded.tokenizer, questions, shots, batch, reuse_prefix=False
+            )
+        },
+        "plain generate": lambda: plain_answers(loaded, dataset, questions, batch),
+    }
+    if run := harness_runner(other, reference, scratch / "tasks", batch):
+        runners["harness hf"] = run
+    report(runners, questions, rounds)
+
+
+def report(
+    runners: dict[str, Callable[[], Answers]], questions: list[Question], rounds: int
+) -> None:
+    """Print processor seconds, paired ratios, and how many answers are the same."""
+    from elusive.common.answers import exact_match
+
+    seconds: dict[str, list[float]] = {name: [] for name in runners}
+    answers: dict[str, Answers] = {}
+    for number in range(rounds):
+        for name in list(runners)[:: 1 if number % 2 == 0 else -1]:
+            start = time.process_time()
+            answers[name] = runners[name]()
+            seconds[name].append(time.process_time() - start)
+    for name, found in answers.items():
+        same = sum(found[q.question_id] == answers["ours"][q.question_id] for q in questions)
+        scores = {q.question_id: exact_match(found[q.question_id], q.answers) for q in questions}
+        equal = sum(
+            scores[q.question_id] == exact_match(answers["ours"][q.question_id], q.answers)
+            for q in questions
+        )
+        ratios = [a / b for a, b in zip(seconds[name], seconds["ours"], strict=True)]
+        click.echo(
+            f"{name}: median {statistics.median(seconds[name]):.2f} s, "
+            f"{statistics.median(ratios):.2f}x ours ({min(ratios):.2f} to {max(ratios):.2f}), "
+            f"EM {sum(scores.values()) / len(questions):.3f}, the same answer to {same} and the "
+            f"same EM of {equal} of {len(questions)}"
+        )
+
+
+if __name__ == "__main__":
+    main()
