@@ -110,7 +110,7 @@ def _option(option: click.Option, context: click.Context) -> str:
     names = ", ".join(f"`{name}`" for name in [*option.opts, *option.secondary_opts])
     kind = option.make_metavar(context) if not option.is_flag else ""
     default = option.get_default(context)
-    shown = option.show_default and default not in (None, ()) and not callable(default)
+    shown = option.show_default and default not in (None, (), "") and not callable(default)
     value = "required" if option.required else f"`{default}`" if shown else ""
     many = " (may be repeated)" if option.multiple else ""
     return f"| {names} {_cell(kind)} | {_cell(option.help or '')}{many} | {_cell(value)} |"
