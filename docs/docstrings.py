@@ -19,19 +19,22 @@ class ReadableDocstrings(griffe.Extension):
             obj.docstring.value = re.sub(r"^(Source|Sources): ", r"**\1.** ", text, flags=re.M)
 
     def on_attribute(self, *, attr: griffe.Attribute, **kwargs: Any) -> None:
-        """Take the description of a pydantic field for its docstring."""
-        if attr.docstring is None and (text := _description(str(attr.value or ""))):
-            attr.docstring = griffe.Docstring(text, parent=attr)
+        """Show a pydantic field as its default value and its description."""
+        value = str(attr.value or "")
+        if not value.startswith("Field("):
+            return
+        call = ast.parse(value, mode="eval").body
+        assert isinstance(call, ast.Call)
+        given = {keyword.arg: keyword.value for keyword in call.keywords}
+        attr.value = ast.unparse(given["default"]) if "default" in given else None
+        if attr.docstring is None and "description" in given:
+            attr.docstring = griffe.Docstring(_text(given["description"]), parent=attr)
 
 
-def _description(value: str) -> str | None:
-    """The description in `Field(...)`, where it is a plain string."""
-    if not value.startswith("Field("):
-        return None
-    call = ast.parse(value, mode="eval").body
-    assert isinstance(call, ast.Call)
-    for keyword in call.keywords:
-        if keyword.arg == "description":
-            parts = ast.walk(keyword.value)
-            return "".join(p.value for p in parts if isinstance(p, ast.Constant) and p.value)
-    return None
+def _text(node: ast.expr) -> str:
+    """A string; what an f-string fills in stands as its name."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(part) for part in node.values)
+    if isinstance(node, ast.FormattedValue):
+        return ", ".join(part.id for part in ast.walk(node) if isinstance(part, ast.Name))
+    return str(ast.literal_eval(node))
