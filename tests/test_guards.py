@@ -20,7 +20,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-NOT_PACKAGED = {"tests", "benchmarks", "docs", "typings", "build", "dist", "runs", "data"}
+NOT_PACKAGED = {"tests", "benchmarks", "docs", "site", "typings", "build", "dist", "runs", "data"}
 STAGES = {"biogen", "wikiqa", "augment", "evaluate", "report"}
 
 FORBIDDEN_IMPORTS = {
