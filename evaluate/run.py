@@ -34,11 +34,10 @@ from elusive.evaluate.cell import (
     CellResult,
     asked_questions,
     cell_folder,
-    cell_parameters,
     load_cell,
     num_steps,
 )
-from elusive.evaluate.cell_run import run_cell
+from elusive.evaluate.cell_run import needs_no_model, parameters_of, run_cell
 from elusive.evaluate.config import UNTRAINED, ArmConfig, Plan, RunSettings
 from elusive.evaluate.plans import PLAN, load_plan
 from elusive.evaluate.power import design_line
@@ -78,7 +77,9 @@ def run_one(
         steps = num_steps(read_summary(train).num_texts, settings.training)
     known_folder = load_dataset_folder(known) if known else None
     cell = Cell(label or method, train, model, seed, settings, known_folder, adapter)
-    loaded = load_model(model, quantization=settings.training.quantization)
+    loaded = None
+    if not needs_no_model(train, settings):
+        loaded = load_model(model, quantization=settings.training.quantization)
     with tqdm(total=steps, desc="training", unit="step", disable=not steps) as bar:
         return run_cell(cell, loaded_dataset, loaded, out, bar.update)
 
@@ -206,8 +207,8 @@ class Run:
 
     def folder(self, job: Job) -> Path:
         """Where a cell goes; its training text must be there."""
-        weights = self.models.load(self.plan.model).weights_hash
-        return cell_folder(self.out, cell_parameters(self.cell(job), self.dataset, weights))
+        loaded = self.models.load(self.plan.model)
+        return cell_folder(self.out, parameters_of(self.cell(job), self.dataset, loaded))
 
     def finished_folder(self, job: Job) -> Path | None:
         """The folder of a cell, if that is finished."""

@@ -139,6 +139,14 @@ def tuned_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> Itera
 
 
 @contextmanager
+def quiet_adapters() -> Iterator[None]:
+    """A block in which PEFT may ask transformers in the way that the latter has replaced."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+        yield
+
+
+@contextmanager
 def lora_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> Iterator[PeftModel]:
     """The model with a fresh LoRA adapter on all linear layers but the head, off at the end.
 
@@ -154,8 +162,7 @@ def lora_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> Iterat
         task_type="CAUSAL_LM",
     )
     before = attention_of(loaded.model)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+    with quiet_adapters():
         try:
             model = get_peft_model(loaded.model, lora)
         except ValueError as error:
