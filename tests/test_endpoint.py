@@ -169,7 +169,8 @@ def test_what_a_server_refuses_is_one_line(people_folder, model_folder, tmp_path
         )
         assert "status 401" in message
         assert "set OPENAI_API_KEY" in message
-    message = error(people_folder, tmp_path / "out", *there, "never-asked")
+    nobody = ["--endpoint", "http://127.0.0.1:9/v1", "--model", "base"]
+    message = error(people_folder, tmp_path / "out", *nobody)
     assert "is the server running?" in message
 
 
