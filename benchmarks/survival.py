@@ -1,8 +1,9 @@
 """What a grid survives: kills at random moments, a full disk, damaged files.
 
-A small grid runs once to its end. Then the same grid is killed with SIGKILL at 20 random moments and
-finished; runs into a disk that is full, and is finished when there is room; loses and gets broken
-files, and is run again. Every time all cells have to hold the same predictions, byte for byte.
+A small grid runs once to its end. Then the same grid is killed with SIGKILL at 20 random moments
+and finished; runs into a disk that is full, and is finished when there is room; loses and gets
+broken files, and is run again. Every time all cells have to hold the same predictions, byte for
+byte.
 
     python benchmarks/survival.py [--kills 20] [--seed 0]
 """

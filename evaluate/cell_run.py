@@ -26,7 +26,7 @@ from elusive.evaluate.config import RunSettings
 from elusive.evaluate.endpoint import check_adapter_acts, loaded_adapter, served_model
 from elusive.evaluate.prompts import few_shot_prefix, question_text, split_shots, topic
 from elusive.evaluate.results import Outcome, write_results
-from elusive.evaluate.training import OnStep, quiet_adapters, train, tuned_model
+from elusive.evaluate.training import LOGS, OnStep, quiet_adapters, train, tuned_model
 from elusive.evaluate.training_rows import acting, training_rows
 
 
@@ -152,6 +152,8 @@ def _trained(
                 checkpoints=checkpoints,
             )
         training.seconds = log.seconds  # those before an interruption included
+        if (checkpoints / LOGS).exists():
+            shutil.copytree(checkpoints / LOGS, folder / "logs")
         check_training_acts(model, loaded.model, loaded.tokenizer, _probe(cell, dataset))
         _save(model, loaded, folder)
         if settings.answering.endpoint:

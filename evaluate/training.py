@@ -40,6 +40,8 @@ from elusive.evaluate.packing import IGNORED
 OnStep = Callable[[], object]
 Model = PreTrainedModel | PeftModel
 
+LOGS = "runs"
+"""Folder below a training's output into which TensorBoard's files go."""
 GIVE_BACK_EVERY = 16
 """Steps after which freed memory is given back: rows differ in length."""
 
@@ -217,13 +219,9 @@ def train(
     with TemporaryDirectory() as passing:
         folder = checkpoints or Path(passing)
         progress = _Progress(on_step, config.checkpoint_minutes, folder)
-        trainer = _Trainer(
-            model=model,
-            args=_arguments(config, seed, folder, base.dtype == torch.bfloat16),
-            train_dataset=list(enumerate(rows)),  # type: ignore[arg-type]
-            data_collator=_Collator(packed, closed, base.dtype, seed),
-            callbacks=[progress],
-        )
+        args = _arguments(config, seed, folder, base.dtype == torch.bfloat16)
+        collator = _Collator(packed, closed, base.dtype, seed)
+        trainer = _trainer(model, args, rows, collator, progress)
         trainer.selected = selected
         trainer.model_accepts_loss_kwargs = True  # so that rows know how long their step is
         trainer.remove_callback(PrinterCallback)
@@ -243,6 +241,32 @@ def train(
         seconds=progress.seconds,
         packed_attention=packed,
     )
+
+
+def _trainer(
+    model: Model,
+    args: TrainingArguments,
+    rows: list[dict[str, Any]],
+    collator: "_Collator",
+    progress: _Progress,
+) -> _Trainer:
+    """The trainer of one cell.
+
+    Raises:
+        InputError: what is to log losses is not installed, or unknown.
+    """
+    try:
+        return _Trainer(
+            model=model,
+            args=args,
+            train_dataset=list(enumerate(rows)),  # type: ignore[arg-type]
+            data_collator=collator,
+            callbacks=[progress],
+        )
+    except (ImportError, RuntimeError, ValueError) as error:
+        if not args.report_to:
+            raise
+        raise InputError(f"report_to: {' '.join(str(error).split())}") from None
 
 
 def last_checkpoint(folder: Path) -> Path | None:
