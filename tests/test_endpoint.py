@@ -43,11 +43,15 @@ def error(people: Path, out: Path, *arguments: object) -> str:
     return message
 
 
+def gold(predictions: list[Prediction]) -> list[float]:
+    """Log-probabilities of the gold answers."""
+    return [p.log_probability for p in predictions]
+
+
 def assert_equal(first: list[Prediction], second: list[Prediction]) -> None:
     assert [p.prediction for p in first] == [p.prediction for p in second]
     assert [p.question_id for p in first] == [p.question_id for p in second]
-    pairs = [[p.log_probability for p in each] for each in (first, second)]
-    np.testing.assert_allclose(*pairs, atol=1e-4)
+    np.testing.assert_allclose(gold(first), gold(second), atol=1e-4)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -103,8 +107,7 @@ def test_log_probabilities_do_not_depend_on_how_the_server_writes_tokens(
         with monkeypatch.context() as patch:
             patch.setattr(server, name, True)
             found = cell(people_folder, tmp_path / name, *asked)
-        pairs = [[p.log_probability for p in each.predictions] for each in (usual, found)]
-        np.testing.assert_allclose(*pairs, atol=1e-6)
+        np.testing.assert_allclose(gold(usual.predictions), gold(found.predictions), atol=1e-6)
 
 
 def test_no_model_is_loaded_where_a_server_answers(people_folder, server, tmp_path, monkeypatch):
@@ -127,8 +130,7 @@ def test_a_trained_cell_is_answered_by_the_server_with_its_adapter(
     scored = cell(people_folder, tmp_path / "again", *again)
     assert_equal(trained.predictions, scored.predictions)
     untrained = cell(people_folder, tmp_path / "untrained", *again[:4])
-    gold = [each.metrics["log_probability"] for each in (untrained, scored)]
-    assert gold[0] != gold[1]
+    assert gold(untrained.predictions) != gold(scored.predictions)
 
 
 def test_an_adapter_that_the_server_ignores_is_an_error(
