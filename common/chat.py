@@ -11,6 +11,7 @@ from elusive.common.folders import parameters_hash
 
 AT_ONCE = 8
 """Requests to an endpoint at a time."""
+KEPT = " The same command goes on from the replies that there are"
 TOGETHER = 64
 """Prompts after whose replies these are kept: what a killed run loses at most."""
 
@@ -79,7 +80,7 @@ def _endpoint_ask(name: str, endpoint: str) -> Ask:
     client = endpoint_client(endpoint)
 
     def ask_one(prompt: str, max_tokens: int) -> str:
-        with one_line_errors(endpoint, name):
+        with one_line_errors(endpoint, name, kept=KEPT):
             reply = client.chat.completions.create(
                 model=name,
                 messages=[{"role": "user", "content": prompt}],

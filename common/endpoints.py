@@ -27,13 +27,16 @@ def endpoint_client(endpoint: str) -> "OpenAI":
 
 
 @contextmanager
-def one_line_errors(endpoint: str, model: str, hint: str = "try again later") -> Iterator[None]:
+def one_line_errors(
+    endpoint: str, model: str, hint: str = "try again later", kept: str = ""
+) -> Iterator[None]:
     """A block whose requests fail in one line.
 
     Args:
         endpoint: address of the server.
         model: name of the model that is asked.
         hint: what to do where the server refuses for another reason than the key.
+        kept: what is not lost where it does not answer.
 
     Raises:
         InputError: the server does not answer, or refuses.
@@ -45,7 +48,7 @@ def one_line_errors(endpoint: str, model: str, hint: str = "try again later") ->
     except APIConnectionError:
         raise InputError(
             f"no answer from {endpoint} after {RETRIES} repeated requests: is the server "
-            "running? The same command goes on from the replies that there are"
+            f"running?{kept}"
         ) from None
     except APIStatusError as error:
         hint = f"set {KEY_VARIABLE}" if error.status_code in (401, 403) else hint

@@ -23,7 +23,7 @@ class CompletionServer:
     def __init__(self, folder: Path) -> None:
         loaded = load_model(str(folder), dtype=torch.float32)
         self.model: Any = loaded.model
-        self.tokenizer = loaded.tokenizer
+        self.tokenizer: Any = loaded.tokenizer
         self.root = str(folder)
         self.adapters: set[str] = set()
         self.asked: list[str] = []
