@@ -18,7 +18,9 @@ from elusive.evaluate.config import AnsweringConfig, RunSettings, TrainingConfig
     help="Folder of the training text; without it, the model before training is asked.",
 )
 @click.option(
-    "--model", required=True, help="Model to train: Hub id, local folder, GGUF file or alias."
+    "--model",
+    required=True,
+    help="Model to train: Hub id, local folder, GGUF file or alias; or its name at the endpoint.",
 )
 @click.option(
     "--seed",
@@ -58,13 +60,14 @@ def evaluate(
     elusive evaluate data/people --train data/random --model nano-large --out runs/random
     elusive evaluate data/people --model nano-large --out runs/untrained
     elusive evaluate data/people --model nano-large --adapter runs/random/adapter --out runs/again
+    elusive evaluate data/people --model SERVED --endpoint http://localhost:8000/v1 --out runs/vllm
     """
     training = validated(TrainingConfig, _named_in(TrainingConfig, settings))
     answering = validated(AnsweringConfig, _named_in(AnsweringConfig, settings))
     from elusive.evaluate.run import run_one
     from elusive.evaluate.table import RENDERERS, find_cells, results
 
-    cell_settings = RunSettings(training=training, answering=answering)
+    cell_settings = validated(RunSettings, {"training": training, "answering": answering})
     run_one(dataset, train, model, seed, label, cell_settings, out, known, adapter)
     click.echo(RENDERERS["terminal"](results(find_cells(out))))
     click.echo(f"adapter, predictions, metrics and costs: {out}")

@@ -1,19 +1,17 @@
 """Chat models, local or behind an OpenAI-compatible endpoint; what they replied is kept."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
 from elusive.common.cache import KeptReplies, cache_folder
-from elusive.common.errors import InputError
+from elusive.common.endpoints import endpoint_client, one_line_errors
 from elusive.common.folders import parameters_hash
 
-KEY_VARIABLE = "OPENAI_API_KEY"
-RETRIES = 6
 AT_ONCE = 8
 """Requests to an endpoint at a time."""
+KEPT = " The same command goes on from the replies that there are"
 TOGETHER = 64
 """Prompts after whose replies these are kept: what a killed run loses at most."""
 
@@ -79,30 +77,16 @@ def _key(model: ChatModel, prompt: str, max_tokens: int) -> str:
 
 def _endpoint_ask(name: str, endpoint: str) -> Ask:
     """Ask a server, several prompts at a time, with waits between repeated requests."""
-    from openai import APIConnectionError, APIStatusError, OpenAI
-
-    key = os.environ.get(KEY_VARIABLE, "none")
-    client = OpenAI(base_url=endpoint, api_key=key, max_retries=RETRIES)
+    client = endpoint_client(endpoint)
 
     def ask_one(prompt: str, max_tokens: int) -> str:
-        try:
+        with one_line_errors(endpoint, name, kept=KEPT):
             reply = client.chat.completions.create(
                 model=name,
                 messages=[{"role": "user", "content": prompt}],
                 max_tokens=max_tokens,
                 temperature=0,
             )
-        except APIConnectionError:
-            raise InputError(
-                f"no answer from {endpoint} after {RETRIES} repeated requests: is the server "
-                "running? The same command goes on from the replies that there are"
-            ) from None
-        except APIStatusError as error:
-            hint = f"set {KEY_VARIABLE}" if error.status_code in (401, 403) else "try again later"
-            raise InputError(
-                f"{endpoint} refused model {name!r} with status {error.status_code} "
-                f"({_first_line(error.message)}): {hint}"
-            ) from None
         return reply.choices[0].message.content or ""
 
     def ask(prompts: list[str], max_tokens: int) -> list[str]:
@@ -110,8 +94,3 @@ def _endpoint_ask(name: str, endpoint: str) -> Ask:
             return list(pool.map(lambda prompt: ask_one(prompt, max_tokens), prompts))
 
     return ask
-
-
-def _first_line(message: str) -> str:
-    """The beginning of a message."""
-    return next(iter(message.splitlines()), "")[:200]

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 from jinja2 import Environment, FileSystemLoader
 
 from elusive.common.folders import write_atomically
@@ -35,5 +37,18 @@ def adapter_card(
         location: what `PeftModel.from_pretrained` is told to find it, as Python arguments.
     """
     return TEMPLATES.get_template("adapter.md.j2").render(
-        base=base, parameters=parameters, metrics=metrics, location=location
+        base=base,
+        base_model=base if _is_hub_name(base) else None,
+        parameters=parameters,
+        metrics=metrics,
+        location=location,
     )
+
+
+def _is_hub_name(base: str) -> bool:
+    """Whether the Hub takes a name as that of a model; it refuses cards with a local path."""
+    try:
+        validate_repo_id(base)
+    except HFValidationError:
+        return False
+    return True

@@ -13,10 +13,17 @@ from peft import PeftModel
 from transformers import Cache, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicLayer
 
-from elusive.common.answers import score_answer
 from elusive.common.errors import InputError
 from elusive.common.models import end_tokens
 from elusive.common.records import Fact, Prediction, Question, Shot
+from elusive.evaluate.answered import (
+    Answer,
+    by_topic,
+    check_apart,
+    first_line,
+    most_tokens,
+    predictions,
+)
 from elusive.evaluate.prompts import PromptFormat, topic
 
 Model = PreTrainedModel | PeftModel
@@ -24,11 +31,13 @@ Model = PreTrainedModel | PeftModel
 
 @dataclass(frozen=True)
 class Prefix:
-    """The solved questions that all prompts of a topic share, and their keys and values."""
+    """What all prompts of a topic share: solved questions, their keys and values."""
 
     input_ids: torch.Tensor  # (1, token)
     cache: Cache | None
     """None where there are no shots, or where nothing is to be reused."""
+    most_tokens: int
+    """That an answer may have."""
 
 
 def answer_questions(
@@ -60,23 +69,16 @@ def answer_questions(
     Raises:
         InputError: a question's person stands in the shots; no chat template.
     """
-    shown = {shot.entity for shot in shots}
-    for question in questions:
-        if question.entity in shown:
-            raise InputError(f"{question.entity!r} is asked about and shown as an example")
+    check_apart(questions, shots)
     model.eval()
     answering = _Answering(model, tokenizer, PromptFormat(tokenizer, chat), shots)
-    answered: dict[str, _Answer] = {}
+    answered: dict[str, Answer] = {}
     with torch.inference_mode():
         for batch, prefix in _batches(answering, questions, batch_size, reuse_prefix):
             answers = _answer_batch(answering, batch, prefix)
             answered |= {q.question_id: each for q, each in zip(batch, answers, strict=True)}
             on_answers(len(batch))
-    asked_for = facts or {}
-    return [
-        _prediction(each, answered[each.question_id], asked_for.get(each.question_id))
-        for each in questions
-    ]
+    return predictions(questions, [answered[each.question_id] for each in questions], facts)
 
 
 @dataclass(frozen=True)
@@ -97,34 +99,6 @@ class _Answering:
         return _continuation(self.tokenizer, self.prompts.answer(answer))
 
 
-@dataclass(frozen=True)
-class _Answer:
-    """What a model said, and how likely it found the first gold answer."""
-
-    text: str
-    log_probability: float
-
-
-def _prediction(question: Question, answer: _Answer, fact: Fact | None) -> Prediction:
-    """The record of an answered question."""
-    return Prediction(
-        question_id=question.question_id,
-        entity=question.entity,
-        field=question.field,
-        question=question.question,
-        answers=question.answers,
-        prediction=answer.text,
-        log_probability=answer.log_probability,
-        kind=question.kind,
-        phrasing=question.phrasing,
-        held_out=question.held_out,
-        hops=question.hops,
-        distance=fact.distance if fact else None,
-        position=fact.position if fact else None,
-        **score_answer(answer.text, question.answers),  # type: ignore[arg-type]
-    )
-
-
 def _batches(
     answering: _Answering, questions: list[Question], batch_size: int, reuse_prefix: bool
 ) -> Iterator[tuple[list[Question], Prefix]]:
@@ -134,9 +108,8 @@ def _batches(
     that have one are asked questions of one length at a time.
     """
     windowed = getattr(answering.model.config, "sliding_window", None) is not None
-    for wanted in dict.fromkeys(topic(question) for question in questions):
-        prefix = _prefix(answering, wanted, reuse_prefix)
-        of_topic = [question for question in questions if topic(question) == wanted]
+    for of_topic in by_topic(questions).values():
+        prefix = _prefix(answering, of_topic, reuse_prefix)
         groups = _by_length(answering, of_topic)
         for group in groups if windowed else [[q for each in groups for q in each]]:
             for batch in _chunks(group, batch_size):
@@ -157,21 +130,20 @@ def _chunks(questions: list[Question], size: int) -> Iterator[list[Question]]:
         yield questions[start : start + size]
 
 
-def _prefix(answering: _Answering, wanted: tuple[str, str], reuse: bool) -> Prefix:
-    """Token ids of a topic's prefix, and its cache."""
+def _prefix(answering: _Answering, of_topic: list[Question], reuse: bool) -> Prefix:
+    """Token ids of a topic's prefix, its cache, and how long answers may be."""
     model, prompts = answering.model, answering.prompts
-    text = prompts.prefix(answering.shots, wanted)
+    longest = most_tokens(of_topic, lambda answer: len(answering.answer_ids(f"{answer}\n")))
+    text = prompts.prefix(answering.shots, topic(of_topic[0]))
     ids = torch.tensor([prompts.prefix_ids(text)], dtype=torch.long, device=model.device)
     if not reuse or ids.shape[1] == 0:
-        return Prefix(ids, None)
+        return Prefix(ids, None, longest)
     cache = DynamicCache(config=model.config)
     model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return Prefix(ids, cache)
+    return Prefix(ids, cache, longest)
 
 
-def _answer_batch(
-    answering: _Answering, questions: list[Question], prefix: Prefix
-) -> list[_Answer]:
+def _answer_batch(answering: _Answering, questions: list[Question], prefix: Prefix) -> list[Answer]:
     """Answers to questions that share a prefix, in parts where memory is short."""
     try:
         texts, asked = _generate(answering, questions, prefix)
@@ -179,7 +151,7 @@ def _answer_batch(
             found = _gold_after(answering, questions, asked)
         else:
             found = _gold_log_probabilities(answering, questions, prefix)
-        return [_Answer(*pair) for pair in zip(texts, found, strict=True)]
+        return [Answer(*pair) for pair in zip(texts, found, strict=True)]
     except (RuntimeError, MemoryError) as error:
         if len(questions) == 1 or not should_reduce_batch_size(error):
             raise
@@ -205,22 +177,19 @@ def _generate(
     tokenizer = answering.tokenizer
     prompts = [answering.question_ids(question) for question in questions]
     input_ids, mask = _left_padded(prefix.input_ids, prompts, _pad_id(tokenizer))
-    gold_ids = [
-        answering.answer_ids(f"{answer}\n") for question in questions for answer in question.answers
-    ]
     cache = _repeated(prefix.cache, len(questions))
     generated = answering.model.generate(  # type: ignore[operator]
         input_ids=input_ids,
         attention_mask=mask,
         past_key_values=cache,
-        max_new_tokens=max(len(ids) for ids in gold_ids) + 2,
+        max_new_tokens=prefix.most_tokens,
         do_sample=False,
         eos_token_id=_ending_tokens(tokenizer),
         pad_token_id=_pad_id(tokenizer),
     )
     new_ids = generated[:, input_ids.shape[1] :]
     texts = tokenizer.batch_decode(new_ids, skip_special_tokens=True)
-    answers = [text.split("\n", 1)[0].strip() for text in texts]
+    answers = [first_line(text) for text in texts]
     return answers, _Asked(input_ids, mask, cache)
 
 

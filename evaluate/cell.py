@@ -47,8 +47,20 @@ class Cell:
     """How a sweep chose the arm's settings; decides nothing by itself."""
 
 
-def cell_parameters(cell: Cell, dataset: DatasetFolder, weights_hash: str) -> dict[str, Any]:
-    """The parameters of a cell's folder: what decides the outcome, and its names."""
+def cell_parameters(
+    cell: Cell,
+    dataset: DatasetFolder,
+    weights_hash: str,
+    served: dict[str, str | None] | None = None,
+) -> dict[str, Any]:
+    """The parameters of a cell's folder: what decides the outcome, and its names.
+
+    Args:
+        cell: what is made.
+        dataset: what is asked about.
+        weights_hash: of the model.
+        served: what a server says of the model that answers; None if a local one does.
+    """
     manifest = read_manifest(cell.train, "training text") if cell.train else None
     extra: dict[str, Any] = _acting_parameters(manifest.parameters) if manifest else {}
     if cell.known:
@@ -68,7 +80,7 @@ def cell_parameters(cell: Cell, dataset: DatasetFolder, weights_hash: str) -> di
         "weights": weights_hash,
         "seed": cell.seed,
         "training": cell.settings.training.deciding() if manifest else None,
-        "answering": cell.settings.answering.model_dump(exclude={"answer_batch_size"}),
+        "answering": cell.settings.answering.deciding() | ({"served": served} if served else {}),
         "scoring": scoring_hash(),
     }
 

@@ -1,61 +1,89 @@
 """Training, answering and scoring one cell."""
 
 import shutil
-import warnings
 from pathlib import Path
+from typing import Any
 
 from peft import PeftModel
 
 from elusive.augment.augment import AugmentSummary, read_summary
 from elusive.common.dataset import LIMIT_MARK, DatasetFolder
 from elusive.common.errors import InputError
-from elusive.common.folders import already_made, checked_manifest, new_folder
+from elusive.common.folders import already_made, checked_manifest, new_folder, parameters_hash
 from elusive.common.memory import Cost, measured
-from elusive.common.models import LoadedModel
+from elusive.common.models import LoadedModel, reference_hash
 from elusive.common.records import Prediction, Question, Shot
 from elusive.evaluate.adapter_card import write_adapter_card
-from elusive.evaluate.answering import Model, answer_questions, check_training_acts
+from elusive.evaluate.answering import Model, check_training_acts
+from elusive.evaluate.backends import Backend, endpoint_backend, endpoint_of, local_backend
 from elusive.evaluate.cell import (
     KNOWN_QUESTIONS,
     Cell,
     asked_questions,
     cell_parameters,
 )
-from elusive.evaluate.forgetting import perplexity
+from elusive.evaluate.config import RunSettings
+from elusive.evaluate.endpoint import check_adapter_acts, loaded_adapter, served_model
 from elusive.evaluate.prompts import few_shot_prefix, question_text, split_shots, topic
 from elusive.evaluate.results import Outcome, write_results
-from elusive.evaluate.training import OnStep, train, tuned_model
+from elusive.evaluate.training import LOGS, OnStep, quiet_adapters, train, tuned_model
 from elusive.evaluate.training_rows import acting, training_rows
 
 
 def run_cell(
     cell: Cell,
     dataset: DatasetFolder,
-    loaded: LoadedModel,
+    loaded: LoadedModel | None,
     out: Path,
     on_step: OnStep = lambda: None,
 ) -> bool:
     """Train, answer, score, and write the cell's folder; False if it holds this cell already.
+
+    The loaded model is None where an endpoint answers and nothing is trained.
 
     Raises:
         InputError: `out` holds other files, or the inputs do not fit together.
     """
     if cell.train:
         check_origin(cell.train, dataset)
-    parameters = cell_parameters(cell, dataset, loaded.weights_hash)
+    parameters = parameters_of(cell, dataset, loaded.weights_hash if loaded else None)
     if already_made(out, "cell", parameters):
         return False
     checkpoints = out.with_name(f".{out.name}.checkpoints")
     with new_folder(out, "cell", parameters) as folder:
-        if cell.train is None:
-            outcome = _scored(cell, dataset, loaded, folder)
+        if loaded is None:
+            outcome = _answered_by_endpoint(cell, dataset, cell.adapter)
+        elif cell.train is None:
+            outcome = _scored(cell, dataset, loaded)
         else:
             outcome = _trained(cell, cell.train, dataset, loaded, folder, checkpoints, on_step)
         write_results(folder, outcome)
-        if (folder / "adapter").exists():
+        if loaded and (folder / "adapter").exists():
             write_adapter_card(folder, parameters, loaded.source.base_name)
     shutil.rmtree(checkpoints, ignore_errors=True)
     return True
+
+
+def needs_no_model(train: Path | None, settings: RunSettings) -> bool:
+    """Whether a cell can be made without a model on this machine."""
+    return train is None and settings.answering.endpoint is not None
+
+
+def parameters_of(cell: Cell, dataset: DatasetFolder, weights_hash: str | None) -> dict[str, Any]:
+    """Parameters of a cell, after asking the endpoint what it serves.
+
+    Without a model's hash, the weights are those that `cell.model` names where the served model has
+    a name of its own; otherwise all that is known of them is what the server says.
+    """
+    endpoint = endpoint_of(cell.settings.answering, cell.model)
+    served = served_model(endpoint.url, endpoint.model) if endpoint else None
+    if weights_hash:
+        weights = weights_hash
+    elif cell.settings.answering.served:
+        weights = reference_hash(cell.model)
+    else:
+        weights = parameters_hash(served)
+    return cell_parameters(cell, dataset, weights, served)
 
 
 def check_origin(train: Path, dataset: DatasetFolder) -> None:
@@ -69,19 +97,33 @@ def check_origin(train: Path, dataset: DatasetFolder) -> None:
         )
 
 
-def _scored(cell: Cell, dataset: DatasetFolder, loaded: LoadedModel, folder: Path) -> Outcome:
+def _scored(cell: Cell, dataset: DatasetFolder, loaded: LoadedModel) -> Outcome:
     """The model as it is, or with a finished adapter."""
+    answering = cell.settings.answering
+    if answering.endpoint:
+        return _answered_by_endpoint(cell, dataset, cell.adapter)
     if cell.adapter is None:
-        return _answered(cell, dataset, loaded.model, loaded)
-    with warnings.catch_warnings():  # peft asks for a name that transformers has given up
-        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+        return _answered(cell, dataset, local_backend(loaded.model, loaded, answering))
+    with quiet_adapters():
         model = PeftModel.from_pretrained(loaded.model, str(cell.adapter))
     try:
-        question = asked_questions(dataset, cell.settings.answering)[0]
+        question = asked_questions(dataset, answering)[0]
         check_training_acts(model, loaded.model, loaded.tokenizer, question_text(question.question))
-        return _answered(cell, dataset, model, loaded)
+        return _answered(cell, dataset, local_backend(model, loaded, answering))
     finally:
         model.unload()
+
+
+def _answered_by_endpoint(cell: Cell, dataset: DatasetFolder, adapter: Path | None) -> Outcome:
+    """The served model's answers, with an adapter or without."""
+    endpoint = endpoint_of(cell.settings.answering, cell.model)
+    assert endpoint
+    if adapter is None:
+        return _answered(cell, dataset, endpoint_backend(endpoint))
+    with loaded_adapter(endpoint, adapter) as adapted:
+        gold = asked_questions(dataset, cell.settings.answering)[0].answers[0]
+        check_adapter_acts(endpoint, adapted, f"{_probe(cell, dataset)} {gold}")
+        return _answered(cell, dataset, endpoint_backend(adapted))
 
 
 def _trained(
@@ -110,9 +152,15 @@ def _trained(
                 checkpoints=checkpoints,
             )
         training.seconds = log.seconds  # those before an interruption included
+        if (checkpoints / LOGS).exists():
+            shutil.copytree(checkpoints / LOGS, folder / "logs")
         check_training_acts(model, loaded.model, loaded.tokenizer, _probe(cell, dataset))
-        outcome = _answered(cell, dataset, model, loaded)
         _save(model, loaded, folder)
+        if settings.answering.endpoint:
+            outcome = _answered_by_endpoint(cell, dataset, folder / "adapter")
+        else:
+            backend = local_backend(model, loaded, settings.answering)
+            outcome = _answered(cell, dataset, backend)
     summary = read_summary(text)
     outcome.log, outcome.drop_rate = log, summary.drop_rate
     outcome.costs = _preparing(summary) | {"training": training} | outcome.costs
@@ -148,32 +196,23 @@ def _probe(cell: Cell, dataset: DatasetFolder) -> str:
     return few_shot_prefix(shots, topic(first)) + question_text(first.question)
 
 
-def _answered(cell: Cell, dataset: DatasetFolder, model: Model, loaded: LoadedModel) -> Outcome:
+def _answered(cell: Cell, dataset: DatasetFolder, backend: Backend) -> Outcome:
     """Answers to the dataset's questions, and to those of what was known before."""
     asked = asked_questions(dataset, cell.settings.answering)
     with measured() as answering:
-        predictions = _answers(cell, dataset, asked, model, loaded)
+        predictions = _answers(cell, dataset, asked, backend)
     outcome = Outcome(predictions, costs={"answering": answering})
     if cell.known:
         questions = cell.known.questions[:KNOWN_QUESTIONS]
         texts = [document.text for document in cell.known.documents[:KNOWN_QUESTIONS]]
-        outcome.known = _answers(cell, cell.known, questions, model, loaded)
-        outcome.known_perplexity = perplexity(model, loaded.tokenizer, texts)
+        outcome.known = _answers(cell, cell.known, questions, backend)
+        outcome.known_perplexity = backend.perplexity(texts)
     return outcome
 
 
 def _answers(
-    cell: Cell, dataset: DatasetFolder, asked: list[Question], model: Model, loaded: LoadedModel
+    cell: Cell, dataset: DatasetFolder, asked: list[Question], backend: Backend
 ) -> list[Prediction]:
-    """The model's answers to questions of a dataset, after its own shots."""
+    """Answers to questions of a dataset, after its own shots."""
     shots, _ = _split_shots(cell, dataset)
-    answering = cell.settings.answering
-    return answer_questions(
-        model,
-        loaded.tokenizer,
-        asked,
-        shots,
-        answering.answer_batch_size,
-        chat=answering.chat_template,
-        facts=dataset.facts_by_question(),
-    )
+    return backend.ask(asked, shots, dataset.facts_by_question())

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 from torch.nn import functional
+from transformers import PreTrainedModel
 
 CHUNK = 128
 """Tokens whose logits exist at a time."""
@@ -51,21 +52,21 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return gradient * upstream[0].to(gradient.dtype)[:, None], None, None
 
 
-def chunked_loss(model: PeftModel, inputs: dict[str, Any]) -> torch.Tensor:
+def chunked_loss(model: PeftModel | PreTrainedModel, inputs: dict[str, Any]) -> torch.Tensor:
     """Mean cross entropy in nats per labelled token of a row, as `model(**inputs).loss`."""
     return chunked_losses(model, inputs).mean()
 
 
-def chunked_losses(model: PeftModel, inputs: dict[str, Any]) -> torch.Tensor:
+def chunked_losses(model: PeftModel | PreTrainedModel, inputs: dict[str, Any]) -> torch.Tensor:
     """Cross entropy in nats of each labelled token of a row.  # (labelled token,).
 
     Args:
         model: causal language model whose logits are a frozen linear map of its last hidden state.
         inputs: of the model, labels included; labels of -100 count for nothing.
     """
-    base = model.get_base_model()
-    decoder: Any = base.get_decoder()  # type: ignore[operator]
-    head = base.get_output_embeddings()  # type: ignore[operator]
+    base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    decoder = base.get_decoder()
+    head = base.get_output_embeddings()
     labels = inputs["labels"][:, 1:]  # (row, token - 1)
     rest = {name: value for name, value in inputs.items() if name != "labels"}
     hidden = decoder(**rest, use_cache=False).last_hidden_state[:, :-1]  # (row, token - 1, width)
@@ -74,7 +75,7 @@ def chunked_losses(model: PeftModel, inputs: dict[str, Any]) -> torch.Tensor:
     return _ChunkedCrossEntropy.apply(kept, head.weight, labels[counted])
 
 
-def whole_losses(model: PeftModel, inputs: dict[str, Any]) -> torch.Tensor:
+def whole_losses(model: PeftModel | PreTrainedModel, inputs: dict[str, Any]) -> torch.Tensor:
     """As `chunked_losses`, for any model, from the logits of the whole row."""
     rest = {name: value for name, value in inputs.items() if name != "labels"}
     labels = inputs["labels"][:, 1:]
@@ -83,11 +84,11 @@ def whole_losses(model: PeftModel, inputs: dict[str, Any]) -> torch.Tensor:
     return functional.cross_entropy(logits[counted].float(), labels[counted], reduction="none")
 
 
-def fits(model: PeftModel, inputs: dict[str, Any]) -> bool:
+def fits(model: PeftModel | PreTrainedModel, inputs: dict[str, Any]) -> bool:
     """Whether `chunked_loss` is this model's loss: not where logits are capped or scaled, or the
     head has a bias or is trained; compared on some inputs, for what else a model may do."""
-    base = model.get_base_model()
-    head = base.get_output_embeddings()  # type: ignore[operator]
+    base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    head = base.get_output_embeddings()
     if not isinstance(head, torch.nn.Linear) or head.bias is not None or head.weight.requires_grad:
         return False
     if any(getattr(base.config, name, None) not in (None, 1.0) for name in OWN_LOGITS):

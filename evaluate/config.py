@@ -121,6 +121,32 @@ class AnsweringConfig(BaseModel):
     answer_batch_size: int = Field(
         default=32, ge=1, description="Questions answered at a time; fewer where memory is short."
     )
+    endpoint: str | None = Field(
+        default=None,
+        description="Address of an OpenAI-compatible server that answers in place of a local "
+        "model, such as http://localhost:8000/v1; its key is that of OPENAI_API_KEY.",
+    )
+    served: str | None = Field(
+        default=None, description="Name of the model at the endpoint; that of the model if none."
+    )
+
+    @model_validator(mode="after")
+    def _fitting(self) -> "AnsweringConfig":
+        if self.served and not self.endpoint:
+            raise InputError(f"served {self.served!r} names a model at an endpoint: give endpoint")
+        if self.endpoint and not self.endpoint.startswith(("http://", "https://")):
+            raise InputError(
+                f"endpoint {self.endpoint!r} is no address: it begins with http:// or https://"
+            )
+        if self.endpoint and self.chat_template:
+            raise InputError(
+                "endpoint and chat_template: servers get prompts as plain text: leave one out"
+            )
+        return self
+
+    def deciding(self) -> dict[str, object]:
+        """The settings that decide the outcome; of a server, what it serves does, not its place."""
+        return self.model_dump(exclude={"answer_batch_size", "endpoint", "served"})
 
 
 class RunSettings(BaseModel):
@@ -130,3 +156,12 @@ class RunSettings(BaseModel):
 
     training: TrainingConfig = TrainingConfig()
     answering: AnsweringConfig = AnsweringConfig()
+
+    @model_validator(mode="after")
+    def _answerable(self) -> "RunSettings":
+        if self.answering.endpoint and self.training.tuning == "full":
+            raise InputError(
+                "endpoint and tuning 'full': servers load adapters only: choose tuning 'lora' or "
+                "leave out endpoint"
+            )
+        return self

@@ -1,7 +1,6 @@
 """The cells of a plan in their folder: what has to be made, and making one of them."""
 
 import copy
-import errno
 import json
 import shutil
 import sys
@@ -22,18 +21,17 @@ from elusive.augment.methods import Scorers
 from elusive.biogen.generate import generate_dataset
 from elusive.common.dataset import DatasetFolder, load_dataset_folder
 from elusive.common.errors import InputError
-from elusive.common.folders import checked_manifest, parameters_hash, write_atomically
+from elusive.common.folders import checked_manifest, full_disk, parameters_hash, write_atomically
 from elusive.common.models import LoadedModel, load_model, reference_hash, tokenizer_of
 from elusive.evaluate.cell import (
     Cell,
     asked_questions,
     cell_folder,
-    cell_parameters,
     file_name,
     load_cell,
     num_steps,
 )
-from elusive.evaluate.cell_run import run_cell
+from elusive.evaluate.cell_run import parameters_of, run_cell
 from elusive.evaluate.config import UNTRAINED, RunSettings
 from elusive.evaluate.plans import ArmConfig, Plan, Source
 from elusive.evaluate.prompts import sample_replay, split_shots
@@ -164,9 +162,8 @@ class Run:
 
     def folder(self, job: Job) -> Path:
         """Where a cell goes; its training text must be there."""
-        weights = reference_hash(job.model)
-        parameters = cell_parameters(self.cell(job), self.datasets[job.dataset], weights)
-        return cell_folder(self.out, parameters)
+        dataset, weights = self.datasets[job.dataset], reference_hash(job.model)
+        return cell_folder(self.out, parameters_of(self.cell(job), dataset, weights))
 
     def finished_folder(self, job: Job) -> Path | None:
         """The folder of a cell, if that is finished."""
@@ -214,8 +211,8 @@ class Run:
         except Timeout:
             return False
         except Exception as error:
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise
+            if full := full_disk(error):
+                raise full from None
             self.record(failure_of(job, error))
         else:
             self._record_path(job.name).unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from elusive.common.folders import checked_manifest, write_atomically
 from elusive.common.models import load_model
 from elusive.evaluate.afterwards import make_afterwards
 from elusive.evaluate.cell import Cell, CellResult, asked_questions, load_cell, num_steps
-from elusive.evaluate.cell_run import run_cell
+from elusive.evaluate.cell_run import needs_no_model, run_cell
 from elusive.evaluate.config import UNTRAINED, RunSettings
 from elusive.evaluate.jobs import MADE_BY, Failure, Job, Run, failure_of, plan_jobs
 from elusive.evaluate.plans import PLAN, Plan, load_plan
@@ -58,7 +58,9 @@ def run_one(
         steps = num_steps(read_summary(train).num_texts, settings.training)
     known_folder = load_dataset_folder(known) if known else None
     cell = Cell(label or method, train, model, seed, settings, known_folder, adapter)
-    loaded = load_model(model, quantization=settings.training.quantization)
+    loaded = None
+    if not needs_no_model(train, settings):
+        loaded = load_model(model, quantization=settings.training.quantization)
     with tqdm(total=steps, desc="training", unit="step", disable=not steps) as bar:
         return run_cell(cell, loaded_dataset, loaded, out, bar.update)
 

@@ -4,7 +4,7 @@ import copy
 import json
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,6 +42,8 @@ Model = PreTrainedModel | PeftModel
 
 LOSS_EVERY = 5
 """Steps whose mean loss is logged together; the first step is also logged alone."""
+LOGS = "runs"
+"""Folder below a training's output into which TensorBoard's files go."""
 GIVE_BACK_EVERY = 16
 """Steps after which freed memory is given back: rows differ in length."""
 
@@ -141,6 +143,14 @@ def tuned_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> Itera
 
 
 @contextmanager
+def quiet_adapters() -> Iterator[None]:
+    """A block in which PEFT may ask transformers in the way that the latter has replaced."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+        yield
+
+
+@contextmanager
 def lora_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> Iterator[PeftModel]:
     """The model with a fresh LoRA adapter on all linear layers but the head, off at the end.
 
@@ -156,8 +166,7 @@ def lora_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> Iterat
         task_type="CAUSAL_LM",
     )
     before = attention_of(loaded.model)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+    with quiet_adapters():
         try:
             model = get_peft_model(loaded.model, lora)
         except ValueError as error:
@@ -212,20 +221,21 @@ def train(
     with TemporaryDirectory() as passing:
         folder = checkpoints or Path(passing)
         progress = _Progress(on_step, config.checkpoint_minutes, folder)
-        trainer = _Trainer(
-            model=model,
-            args=_arguments(config, seed, folder, base.dtype == torch.bfloat16),
-            train_dataset=list(enumerate(rows)),  # type: ignore[arg-type]
-            data_collator=_Collator(packed, closed, base.dtype, seed),
-            callbacks=[progress],
-        )
+        args = _arguments(config, seed, folder, base.dtype == torch.bfloat16)
+        collator = _Collator(packed, closed, base.dtype, seed)
+        trainer = _trainer(model, args, rows, collator, progress)
         trainer.selected = selected
         trainer.model_accepts_loss_kwargs = True  # so that rows know how long their step is
         trainer.remove_callback(PrinterCallback)
         last = last_checkpoint(folder)
         for _ in range(int(last.name.split("-")[1]) if last else 0):
             on_step()
-        with disable_input_dtype_casting(model):  # autocast would cast back at once
+        # Autocast would cast an adapter's input back at once.
+        is_adapted = isinstance(model, PeftModel)
+        uncast = disable_input_dtype_casting(model) if is_adapted else nullcontext()
+        with uncast, warnings.catch_warnings():
+            # Of layers of 4 bits on a CPU; a test compares their gradients with dense layers'.
+            warnings.filterwarnings("ignore", message="bitsandbytes::.*autograd kernel")
             trainer.train(resume_from_checkpoint=str(last) if last else None)
     base.set_attn_implementation(attention_before)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
@@ -238,6 +248,32 @@ def train(
         seconds=progress.seconds,
         packed_attention=packed,
     )
+
+
+def _trainer(
+    model: Model,
+    args: TrainingArguments,
+    rows: list[dict[str, Any]],
+    collator: "_Collator",
+    progress: _Progress,
+) -> _Trainer:
+    """The trainer of one cell.
+
+    Raises:
+        InputError: what is to log losses is not installed, or unknown.
+    """
+    try:
+        return _Trainer(
+            model=model,
+            args=args,
+            train_dataset=list(enumerate(rows)),  # type: ignore[arg-type]
+            data_collator=collator,
+            callbacks=[progress],
+        )
+    except (ImportError, RuntimeError, ValueError) as error:
+        if not args.report_to:
+            raise
+        raise InputError(f"report_to: {' '.join(str(error).split())}") from None
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -11,6 +11,7 @@ from handmade import dump_file, squad_file
 from stand_in_chat import chat_server
 
 import elusive.common.chat as chat_module
+import elusive.common.endpoints as endpoints
 from elusive.cli.main import cli
 from elusive.common.cache import KeptReplies
 from elusive.common.chat import chat_model
@@ -68,7 +69,7 @@ def test_a_refusal_is_one_line(status, hint):
 
 
 def test_no_server_is_one_line_and_kept_replies_stay(monkeypatch):
-    monkeypatch.setattr(chat_module, "RETRIES", 1)
+    monkeypatch.setattr(endpoints, "RETRIES", 1)
     monkeypatch.setattr(chat_module, "TOGETHER", 2)
     with chat_server(str.upper) as server:
         model = chat_model("echo", server.url)

@@ -1,0 +1,212 @@
+"""Answers of a server equal those of the same model in this process; adapters act in it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from stand_in_completions import completion_server
+
+import elusive.common.endpoints as endpoints
+from elusive.augment.augment import augment_dataset
+from elusive.augment.config import AugmentConfig
+from elusive.cli.main import cli
+from elusive.common.dataset import load_dataset_folder
+from elusive.common.errors import InputError
+from elusive.common.records import Prediction
+from elusive.evaluate.cell import CellResult, load_cell
+
+SETTINGS = ["--epochs", 1, "--batch-size", 4, "--format-replay", 2, "--limit", 8, "--num-shots", 2]
+
+
+def evaluate(people: Path, *arguments: object) -> Result:
+    command = ["evaluate", people, *SETTINGS, *arguments]
+    return CliRunner().invoke(cli, [str(each) for each in command])
+
+
+def cell(people: Path, out: Path, *arguments: object) -> CellResult:
+    done = evaluate(people, *arguments, "--out", out)
+    assert done.exit_code == 0, (done.output, done.exception)
+    return load_cell(out)
+
+
+def error(people: Path, out: Path, *arguments: object) -> str:
+    """The one line that wrong input ends with."""
+    done = evaluate(people, *arguments, "--out", out)
+    assert isinstance(done.exception, InputError), (done.output, done.exception)
+    message = str(done.exception)
+    assert "\n" not in message
+    assert not out.exists()
+    return message
+
+
+def gold(predictions: list[Prediction]) -> list[float]:
+    """Log-probabilities of the gold answers."""
+    return [p.log_probability for p in predictions]
+
+
+def assert_equal(first: list[Prediction], second: list[Prediction]) -> None:
+    assert [p.prediction for p in first] == [p.prediction for p in second]
+    assert [p.question_id for p in first] == [p.question_id for p in second]
+    np.testing.assert_allclose(gold(first), gold(second), atol=1e-4)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _exact() -> Iterator[None]:
+    """Models in float32, in which answers do not depend on the order of computing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("elusive.common.models.default_dtype", lambda: torch.float32)
+        yield
+
+
+@pytest.fixture(scope="module")
+def server(model_folder):
+    with completion_server(model_folder("llama")) as state:
+        yield state
+
+
+@pytest.fixture(scope="module")
+def text(people_folder, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("text") / "plain"
+    config = AugmentConfig(method="plain", copies=2)
+    augment_dataset(load_dataset_folder(people_folder), config, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def trained(people_folder, text, model_folder, tmp_path_factory) -> CellResult:
+    """A cell that is trained and answered in this process."""
+    out = tmp_path_factory.mktemp("trained") / "cell"
+    return cell(people_folder, out, "--model", model_folder("llama"), "--train", text)
+
+
+def test_a_server_answers_as_the_model_itself(people_folder, server, model_folder, tmp_path):
+    known = ["--known", people_folder]
+    local = cell(people_folder, tmp_path / "a", "--model", model_folder("llama"), *known)
+    asked = ["--model", "base", "--endpoint", server.url]
+    remote = cell(people_folder, tmp_path / "b", *asked, *known)
+    assert len(remote.predictions) == 8
+    assert any(p.prediction for p in remote.predictions)
+    assert_equal(local.predictions, remote.predictions)
+    assert_equal(local.known, remote.known)
+    # The server's leaves the end tokens out: nearly equal, not quite.
+    both = [each.metrics["known"]["perplexity"] for each in (local, remote)]
+    assert both[1] == pytest.approx(both[0], rel=0.5)
+    assert remote.parameters["answering"]["served"] == {"name": "base", "root": server.root}
+
+
+def test_log_probabilities_do_not_depend_on_how_the_server_writes_tokens(
+    people_folder, server, tmp_path, monkeypatch
+):
+    asked = ["--model", "base", "--endpoint", server.url]
+    usual = cell(people_folder, tmp_path / "usual", *asked)
+    for name in ("start_token", "marks_characters"):
+        with monkeypatch.context() as patch:
+            patch.setattr(server, name, True)
+            found = cell(people_folder, tmp_path / name, *asked)
+        np.testing.assert_allclose(gold(usual.predictions), gold(found.predictions), atol=1e-6)
+
+
+def test_no_model_is_loaded_where_a_server_answers(people_folder, server, tmp_path, monkeypatch):
+    monkeypatch.setattr("elusive.evaluate.run.load_model", None)
+    cell(people_folder, tmp_path / "out", "--model", "base", "--endpoint", server.url)
+
+
+def test_a_trained_cell_is_answered_by_the_server_with_its_adapter(
+    people_folder, text, trained, server, model_folder, tmp_path
+):
+    server.asked.clear()
+    there = ["--endpoint", server.url, "--served", "base"]
+    arguments = ["--model", model_folder("llama"), "--train", text, *there]
+    remote = cell(people_folder, tmp_path / "out", *arguments)
+    assert_equal(trained.predictions, remote.predictions)
+    assert any(name.startswith("elusive-") for name in server.asked)
+    assert not server.adapters, "the adapter is unloaded"
+    assert (remote.folder / "adapter" / "adapter_model.safetensors").exists()
+    again = ["--model", "base", "--endpoint", server.url, "--adapter", trained.folder / "adapter"]
+    scored = cell(people_folder, tmp_path / "again", *again)
+    assert_equal(trained.predictions, scored.predictions)
+    untrained = cell(people_folder, tmp_path / "untrained", *again[:4])
+    assert gold(untrained.predictions) != gold(scored.predictions)
+
+
+def test_an_adapter_that_the_server_ignores_is_an_error(
+    people_folder, trained, server, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(server, "uses_adapters", False)
+    adapter = ["--adapter", trained.folder / "adapter"]
+    there = ["--model", "base", "--endpoint", server.url]
+    message = error(people_folder, tmp_path / "out", *there, *adapter)
+    assert "took the adapter and does not use it" in message
+    assert not server.adapters
+
+
+def test_a_server_that_cannot_load_adapters_is_one_line(
+    people_folder, trained, server, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(server, "_load", lambda *_: (404, {"error": {"message": "Not Found"}}))
+    adapter = ["--adapter", trained.folder / "adapter"]
+    there = ["--model", "base", "--endpoint", server.url]
+    message = error(people_folder, tmp_path / "out", *there, *adapter)
+    assert "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve" in message
+
+
+def test_what_a_server_refuses_is_one_line(people_folder, model_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(endpoints, "RETRIES", 0)
+    with completion_server(model_folder("llama")) as server:
+        there = ["--endpoint", server.url, "--model"]
+        message = error(people_folder, tmp_path / "out", *there, "other")
+        assert "serves no model 'other': it has base" in message
+        with monkeypatch.context() as patch:
+            patch.setattr(server, "gives_log_probabilities", False)
+            message = error(people_folder, tmp_path / "out", *there, "base")
+            assert "gives no log-probabilities of a prompt" in message
+    with completion_server(model_folder("llama")) as server:
+        server.key = "secret"
+        message = error(
+            people_folder, tmp_path / "out", "--endpoint", server.url, "--model", "base"
+        )
+        assert "status 401" in message
+        assert "set OPENAI_API_KEY" in message
+    nobody = ["--endpoint", "http://127.0.0.1:9/v1", "--model", "base"]
+    message = error(people_folder, tmp_path / "out", *nobody)
+    assert "is the server running?" in message
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["--served", "base"], "give endpoint"),
+        (["--endpoint", "localhost:8000"], "begins with http:// or https://"),
+        (["--endpoint", "http://x/v1", "--chat-template"], "endpoint and chat_template"),
+        (["--endpoint", "http://x/v1", "--tuning", "full"], "endpoint and tuning 'full'"),
+    ],
+)
+def test_settings_that_do_not_go_with_a_server_are_one_line(
+    people_folder, tmp_path, settings, message
+):
+    assert message in error(people_folder, tmp_path / "out", "--model", "base", *settings)
+
+
+def test_where_the_server_stands_decides_nothing_and_what_it_serves_does():
+    from elusive.evaluate.backends import endpoint_of
+    from elusive.evaluate.config import AnsweringConfig
+
+    near, far = (AnsweringConfig(endpoint=f"http://{host}/v1") for host in ("near", "far"))
+    assert near.deciding() == far.deciding() == AnsweringConfig().deciding()
+    named = endpoint_of(AnsweringConfig(endpoint="http://far/v1", served="base"), "model")
+    assert named
+    assert named.model == "base"
+
+
+def test_ids_follow_what_is_served(people_folder, model_folder, tmp_path):
+    names = []
+    for seed in (0, 1):
+        with completion_server(model_folder("llama", seed)) as server:
+            out = tmp_path / str(seed)
+            made = cell(people_folder, out, "--model", "base", "--endpoint", server.url)
+            names.append(json.dumps(made.parameters["weights"]))
+    assert names[0] != names[1]
