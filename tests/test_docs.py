@@ -87,7 +87,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "fields.yaml").write_text(blocks(extending, "yaml")[0])
     (folder / "my_arms.py").write_text(blocks(extending, "python")[0])
     plan = {
-        "dataset": {"people": 3, "num_shot_people": 20, "dev_rate": 0},
+        "dataset": {"people": 3, "start": 8000, "num_shot_people": 20, "dev_rate": 0},
         "model": "nano-large",
         "arms": ["plain", "random", "attention", "contrast", "oracle"],
         "augment": {"large": "nano-large", "small": "nano-small", "copies": 1},
@@ -97,7 +97,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for command in (
-            "biogen --people 3 --out data/people",
+            "biogen --people 3 --start 8000 --out data/people",
             "augment data/people --method random --model nano-large --out data/random",
             "wikiqa --squad dev-v1.1.json --out data/squad",
             "run plan.yaml --out runs/demo",
