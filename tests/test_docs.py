@@ -20,7 +20,7 @@ from elusive.biogen.config import BiogenConfig
 from elusive.biogen.fields import load_fields
 from elusive.cli.main import cli
 from elusive.common.errors import validated
-from elusive.evaluate.config import Plan
+from elusive.evaluate.plans import Plan
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
