@@ -18,8 +18,7 @@ OWN_FORMAT = "\b"
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """The settings with every command in the navigation, and without pages that are not written."""
     pages = [f"commands/{name}.md" for name in sorted(cli.commands)]
-    entries = [_with_commands(entry, pages) for entry in config.nav or []]
-    config.nav = [_written(entry, Path(config.docs_dir)) for entry in entries]
+    config.nav = [_with_commands(entry, pages) for entry in config.nav or []]
     return config
 
 
@@ -28,22 +27,6 @@ def _with_commands(entry: object, pages: list[str]) -> object:
     if isinstance(entry, dict) and "Commands" in entry:
         return {"Commands": [*entry["Commands"], *pages]}
     return entry
-
-
-LATER = ("report.md", "export.md", "leaderboard.md", "publish.md")
-"""Pages that may not be there yet."""
-
-
-def _written(entry: object, folder: Path) -> object:
-    """A navigation entry without the pages of `LATER` that are not there."""
-    if not isinstance(entry, dict):
-        return entry
-    return {
-        title: [page for page in pages if page not in LATER or (folder / page).exists()]
-        if isinstance(pages, list)
-        else pages
-        for title, pages in entry.items()
-    }
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

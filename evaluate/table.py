@@ -349,7 +349,8 @@ def _percent(estimate: Estimate) -> str:
 def _interval(estimate: Estimate, scale: float, digits: int) -> str:
     """A mean and its interval, such as `12 [4, 22]`."""
     mean, low, high = (
-        f"{scale * x:.{digits}f}" for x in (estimate.mean, estimate.low, estimate.high)
+        f"{round(scale * x, digits) + 0:.{digits}f}"  # plus 0: no minus before a rounded zero
+        for x in (estimate.mean, estimate.low, estimate.high)
     )
     return f"{mean} [{low}, {high}]"
 

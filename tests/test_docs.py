@@ -23,7 +23,7 @@ from elusive.common.errors import validated
 from elusive.evaluate.plans import Plan
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = sorted(p for p in (ROOT / "docs").rglob("*.md") if p.parent.name != "board")
 TEXTS = {page.relative_to(ROOT / "docs").as_posix(): page.read_text("utf-8") for page in PAGES}
 ELSEWHERE = re.compile(r"Qwen|gpt-oss|smollm2|--hub|--endpoint|enwiki|nano-family")
 """What a command has that is too large, or too far away, for a test; such commands are parsed."""
