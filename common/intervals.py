@@ -44,41 +44,65 @@ def mean_over_entities(
     >>> mean_over_entities([1.0, 1.0, 0.0, 0.0], ["a", "a", "b", "b"]).mean
     0.5
     """
-    sums, counts = _grouped(values, entities)
-    mean = float(sums.sum() / counts.sum())
+    columns = np.asarray(values, float)[:, None]
+    return means_over_entities(columns, entities, seeds, seed)[0]
+
+
+def means_over_entities(
+    columns: np.ndarray,
+    entities: Sequence[str],
+    seeds: Sequence[int] | None = None,
+    seed: int = 0,
+) -> list[Estimate]:
+    """The estimate of `mean_over_entities` for each column, all from the same resamples.
+
+    Args:
+        columns: one number per question, in columns of their own.  # (question, column)
+        entities: whom each question is about.
+        seeds: of the training that each row comes from.
+        seed: of the resampling.
+    """
+    sums, counts = _grouped(columns, entities)
+    means = sums.sum(axis=0) / counts.sum()
     if len(sums) == 1:
-        return Estimate(mean, -np.inf, np.inf)
+        return [Estimate(float(mean), -np.inf, np.inf) for mean in means]
     rng = np.random.default_rng(seed)
-    deviations = _resampled(sums, counts, rng) - mean
-    by_seed = _grouped(values, [0] * len(values) if seeds is None else seeds)
+    deviations = _resampled(sums, counts, rng) - means  # (resample, column)
+    by_seed = _grouped(columns, [0] * len(columns) if seeds is None else seeds)
     if (count := len(by_seed[0])) > 1:
-        deviations += (_resampled(*by_seed, rng) - mean) * np.sqrt(count / (count - 1))
+        deviations += (_resampled(*by_seed, rng) - means) * np.sqrt(count / (count - 1))
     further = t.ppf(0.975, len(sums) - 1) * np.sqrt(len(sums) / (len(sums) - 1))
-    low, high = np.quantile(deviations, norm.cdf([-further, further]))
-    return Estimate(mean, mean + float(low), mean + float(high))
+    ends = np.quantile(deviations, norm.cdf([-further, further]), axis=0)
+    rows = zip(means, means + ends[0], means + ends[1], strict=True)
+    return [Estimate(*map(float, row)) for row in rows]
 
 
-def _grouped(values: Sequence[float], groups: Sequence[object]) -> tuple[np.ndarray, np.ndarray]:
-    """Sum and number of the values of each group.  # each (group,)."""
+def _grouped(columns: np.ndarray, groups: Sequence[object]) -> tuple[np.ndarray, np.ndarray]:
+    """Sums and number of the rows of each group.  # (group, column), (group,)."""
     _, index = np.unique(np.asarray(groups), return_inverse=True)
-    return np.bincount(index, weights=np.asarray(values, float)), np.bincount(index).astype(float)
+    sums = [np.bincount(index, weights=column) for column in columns.T]
+    return np.stack(sums, axis=1), np.bincount(index).astype(float)
 
 
 def _resampled(sums: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Means over resampled groups.  # (resample,)."""
-    found = bootstrap(
-        (sums, counts),
-        _ratio,
-        paired=True,
+    """Means over resampled groups.  # (resample, column)."""
+    size, found = len(counts), []
+
+    def keep(drawn: np.ndarray, axis: int) -> np.ndarray:
+        if drawn.ndim == 2:  # resamples, not the groups as they are
+            places = drawn + size * np.arange(len(drawn))[:, None]
+            times = np.bincount(places.ravel(), minlength=drawn.size).reshape(drawn.shape)
+            times = times.astype(float)  # (resample, group)
+            found.append((times @ sums) / (times @ counts)[:, None])
+        return drawn.mean(axis=axis)
+
+    bootstrap(
+        (np.arange(size),),
+        keep,
         vectorized=True,
         n_resamples=RESAMPLES,
-        batch=max(1, 10_000_000 // len(sums)),
+        batch=max(1, 10_000_000 // size),
         method="percentile",
         rng=rng,
     )
-    return found.bootstrap_distribution
-
-
-def _ratio(sums: np.ndarray, counts: np.ndarray, axis: int) -> np.ndarray:
-    """Mean over the values of resampled groups."""
-    return sums.sum(axis=axis) / counts.sum(axis=axis)
+    return np.concatenate(found)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_rel
+from scipy.stats import bootstrap, norm, permutation_test, t, ttest_rel
 
 from elusive.common.errors import InputError
 from elusive.common.intervals import mean_over_entities
 from elusive.common.records import Prediction
 from elusive.evaluate.cell import CellResult
-from elusive.evaluate.comparisons import against, compare, holm, shared_ranks
+from elusive.evaluate.comparisons import against, compare, compare_pairs, holm, shared_ranks
 from elusive.evaluate.power import design_line, smallest_difference
 from elusive.evaluate.table import RENDERERS, results
 
@@ -152,3 +152,69 @@ def test_the_power_is_what_it_says():
         low, high = (rng.binomial(questions, rate) / questions for rate in rates)
         found += ttest_rel(low[:, 0], high[:, 0]).pvalue < 0.05
     assert 0.7 <= found / 300 <= 0.9
+
+
+def differences_by_person(first: list[CellResult], second: list[CellResult]) -> np.ndarray:
+    """Mean differences of EM, people in the order of their names."""
+    by_person: dict[str, list[float]] = {}
+    for ours, theirs in zip(first, second, strict=True):
+        for p, q in zip(ours.predictions, theirs.predictions, strict=True):
+            by_person.setdefault(p.entity, []).append(p.em - q.em)
+    return np.array([np.mean(by_person[name]) for name in sorted(by_person)])
+
+
+@pytest.mark.parametrize("people", [2, 6, 12, 20, 60])
+def test_pairs_compared_together_have_the_p_values_that_scipy_gives_each(people):
+    named = arms({"a": 0.5, "b": 0.5, "c": 0.2, "d": 0.21}, people=people)
+    pairs = list(itertools.combinations(named, 2))
+    for (a, b), found in zip(pairs, compare_pairs(named, pairs, "em"), strict=True):
+        differences = differences_by_person(named[a], named[b])
+        wanted = permutation_test(
+            (differences, np.zeros_like(differences)),
+            lambda x, y, axis: np.round((x - y).mean(axis=axis), 12),
+            permutation_type="samples",
+            vectorized=True,
+            n_resamples=9999,
+            batch=1000,
+            rng=np.random.default_rng(0),
+        )
+        assert found.p_value == (wanted.pvalue if differences.any() else 1.0)
+        assert found == compare(named[a], named[b], "em")
+
+
+def test_pairs_compared_together_have_the_intervals_that_scipy_gives_each():
+    named = arms({"a": 0.5, "b": 0.4, "c": 0.2}, people=30, seeds=1)
+    pairs = list(itertools.combinations(named, 2))
+    further = t.ppf(0.975, 29) * np.sqrt(30 / 29)
+    for (a, b), found in zip(pairs, compare_pairs(named, pairs, "em"), strict=True):
+        drawn = bootstrap(
+            (differences_by_person(named[a], named[b]),),
+            np.mean,
+            n_resamples=2000,
+            method="percentile",
+            rng=np.random.default_rng(0),
+        ).bootstrap_distribution
+        low, high = np.quantile(drawn, norm.cdf([-further, further]))
+        assert found.difference.low == pytest.approx(low, abs=1e-12)
+        assert found.difference.high == pytest.approx(high, abs=1e-12)
+
+
+def test_more_pairs_than_are_compared_at_a_time_change_nothing(monkeypatch):
+    named = arms({"a": 0.5, "b": 0.4, "c": 0.2}, people=10)
+    pairs = list(itertools.combinations(named, 2))
+    whole = compare_pairs(named, pairs, "em")
+    monkeypatch.setattr("elusive.evaluate.comparisons.PAIRS_AT_A_TIME", 2)
+    assert compare_pairs(named, pairs, "em") == whole
+
+
+def test_one_of_very_many_arms_can_still_be_better():
+    """9,999 exchanges alone give no p-value that survives the correction for 300 pairs."""
+    named = arms({"best": 0.9} | {f"arm-{number}": 0.2 for number in range(24)}, people=40)
+    ranks = shared_ranks(named, "em")
+    assert ranks["best"] == 1
+    assert {rank for name, rank in ranks.items() if name != "best"} == {2}
+
+
+def test_very_many_arms_that_are_alike_share_the_first_rank():
+    named = arms({f"arm-{number}": 0.3 for number in range(25)}, people=40)
+    assert set(shared_ranks(named, "em").values()) == {1}
