@@ -6,6 +6,9 @@ import click
 
 from elusive.common.errors import unknown_name
 
+HEADINGS = {"terminal": "{}", "markdown": "## {}\n", "csv": "# {}", "latex": "% {}"}
+"""Line above each table of several."""
+
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
@@ -25,20 +28,35 @@ from elusive.common.errors import unknown_name
     show_default=True,
     help="What arms are ranked and compared by: em, f1 or log_probability.",
 )
-def table(folder: Path, layout: str, baseline: str | None, metric: str) -> None:
+@click.option(
+    "--benchmark",
+    help="Only this one of several: `dataset, model` as the tables are headed; all if not given.",
+)
+def table(
+    folder: Path, layout: str, baseline: str | None, metric: str, benchmark: str | None
+) -> None:
     """Print the results in FOLDER, a run or a single cell.
 
     With 95% intervals over people and seeds, paired permutation tests against a baseline with
-    Holm's correction, and ranks that arms share which cannot be told apart.
+    Holm's correction, and ranks that arms share which cannot be told apart. Cells of several
+    datasets, models or ways of asking cannot share a table: each gets its own, under its name.
 
     \b
     elusive table runs/demo
     elusive table runs/demo --baseline plain --metric log_probability
     elusive table runs/demo --format latex > table.tex
+    elusive table runs/two-models --benchmark "people, nano-large" --format csv
     """
-    from elusive.evaluate.table import RENDERERS, find_cells, results
+    from elusive.evaluate.table import RENDERERS, benchmarks, find_cells, results
 
     if layout not in RENDERERS:
         raise unknown_name("format", layout, RENDERERS)
-    found = results(find_cells(folder), baseline, metric)
-    click.echo(RENDERERS[layout](found), nl=False)
+    named = benchmarks(find_cells(folder))
+    if benchmark is not None and benchmark not in named:
+        raise unknown_name("benchmark", benchmark, named)
+    chosen = {benchmark: named[benchmark]} if benchmark else named
+    tables = {name: RENDERERS[layout](results(of, baseline, metric)) for name, of in chosen.items()}
+    for name, text in tables.items():
+        if len(tables) > 1:
+            click.echo(HEADINGS[layout].format(name))
+        click.echo(text, nl=len(tables) > 1)
