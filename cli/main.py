@@ -10,6 +10,7 @@ from elusive.cli.check import check
 from elusive.cli.clues import clues
 from elusive.cli.evaluate import evaluate
 from elusive.cli.figures import figures
+from elusive.cli.leaderboard import leaderboard
 from elusive.cli.look import look
 from elusive.cli.pretrain import pretrain
 from elusive.cli.rescore import rescore
@@ -46,6 +47,7 @@ for command in (
     rescore,
     table,
     figures,
+    leaderboard,
 ):
     cli.add_command(command)
 

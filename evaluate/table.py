@@ -1,6 +1,7 @@
 """Tables of results: one row per arm, every number with its interval."""
 
 import csv
+import html
 import io
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -329,11 +330,26 @@ def _interval(estimate: Estimate, scale: float, digits: int) -> str:
     return f"{mean} [{low}, {high}]"
 
 
-def render_markdown(found: Results) -> str:
-    """The table in markdown."""
-    header, body = table_cells(found)
+GROUPS = ("accuracy", "detail", "costs")
+
+
+def render_markdown(found: Results, groups: tuple[str, ...] = GROUPS) -> str:
+    """The table in markdown, some groups of columns or all."""
+    header, body = table_cells(found, groups)
+    header = [markdown_text(name) for name in header]
+    body = [[markdown_text(label), *numbers] for label, *numbers in body]
     lines = ["| " + " | ".join(cells) + " |" for cells in [header, ["---"] * len(header), *body]]
     return "\n".join(lines) + "\n"
+
+
+def markdown_text(text: str) -> str:
+    """Text that markdown shows as it is, in one line: no HTML, link, image, code or table sign.
+
+    >>> markdown_text("<b>|x")
+    '&lt;b&gt;\\\\|x'
+    """
+    signs = "".join("\\" + sign if sign in "\\`*[]|" else sign for sign in " ".join(text.split()))
+    return html.escape(signs, quote=False)
 
 
 def render_latex(found: Results) -> str:

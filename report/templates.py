@@ -4,6 +4,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from elusive.evaluate.table import markdown_text
+
 _ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     undefined=StrictUndefined,
@@ -12,6 +14,7 @@ _ENVIRONMENT = Environment(
     lstrip_blocks=True,
     autoescape=select_autoescape(["html.j2"]),
 )
+_ENVIRONMENT.filters["markdown"] = markdown_text
 
 
 def render(template: str, **values: object) -> str:

@@ -1,0 +1,389 @@
+"""Leaderboards: from a run to tables; every way of tampering is noticed; labels stay harmless."""
+
+import json
+import math
+from dataclasses import replace
+from datetime import date
+from importlib.util import find_spec
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+from test_grid import write_plan
+
+from elusive.cli.main import cli
+from elusive.common.errors import InputError
+from elusive.common.folders import file_hash
+from elusive.common.records import Prediction, from_table, to_table
+from elusive.evaluate.cell import cell_id, load_cell
+from elusive.evaluate.plans import load_plan
+from elusive.evaluate.run import run_plan
+from elusive.evaluate.table import find_cells, results
+from elusive.report.board import add_cells, init_board, load_board
+from elusive.report.board_build import board_table, build_board, ranked_benchmarks, render_board
+from elusive.report.board_check import check_board
+from elusive.report.entries import SCHEMA_FILE, digest, schema_text
+
+KNOWN = {"people": 2, "start": 50, "num_shot_people": 8, "dev_rate": 0}
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, model_folder) -> Path:
+    """A run of three arms and two seeds, with what was known before."""
+    folder = tmp_path_factory.mktemp("run")
+    plan = write_plan(folder, model_folder, known=KNOWN)
+    assert run_plan(load_plan(plan), folder / "out").failures == []
+    return folder / "out"
+
+
+@pytest.fixture
+def board(finished, tmp_path) -> Path:
+    """A leaderboard of that run."""
+    init_board(tmp_path / "board")
+    add_cells(find_cells(finished), tmp_path / "board", "Ann", date(2026, 1, 2))
+    return tmp_path / "board"
+
+
+def an_entry(board: Path, label: str = "plain", seed: int = 0) -> Path:
+    """The file of one entry."""
+    for path in board.glob("entries/*.json"):
+        parameters = json.loads(path.read_text())["parameters"]
+        if (parameters["label"], parameters["seed"]) == (label, seed):
+            return path
+    raise AssertionError(f"no entry of {label}")
+
+
+def changed(path: Path, honest: bool = False, **values: object) -> None:
+    """Change parts of an entry; a honest liar mends its digest, too."""
+    entry = json.loads(path.read_text()) | values
+    if honest:
+        entry["digest"] = digest(entry)
+    path.write_text(json.dumps(entry))
+
+
+def problems(board: Path) -> list[str]:
+    """What `elusive leaderboard check` prints, which must end with exit code 1."""
+    found = CliRunner().invoke(cli, ["leaderboard", "check", str(board)])
+    assert found.exit_code == 1, found.output
+    return found.stdout.splitlines()
+
+
+def test_the_published_schema_is_that_of_the_model():
+    wanted = "write it: elusive leaderboard schema > report/entry.schema.json"
+    assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text(), wanted
+    assert run("leaderboard", "schema").output == schema_text()
+
+
+def test_a_run_becomes_a_checked_and_built_leaderboard(finished, tmp_path):
+    board = tmp_path / "board"
+    added = run("leaderboard", "add", finished, "--to", board, "--by", "Ann")
+    assert added.exit_code == 0, added.output
+    assert "6 entries added, 0 were there" in added.output
+    assert "## How to submit" in (board / "README.md").read_text()
+    assert (board / "entry.schema.json").read_text() == schema_text()
+    checked = run("leaderboard", "check", board)
+    assert (checked.exit_code, checked.output) == (
+        0,
+        f"{board}: all 6 entries are as they should be\n",
+    )
+    if find_spec("elusive.report.page") is None:
+        pytest.skip("elusive.report.page is not there")
+    built = run("leaderboard", "build", board, "--out", tmp_path / "site")
+    assert built.exit_code == 0, built.output
+    table = pq.read_table(tmp_path / "site" / "leaderboard.parquet")
+    assert sorted(table["arm"].to_pylist()) == ["plain", "random", "untrained"]
+    assert (tmp_path / "site" / "index.html").stat().st_size > 1000
+    assert "| plain |" in (tmp_path / "site" / "leaderboard.md").read_text()
+
+
+def test_a_leaderboard_gives_back_the_cells_that_were_added(finished, board):
+    stored = {cell.folder.name: cell for cell in load_board(board)}
+    for cell in find_cells(finished):
+        again = stored[cell_id(cell.parameters)]
+        assert again.predictions == cell.predictions
+        assert (again.known, again.metrics, again.costs) == (cell.known, cell.metrics, cell.costs)
+        assert again.log == cell.log
+    rows = {row.label: row for row in results(find_cells(finished)).rows}
+    assert {row.label: row for row in results(list(stored.values())).rows} == rows
+
+
+def test_adding_again_changes_nothing(finished, board):
+    before = {path: path.read_bytes() for path in board.rglob("*") if path.is_file()}
+    again = run("leaderboard", "add", finished, "--to", board, "--by", "Bob")
+    assert "0 entries added, 6 were there" in again.output
+    assert {path: path.read_bytes() for path in board.rglob("*") if path.is_file()} == before
+
+
+def test_a_cell_that_differs_from_its_entry_is_refused(finished, board):
+    cells = find_cells(finished)
+    costs = cells[0].costs | {"drop_rate": 0.123}
+    with pytest.raises(InputError, match=r"which is of the same cell, in costs: keep the entry"):
+        add_cells([replace(cells[0], costs=costs)], board)
+
+
+def test_cells_are_added_all_or_none(finished, tmp_path):
+    cells = find_cells(finished)
+    init_board(tmp_path / "board")
+    wrong = replace(cells[-1], metrics=cells[-1].metrics | {"em": 0.987})
+    with pytest.raises(InputError, match=r"\$\.metrics\.em: is 0\.987, the answers give"):
+        add_cells([*cells[:-1], wrong], tmp_path / "board")
+    assert list((tmp_path / "board" / "entries").iterdir()) == []
+
+
+def test_a_cell_of_an_older_version_is_refused_in_one_line(finished, tmp_path):
+    cell = find_cells(finished)[0]
+    parameters = {key: value for key, value in cell.parameters.items() if key != "dataset_name"}
+    with pytest.raises(InputError, match=r"cannot become an entry \(parameters\.dataset_name: "):
+        add_cells([replace(cell, parameters=parameters)], tmp_path / "board")
+
+
+def test_paths_of_the_machine_are_not_published(board, finished, model_folder):
+    assert str(model_folder("llama")) in str([cell.parameters for cell in find_cells(finished)])
+    entries = [path.read_text() for path in board.glob("entries/*.json")]
+    assert all(str(model_folder("llama").parent) not in text for text in entries)
+    assert all(json.loads(text)["parameters"]["model"] == "llama-0" for text in entries)
+
+
+def test_losses_that_are_no_numbers_survive(finished, tmp_path):
+    cell = next(cell for cell in find_cells(finished) if cell.log)
+    assert cell.log is not None
+    log = cell.log | {"losses": [1.0, math.nan], "last_loss": math.inf}
+    init_board(tmp_path)
+    add_cells([replace(cell, log=log)], tmp_path)
+    (again,) = load_board(tmp_path)
+    assert again.log is not None
+    assert again.log["losses"][0] == 1.0
+    assert math.isnan(again.log["losses"][1])
+    assert math.isnan(again.log["last_loss"])
+
+
+def test_changed_answers_are_noticed(board):
+    path = an_entry(board).with_suffix(".parquet")
+    predictions = from_table(pq.read_table(path), Prediction)
+    predictions[0] = replace(predictions[0], prediction="something else")
+    pq.write_table(to_table(predictions, Prediction), path)
+    assert problems(board)[0] == (
+        f"entries/{path.stem}.json: its answers were changed after the entry was made: {path.name}"
+    )
+    with pytest.raises(InputError, match="was changed after the entry was made"):
+        load_board(board)
+
+
+def test_changed_answers_are_noticed_by_their_scores_when_the_hash_is_mended(board):
+    entry = an_entry(board)
+    path = entry.with_suffix(".parquet")
+    predictions = from_table(pq.read_table(path), Prediction)
+    better = [replace(p, em=1.0, f1=1.0) for p in predictions]
+    pq.write_table(to_table(better, Prediction), path)
+    changed(entry, honest=True, predictions_sha256=file_hash(path))
+    lines = problems(board)
+    assert len(lines) == 1
+    assert f"scores of {len(better)} answers are not those of the text" in lines[0]
+
+
+def test_gold_answers_of_ones_own_are_noticed(board):
+    """With the model's answers as gold answers, all scores would follow from the answers."""
+    from elusive.evaluate.results import metrics, scored_again
+
+    entry = an_entry(board, "random")
+    path = entry.with_suffix(".parquet")
+    stored = from_table(pq.read_table(path), Prediction)
+    cheated = scored_again([replace(p, answers=[p.prediction]) for p in stored])
+    pq.write_table(to_table(cheated, Prediction), path)
+    known = json.loads(entry.read_text())["metrics"]["known"]
+    changed(
+        entry,
+        honest=True,
+        predictions_sha256=file_hash(path),
+        metrics=metrics(cheated) | {"known": known},
+    )
+    (line,) = problems(board)
+    assert line.startswith(f"entries/{entry.name}: not the questions that others of")
+
+
+@pytest.mark.parametrize("honest", [False, True])
+def test_changed_metrics_are_noticed(board, honest):
+    path = an_entry(board)
+    metrics = json.loads(path.read_text())["metrics"]
+    metrics["by"]["field"]["major"]["em"] = metrics["em"] = 0.75
+    changed(path, honest, metrics=metrics)
+    (line,) = problems(board)
+    assert f"entries/{path.name}: $.metrics.by.field.major.em: is 0.75, the answers give" in line
+    assert line.endswith("(and 1 more)")
+
+
+def test_changed_parameters_are_noticed(board):
+    path = an_entry(board)
+    parameters = json.loads(path.read_text())["parameters"]
+    parameters["training"]["epochs"] = 99
+    changed(path, honest=True, parameters=parameters)
+    lines = problems(board)
+    assert f"entries/{path.name}: $.cell: is {path.stem!r}, but {cell_id(parameters)!r}" in lines[0]
+
+
+def test_changed_costs_and_names_are_noticed(board):
+    for path, (part, name, value) in zip(
+        sorted(board.glob("entries/*.json")),
+        [("costs", "training_tokens", 1), ("parameters", "label", "best")],
+        strict=False,
+    ):
+        changed(path, **{part: json.loads(path.read_text())[part] | {name: value}})
+    found = [line for line in problems(board) if "$.digest: something in the entry" in line]
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".known.parquet"])
+def test_missing_answers_are_noticed(board, suffix):
+    path = an_entry(board)
+    path.with_name(path.stem + suffix).unlink()
+    lines = problems(board)
+    assert lines[0] == f"entries/{path.name}: its answers are missing: {path.stem}{suffix}"
+    with pytest.raises(InputError, match="is missing: add the cell again"):
+        load_board(board)
+
+
+def test_answers_without_an_entry_are_noticed(board):
+    an_entry(board).rename(board / "elsewhere.json")
+    assert [line.split(": ")[1] for line in problems(board)[:2]] == ["answers without an entry"] * 2
+
+
+@pytest.mark.parametrize("content", ["{", "", "[1, 2]", '{"cell": 3}', "null", "\x00"])
+def test_broken_entries_are_noticed(board, content):
+    path = an_entry(board)
+    path.write_text(content)
+    assert all("Traceback" not in line for line in problems(board))
+    assert problems(board)[0].startswith(f"entries/{path.name}: ")
+    with pytest.raises(InputError, match=path.name):
+        load_board(board)
+
+
+def test_unknown_and_wrong_keys_are_noticed_with_their_path(board):
+    path = an_entry(board)
+    entry = json.loads(path.read_text())
+    costs = entry["costs"] | {"drop_rate": 1.5, "dollars": 3}
+    changed(path, costs=costs)
+    lines = problems(board)
+    assert f"entries/{path.name}: $.costs.drop_rate: 1.5 is greater than the maximum of 1" in lines
+    assert any("$.costs: Additional properties" in line and "dollars" in line for line in lines)
+
+
+def test_an_arm_that_lacks_a_seed_is_noticed_and_not_built(board, tmp_path):
+    path = an_entry(board, "random", 1)
+    for file in board.glob(f"entries/{path.stem}.*"):
+        file.unlink()
+    assert problems(board) == ["'dataset, llama-0': arm 'random' has seeds 0, others have 0, 1"]
+    with pytest.raises(InputError, match="has 1 problem, such as"):
+        build_board(board, tmp_path / "site")
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_cell_that_is_there_twice_is_noticed(board):
+    path = an_entry(board)
+    copied = path.with_name("0123456789ab.json")
+    copied.write_text(path.read_text())
+    for suffix in (".parquet", ".known.parquet"):
+        source = path.with_name(path.stem + suffix)
+        copied.with_name(copied.stem + suffix).write_bytes(source.read_bytes())
+    lines = problems(board)
+    assert any("which is not the name of the file" in line for line in lines)
+    assert any("the same cell as" in line for line in lines)
+
+
+def test_answers_copied_to_another_seed_are_noticed(board):
+    path = an_entry(board)
+    entry = json.loads(path.read_text())
+    entry["parameters"]["seed"] = 77
+    entry["cell"] = cell_id(entry["parameters"])
+    entry["digest"] = digest(entry)
+    copied = path.with_name(f"{entry['cell']}.json")
+    copied.write_text(json.dumps(entry))
+    for suffix in (".parquet", ".known.parquet"):
+        source = path.with_name(path.stem + suffix)
+        copied.with_name(copied.stem + suffix).write_bytes(source.read_bytes())
+    assert any("the same answers as" in line for line in problems(board))
+
+
+def test_labels_stay_harmless_in_markdown(board):
+    label = '<script>alert("x")</script>|\\|[a](b)\n![i](http://x)`'
+    cells = [
+        replace(cell, parameters=cell.parameters | {"label": label, "dataset_name": "<b>|"})
+        if cell.parameters["label"] == "random"
+        else replace(cell, parameters=cell.parameters | {"dataset_name": "<b>|"})
+        for cell in load_board(board)
+    ]
+    text = render_board(ranked_benchmarks(cells, "em"))
+    assert "<script" not in text
+    assert "<b>" not in text
+    assert "](" not in text.replace("\\](", "")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == 5
+    bare = [row.replace("\\\\", "").replace("\\|", "") for row in rows]
+    assert len({row.count("|") for row in bare}) == 1, "as many columns in every row"
+
+
+def test_a_table_of_all_benchmarks_has_a_row_for_each_arm_with_its_numbers(board):
+    cells = load_board(board)
+    elsewhere = [
+        replace(cell, parameters=cell.parameters | {"weights": "other", "model": "other"})
+        for cell in cells
+    ]
+    tables = ranked_benchmarks([*cells, *elsewhere], "log_probability")
+    rows = board_table(tables).to_pylist()
+    assert len(rows) == 6
+    assert {row["benchmark"] for row in rows} == {"dataset, llama-0", "dataset, other"}
+    for row in rows:
+        assert row["log_probability_low"] <= row["log_probability"] <= row["log_probability_high"]
+        assert row["seed_numbers"] == [0, 1]
+        assert len(row["cells"]) == 2
+    assert render_board(tables).count("\n## ") == 2
+
+
+def test_a_folder_of_other_things_is_no_leaderboard(tmp_path):
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(InputError, match=r"holds other files \(notes\.txt\)"):
+        init_board(tmp_path)
+    with pytest.raises(InputError, match="is no leaderboard"):
+        check_board(tmp_path)
+
+
+def test_a_readme_of_ones_own_is_kept(tmp_path):
+    (tmp_path / "README.md").write_text("mine")
+    (tmp_path / ".git").mkdir()
+    assert init_board(tmp_path)
+    assert not init_board(tmp_path)
+    assert (tmp_path / "README.md").read_text() == "mine"
+
+
+def test_several_benchmarks_get_a_table_each(finished, tmp_path, model_folder):
+    import shutil
+
+    plan = write_plan(tmp_path, model_folder, known=KNOWN, model=str(model_folder("llama", 1)))
+    assert run_plan(load_plan(plan), tmp_path / "out").failures == []
+    for cell in finished.glob("cells/[!.]*"):
+        shutil.copytree(cell, tmp_path / "out" / "cells" / cell.name)
+    names = [f"dataset, {model_folder('llama', number)}" for number in (0, 1)]
+    both = run("table", tmp_path / "out", "--format", "markdown")
+    assert both.exit_code == 0, both.output
+    assert all(both.output.count(f"## {name}\n") == 1 for name in names)
+    one = run("table", tmp_path / "out", "--format", "markdown", "--benchmark", names[0])
+    alone = run("table", finished, "--format", "markdown")
+    assert one.output == alone.output
+    with pytest.raises(InputError, match="unknown benchmark 'other': allowed are dataset"):
+        CliRunner().invoke(
+            cli, ["table", str(finished), "--benchmark", "other"], catch_exceptions=False
+        )
+
+
+def test_a_single_cell_can_be_submitted(finished, tmp_path):
+    cell = next(finished.glob("cells/plain-seed0-*"))
+    added = run("leaderboard", "add", cell, "--to", tmp_path / "board")
+    assert added.output.splitlines()[-1].endswith("1 entries added, 0 were there")
+    (again,) = load_board(tmp_path / "board")
+    assert again.metrics == load_cell(cell).metrics
+    entry = json.loads(next(tmp_path.glob("board/entries/*.json")).read_text())
+    assert "submitted_by" not in entry
