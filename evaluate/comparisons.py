@@ -1,5 +1,6 @@
 """Which arms differ: paired permutation tests, corrected for their number, and shared ranks."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,11 @@ LEVEL = 0.05
 FLIPS = 9999
 PAIRS_AT_A_TIME = 200
 """Pairs of arms that are compared together: more take more memory."""
+DIFFERENCES_AT_A_TIME = 4_000_000
+"""Likewise, differences after exchanges."""
+FLIPS_PER_PAIR = 50
+"""Exchanges per pair of arms where there are very many pairs: the smallest p-value, corrected for
+the number of pairs, is then .04."""
 
 
 @dataclass(frozen=True)
@@ -67,20 +73,17 @@ def compare_pairs(
     values = {name: np.array([of[key] for key in keys]) for name, of in answers.items()}
     entities, seeds = [key[0] for key in keys], [key[1] for key in keys]
     _, index = np.unique(entities, return_inverse=True)
-    found: list[Comparison] = []
+    estimates: list[Estimate] = []
+    differences = []
     for start in range(0, len(pairs), PAIRS_AT_A_TIME):
         chosen = pairs[start : start + PAIRS_AT_A_TIME]
         gaps = np.stack([values[a] - values[b] for a, b in chosen], axis=1)
         sums = np.stack([np.bincount(index, weights=column) for column in gaps.T], axis=1)
-        by_person = sums / np.bincount(index)[:, None]  # (person, pair)
-        rows = zip(
-            means_over_entities(gaps, entities, seeds),
-            _p_values(by_person),
-            _effects(by_person),
-            strict=True,
-        )
-        found += [Comparison(*row) for row in rows]
-    return found
+        differences.append(sums / np.bincount(index)[:, None])
+        estimates += means_over_entities(gaps, entities, seeds)
+    by_person = np.concatenate(differences, axis=1)  # (person, pair)
+    rows = zip(estimates, _p_values(by_person), _effects(by_person), strict=True)
+    return [Comparison(*row) for row in rows]
 
 
 def _effects(by_person: np.ndarray) -> list[float]:
@@ -104,26 +107,70 @@ def _by_question(cells: list[CellResult], metric: str) -> dict[tuple[str, int, s
 def _p_values(by_person: np.ndarray) -> list[float]:
     """How often exchanging people's answers makes the arms of each pair differ at least as much.
 
+    So many pairs can be compared that the smallest p-value of 9,999 exchanges, corrected for their
+    number, is never significant: pairs that reach it then get as many more as that takes.
+
     Args:
         by_person: differences.  # (person, pair)
     """
-    num_people = len(by_person)
+    num_people, num_pairs = by_person.shape
     differ = by_person.any(axis=0)
     if num_people < 2 or not differ.any():
-        return [1.0] * by_person.shape[1]
+        return [1.0] * num_pairs
     exchanges = _exchanges(num_people)
-    # Rounded, so that ties stay ties whatever the order of the sum.
-    observed = np.round(by_person.mean(axis=0), 12)
-    less, more = np.zeros((2, by_person.shape[1]), int)
-    for start in range(0, len(exchanges), 1000):
-        signs = exchanges[start : start + 1000].astype(float)
-        exchanged = np.round(signs @ by_person / num_people, 12)  # (exchange, pair)
-        less += (exchanged <= observed).sum(axis=0)
-        more += (exchanged >= observed).sum(axis=0)
+    counts = _num_extreme(exchanges, by_person)
     # Of random exchanges, the one that was found counts, too: no p-value is 0.
     added = 0 if len(exchanges) == 2**num_people else 1
-    p_values = np.minimum(2 * (np.minimum(less, more) + added) / (len(exchanges) + added), 1.0)
+    p_values = np.minimum(2 * (counts + added) / (len(exchanges) + added), 1.0)
+    smallest = counts + added == 1
+    if added and 2 * num_pairs / (FLIPS + 1) >= LEVEL and smallest.any():
+        blocks = math.ceil(num_pairs * FLIPS_PER_PAIR / FLIPS)
+        more = _num_more_extreme(blocks, by_person[:, smallest])
+        p_values[smallest] = 2 * (more + 1) / (FLIPS * (blocks + 1) + 1)
     return np.where(differ, p_values, 1.0).tolist()
+
+
+def _num_extreme(exchanges: np.ndarray, by_person: np.ndarray) -> np.ndarray:
+    """Exchanges that make a pair's difference as low, or as high if those are fewer.  # (pair,).
+
+    Args:
+        exchanges: signs.  # (exchange, person)
+        by_person: differences.  # (person, pair)
+    """
+    num_people, num_pairs = by_person.shape
+    # Rounded, so that ties stay ties whatever the order of the sum.
+    observed = np.round(by_person.mean(axis=0), 12)
+    low, high = np.zeros((2, num_pairs), int)
+    size = max(1, DIFFERENCES_AT_A_TIME // num_pairs)
+    for start in range(0, len(exchanges), size):
+        signs = exchanges[start : start + size].astype(float)
+        exchanged = np.round(signs @ by_person / num_people, 12)  # (exchange, pair)
+        low += (exchanged <= observed).sum(axis=0)
+        high += (exchanged >= observed).sum(axis=0)
+    return np.minimum(low, high)
+
+
+def _num_more_extreme(blocks: int, by_person: np.ndarray) -> np.ndarray:
+    """The same for pairs that hardly any exchange reaches, of random exchanges drawn anew.
+
+    In single precision, which is enough where ties are so rare: exchanges
+    that come within rounding of what was found count.
+
+    Args:
+        blocks: of 9,999 exchanges.
+        by_person: differences.  # (person, pair)
+    """
+    num_people, num_pairs = by_person.shape
+    upward = (by_person * np.sign(by_person.sum(axis=0))).astype(np.float32)
+    reached = upward.sum(axis=0) - 1e-5 * np.abs(upward).sum(axis=0)
+    size = max(1, DIFFERENCES_AT_A_TIME // num_pairs)
+    found = np.zeros(num_pairs, int)
+    rng = np.random.default_rng(1)
+    for left in range(blocks * FLIPS, 0, -size):
+        drawn = rng.integers(0, 2, (min(size, left), num_people), np.int8)
+        exchanged = (2 * drawn - 1).astype(np.float32) @ upward  # (exchange, pair)
+        found += np.bincount(np.nonzero(exchanged >= reached)[1], minlength=num_pairs)
+    return found
 
 
 @lru_cache(maxsize=4)

@@ -205,3 +205,16 @@ def test_more_pairs_than_are_compared_at_a_time_change_nothing(monkeypatch):
     whole = compare_pairs(named, pairs, "em")
     monkeypatch.setattr("elusive.evaluate.comparisons.PAIRS_AT_A_TIME", 2)
     assert compare_pairs(named, pairs, "em") == whole
+
+
+def test_one_of_very_many_arms_can_still_be_better():
+    """9,999 exchanges alone give no p-value that survives the correction for 300 pairs."""
+    named = arms({"best": 0.9} | {f"arm-{number}": 0.2 for number in range(24)}, people=40)
+    ranks = shared_ranks(named, "em")
+    assert ranks["best"] == 1
+    assert {rank for name, rank in ranks.items() if name != "best"} == {2}
+
+
+def test_very_many_arms_that_are_alike_share_the_first_rank():
+    named = arms({f"arm-{number}": 0.3 for number in range(25)}, people=40)
+    assert set(shared_ranks(named, "em").values()) == {1}
