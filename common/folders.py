@@ -1,5 +1,6 @@
 """Folders that stages write and read: atomic, described by a manifest, never overwritten."""
 
+import errno
 import hashlib
 import importlib.metadata
 import json
@@ -75,6 +76,21 @@ def write_atomically(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def full_disk(error: Exception) -> OSError | None:
+    """The system's error of a full disk, or of a used-up quota, if that is what an error is about.
+
+    Safetensors and PyTorch write files by themselves and raise errors of their own.
+    """
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return error
+    for number in (errno.ENOSPC, errno.EDQUOT):
+        if f"os error {number})" in str(error):
+            return OSError(number, os.strerror(number))
+    if "inline_container" in str(error) and "unexpected pos" in str(error):
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return None
 
 
 @contextmanager

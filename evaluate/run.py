@@ -1,6 +1,5 @@
 """A grid of cells: every arm x every seed of a plan, only what is missing."""
 
-import errno
 import json
 import multiprocessing
 import os
@@ -27,7 +26,7 @@ from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
 from elusive.common.dataset import DatasetFolder, load_dataset_folder
 from elusive.common.errors import InputError
-from elusive.common.folders import checked_manifest, parameters_hash, write_atomically
+from elusive.common.folders import checked_manifest, full_disk, parameters_hash, write_atomically
 from elusive.common.models import LoadedModel, load_model, tokenizer_of
 from elusive.evaluate.cell import (
     Cell,
@@ -254,8 +253,8 @@ class Run:
         except Timeout:
             return False
         except Exception as error:
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise
+            if full := full_disk(error):
+                raise full from None
             self.record(Failure(job.name, _one_line(error), traceback.format_exc()))
         else:
             self._record_path(job.name).unlink(missing_ok=True)
