@@ -1,5 +1,6 @@
 """Every library's way of saying that the disk is full is understood."""
 
+import errno
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -30,17 +31,16 @@ def disk(tmp_path_factory) -> Iterator[Path]:
     if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("mounting a disk needs root")
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_full_disk_is_known_as_one_whoever_writes(disk, name):
     with pytest.raises(Exception, match=r".") as raised:
         WRITERS[name](disk / name)
-    assert isinstance(raised.value, Exception)
     found = full_disk(raised.value)
     assert found
-    assert found.strerror == "No space left on device" or "No space left" in str(found)
+    assert found.errno == errno.ENOSPC
     for path in disk.iterdir():
         path.unlink()
 
