@@ -29,8 +29,9 @@ def mean_over_entities(
     Questions about one person stand or fall together, so people are resampled, each with all of
     its questions. Seeds are resampled, too, where there are several: the deviations of both are
     added. Percentiles are taken a little further out than 2.5 and 97.5, as Student's t asks for so
-    many people; benchmarks/coverage.py measures how often the interval holds the truth. With a
-    single entity there is nothing to resample: the interval is all numbers, (-inf, inf).
+    many people; benchmarks/coverage.py measures how often the interval holds the truth. It ends
+    where the values do, as no mean lies beyond them. With a single entity there is nothing to
+    resample: the interval is all numbers, (-inf, inf).
 
     Args:
         values: one number per question.
@@ -73,7 +74,8 @@ def means_over_entities(
         deviations += (_resampled(*by_seed, rng) - means) * np.sqrt(count / (count - 1))
     further = t.ppf(0.975, len(sums) - 1) * np.sqrt(len(sums) / (len(sums) - 1))
     ends = np.quantile(deviations, norm.cdf([-further, further]), axis=0)
-    rows = zip(means, means + ends[0], means + ends[1], strict=True)
+    low, high = np.clip(means + ends, columns.min(axis=0), columns.max(axis=0))
+    rows = zip(means, low, high, strict=True)
     return [Estimate(*map(float, row)) for row in rows]
 
 

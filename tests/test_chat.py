@@ -222,7 +222,7 @@ def test_both_grades_and_the_contamination_are_kept(tmp_path):
         "City 4": ("wrong", "right"),
     }
     card = (out / "README.md").read_text()
-    assert "| without the paragraph (blind) | 20.0 [0.0, 60.0] |" in card
+    assert "| without the paragraph (blind) | 20.0 [0.0, 80.0] |" in card
     assert "| with the paragraph (informed) | 80.0 [40.0, 100.0] |" in card
     exam = json.loads((out / "statistics.json").read_text())["exam"]
     assert (exam["examiner"], exam["questions"], exam["blind"]["mean"]) == ("m", 5, 0.2)
@@ -239,7 +239,7 @@ def test_known_and_unanswerable_questions_are_left_out_on_demand(tmp_path):
     assert [question.entity for question in questions(out)] == ["City 0", "City 3", "City 4"]
     assert left_out(out)["question left out: known"] == 1
     assert left_out(out)["question left out: unanswerable"] == 1
-    assert "20.0 [0.0, 60.0]" in (out / "README.md").read_text()  # counted before leaving out
+    assert "20.0 [0.0, 80.0]" in (out / "README.md").read_text()  # counted before leaving out
 
 
 def test_a_local_model_is_an_examiner_too(tmp_path, model_folder):
