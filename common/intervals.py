@@ -75,7 +75,8 @@ def means_over_entities(
     further = t.ppf(0.975, len(sums) - 1) * np.sqrt(len(sums) / (len(sums) - 1))
     ends = np.quantile(deviations, norm.cdf([-further, further]), axis=0)
     low, high = np.clip(means + ends, columns.min(axis=0), columns.max(axis=0))
-    rows = zip(means, low, high, strict=True)
+    # A mean may lie beyond its values by a rounding error, but never beyond its interval.
+    rows = zip(means, np.minimum(low, means), np.maximum(high, means), strict=True)
     return [Estimate(*map(float, row)) for row in rows]
 
 

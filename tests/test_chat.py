@@ -223,7 +223,7 @@ def test_both_grades_and_the_contamination_are_kept(tmp_path):
     }
     card = (out / "README.md").read_text()
     assert "| without the paragraph (blind) | 20.0 [0.0, 80.0] |" in card
-    assert "| with the paragraph (informed) | 80.0 [40.0, 100.0] |" in card
+    assert "| with the paragraph (informed) | 80.0 [20.0, 100.0] |" in card
     exam = json.loads((out / "statistics.json").read_text())["exam"]
     assert (exam["examiner"], exam["questions"], exam["blind"]["mean"]) == ("m", 5, 0.2)
 
