@@ -65,7 +65,8 @@ def evaluate(
     training = validated(TrainingConfig, _named_in(TrainingConfig, settings))
     answering = validated(AnsweringConfig, _named_in(AnsweringConfig, settings))
     from elusive.evaluate.run import run_one
-    from elusive.evaluate.table import RENDERERS, find_cells, results
+    from elusive.evaluate.table import find_cells, results
+    from elusive.evaluate.table_layouts import RENDERERS
 
     cell_settings = validated(RunSettings, {"training": training, "answering": answering})
     run_one(dataset, train, model, seed, label, cell_settings, out, known, adapter)

@@ -57,7 +57,8 @@ def run(
 def _write_tables(folders: list[Path], out: Path) -> None:
     """The tables of all arms that are finished, on the screen and in files."""
     from elusive.evaluate.cell import load_cell
-    from elusive.evaluate.table import render_tables, tables
+    from elusive.evaluate.table import tables
+    from elusive.evaluate.table_layouts import render_tables
 
     found = tables([load_cell(folder) for folder in folders])
     for layout, suffix in (("markdown", "md"), ("csv", "csv")):

@@ -6,9 +6,6 @@ import click
 
 from elusive.common.errors import unknown_name
 
-HEADINGS = {"terminal": "{}", "markdown": "## {}\n", "csv": "# {}", "latex": "% {}"}
-"""Line above each table of several."""
-
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
@@ -47,7 +44,8 @@ def table(
     elusive table runs/demo --format latex > table.tex
     elusive table runs/two-models --benchmark "people, nano-large" --format csv
     """
-    from elusive.evaluate.table import RENDERERS, benchmarks, find_cells, results
+    from elusive.evaluate.table import benchmarks, find_cells, results
+    from elusive.evaluate.table_layouts import RENDERERS, render_tables
 
     if layout not in RENDERERS:
         raise unknown_name("format", layout, RENDERERS)
@@ -55,8 +53,5 @@ def table(
     if benchmark is not None and benchmark not in named:
         raise unknown_name("benchmark", benchmark, named)
     chosen = {benchmark: named[benchmark]} if benchmark else named
-    tables = {name: RENDERERS[layout](results(of, baseline, metric)) for name, of in chosen.items()}
-    for name, text in tables.items():
-        if len(tables) > 1:
-            click.echo(HEADINGS[layout].format(name))
-        click.echo(text, nl=len(tables) > 1)
+    found = {name: results(of, baseline, metric) for name, of in chosen.items()}
+    click.echo(render_tables(found, layout), nl=False)

@@ -25,7 +25,8 @@ from elusive.evaluate.jobs import MADE_BY, Failure, Job, Run, failure_of, plan_j
 from elusive.evaluate.plans import PLAN, Plan, load_plan
 from elusive.evaluate.power import design_line
 from elusive.evaluate.sweep import chosen_jobs
-from elusive.evaluate.table import flat_table, tables
+from elusive.evaluate.table import tables
+from elusive.evaluate.table_layouts import flat_table
 
 SECONDS_BETWEEN_LOOKS = 0.5
 

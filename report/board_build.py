@@ -12,15 +12,8 @@ import pyarrow.parquet as pq
 from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
 from elusive.evaluate.cell import CellResult
-from elusive.evaluate.table import (
-    NOTE,
-    Results,
-    benchmarks,
-    flat_table,
-    named_cells,
-    render_markdown,
-    results,
-)
+from elusive.evaluate.table import Results, benchmarks, named_cells, results
+from elusive.evaluate.table_layouts import NOTE, flat_table, render_markdown
 from elusive.report.board_check import check_board
 from elusive.report.templates import render
 

@@ -11,7 +11,8 @@ from elusive.common.intervals import Estimate, mean_over_entities
 from elusive.common.records import Fact
 from elusive.evaluate.cell import CellResult
 from elusive.evaluate.figure_data import DistanceRow, distance_rows
-from elusive.evaluate.table import flat_table, named_cells, results
+from elusive.evaluate.table import named_cells, results
+from elusive.evaluate.table_layouts import flat_table
 from elusive.evaluate.training import LOSS_EVERY
 from elusive.report.comparable import comparable_cells
 from elusive.report.page_prose import cautions, design_facts, headline, trust_lines

@@ -20,7 +20,8 @@ from elusive.common.errors import InputError
 from elusive.common.folders import MANIFEST, write_atomically
 from elusive.evaluate.adapter_card import adapter_card
 from elusive.evaluate.cell import CellResult
-from elusive.evaluate.table import benchmarks, complete_arms, find_cells, results, table_cells
+from elusive.evaluate.table import benchmarks, complete_arms, find_cells, results
+from elusive.evaluate.table_layouts import table_cells
 from elusive.report.dataset_repository import TASKS, published_manifest
 from elusive.report.templates import render
 

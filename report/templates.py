@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from elusive.evaluate.table import markdown_text
+from elusive.evaluate.table_layouts import markdown_text
 
 _ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent),

@@ -22,7 +22,8 @@ from elusive.cli.main import cli
 from elusive.common.errors import InputError
 from elusive.common.records import Prediction
 from elusive.evaluate.cell import CellResult
-from elusive.evaluate.table import find_cells, flat_table, named_cells, results
+from elusive.evaluate.table import find_cells, named_cells, results
+from elusive.evaluate.table_layouts import flat_table
 from elusive.report.comparable import comparable_cells
 from elusive.report.page import page_data, write_page
 from elusive.report.page_settings import MEANINGS

@@ -14,7 +14,8 @@ from elusive.common.records import Prediction
 from elusive.evaluate.cell import CellResult
 from elusive.evaluate.comparisons import against, compare, compare_pairs, holm, shared_ranks
 from elusive.evaluate.power import design_line, smallest_difference
-from elusive.evaluate.table import RENDERERS, results
+from elusive.evaluate.table import results
+from elusive.evaluate.table_layouts import RENDERERS
 
 RIGHT = Prediction("", "", "major", "?", ["x"], "x", 1.0, 1.0, 1.0, 1.0, -0.1, 0)
 
