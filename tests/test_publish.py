@@ -38,6 +38,7 @@ NAME = "org/people"
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A Hub of this test's own, without waits."""
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # the stand-in is on this machine
     monkeypatch.setattr(publishing, "WAIT", tenacity.wait_none())
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
     for variable in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
