@@ -51,3 +51,17 @@ def _unwrap(annotation: Any) -> tuple[Any, bool]:
     if get_origin(annotation) is tuple:
         return get_args(annotation)[0], True
     return annotation, False
+
+
+def comparison_options(command: Callable) -> Callable:
+    """A command with the options that say how arms are compared."""
+    command = click.option(
+        "--metric",
+        default="em",
+        show_default=True,
+        help="What arms are ranked and compared by: em, f1 or log_probability.",
+    )(command)
+    return click.option(
+        "--baseline",
+        help="Arm that the others are compared with; random or else plain if not given.",
+    )(command)

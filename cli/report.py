@@ -4,19 +4,13 @@ from pathlib import Path
 
 import click
 
+from elusive.cli.options import comparison_options
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--title", help="Of the page; the name of RUN if not given.")
-@click.option(
-    "--baseline", help="Arm that the others are compared with; random or else plain if not given."
-)
-@click.option(
-    "--metric",
-    default="em",
-    show_default=True,
-    help="What arms are ranked and compared by: em, f1 or log_probability.",
-)
+@comparison_options
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="HTML file to write.")
 def report(run: Path, title: str | None, baseline: str | None, metric: str, out: Path) -> None:
     """Show the results of RUN, a folder of `elusive run`, in one HTML file.

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from elusive.cli.options import comparison_options
 from elusive.common.errors import unknown_name
 
 
@@ -16,15 +17,7 @@ from elusive.common.errors import unknown_name
     show_default=True,
     help="terminal, markdown, csv or latex.",
 )
-@click.option(
-    "--baseline", help="Arm that the others are compared with; random or else plain if not given."
-)
-@click.option(
-    "--metric",
-    default="em",
-    show_default=True,
-    help="What arms are ranked and compared by: em, f1 or log_probability.",
-)
+@comparison_options
 @click.option(
     "--benchmark",
     help="Only this one of several: `dataset, model` as the tables are headed; all if not given.",
