@@ -1,6 +1,10 @@
 """Answering: one prefix per topic against full prompts, and against lm-evaluation-harness.
 
 python benchmarks/answering.py --people 100 --rounds 3
+python benchmarks/answering.py --people 100 --rounds 3 --start 8000
+
+The second one asks about people of whom the model has not read: its answers are wrong then, and
+the gold answers save it no decoding.
 
 All three answer the same questions in batches of one size, in an order that turns from round to
 round. Ours also finds the log-probability of every gold answer, which plain `generate` and the
@@ -94,12 +98,14 @@ def harness_runner(
 @click.command()
 @click.option("--model", "reference", default="nano-large")
 @click.option("--people", default=100)
+@click.option("--start", default=0, help="First person; the built-in models have read of 0 to 799.")
 @click.option("--batch", default=32)
 @click.option("--rounds", default=3)
-def main(reference: str, people: int, batch: int, rounds: int) -> None:
+def main(reference: str, people: int, start: int, batch: int, rounds: int) -> None:
     scratch = Path(tempfile.mkdtemp())
     population = load_pretrain_plan(BUILT_IN / BUILT_IN_NAMES[0] / "plan.json").population
-    generate_dataset(population.model_copy(update={"people": people, "multi": 1}), scratch / "set")
+    asked = {"people": people, "start": start, "multi": 1}
+    generate_dataset(population.model_copy(update=asked), scratch / "set")
     dataset = load_dataset_folder(scratch / "set")
     export_harness_tasks(dataset, scratch / "tasks", split="all")
     questions = asked_questions(dataset, AnsweringConfig(split="all"))

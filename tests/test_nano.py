@@ -1,5 +1,6 @@
 """The built-in models: what they know, and what training and scoring do on them."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.questions import questions, shots
 from elusive.common.models import BUILT_IN, BUILT_IN_NAMES, load_model
+from elusive.evaluate.answering import answer_questions
 from elusive.evaluate.cell import load_cell
 from elusive.evaluate.plans import Plan, load_plan
+from elusive.evaluate.prompts import split_shots
 from elusive.evaluate.run import run_plan
 from elusive.models.config import load_pretrain_plan
 from elusive.models.population import build_population
@@ -69,6 +72,41 @@ def test_they_answer_questions_about_their_population(name, least, nano):
     population = build_population(plan)
     asked = sample_questions(population, plan)
     assert population_em(nano[name].model, nano[name].tokenizer, population, asked) >= least
+
+
+@pytest.mark.parametrize(
+    "gold_of",
+    [
+        lambda gold, other: gold,
+        lambda gold, other: gold[: len(gold) // 2],
+        lambda gold, other: f"{gold} and more",
+        lambda gold, other: f"{gold.split()[0]} {other.split()[-1]}",
+        lambda gold, other: other,
+    ],
+    ids=["right", "cut", "too long", "half", "of another"],
+)
+def test_what_the_gold_answers_are_does_not_change_what_is_answered(gold_of, nano):
+    """Known people and unknown ones, in one batch: the answers are those of plain decoding."""
+    loaded = nano["nano-large"]
+    population = load_pretrain_plan(BUILT_IN / "nano-large" / "plan.json").population
+    asked_about = [
+        population.model_copy(update={"people": 8, "start": start})
+        for start in (0, NEW_PEOPLE["start"])
+    ]
+    about_both = [question for each in asked_about for question in questions(each)]
+    shown, _ = split_shots(list(shots(population)), 5, 0)
+    golds = [question.answers[0] for question in about_both]
+    asked = [
+        dataclasses.replace(question, answers=[gold_of(gold, other)])
+        for question, gold, other in zip(about_both, golds, [*golds[1:], golds[0]], strict=True)
+    ]
+    model, tokenizer = loaded.model, loaded.tokenizer
+    found = answer_questions(model, tokenizer, asked, shown, 16)
+    plain = answer_questions(model, tokenizer, asked, shown, 16, reuse_prefix=False)
+    assert [p.prediction for p in found] == [p.prediction for p in plain]
+    np.testing.assert_allclose(
+        [p.log_probability for p in found], [p.log_probability for p in plain], atol=1e-4
+    )
 
 
 def test_training_lowers_the_loss_and_raises_what_is_known(tmp_path, nano):
