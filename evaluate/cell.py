@@ -14,7 +14,13 @@ from elusive.augment.methods import IN_TRAINING
 from elusive.common.answers import scoring_hash
 from elusive.common.dataset import DatasetFolder
 from elusive.common.errors import InputError
-from elusive.common.folders import checked_manifest, file_hash, parameters_hash, read_manifest
+from elusive.common.folders import (
+    checked_manifest,
+    file_hash,
+    parameters_hash,
+    read_manifest,
+    write_atomically,
+)
 from elusive.common.records import Prediction, Question, from_table
 from elusive.evaluate.config import UNTRAINED, AnsweringConfig, RunSettings, TrainingConfig
 
@@ -23,6 +29,8 @@ KNOWN_QUESTIONS = 250
 """Questions, and texts, that are taken of what a model knew before."""
 MADE_BY = "elusive evaluate DATASET --out DIR"
 PREDICTIONS, KNOWN = "predictions.parquet", "known.parquet"
+CHECKSUMS = "weights.sha256"
+"""Hashes of trained weights, as `sha256sum --check` reads them."""
 NAMES = ("label", "model", "augment", "dataset_name", "chosen")
 """Parameters that name and decide nothing: of how the text was made, its content hash says all."""
 
@@ -196,3 +204,27 @@ def load_cell(folder: Path) -> CellResult:
         costs=read["costs"],
         log=read["training_log"],
     )
+
+
+def write_checksums(folder: Path) -> None:
+    """Keep the hashes of the weights that a cell's folder holds."""
+    paths = sorted(folder.glob("*/*.safetensors"))
+    lines = [f"{file_hash(path)}  {path.relative_to(folder).as_posix()}\n" for path in paths]
+    write_atomically(folder / CHECKSUMS, "".join(lines))
+
+
+def check_weights(folder: Path) -> None:
+    """Compare a cell's trained weights with their hashes. Removed ones are no error.
+
+    Raises:
+        InputError: a file changed since it was written.
+    """
+    if not (folder / CHECKSUMS).exists():
+        return
+    for line in (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines():
+        digest, name = line.split("  ", 1)
+        if (folder / name).exists() and file_hash(folder / name) != digest:
+            raise InputError(
+                f"{folder / name} is not what was trained: run its plan again, or remove the file "
+                "if the answers are all that is needed"
+            )

@@ -21,6 +21,7 @@ from elusive.evaluate.cell import (
     Cell,
     asked_questions,
     cell_parameters,
+    write_checksums,
 )
 from elusive.evaluate.config import RunSettings
 from elusive.evaluate.endpoint import check_adapter_acts, loaded_adapter, served_model
@@ -182,6 +183,7 @@ def _save(model: Model, loaded: LoadedModel, folder: Path) -> None:
     else:
         model.save_pretrained(str(folder / "model"))
         loaded.tokenizer.save_pretrained(str(folder / "model"))
+    write_checksums(folder)
 
 
 def _split_shots(cell: Cell, dataset: DatasetFolder) -> tuple[list[Shot], list[Shot]]:

@@ -27,6 +27,7 @@ from elusive.evaluate.cell import (
     Cell,
     asked_questions,
     cell_folder,
+    check_weights,
     file_name,
     load_cell,
     num_steps,
@@ -256,6 +257,7 @@ def _problem(folder: Path, kind: str) -> str | None:
     try:
         if kind == "cell":
             load_cell(folder)
+            check_weights(folder)
         else:
             checked_manifest(folder, kind, MADE_BY)
     except InputError as error:

@@ -19,7 +19,7 @@ from elusive.common.dataset import LIMIT_MARK
 from elusive.common.errors import InputError
 from elusive.common.folders import MANIFEST, write_atomically
 from elusive.evaluate.adapter_card import adapter_card
-from elusive.evaluate.cell import CellResult
+from elusive.evaluate.cell import CHECKSUMS, CellResult
 from elusive.evaluate.table import benchmarks, complete_arms, find_cells, results
 from elusive.evaluate.table_layouts import table_cells
 from elusive.report.dataset_repository import TASKS, published_manifest
@@ -30,6 +30,7 @@ CELL_FILES = (
     "metrics.json",
     "costs.json",
     "training_log.json",
+    CHECKSUMS,
     "predictions.parquet",
     "known.parquet",
 )

@@ -97,7 +97,10 @@ def test_a_cell_that_fails_is_recorded_and_the_others_go_on(tmp_path, model_fold
     assert run("run", plan, "--out", tmp_path / "out").exit_code == 0
 
 
-@pytest.mark.parametrize("name", ["predictions.parquet", "metrics.json", "costs.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["predictions.parquet", "metrics.json", "costs.json", "adapter/adapter_model.safetensors"],
+)
 def test_a_damaged_cell_is_made_again(name, whole, plan_path, tmp_path, capsys):
     before = answers(whole)
     damaged = next(path for path in whole.glob("cells/random-seed0-*"))
