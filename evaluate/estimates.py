@@ -48,7 +48,7 @@ def render_estimate(plan: Plan, out: Path) -> str:
     """
     finished = _finished(out)
     contents = {name: _content(plan, source) for name, source in plan.sources.items()}
-    lines, left, missing = [], 0.0, 0
+    lines, left, missing, once = [], 0.0, 0, 0.0
     memory: list[float] = []
     for model in plan.trained:
         of_model = [cell for cell in finished if cell.parameters["model"] == model]
@@ -60,11 +60,16 @@ def render_estimate(plan: Plan, out: Path) -> str:
             seconds = tokens * training + sizes[job.dataset].questions * answering
             done = _is_there(job, of_model)
             left, missing = left + (0 if done else seconds), missing + (not done)
+            once += seconds if job.arm and job.seed == plan.seeds[0] else 0
             state = "there" if done else f"about {_duration(seconds)}"
             lines.append(f"{job.name}: {steps} steps, {tokens:,.0f} tokens, {state}")
     lines.append(f"{len(lines)} cells, {missing} to run: about {_duration(left)} ({source})")
     if plan.sweep:
-        lines.append(f"before them, up to {plan.sweep.trials} trials for each arm")
+        trials = plan.sweep.trials
+        lines.append(
+            f"before them, up to {trials} trials for each arm: about {_duration(trials * once)}, "
+            "if their settings take as long as the plan's"
+        )
     lines.append(f"memory: about {max(memory):.1f} GiB a process")
     lines += [_design(plan, name, *content) for name, content in contents.items()]
     return "\n".join(lines) + "\n"
