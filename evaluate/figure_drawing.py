@@ -23,7 +23,7 @@ def draw_distance(rows: list[DistanceRow], fields: list[str]) -> Figure:
     for axes, metric in zip(figure.subplots(1, 2), METRICS, strict=True):
         for number, arm in enumerate(arms):
             of_arm = [row for row in rows if row.arm == arm]
-            shift = 0.5 * (number / max(len(arms) - 1, 1) - 0.5)
+            shift = min(0.1, 0.5 / len(arms)) * (number - (len(arms) - 1) / 2)
             places = [place + shift for place in range(len(of_arm))]
             _points(axes, places, [getattr(row, metric) for row in of_arm], metric, number, arm)
         first = [row for row in rows if row.arm == arms[0]]
