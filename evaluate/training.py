@@ -225,18 +225,7 @@ def train(
         collator = _Collator(packed, closed, base.dtype, seed)
         trainer = _trainer(model, args, rows, collator, progress)
         trainer.selected = selected
-        trainer.model_accepts_loss_kwargs = True  # so that rows know how long their step is
-        trainer.remove_callback(PrinterCallback)
-        last = last_checkpoint(folder)
-        for _ in range(int(last.name.split("-")[1]) if last else 0):
-            on_step()
-        # Autocast would cast an adapter's input back at once.
-        is_adapted = isinstance(model, PeftModel)
-        uncast = disable_input_dtype_casting(model) if is_adapted else nullcontext()
-        with uncast, warnings.catch_warnings():
-            # Of layers of 4 bits on a CPU; a test compares their gradients with dense layers'.
-            warnings.filterwarnings("ignore", message="bitsandbytes::.*autograd kernel")
-            trainer.train(resume_from_checkpoint=str(last) if last else None)
+        _fit(trainer, model, folder, on_step)
     base.set_attn_implementation(attention_before)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return TrainingLog(
@@ -248,6 +237,20 @@ def train(
         seconds=progress.seconds,
         packed_attention=packed,
     )
+
+
+def _fit(trainer: _Trainer, model: Model, checkpoints: Path, on_step: OnStep) -> None:
+    """Train from the last checkpoint, if there is one, to the end."""
+    last = last_checkpoint(checkpoints)
+    for _ in range(int(last.name.split("-")[1]) if last else 0):
+        on_step()
+    # Autocast would cast an adapter's input back at once.
+    adapted = isinstance(model, PeftModel)
+    uncast = disable_input_dtype_casting(model) if adapted else nullcontext()
+    with uncast, warnings.catch_warnings():
+        # Of layers of 4 bits on a CPU; a test compares their gradients with dense layers'.
+        warnings.filterwarnings("ignore", message="bitsandbytes::.*autograd kernel")
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
 
 
 def _trainer(
@@ -263,7 +266,7 @@ def _trainer(
         InputError: what is to log losses is not installed, or unknown.
     """
     try:
-        return _Trainer(
+        trainer = _Trainer(
             model=model,
             args=args,
             train_dataset=list(enumerate(rows)),  # type: ignore[arg-type]
@@ -274,6 +277,9 @@ def _trainer(
         if not args.report_to:
             raise
         raise InputError(f"report_to: {' '.join(str(error).split())}") from None
+    trainer.model_accepts_loss_kwargs = True  # so that rows know how long their step is
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -112,7 +112,8 @@ def test_log_probabilities_do_not_depend_on_how_the_server_writes_tokens(
 
 def test_no_model_is_loaded_where_a_server_answers(people_folder, server, tmp_path, monkeypatch):
     monkeypatch.setattr("elusive.evaluate.run.load_model", None)
-    cell(people_folder, tmp_path / "out", "--model", "base", "--endpoint", server.url)
+    found = cell(people_folder, tmp_path / "out", "--model", "base", "--endpoint", server.url)
+    assert found.predictions
 
 
 def test_a_trained_cell_is_answered_by_the_server_with_its_adapter(
