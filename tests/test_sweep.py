@@ -1,6 +1,7 @@
 """Choosing settings: on dev people alone, as often for every arm, interrupted or not."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,12 @@ def test_the_best_on_dev_people_is_confirmed_on_test_people(tmp_path, model_fold
     confirmed = next(cell for cell in cells if cell.parameters["label"] == "random")
     assert confirmed.parameters["augment"]["alpha"] == chosen["random"]["settings"]["alpha"]
     assert confirmed.parameters["chosen"]["tries"] == 4
+
+
+def test_a_dry_run_says_how_long_trials_take(tmp_path, model_folder):
+    plan = swept(tmp_path, model_folder)
+    shown = CliRunner().invoke(cli, ["run", str(plan), "--dry-run", "--out", str(tmp_path / "out")])
+    assert re.search(r"before them, up to 4 trials for each arm: about \d+ s, ", shown.output)
 
 
 def test_only_arms_that_drop_have_an_alpha_to_choose(tmp_path, model_folder):
