@@ -66,219 +66,216 @@ class Hub:
         return sum(bool(re.search(pattern, request)) for request in self.requests)
 
 
-def handler_for(hub: Hub) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class Handler(BaseHTTPRequestHandler):
+    hub: Hub
+    """Given by a class of each server's own."""
+    protocol_version = "HTTP/1.1"
 
-        def handle_any(self) -> None:
-            length = self.headers.get("Content-Length")
-            self.body = self.rfile.read(int(length)) if length else self.read_chunks()
-            path = unquote(urlsplit(self.path).path)
-            line = f"{self.command} {path}"
-            with hub.lock:
-                hub.requests.append(line)
-                for fault in hub.faults:
-                    if re.search(fault[0], line):
-                        hub.faults.remove(fault)
-                        self.answer({"error": "try again"}, fault[1])
-                        return
-                self.route(path)
+    def handle_any(self) -> None:
+        length = self.headers.get("Content-Length")
+        self.body = self.rfile.read(int(length)) if length else self.read_chunks()
+        path = unquote(urlsplit(self.path).path)
+        line = f"{self.command} {path}"
+        with self.hub.lock:
+            self.hub.requests.append(line)
+            for fault in self.hub.faults:
+                if re.search(fault[0], line):
+                    self.hub.faults.remove(fault)
+                    self.answer({"error": "try again"}, fault[1])
+                    return
+            self.route(path)
 
-        do_GET = do_HEAD = do_POST = do_PUT = handle_any
+    do_GET = do_HEAD = do_POST = do_PUT = handle_any
 
-        def read_chunks(self) -> bytes:
-            if self.headers.get("Transfer-Encoding") != "chunked":
-                return b""
-            body = b""
-            while size := int(self.rfile.readline(), 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
+    def read_chunks(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return b""
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
             self.rfile.readline()
-            return body
+        self.rfile.readline()
+        return body
 
-        def route(self, path: str) -> None:
-            token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-            if path.startswith("/upload/"):
-                self.upload(path)
-            elif token and token not in (TOKEN, READER):
-                message = "Invalid credentials in Authorization header"
-                self.answer({"error": message}, 401, {"X-Error-Message": message})
-            elif path == "/api/whoami-v2":
-                self.answer({"name": "someone"})
-            elif path == "/api/validate-yaml":
-                self.answer({"warnings": [], "errors": []})
-            elif path == "/api/repos/create":
-                self.create(token)
-            elif found := re.match(r"/api/(models|datasets)/([^/]+/[^/]+)(?:/(.*))?$", path):
-                self.with_repository(token, found[1], found[2], found[3] or "")
-            elif found := re.match(r"/(datasets/)?([^/]+/[^/]+)\.git/info/lfs/", path):
-                self.batch()
-            elif found := re.match(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.*)$", path):
-                self.resolve(found[1] or "models/", found[2], found[3], found[4])
+    def route(self, path: str) -> None:
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if path.startswith("/upload/"):
+            self.upload(path)
+        elif token and token not in (TOKEN, READER):
+            message = "Invalid credentials in Authorization header"
+            self.answer({"error": message}, 401, {"X-Error-Message": message})
+        elif path == "/api/whoami-v2":
+            self.answer({"name": "someone"})
+        elif path == "/api/validate-yaml":
+            self.answer({"warnings": [], "errors": []})
+        elif path == "/api/repos/create":
+            self.create(token)
+        elif found := re.match(r"/api/(models|datasets)/([^/]+/[^/]+)(?:/(.*))?$", path):
+            self.with_repository(token, found[1], found[2], found[3] or "")
+        elif found := re.match(r"/(datasets/)?([^/]+/[^/]+)\.git/info/lfs/", path):
+            self.batch()
+        elif found := re.match(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.*)$", path):
+            self.resolve(found[1] or "models/", found[2], found[3], found[4])
+        else:
+            self.answer({"error": "not found"}, 404)
+
+    def create(self, token: str) -> None:
+        asked = json.loads(self.body)
+        name = f"{asked['organization']}/{asked['name']}"
+        if token != TOKEN:
+            self.answer({"error": "no rights"}, 403)
+        elif name in self.hub.taken or f"{asked['type']}s/{name}" in self.hub.repositories:
+            self.answer({"error": "exists"}, 409)
+        else:
+            self.hub.add(name, asked["type"], {".gitattributes": b"*.parquet filter=lfs\n"})
+            made = self.hub.repositories[f"{asked['type']}s/{name}"]
+            made.private = asked.get("visibility") == "private" or bool(asked.get("private"))
+            self.answer({"url": f"{self.hub.endpoint}/{name}"})
+
+    def with_repository(self, token: str, kind: str, name: str, rest: str) -> None:
+        repository = self.hub.repositories.get(f"{kind}/{name}")
+        if repository is None or (repository.private and not token):
+            self.answer({"error": "none"}, 404, {"X-Error-Code": "RepoNotFound"})
+            return
+        action, _, argument = rest.partition("/")
+        prefix = "datasets/" if kind == "datasets" else ""
+        if action in ("commit", "preupload", "branch") and token != TOKEN:
+            self.answer({"error": "no rights"}, 403)
+        elif action == "branch":
+            fresh = argument not in repository.branches
+            repository.branches.setdefault(argument, repository.branches["main"])
+            self.answer({}, 200 if fresh else 409)
+        elif action == "preupload":
+            self.preupload(repository, argument)
+        elif action == "commit":
+            self.commit(repository, argument, f"{self.hub.endpoint}/{prefix}{name}")
+        else:
+            revision = argument.split("/")[0] or "main"
+            self.read(repository, name, action, repository.branches.get(revision, revision))
+
+    def read(self, repository: Repository, name: str, action: str, sha: str) -> None:
+        if sha not in repository.commits:
+            self.answer({"error": "none"}, 404, {"X-Error-Code": "RevisionNotFound"})
+            return
+        files = repository.commits[sha]
+        if action == "tree":
+            under = unquote(urlsplit(self.path).path).split(f"/tree/{sha}")[-1].strip("/")
+            names = [n for n in files if not under or n.startswith(f"{under}/")]
+            folders = {n.rsplit("/", 1)[0] for n in names if "/" in n}
+            entries = [{"type": "directory", "path": f, "oid": "0" * 40} for f in folders]
+            self.answer([*(self.entry(n, files[n]) for n in names), *entries])
+        elif action == "paths-info":
+            form = json.loads(self.body) if self.body[:1] == b"{" else None
+            asked = form["paths"] if form else re.findall(r"paths=([^&]*)", unquote(str(self.body)))
+            self.answer([self.entry(n, files[n]) for n in asked if n in files])
+        else:
+            siblings = [{"rfilename": each} for each in files]
+            about = {"id": name, "sha": sha, "private": repository.private}
+            self.answer({**about, "siblings": siblings, "tags": [], "downloads": 0})
+
+    def entry(self, name: str, content: bytes) -> dict[str, object]:
+        found = {"type": "file", "path": name, "size": len(content), "oid": git_oid(content)}
+        if is_large(name):
+            oid = hashlib.sha256(content).hexdigest()
+            found["lfs"] = {"oid": oid, "size": len(content), "pointerSize": 130}
+        return found
+
+    def preupload(self, repository: Repository, branch: str) -> None:
+        there = repository.files(branch)
+        files = []
+        for each in json.loads(self.body)["files"]:
+            name = each["path"]
+            mode = "lfs" if is_large(name) else "regular"
+            entry = {"path": name, "uploadMode": mode, "shouldIgnore": False}
+            if name in there:
+                content = there[name]
+                large = hashlib.sha256(content).hexdigest()
+                entry["oid"] = large if mode == "lfs" else git_oid(content)
+            files.append(entry)
+        self.answer({"files": files})
+
+    def batch(self) -> None:
+        objects = []
+        for each in json.loads(self.body)["objects"]:
+            oid, size = each["oid"], each["size"]
+            if oid not in self.hub.objects:
+                header = {}
+                if size > PART:
+                    header = {"chunk_size": str(PART)}
+                    for part in range(1, -(-size // PART) + 1):
+                        header[f"{part:05d}"] = f"{self.hub.endpoint}/upload/{oid}/{part}"
+                upload = {"href": f"{self.hub.endpoint}/upload/{oid}", "header": header}
+                each["actions"] = {"upload": upload}
+            objects.append(each)
+        self.answer({"transfer": "basic", "objects": objects})
+
+    def upload(self, path: str) -> None:
+        oid, _, part = path.removeprefix("/upload/").partition("/")
+        if part:
+            self.hub.parts.setdefault(oid, {})[int(part)] = self.body
+            self.answer({}, headers={"ETag": f'"{part}"'})
+            return
+        parts = self.hub.parts.get(oid, {})
+        content = self.body
+        if self.command == "POST":
+            content = b"".join(parts[number] for number in sorted(parts))
+        good = hashlib.sha256(content).hexdigest() == oid
+        if good:
+            self.hub.objects[oid] = content
+        self.answer({}, 200 if good else 422)
+
+    def commit(self, repository: Repository, branch: str, address: str) -> None:
+        lines = [json.loads(line) for line in self.body.splitlines()]
+        header = lines[0]["value"]
+        if header.get("parentCommit") not in (None, repository.branches[branch]):
+            self.answer({"error": "A commit has happened since"}, 412)
+            return
+        files = dict(repository.files(branch))
+        for line in lines[1:]:
+            value = line["value"]
+            if line["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif line["key"] == "lfsFile":
+                files[value["path"]] = self.hub.objects[value["oid"]]
             else:
-                self.answer({"error": "not found"}, 404)
+                del files[value["path"]]
+        sha = repository.commit(branch, files, header["summary"])
+        self.answer({"commitUrl": f"{address}/commit/{sha}", "commitOid": sha})
 
-        def create(self, token: str) -> None:
-            asked = json.loads(self.body)
-            name = f"{asked['organization']}/{asked['name']}"
-            if token != TOKEN:
-                self.answer({"error": "no rights"}, 403)
-            elif name in hub.taken or f"{asked['type']}s/{name}" in hub.repositories:
-                self.answer({"error": "exists"}, 409)
-            else:
-                hub.add(name, asked["type"], {".gitattributes": b"*.parquet filter=lfs\n"})
-                made = hub.repositories[f"{asked['type']}s/{name}"]
-                made.private = asked.get("visibility") == "private" or bool(asked.get("private"))
-                self.answer({"url": f"{hub.endpoint}/{name}"})
+    def resolve(self, kind: str, name: str, revision: str, path: str) -> None:
+        repository = self.hub.repositories.get(f"{kind}{name}")
+        if repository is None:
+            self.answer({"error": "none"}, 404, {"X-Error-Code": "RepoNotFound"})
+            return
+        sha = repository.branches.get(revision, revision)
+        content = repository.commits.get(sha, {}).get(path)
+        if content is None:
+            self.answer({"error": "none"}, 404, {"X-Error-Code": "EntryNotFound"})
+            return
+        status, headers = 200, {"X-Repo-Commit": sha, "ETag": f'"{git_oid(content)}"'}
+        if wanted := re.match(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
+            end = min(int(wanted[2] or len(content) - 1), len(content) - 1)
+            headers["Content-Range"] = f"bytes {wanted[1]}-{end}/{len(content)}"
+            status, content = 206, content[int(wanted[1]) : end + 1]
+        self.write(content, status, headers)
 
-        def with_repository(self, token: str, kind: str, name: str, rest: str) -> None:
-            repository = hub.repositories.get(f"{kind}/{name}")
-            if repository is None or (repository.private and not token):
-                self.answer({"error": "none"}, 404, {"X-Error-Code": "RepoNotFound"})
-                return
-            action, _, argument = rest.partition("/")
-            prefix = "datasets/" if kind == "datasets" else ""
-            if action in ("commit", "preupload", "branch") and token != TOKEN:
-                self.answer({"error": "no rights"}, 403)
-            elif action == "branch":
-                fresh = argument not in repository.branches
-                repository.branches.setdefault(argument, repository.branches["main"])
-                self.answer({}, 200 if fresh else 409)
-            elif action == "preupload":
-                self.preupload(repository, argument)
-            elif action == "commit":
-                self.commit(repository, argument, f"{hub.endpoint}/{prefix}{name}")
-            else:
-                revision = argument.split("/")[0] or "main"
-                self.read(repository, name, action, repository.branches.get(revision, revision))
+    def answer(
+        self, content: object, status: int = 200, headers: dict[str, str] | None = None
+    ) -> None:
+        kind = {"Content-Type": "application/json"}
+        self.write(json.dumps(content).encode(), status, kind | (headers or {}))
 
-        def read(self, repository: Repository, name: str, action: str, sha: str) -> None:
-            if sha not in repository.commits:
-                self.answer({"error": "none"}, 404, {"X-Error-Code": "RevisionNotFound"})
-                return
-            files = repository.commits[sha]
-            if action == "tree":
-                under = unquote(urlsplit(self.path).path).split(f"/tree/{sha}")[-1].strip("/")
-                names = [n for n in files if not under or n.startswith(f"{under}/")]
-                folders = {n.rsplit("/", 1)[0] for n in names if "/" in n}
-                entries = [{"type": "directory", "path": f, "oid": "0" * 40} for f in folders]
-                self.answer([*(self.entry(n, files[n]) for n in names), *entries])
-            elif action == "paths-info":
-                form = json.loads(self.body) if self.body[:1] == b"{" else None
-                asked = (
-                    form["paths"] if form else re.findall(r"paths=([^&]*)", unquote(str(self.body)))
-                )
-                self.answer([self.entry(n, files[n]) for n in asked if n in files])
-            else:
-                siblings = [{"rfilename": each} for each in files]
-                about = {"id": name, "sha": sha, "private": repository.private}
-                self.answer({**about, "siblings": siblings, "tags": [], "downloads": 0})
+    def write(self, body: bytes, status: int, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
-        def entry(self, name: str, content: bytes) -> dict[str, object]:
-            found = {"type": "file", "path": name, "size": len(content), "oid": git_oid(content)}
-            if is_large(name):
-                oid = hashlib.sha256(content).hexdigest()
-                found["lfs"] = {"oid": oid, "size": len(content), "pointerSize": 130}
-            return found
-
-        def preupload(self, repository: Repository, branch: str) -> None:
-            there = repository.files(branch)
-            files = []
-            for each in json.loads(self.body)["files"]:
-                name = each["path"]
-                mode = "lfs" if is_large(name) else "regular"
-                entry = {"path": name, "uploadMode": mode, "shouldIgnore": False}
-                if name in there:
-                    content = there[name]
-                    large = hashlib.sha256(content).hexdigest()
-                    entry["oid"] = large if mode == "lfs" else git_oid(content)
-                files.append(entry)
-            self.answer({"files": files})
-
-        def batch(self) -> None:
-            objects = []
-            for each in json.loads(self.body)["objects"]:
-                oid, size = each["oid"], each["size"]
-                if oid not in hub.objects:
-                    header = {}
-                    if size > PART:
-                        header = {"chunk_size": str(PART)}
-                        for part in range(1, -(-size // PART) + 1):
-                            header[f"{part:05d}"] = f"{hub.endpoint}/upload/{oid}/{part}"
-                    upload = {"href": f"{hub.endpoint}/upload/{oid}", "header": header}
-                    each["actions"] = {"upload": upload}
-                objects.append(each)
-            self.answer({"transfer": "basic", "objects": objects})
-
-        def upload(self, path: str) -> None:
-            oid, _, part = path.removeprefix("/upload/").partition("/")
-            if part:
-                hub.parts.setdefault(oid, {})[int(part)] = self.body
-                self.answer({}, headers={"ETag": f'"{part}"'})
-                return
-            parts = hub.parts.get(oid, {})
-            content = self.body
-            if self.command == "POST":
-                content = b"".join(parts[number] for number in sorted(parts))
-            good = hashlib.sha256(content).hexdigest() == oid
-            if good:
-                hub.objects[oid] = content
-            self.answer({}, 200 if good else 422)
-
-        def commit(self, repository: Repository, branch: str, address: str) -> None:
-            lines = [json.loads(line) for line in self.body.splitlines()]
-            header = lines[0]["value"]
-            if header.get("parentCommit") not in (None, repository.branches[branch]):
-                self.answer({"error": "A commit has happened since"}, 412)
-                return
-            files = dict(repository.files(branch))
-            for line in lines[1:]:
-                value = line["value"]
-                if line["key"] == "file":
-                    files[value["path"]] = base64.b64decode(value["content"])
-                elif line["key"] == "lfsFile":
-                    files[value["path"]] = hub.objects[value["oid"]]
-                else:
-                    del files[value["path"]]
-            sha = repository.commit(branch, files, header["summary"])
-            self.answer({"commitUrl": f"{address}/commit/{sha}", "commitOid": sha})
-
-        def resolve(self, kind: str, name: str, revision: str, path: str) -> None:
-            repository = hub.repositories.get(f"{kind}{name}")
-            if repository is None:
-                self.answer({"error": "none"}, 404, {"X-Error-Code": "RepoNotFound"})
-                return
-            sha = repository.branches.get(revision, revision)
-            content = repository.commits.get(sha, {}).get(path)
-            if content is None:
-                self.answer({"error": "none"}, 404, {"X-Error-Code": "EntryNotFound"})
-                return
-            status, headers = 200, {"X-Repo-Commit": sha, "ETag": f'"{git_oid(content)}"'}
-            if wanted := re.match(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
-                end = min(int(wanted[2] or len(content) - 1), len(content) - 1)
-                headers["Content-Range"] = f"bytes {wanted[1]}-{end}/{len(content)}"
-                status, content = 206, content[int(wanted[1]) : end + 1]
-            self.write(content, status, headers)
-
-        def answer(
-            self, content: object, status: int = 200, headers: dict[str, str] | None = None
-        ) -> None:
-            kind = {"Content-Type": "application/json"}
-            self.write(json.dumps(content).encode(), status, kind | (headers or {}))
-
-        def write(self, body: bytes, status: int, headers: dict[str, str]) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-
-        def log_message(self, *args: object) -> None:
-            """Keep quiet."""
-
-    return Handler
+    def log_message(self, *args: object) -> None:
+        """Keep quiet."""
 
 
 def is_large(name: str) -> bool:
@@ -290,7 +287,7 @@ def is_large(name: str) -> bool:
 def writable_hub() -> Iterator[Hub]:
     """A Hub without repositories, at the address `endpoint`."""
     hub = Hub()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler_for(hub))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("OfHub", (Handler,), {"hub": hub}))
     server.daemon_threads = True
     hub.endpoint = f"http://127.0.0.1:{server.server_port}"
     Thread(target=server.serve_forever, daemon=True).start()
