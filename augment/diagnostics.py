@@ -39,11 +39,14 @@ class Diagnostics:
     def warnings(self, method: str) -> list[str]:
         """What looks wrong, in a line each."""
         found = []
-        for share, what in ((self.lost_names, "their name"), (self.lost_values, "a value")):
+        for share, what, kept in (
+            (self.lost_names, "their name", "or make more --copies"),
+            (self.lost_values, "a value", "make more --copies, or keep values by --protect values"),
+        ):
             if share > LOSS_LIMIT:
                 found.append(
                     f"{share:.0%} of the documents lose {what} from all copies: lower --alpha or "
-                    "--beta, make more --copies, or keep values with --protect values"
+                    f"--beta, {kept}"
                 )
         if self.duplicates > DUPLICATE_LIMIT:
             found.append(

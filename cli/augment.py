@@ -14,7 +14,11 @@ from elusive.common.errors import validated
 @config_options(AugmentConfig)
 @click.option("--limit", type=int, help="Only the first LIMIT documents.")
 @click.option(
-    "--workers", type=int, default=1, show_default=True, help="Processes that drop tokens."
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes that drop tokens.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 def augment(dataset: Path, limit: int | None, workers: int, out: Path, **settings: object) -> None:

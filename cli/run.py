@@ -20,7 +20,7 @@ def run(
 
     Interrupted, it keeps every finished cell; the same command goes on from there, also on several
     machines that share OUT. Cells that fail are listed in the end, with exit code 1. PLAN is a
-    file, or the name of one that comes with the package: nano-demo, nano, smollm2,
+    file, or the name of one that comes with the package: nano-demo, nano-grid, nano, smollm2,
     verify-attention, test-augmentation, ablation, layer-ablation, cross-dataset, clue-correlation,
     or the paper's own models: paper-gemma2-2b, paper-gemma2-9b, paper-llama3-8b, paper-llama3-70b.
 

@@ -98,10 +98,19 @@ def new_folder(out: Path, kind: str, parameters: dict[str, Any]) -> Iterator[Pat
     """A temporary folder that becomes `out`, manifest included, when the block ends well.
 
     After an exception nothing is left of it. Call `already_made` first.
+
+    Raises:
+        InputError: no folder can be made there.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}"
-    temporary.mkdir()
+    try:
+        temporary.mkdir(parents=True)
+    except OSError as error:
+        if full_disk(error):
+            raise
+        raise InputError(
+            f"cannot write {out} ({error.strerror}): choose another place with --out"
+        ) from None
     try:
         yield temporary
         write_manifest(temporary, kind, parameters)

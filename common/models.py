@@ -109,7 +109,8 @@ def _download(reference: str, hub_id: str) -> Path:
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = type(error).__name__
         raise InputError(
-            f"no model {reference!r}: {hint}, and the Hub gave {reason} for {hub_id!r}"
+            f"no model {reference!r}: {hint}, and the Hub gave {reason} for {hub_id!r}: check the "
+            "name and the network, and for a gated model accept its licence and `hf auth login`"
         ) from None
     return Path(folder)
 

@@ -62,7 +62,7 @@ def render_estimate(plan: Plan, out: Path) -> str:
             left, missing = left + (0 if done else seconds), missing + (not done)
             once += seconds if job.arm and job.seed == plan.seeds[0] else 0
             state = "there" if done else f"about {_duration(seconds)}"
-            lines.append(f"{job.name}: {steps} steps, {tokens:,.0f} tokens, {state}")
+            lines.append(f"{job.name}: {steps} steps, up to {tokens:,.0f} tokens, {state}")
     lines.append(f"{len(lines)} cells, {missing} to run: about {_duration(left)} ({source})")
     if plan.sweep:
         trials = plan.sweep.trials

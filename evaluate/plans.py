@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from elusive.augment.config import AugmentConfig
+from elusive.augment.rewriting import REWRITES
 from elusive.biogen.config import BiogenConfig
 from elusive.common.errors import InputError, unknown_name, validated
 from elusive.common.yaml_files import load_config
@@ -182,7 +183,25 @@ class Plan(RunSettings):
     def _one_or_several(self) -> "Plan":
         for one, several in (("dataset", "datasets"), ("model", "models")):
             if (getattr(self, one) is None) == (not getattr(self, several)):
-                raise InputError(f"{one} and {several}: a plan needs one of them, and not both")
+                found = "neither" if getattr(self, one) is None else "both"
+                raise InputError(f"{one} and {several}: a plan needs one of them, and has {found}")
+        return self
+
+    @model_validator(mode="after")
+    def _distinct_seeds(self) -> "Plan":
+        if len(set(self.seeds)) < len(self.seeds):
+            raise InputError(f"seeds: {list(self.seeds)} names one twice; every seed counts once")
+        return self
+
+    @model_validator(mode="after")
+    def _people_to_choose_on(self) -> "Plan":
+        for name, source in self.sources.items():
+            on_dev = self.sweep and self.sweep.protocol == "best-on-dev"
+            if on_dev and isinstance(source, BiogenConfig) and not source.dev_rate:
+                raise InputError(
+                    f"sweep: dataset {name!r} has no dev people to choose settings on: give it a "
+                    "dev_rate above 0"
+                )
         return self
 
     @model_validator(mode="after")
@@ -196,7 +215,11 @@ class Plan(RunSettings):
             if name == UNTRAINED:
                 raise InputError(f"arms: {name!r} names the model before training: label it else")
         for arm in self.arms:
-            self.settings_of(arm)
+            if self.settings_of(arm).training.labels == "clean" and arm.method in REWRITES:
+                raise InputError(
+                    f"arms: {arm.name!r} has another order than the original, whose next token "
+                    "labels 'clean' predicts: give it training: {labels: dropped}"
+                )
         return self
 
 

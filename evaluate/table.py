@@ -85,7 +85,10 @@ def find_cells(folder: Path) -> list[CellResult]:
     cells = sorted(path.parent for path in folder.glob("cells/*/manifest.json"))
     cells = [path for path in cells if not path.name.startswith(".")]
     if not cells:
-        raise InputError(f"{folder} holds no finished cells: run `elusive run PLAN --out {folder}`")
+        raise InputError(
+            f"{folder} holds no finished cells: name the folder that `elusive run PLAN --out DIR` "
+            "was given"
+        )
     return [load_cell(path) for path in cells]
 
 

@@ -63,7 +63,7 @@ def test_a_plan_names_one_or_several_and_not_both(name, tmp_path, model_folder):
     with pytest.raises(InputError, match=f"{name} and {name}s: a plan needs one of them"):
         load_plan(none)
     both = write_plan(tmp_path, model_folder, models=["a"], datasets={"a": PEOPLE})
-    with pytest.raises(InputError, match="and not both"):
+    with pytest.raises(InputError, match="needs one of them, and has"):
         load_plan(both)
 
 
@@ -75,6 +75,24 @@ def test_an_arm_may_be_trained_in_its_own_way(tmp_path, model_folder):
     wrong = {"method": "random", "training": {"lables": "clean"}}
     with pytest.raises(InputError, match=r"unknown key 'lables': did you mean 'labels'"):
         load_plan(write_plan(tmp_path, model_folder, arms=[wrong]))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        ({"seeds": [0, 1, 0]}, r"seeds: \[0, 1, 0\] names one twice"),
+        ({"sweep": {"trials": 2, "alpha": [0.6, 0.7]}}, "has no dev people to choose settings on"),
+        (
+            {"arms": ["plain", "permute"], "training": {"labels": "clean"}},
+            "'permute' has another order than the original",
+        ),
+        ({"models": ["a"]}, "model and models: a plan needs one of them, and has both"),
+    ],
+)
+def test_what_would_fail_in_every_cell_is_said_of_the_plan(wrong, line, tmp_path, model_folder):
+    given = {"dataset": PEOPLE | {"dev_rate": 0}} | wrong
+    with pytest.raises(InputError, match=line):
+        load_plan(write_plan(tmp_path, model_folder, **given))
 
 
 def test_labels_of_any_kind_become_file_names(tmp_path, model_folder):

@@ -192,7 +192,7 @@ def test_pairs_compared_together_have_the_intervals_that_scipy_gives_each():
             (np.round(differences_by_person(named[a], named[b]), 12),),
             lambda drawn, axis: np.round(drawn.mean(axis=axis), 12),  # so that ties stay ties
             n_resamples=2000,
-            confidence_level=1 - 2 * norm.cdf(-further),
+            confidence_level=float(1 - 2 * norm.cdf(-further)),
             method="BCa",
             rng=np.random.default_rng(0),
         ).confidence_interval

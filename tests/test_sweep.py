@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner
 from test_grid import write_plan
 
+from elusive.biogen.config import BiogenConfig
+from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
 from elusive.common.errors import InputError
 from elusive.evaluate import sweep as sweeping
@@ -99,7 +101,9 @@ def test_the_papers_protocol_is_marked(tmp_path, model_folder):
 
 
 def test_choosing_on_nobody_is_refused(tmp_path, model_folder):
-    nobody = write_plan(tmp_path, model_folder, sweep=SWEEP)
+    generate_dataset(BiogenConfig(**DATASET | {"dev_rate": 0}), tmp_path / "nobody")
+    folder = str(tmp_path / "nobody")
+    nobody = write_plan(tmp_path, model_folder, dataset=folder, sweep=SWEEP)
     with pytest.raises(InputError, match="has no dev questions to choose settings on"):
         run_plan(load_plan(nobody), tmp_path / "out")
     both = write_plan(
