@@ -101,7 +101,7 @@ def test_the_papers_protocol_is_marked(tmp_path, model_folder):
 
 
 def test_choosing_on_nobody_is_refused(tmp_path, model_folder):
-    generate_dataset(BiogenConfig(**DATASET | {"dev_rate": 0}), tmp_path / "nobody")
+    generate_dataset(BiogenConfig.model_validate(DATASET | {"dev_rate": 0}), tmp_path / "nobody")
     folder = str(tmp_path / "nobody")
     nobody = write_plan(tmp_path, model_folder, dataset=folder, sweep=SWEEP)
     with pytest.raises(InputError, match="has no dev questions to choose settings on"):
