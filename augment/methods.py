@@ -21,6 +21,8 @@ from elusive.augment.tokens import encode, word_units
 from elusive.common.errors import InputError
 from elusive.common.models import (
     LoadedModel,
+    default_threads,
+    fixed_threads,
     load_model,
     reference_hash,
     settings_hash,
@@ -42,6 +44,8 @@ class Scorers:
     """From a model reference to the model."""
     load_tokenizer: Callable[[str], PreTrainedTokenizerBase] = tokenizer_of
     """From a model reference to its tokenizer."""
+    threads: int | None = None
+    """CPU threads that models compute with; None for each model's default."""
 
     def model(self, role: str) -> LoadedModel:
         """The model that the config names for a role: `model`, `large` or `small`."""
@@ -80,12 +84,15 @@ class Scorers:
     ) -> list[TokenScores]:
         """Scores under the model of a role, read where they were made before."""
         reference = getattr(self.config, role)
+        threads = self.threads or default_threads(reference)
         model = {
             "weights": reference_hash(reference),
             "settings": settings_hash(reference),
             "precision": str(usual_dtype(reference)),
+            "threads": threads,
         }
-        return kept_scores(documents, definition | model, score)
+        with fixed_threads(threads):
+            return kept_scores(documents, definition | model, score)
 
     def check_roles(self) -> None:
         """Raise InputError if a model that the method cannot do without is not named."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from elusive.augment.config import AugmentConfig
-from elusive.cli.options import config_options
+from elusive.cli.options import config_options, threads_option
 from elusive.common.errors import validated
 
 
@@ -20,8 +20,16 @@ from elusive.common.errors import validated
     show_default=True,
     help="Processes that drop tokens.",
 )
+@threads_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
-def augment(dataset: Path, limit: int | None, workers: int, out: Path, **settings: object) -> None:
+def augment(
+    dataset: Path,
+    limit: int | None,
+    workers: int,
+    threads: int | None,
+    out: Path,
+    **settings: object,
+) -> None:
     """Turn each document of DATASET into its original and copies with tokens dropped.
 
     \b
@@ -32,9 +40,11 @@ def augment(dataset: Path, limit: int | None, workers: int, out: Path, **setting
     """
     config = validated(AugmentConfig, settings)
     from elusive.augment.augment import augment_dataset, read_summary
+    from elusive.augment.methods import Scorers
     from elusive.common.dataset import load_dataset_folder
 
-    made = augment_dataset(load_dataset_folder(dataset, limit), config, out, workers)
+    scorers = Scorers(config, threads=threads)
+    made = augment_dataset(load_dataset_folder(dataset, limit), config, out, workers, scorers)
     summary = read_summary(out)
     seconds = ", ".join(f"{stage} {time:.1f} s" for stage, time in summary.seconds.items())
     click.echo(

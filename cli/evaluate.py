@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from pydantic import BaseModel
 
-from elusive.cli.options import config_options
+from elusive.cli.options import config_options, threads_option
 from elusive.common.errors import validated
 from elusive.evaluate.config import AnsweringConfig, RunSettings, TrainingConfig
 
@@ -42,6 +42,7 @@ from elusive.evaluate.config import AnsweringConfig, RunSettings, TrainingConfig
 @click.option("--label", help="Name in tables; the method's name if not given.")
 @config_options(TrainingConfig)
 @config_options(AnsweringConfig)
+@threads_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the cell.")
 def evaluate(
     dataset: Path,
@@ -51,6 +52,7 @@ def evaluate(
     adapter: Path | None,
     known: Path | None,
     label: str | None,
+    threads: int | None,
     out: Path,
     **settings: object,
 ) -> None:
@@ -68,7 +70,9 @@ def evaluate(
     from elusive.evaluate.table import find_cells, results
     from elusive.evaluate.table_layouts import RENDERERS
 
-    cell_settings = validated(RunSettings, {"training": training, "answering": answering})
+    cell_settings = validated(
+        RunSettings, {"training": training, "answering": answering, "threads": threads}
+    )
     run_one(dataset, train, model, seed, label, cell_settings, out, known, adapter)
     click.echo(RENDERERS["terminal"](results(find_cells(out))))
     click.echo(f"adapter, predictions, metrics and costs: {out}")

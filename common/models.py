@@ -2,6 +2,8 @@
 
 import hashlib
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,6 +29,9 @@ BUILT_IN = Path(__file__).parent.parent / "models"
 BUILT_IN_NAMES = ("nano-large", "nano-small")
 
 WEIGHT_SUFFIXES = (".safetensors", ".gguf", ".bin")
+SMALL_WEIGHTS = 50 << 20
+"""Bytes of weight files up to which a model computes with one thread."""
+LARGE_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -124,18 +129,48 @@ def weights_hash(source: ModelSource) -> str:
     Raises:
         InputError: the folder has no weights.
     """
-    if source.gguf_file:
-        files = [source.folder / source.gguf_file]
-    else:
-        files = sorted(f for f in source.folder.iterdir() if f.suffix in WEIGHT_SUFFIXES)
-    if not files:
-        raise InputError(f"{source.folder} has no weight files ({', '.join(WEIGHT_SUFFIXES)})")
     digest = hashlib.sha256()
-    for path in files:
+    for path in _weight_files(source):
         digest.update(path.name.encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
+
+
+def _weight_files(source: ModelSource) -> list[Path]:
+    """Files of a model's weights, by name.
+
+    Raises:
+        InputError: the folder has none.
+    """
+    if source.gguf_file:
+        return [source.folder / source.gguf_file]
+    files = sorted(f for f in source.folder.iterdir() if f.suffix in WEIGHT_SUFFIXES)
+    if not files:
+        raise InputError(f"{source.folder} has no weight files ({', '.join(WEIGHT_SUFFIXES)})")
+    return files
+
+
+def default_threads(reference: str) -> int:
+    """CPU threads that a model computes with unless a plan sets another number.
+
+    Sums of floats depend on how many threads share them, so the number follows from the size of the
+    weight files and never from the machine: 1 up to `SMALL_WEIGHTS` bytes, where two threads make
+    one cell 1.5 times as fast but two cells side by side do more, and `LARGE_THREADS` above.
+    """
+    size = sum(path.stat().st_size for path in _weight_files(find_model(reference)))
+    return 1 if size <= SMALL_WEIGHTS else LARGE_THREADS
+
+
+@contextmanager
+def fixed_threads(count: int) -> Iterator[None]:
+    """Run a block in which PyTorch computes with `count` CPU threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def default_dtype() -> torch.dtype:

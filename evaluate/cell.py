@@ -75,6 +75,8 @@ def cell_parameters(
         extra["known"] = cell.known.content_hash
     if cell.adapter:
         extra["adapter"] = adapter_hash(cell.adapter)
+    if cell.settings.threads:
+        extra["threads"] = cell.settings.threads
     if cell.chosen:
         extra["chosen"] = cell.chosen
     return {

@@ -11,7 +11,7 @@ from elusive.common.dataset import LIMIT_MARK, DatasetFolder
 from elusive.common.errors import InputError
 from elusive.common.folders import already_made, checked_manifest, new_folder, parameters_hash
 from elusive.common.memory import Cost, measured
-from elusive.common.models import LoadedModel, reference_hash
+from elusive.common.models import LoadedModel, default_threads, fixed_threads, reference_hash
 from elusive.common.records import Prediction, Question, Shot
 from elusive.evaluate.adapter_card import write_adapter_card
 from elusive.evaluate.answering import Model, check_training_acts
@@ -54,10 +54,16 @@ def run_cell(
     with new_folder(out, "cell", parameters) as folder:
         if loaded is None:
             outcome = _answered_by_endpoint(cell, dataset, cell.adapter)
-        elif cell.train is None:
-            outcome = _scored(cell, dataset, loaded)
         else:
-            outcome = _trained(cell, cell.train, dataset, loaded, folder, checkpoints, on_step)
+            threads = cell.settings.threads or default_threads(cell.model)
+            with fixed_threads(threads):
+                if cell.train is None:
+                    outcome = _scored(cell, dataset, loaded)
+                else:
+                    outcome = _trained(
+                        cell, cell.train, dataset, loaded, folder, checkpoints, on_step
+                    )
+            outcome.threads = threads
         write_results(folder, outcome)
         if loaded and (folder / "adapter").exists():
             write_adapter_card(folder, parameters, loaded.source.base_name)

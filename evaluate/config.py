@@ -156,6 +156,12 @@ class RunSettings(BaseModel):
 
     training: TrainingConfig = TrainingConfig()
     answering: AnsweringConfig = AnsweringConfig()
+    threads: int | None = Field(
+        default=None,
+        ge=1,
+        description="CPU threads that a cell computes with, whatever the machine has; by default "
+        "1 for models with up to 50 MB of weights and 2 for larger ones.",
+    )
 
     @model_validator(mode="after")
     def _answerable(self) -> "RunSettings":

@@ -187,7 +187,9 @@ class Run:
                 warn(f"{folder} is damaged ({problem}): it is made again")
                 shutil.rmtree(folder)
             _clear_leftovers(folder)
-            scorers = Scorers(job.augment, self.models.load, self.models.tokenizer)
+            scorers = Scorers(
+                job.augment, self.models.load, self.models.tokenizer, job.settings.threads
+            )
             augment_dataset(self.datasets[job.dataset], job.augment, folder, scorers=scorers)
 
     def make(self, job: Job, on_step: OnStep = lambda: None, wait: bool = True) -> bool:

@@ -151,7 +151,7 @@ class Plan(RunSettings):
         """Training and answering of an arm's cells."""
         own = self.training.model_dump() | (arm.training if arm else {})
         training = validated(TrainingConfig, own)
-        return RunSettings(training=training, answering=self.answering)
+        return RunSettings(training=training, answering=self.answering, threads=self.threads)
 
     @field_validator("dataset", "known", mode="before")
     @classmethod

@@ -41,6 +41,8 @@ class Outcome:
     drop_rate: float = 0.0
     costs: dict[str, Cost] = field(default_factory=dict)
     """By stage."""
+    threads: int | None = None
+    """CPU threads of training and answering; None where a server computed."""
 
 
 def mean_scores(predictions: list[Prediction]) -> dict[str, Any]:
@@ -93,6 +95,7 @@ def write_results(folder: Path, outcome: Outcome) -> None:
         "drop_rate": outcome.drop_rate,
         "training_tokens": outcome.log.tokens if outcome.log else 0,
         "questions": len(outcome.predictions),
+        "threads": outcome.threads,
     }
     contents = {"training_log": asdict(outcome.log) if outcome.log else None, "costs": costs}
     for name, content in contents.items():

@@ -1,14 +1,12 @@
 """Running a plan: every cell that its folder does not hold yet, and what follows from them."""
 
 import multiprocessing
-import os
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
-import torch
 import yaml
 from tqdm import tqdm
 
@@ -185,7 +183,6 @@ def _run_side_by_side(run: Run, todo: list[Job], jobs: int) -> None:
 
 def _work(plan: Plan, out: Path, todo: list[Job], number: int, jobs: int) -> None:
     """What one process of several does: every cell that no other one has taken."""
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
     run = Run(plan, out)
     first = number * len(todo) // jobs
     for job in todo[first:] + todo[:first]:

@@ -69,6 +69,8 @@ class Parameters(_Part):
     """Content hash of the dataset of what the model knew before, if it was asked."""
     adapter: Hash | None = None
     """Hash of the adapter that was scored in place of training one."""
+    threads: Annotated[int, Field(ge=1)] | None = None
+    """CPU threads that the cell computed with, where the plan set them."""
     acting: dict[str, JsonValue] | None = None
     """What decides the outcome of an arm that acts in training."""
 
@@ -119,6 +121,8 @@ class Costs(_Part):
     """Tokens read in training."""
     questions: Count
     """Questions answered."""
+    threads: Annotated[int, Field(ge=1)] | None = None
+    """CPU threads that the cell computed with; null if a server computed or none was recorded."""
 
 
 class TrainingSummary(_Part):

@@ -50,11 +50,13 @@ def identifier(
     label: str = "arm",
     training: dict[str, object] | None = None,
     answering: dict[str, object] | None = None,
+    threads: int | None = None,
 ) -> str:
     """Id of a cell, as a run computes it."""
     settings = RunSettings(
         training=TrainingConfig.model_validate(training or {}),
         answering=AnsweringConfig.model_validate(answering or {}),
+        threads=threads,
     )
     cell = Cell(label, train, str(model), seed, settings, adapter=adapter)
     parameters = cell_parameters(cell, load_dataset_folder(dataset), reference_hash(str(model)))
@@ -141,6 +143,7 @@ def test_the_normaliser_changes_the_id(people, model_folder, monkeypatch):
         {"answering": {"split": "all"}},
         {"answering": {"limit": 2}},
         {"answering": {"chat_template": True}},
+        {"threads": 2},
     ],
 )
 def test_settings_that_decide_change_the_id(people, model_folder, tmp_path, change):

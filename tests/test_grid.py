@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from click.testing import CliRunner, Result
 from filelock import FileLock
@@ -82,6 +83,35 @@ def test_processes_side_by_side_give_the_same_cells(whole, plan_path, tmp_path):
     found = run_plan(load_plan(plan_path), tmp_path / "out", jobs=2)
     assert found.failures == []
     assert answers(tmp_path / "out") == answers(whole)
+
+
+@pytest.mark.parametrize("offered", [1, 4])
+def test_the_number_of_threads_that_a_machine_offers_changes_no_cell(
+    offered, tmp_path, model_folder, monkeypatch
+):
+    used = []
+    original = torch.set_num_threads
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: (used.append(n), original(n)))
+    monkeypatch.setenv("ELUSIVE_CACHE", str(tmp_path / "cache"))
+    plan = write_plan(tmp_path, model_folder, arms=["attention"], seeds=[0])
+    before = torch.get_num_threads()
+    original(offered)
+    try:
+        assert run_plan(load_plan(plan), tmp_path / "out").failures == []
+        assert torch.get_num_threads() == offered, "a run leaves the number as it was"
+    finally:
+        original(before)
+    # Scoring, the untrained cell and the trained one each compute with one thread.
+    assert used == [1, offered] * 3
+    costs = [json.loads(path.read_text()) for path in (tmp_path / "out").glob("cells/*/costs.json")]
+    assert [cost["threads"] for cost in costs] == [1, 1]
+
+
+def test_a_plan_can_set_the_number_of_threads_and_the_id_shows_it(tmp_path, model_folder):
+    plan = write_plan(tmp_path, model_folder, arms=["plain"], seeds=[0], untrained=False, threads=2)
+    (folder,) = run_plan(load_plan(plan), tmp_path / "out").folders
+    cell = load_cell(folder)
+    assert (cell.parameters["threads"], cell.costs["threads"]) == (2, 2)
 
 
 def test_a_cell_that_fails_is_recorded_and_the_others_go_on(tmp_path, model_folder, capsys):
