@@ -9,16 +9,23 @@ from typing import Any
 
 import numpy as np
 
-from elusive.augment.alignment import on_words
 from elusive.augment.config import AugmentConfig
 from elusive.augment.diagnostics import Diagnostics, diagnose
 from elusive.augment.dropping import droppable_mask, kept_text
-from elusive.augment.methods import NOT_DROPPING, Scorers, method_of
-from elusive.augment.own_methods import own_method_hash
-from elusive.augment.rewriting import REWRITES
+from elusive.augment.rewrites import REWRITES
 from elusive.augment.sampler import drop_probabilities, sample_keep_mask
-from elusive.augment.scoring import TokenScores
-from elusive.common.dataset import DatasetFolder
+from elusive.augment.scores.alignment import on_words
+from elusive.augment.scores.scorers import NOT_DROPPING, Scorers, method_of
+from elusive.augment.scores.scoring import TokenScores
+from elusive.augment.user_scores import own_method_hash
+from elusive.common.dataset.folder import DatasetFolder
+from elusive.common.dataset.records import (
+    Document,
+    DocumentScores,
+    TrainingText,
+    from_table,
+    to_table,
+)
 from elusive.common.folders import (
     already_made,
     checked_manifest,
@@ -27,15 +34,8 @@ from elusive.common.folders import (
     write_atomically,
     write_tables,
 )
+from elusive.common.lm.references import reference_hash
 from elusive.common.memory import measured
-from elusive.common.models import reference_hash
-from elusive.common.records import (
-    Document,
-    DocumentScores,
-    TrainingText,
-    from_table,
-    to_table,
-)
 from elusive.common.seeding import stream
 
 SUMMARY = "summary.json"

@@ -5,9 +5,9 @@ from itertools import groupby
 
 import numpy as np
 
-from elusive.augment.clues import rank_correlation
-from elusive.augment.scoring import TokenScores
-from elusive.common.records import Document, Span, TrainingText
+from elusive.augment.clues.targets import rank_correlation
+from elusive.augment.scores.scoring import TokenScores
+from elusive.common.dataset.records import Document, Span, TrainingText
 
 LOSS_LIMIT = 0.05
 """Share of documents that may lose their name, or a value, from all copies."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from elusive.common.records import Span
+from elusive.common.dataset.records import Span
 
 SENTENCE_PUNCTUATION = frozenset(".!?,;:")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from elusive.common.records import Document, Span
+from elusive.common.dataset.records import Document, Span
 
 SYNONYMS = Path(__file__).parent / "synonyms.txt.gz"
 RATE = 0.1

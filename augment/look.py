@@ -6,20 +6,20 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from elusive.augment.augment import scored_documents, training_texts
 from elusive.augment.config import AugmentConfig
 from elusive.augment.dropping import droppable_mask
-from elusive.augment.methods import NOT_DROPPING, Scorers
-from elusive.augment.rewriting import REWRITES
+from elusive.augment.rewrites import REWRITES
 from elusive.augment.sampler import drop_probabilities, score_ranks
-from elusive.augment.scoring import TokenScores
-from elusive.common.dataset import load_dataset_folder
+from elusive.augment.scores.scorers import NOT_DROPPING, Scorers
+from elusive.augment.scores.scoring import TokenScores
+from elusive.common.dataset.folder import load_dataset_folder
+from elusive.common.dataset.records import Document, Span, TrainingText
 from elusive.common.errors import InputError, validated
 from elusive.common.folders import write_atomically
-from elusive.common.models import load_model
-from elusive.common.records import Document, Span, TrainingText
+from elusive.common.lm.loading import load_model
+from elusive.common.templates import render_template
 
 TEMPLATE = "look.html.j2"
 MADE_BY = '<meta name="generator" content="elusive look">'
@@ -194,11 +194,7 @@ def render_page(page: dict) -> str:
     What comes from the dataset stands in it as JSON without `<`, `>` and `&`, and a content policy
     runs only the script that carries the page's own nonce.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, autoescape=True
-    )
-    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False}
-    return environment.get_template(TEMPLATE).render(page=page, nonce=page_nonce(page))
+    return render_template(Path(__file__).parent / TEMPLATE, page=page, nonce=page_nonce(page))
 
 
 def page_nonce(page: dict) -> str:

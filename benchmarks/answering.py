@@ -23,15 +23,16 @@ from typing import Any
 import click
 
 from elusive.biogen.generate import generate_dataset
-from elusive.common.dataset import DatasetFolder, load_dataset_folder
-from elusive.common.models import BUILT_IN, BUILT_IN_NAMES, LoadedModel, find_model, load_model
-from elusive.common.records import Question
-from elusive.evaluate.answering import _ending_tokens, answer_questions
-from elusive.evaluate.cell import asked_questions
+from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
+from elusive.common.dataset.records import Question
+from elusive.common.lm.loading import LoadedModel, load_model
+from elusive.common.lm.references import BUILT_IN, BUILT_IN_NAMES, find_model
+from elusive.evaluate.answering.local import _ending_tokens, answer_questions
+from elusive.evaluate.answering.prompts import few_shot_prefix, question_text, split_shots, topic
+from elusive.evaluate.cells.cell import asked_questions
 from elusive.evaluate.config import AnsweringConfig
-from elusive.evaluate.prompts import few_shot_prefix, question_text, split_shots, topic
 from elusive.models.config import load_pretrain_plan
-from elusive.report.harness_task import export_harness_tasks
+from elusive.report.export.harness_task import export_harness_tasks
 
 Answers = dict[str, str]
 

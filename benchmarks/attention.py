@@ -13,8 +13,8 @@ import time
 import click
 import torch
 
-from elusive.augment.attention import attention_received
-from elusive.common.models import load_model
+from elusive.augment.scores.column_sums import attention_received
+from elusive.common.lm.loading import load_model
 
 WAYS = ("maps", "blocks", "gradient", "forward with logits")
 LARGEST_MAPS = 2048

@@ -21,13 +21,13 @@ import psutil
 import pyarrow as pa
 from faker import Faker
 
-from elusive.biogen import pools
 from elusive.biogen.biographies import biography_batch
 from elusive.biogen.config import BiogenConfig
-from elusive.biogen.people import draw_people, people_ranges
+from elusive.biogen.people import pools
+from elusive.biogen.people.draw import draw_people, people_ranges
 from elusive.biogen.world import build_world
-from elusive.common.records import SCHEMAS, Document
-from elusive.common.shards import read_batches, run_all, shard_writer
+from elusive.common.dataset.records import SCHEMAS, Document
+from elusive.common.dataset.shards import read_batches, run_all, shard_writer
 
 SHARD = 1 << 15
 FAKER_PEOPLE = 2_000

@@ -17,12 +17,12 @@ import numpy as np
 from elusive.augment.augment import training_texts
 from elusive.augment.config import AugmentConfig
 from elusive.augment.dropping import droppable_mask
-from elusive.augment.methods import METHODS, Scorers
 from elusive.augment.sampler import drop_probabilities
-from elusive.augment.scoring import TokenScores
+from elusive.augment.scores.scorers import METHODS, Scorers
+from elusive.augment.scores.scoring import TokenScores
 from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
-from elusive.common.records import Document
+from elusive.common.dataset.records import Document
 
 
 def loop(documents: list[Document], scored: list[TokenScores], config: AugmentConfig) -> list[str]:

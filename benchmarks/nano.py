@@ -11,16 +11,17 @@ from pathlib import Path
 import click
 import numpy as np
 
-from elusive.augment.clues import head_aurocs
+from elusive.augment.clues.targets import head_aurocs
 from elusive.augment.config import AugmentConfig
-from elusive.augment.methods import METHODS, Scorers
+from elusive.augment.scores.scorers import METHODS, Scorers
 from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
-from elusive.common.models import BUILT_IN, BUILT_IN_NAMES, load_model
-from elusive.evaluate.cell import load_cell
+from elusive.common.lm.loading import load_model
+from elusive.common.lm.references import BUILT_IN, BUILT_IN_NAMES
+from elusive.evaluate.cells.cell import load_cell
+from elusive.evaluate.compare.table import results
 from elusive.evaluate.plans import Plan
 from elusive.evaluate.run import run_plan
-from elusive.evaluate.table import results
 from elusive.models.config import load_pretrain_plan
 from elusive.models.population import build_population
 from elusive.models.pretrain import population_em

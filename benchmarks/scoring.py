@@ -10,12 +10,13 @@ import click
 import numpy as np
 import torch
 
-from elusive.augment.scoring import BATCH_TOKENS, length_sorted_batches, padded, score_attention
-from elusive.augment.tokens import encode
+from elusive.augment.scores.scoring import BATCH_TOKENS, padded, score_attention
+from elusive.augment.scores.units import encode
 from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
-from elusive.common.models import load_model
-from elusive.common.records import Document
+from elusive.common.dataset.records import Document
+from elusive.common.lm.batches import length_sorted_batches
+from elusive.common.lm.loading import load_model
 
 
 def one_by_one(documents: list[Document], loaded) -> list[np.ndarray]:

@@ -14,13 +14,14 @@ from transformers import DataCollatorForLanguageModeling, Trainer, TrainingArgum
 
 from elusive.augment.augment import training_texts
 from elusive.augment.config import AugmentConfig
-from elusive.augment.methods import METHODS, Scorers
+from elusive.augment.scores.scorers import METHODS, Scorers
 from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
-from elusive.common.models import default_dtype, load_model
+from elusive.common.lm.loading import default_dtype, load_model
+from elusive.common.lm.packing import Sequence, text_sequence
 from elusive.evaluate.config import TrainingConfig
-from elusive.evaluate.packing import Sequence, packed_rows, text_sequence
-from elusive.evaluate.training import lora_model, train
+from elusive.evaluate.training.sequences import packed_rows
+from elusive.evaluate.training.train import lora_model, train
 
 
 def padded_tokens_per_second(loaded, sequences: list[Sequence], config: TrainingConfig) -> float:

@@ -12,7 +12,7 @@ import click
 import mwparserfromhell
 import numpy as np
 
-from elusive.wikiqa.dump import article_of, read_pages
+from elusive.wikiqa.sources.dump import article_of, read_pages
 
 
 @click.command()

@@ -6,12 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from elusive.biogen.config import BiogenConfig
-from elusive.biogen.layout import Layout, layout_of
-from elusive.biogen.people import People, draw_people, people_ranges
-from elusive.biogen.sentences import Sentences, rows_of, sentences_of
-from elusive.biogen.world import World, build_world
-from elusive.common.records import SCHEMAS, Document, from_table
-from elusive.common.strings import (
+from elusive.biogen.people.draw import People, draw_people, people_ranges
+from elusive.biogen.texts.piece_layout import Layout, layout_of
+from elusive.biogen.texts.pieces import (
     Strings,
     characters,
     digits,
@@ -24,6 +21,9 @@ from elusive.common.strings import (
     strings_array,
     struct_array,
 )
+from elusive.biogen.texts.sentence_order import Sentences, rows_of, sentences_of
+from elusive.biogen.world import World, build_world
+from elusive.common.dataset.records import SCHEMAS, Document, from_table
 
 _SPLITS = strings_array(["train", "dev"])
 

@@ -10,9 +10,10 @@ from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.questions import questions
 from elusive.biogen.world import build_world
-from elusive.common.cards import render_template, size_category
-from elusive.common.dataset_statistics import PICTURE, STATISTICS, DatasetStatistics
+from elusive.common.dataset.card import size_category
+from elusive.common.dataset.dataset_statistics import PICTURE, STATISTICS, DatasetStatistics
 from elusive.common.folders import write_atomically
+from elusive.common.templates import render_template
 
 OWN_FIELDS = "own_fields.yaml"
 
@@ -26,7 +27,7 @@ def write_card(
     same.
     """
     if statistics:
-        from elusive.common.pictures import draw_statistics
+        from elusive.common.dataset.statistics_plot import draw_statistics
 
         numbers = statistics.as_json() | {"pool_bits": pool_bits(config)}
         write_atomically(out / STATISTICS, json.dumps(numbers, indent=2) + "\n")
@@ -43,7 +44,7 @@ def render_card(config: BiogenConfig, statistics: DatasetStatistics | None) -> s
     """The card as markdown with the Hub's YAML header."""
     num_documents = config.people * config.documents_per_person
     return render_template(
-        Path(__file__).parent,
+        Path(__file__).parent / "card.md.j2",
         config=config,
         command=command_line(config),
         statistics=statistics,

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from elusive.biogen.fields import PAPER_FIELDS, FactField, built_in_fields, built_in_names
+from elusive.biogen.people.fields import PAPER_FIELDS, FactField, built_in_fields, built_in_names
 from elusive.common.errors import InputError, unknown_name
 
 MAX_INDEX = 10_000_000

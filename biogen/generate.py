@@ -7,12 +7,18 @@ from pathlib import Path
 from elusive.biogen.biographies import biography_batch
 from elusive.biogen.card import write_card
 from elusive.biogen.config import BiogenConfig
-from elusive.biogen.people import draw_people, people_ranges, shot_numbers
+from elusive.biogen.people.draw import draw_people, people_ranges, shot_numbers
 from elusive.biogen.questions import question_batch, shot_batch
 from elusive.biogen.world import build_world
-from elusive.common.dataset_statistics import dataset_statistics
-from elusive.common.records import SCHEMAS, Document, Question, Shot
-from elusive.common.shards import claimed_folder, finish_folder, is_written, run_all, shard_writer
+from elusive.common.dataset.dataset_statistics import dataset_statistics
+from elusive.common.dataset.records import SCHEMAS, Document, Question, Shot
+from elusive.common.dataset.shards import (
+    claimed_folder,
+    finish_folder,
+    is_written,
+    run_all,
+    shard_writer,
+)
 
 SHARD_DOCUMENTS = 1 << 15
 """Documents per shard: what a killed run loses at most, for each worker."""

@@ -8,13 +8,13 @@ import pyarrow as pa
 
 from elusive.biogen.biographies import document_ids
 from elusive.biogen.config import BiogenConfig
-from elusive.biogen.people import People, draw_people, people_ranges, shot_numbers
-from elusive.biogen.phrasings import Asking
-from elusive.biogen.replies import reply, reply_strings
-from elusive.biogen.values import PARTNER_BITS
+from elusive.biogen.people.draw import People, draw_people, people_ranges, shot_numbers
+from elusive.biogen.people.values import PARTNER_BITS
+from elusive.biogen.texts.phrasings import Asking
+from elusive.biogen.texts.pieces import Strings, booleans, integers
+from elusive.biogen.texts.question_kinds import reply, reply_strings
 from elusive.biogen.world import World, build_world
-from elusive.common.records import SCHEMAS, Question, Shot, from_table
-from elusive.common.strings import Strings, booleans, integers
+from elusive.common.dataset.records import SCHEMAS, Question, Shot, from_table
 
 
 def questions(config: BiogenConfig) -> Iterator[Question]:

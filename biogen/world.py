@@ -6,14 +6,14 @@ from functools import lru_cache
 import numpy as np
 
 from elusive.biogen.config import BiogenConfig
-from elusive.biogen.fields import FactField
-from elusive.biogen.names import Names, check_size
-from elusive.biogen.phrasings import Phrasings, add_phrasings
-from elusive.biogen.values import Values, add_values, check_dependencies
-from elusive.biogen.wordings import Wordings, add_wordings
+from elusive.biogen.people.fields import FactField
+from elusive.biogen.people.names import Names, check_size
+from elusive.biogen.people.values import Values, add_values, check_dependencies
+from elusive.biogen.texts.phrasings import Phrasings, add_phrasings
+from elusive.biogen.texts.pieces import Pieces, Strings
+from elusive.biogen.texts.wordings import Wordings, add_wordings
 from elusive.common.errors import InputError
 from elusive.common.seeding import derived_seed, hashed, integers_below
-from elusive.common.strings import Pieces, Strings
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,8 @@ def augment(
     """
     config = validated(AugmentConfig, settings)
     from elusive.augment.augment import augment_dataset, read_summary
-    from elusive.augment.methods import Scorers
-    from elusive.common.dataset import load_dataset_folder
+    from elusive.augment.scores.scorers import Scorers
+    from elusive.common.dataset.folder import load_dataset_folder
 
     scorers = Scorers(config, threads=threads)
     made = augment_dataset(load_dataset_folder(dataset, limit), config, out, workers, scorers)

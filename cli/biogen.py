@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from elusive.biogen.config import BiogenConfig
-from elusive.biogen.fields import load_fields
+from elusive.biogen.people.fields import load_fields
 from elusive.cli.options import config_options
 from elusive.common.errors import InputError, validated
 
@@ -72,7 +72,7 @@ def _write(config: BiogenConfig, out: Path, workers: int) -> None:
     from tqdm import tqdm
 
     from elusive.biogen.generate import generate_dataset
-    from elusive.common.dataset import num_rows
+    from elusive.common.dataset.folder import num_rows
 
     with tqdm(total=config.people, desc="biographies", unit="person", delay=1) as bar:
         made = generate_dataset(config, out, workers, bar.update)

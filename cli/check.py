@@ -25,7 +25,7 @@ def check(dataset: Path) -> None:
     """
     from tqdm import tqdm
 
-    from elusive.common.check import check_dataset
+    from elusive.common.dataset.check import check_dataset
 
     with tqdm(desc="checking", unit="row", delay=1) as bar:
         problems = check_dataset(dataset, bar.update)

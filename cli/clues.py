@@ -35,9 +35,9 @@ def clues(
     \b
     elusive clues data/people --model nano-large --model nano-small --out runs/clues
     """
-    from elusive.augment.clue_report import render_terminal
-    from elusive.augment.clue_runs import write_clues
-    from elusive.common.dataset import load_dataset_folder
+    from elusive.augment.clues.folder import write_clues
+    from elusive.augment.clues.report import render_terminal
+    from elusive.common.dataset.folder import load_dataset_folder
 
     report = write_clues(load_dataset_folder(dataset, limit), list(models), depth, out)
     click.echo(render_terminal(report))

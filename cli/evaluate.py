@@ -66,9 +66,9 @@ def evaluate(
     """
     training = validated(TrainingConfig, _named_in(TrainingConfig, settings))
     answering = validated(AnsweringConfig, _named_in(AnsweringConfig, settings))
+    from elusive.evaluate.compare.table import find_cells, results
+    from elusive.evaluate.compare.table_columns import RENDERERS
     from elusive.evaluate.run import run_one
-    from elusive.evaluate.table import find_cells, results
-    from elusive.evaluate.table_layouts import RENDERERS
 
     cell_settings = validated(
         RunSettings, {"training": training, "answering": answering, "threads": threads}

@@ -56,8 +56,8 @@ def export(source: Path, layout: str, out: Path, **options: object) -> None:
 
 def _lm_eval(source: Path, out: Path, options: dict) -> None:
     """Tasks of lm-evaluation-harness."""
-    from elusive.common.dataset import load_dataset_folder
-    from elusive.report.harness_task import export_harness_tasks
+    from elusive.common.dataset.folder import load_dataset_folder
+    from elusive.report.export.harness_task import export_harness_tasks
 
     dataset = load_dataset_folder(source)
     made = export_harness_tasks(
@@ -72,7 +72,7 @@ def _lm_eval(source: Path, out: Path, options: dict) -> None:
 
 def _squad(source: Path, out: Path, options: dict) -> None:
     """A file in SQuAD layout."""
-    from elusive.report.squad_file import export_squad
+    from elusive.report.export.squad_file import export_squad
 
     written, left_out = export_squad(source, out)
     click.echo(f"{out}: {written} questions")
@@ -83,8 +83,8 @@ def _squad(source: Path, out: Path, options: dict) -> None:
 
 def _every_eval_ever(source: Path, out: Path, options: dict) -> None:
     """Records of Every Eval Ever."""
-    from elusive.evaluate.table import find_cells
-    from elusive.report.every_eval_ever import export_records
+    from elusive.evaluate.compare.table import find_cells
+    from elusive.report.export.every_eval_ever import export_records
 
     records = export_records(find_cells(source), out, options["organization"])
     if not records:

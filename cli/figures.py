@@ -26,7 +26,7 @@ def figures(run: Path, limit: int, out: Path) -> None:
     elusive figures runs/demo --out figures/demo
     elusive figures runs/demo --limit 20 --out figures/quick
     """
-    from elusive.evaluate.figures import write_figures
+    from elusive.evaluate.compare.figures import write_figures
 
     click.echo(write_figures(run, out, limit))
     click.echo(f"pictures and their numbers: {out}")

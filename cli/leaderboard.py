@@ -28,7 +28,7 @@ def init(board: Path) -> None:
     \b
     elusive leaderboard init board
     """
-    from elusive.report.board import init_board
+    from elusive.report.leaderboard.board import init_board
 
     made = init_board(board)
     click.echo(f"{board}: {'made' if made else 'was there; its schema is that of this version'}")
@@ -47,8 +47,8 @@ def add(folder: Path, board: Path, by: str | None) -> None:
     elusive leaderboard add runs/demo --to board
     elusive leaderboard add runs/random --to board --by "Jane Doe"
     """
-    from elusive.evaluate.table import find_cells
-    from elusive.report.board import add_cells, init_board
+    from elusive.evaluate.compare.table import find_cells
+    from elusive.report.leaderboard.board import add_cells, init_board
 
     cells = find_cells(folder)
     init_board(board)
@@ -70,7 +70,7 @@ def check(board: Path) -> None:
     """
     from tqdm import tqdm
 
-    from elusive.report.board_check import check_board
+    from elusive.report.leaderboard.check import check_board
 
     with tqdm(desc="checking", unit="entry", delay=1) as bar:
         checked = check_board(board, bar.update)
@@ -103,7 +103,7 @@ def build(board: Path, out: Path | None, metric: str) -> None:
     """
     from tqdm import tqdm
 
-    from elusive.report.board_build import build_board
+    from elusive.report.leaderboard.build import build_board
 
     with tqdm(desc="reading", unit="entry", delay=1) as bar:
         written = build_board(board, out or board, metric, bar.update)
@@ -118,6 +118,6 @@ def schema() -> None:
     \b
     elusive leaderboard schema > entry.schema.json
     """
-    from elusive.report.entries import schema_text
+    from elusive.report.leaderboard.entry import schema_text
 
     click.echo(schema_text(), nl=False)

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from elusive.common.records import Document, Question
+from elusive.common.dataset.records import Document, Question
 
 HEAD, OTHER = "bold reverse", "reverse dim"
 COLORS = ("cyan", "green", "yellow", "magenta", "blue", "red", "bright_cyan", "bright_green")

@@ -45,7 +45,7 @@ def publish(
     elusive publish runs/demo --to my-org/people-adapters --dataset my-org/people --private
     elusive publish data/people --to my-org/people --dry-run --out /tmp/people
     """
-    from elusive.report.hub import checked_repository
+    from elusive.report.hub.publish import checked_repository
 
     checked_repository(repository)
     build, kind, owned = _builder(folder, repository, dataset)
@@ -55,7 +55,7 @@ def publish(
         _write(build, out)
         click.echo(f"wrote {out}: what --to {repository} would hold")
         return
-    from elusive.report.hub import Target
+    from elusive.report.hub.publish import Target
 
     target = Target(repository, kind, owned, revision, private)
     with tempfile.TemporaryDirectory(prefix="elusive-publish-") as temporary:
@@ -67,8 +67,8 @@ def _builder(
     folder: Path, repository: str, dataset: str | None
 ) -> tuple[Callable[[Path], None], str, tuple[str, ...]]:
     """What builds the repository of a folder, the repository's kind, and the files it owns."""
+    from elusive.common.dataset.shards import check_finished
     from elusive.common.folders import MANIFEST, read_manifest
-    from elusive.common.shards import check_finished
 
     if not folder.is_dir():
         raise InputError(f"no folder at {folder}: give a dataset, a run or a cell")
@@ -92,7 +92,7 @@ def _dataset_builder(folder: Path, repository: str) -> tuple[Callable, str, tupl
     """Builder of a dataset's repository."""
     from tqdm import tqdm
 
-    from elusive.report.dataset_repository import OWNED, build_dataset_repository
+    from elusive.report.hub.dataset_repository import OWNED, build_dataset_repository
 
     def build(out: Path) -> None:
         with tqdm(desc="rows", unit="row", delay=1) as bar:
@@ -107,7 +107,7 @@ def _run_builder(
     """Builder of a run's repository."""
     from tqdm import tqdm
 
-    from elusive.report.run_repository import OWNED, build_run_repository, published_dataset
+    from elusive.report.hub.run_repository import OWNED, build_run_repository, published_dataset
 
     def build(out: Path) -> None:
         source = published_dataset(dataset) if dataset else None
@@ -139,7 +139,7 @@ def _send(folder: Path, target: Any, message: str) -> None:
     """Upload a folder with a progress bar, and say what was sent."""
     from tqdm import tqdm
 
-    from elusive.report.hub import publish_folder
+    from elusive.report.hub.publish import publish_folder
 
     with tqdm(desc="sent", unit="B", unit_scale=True, delay=1) as bar:
 

@@ -24,8 +24,8 @@ def report(run: Path, title: str | None, baseline: str | None, metric: str, out:
     elusive report runs/demo --out report.html
     elusive report runs/demo --baseline plain --metric log_probability --out by-log-probability.html
     """
-    from elusive.evaluate.table import find_cells
-    from elusive.report.page import check_replaceable, write_page
+    from elusive.evaluate.compare.table import find_cells
+    from elusive.report.page.page import check_replaceable, write_page
 
     check_replaceable(out)
     cells = find_cells(run)

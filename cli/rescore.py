@@ -15,7 +15,7 @@ def rescore(folder: Path) -> None:
     \b
     elusive rescore runs/demo
     """
-    from elusive.evaluate.results import rescore as rescore_cells
+    from elusive.evaluate.cells.results import rescore as rescore_cells
 
     changed = rescore_cells(folder)
     click.echo(f"{len(changed)} cells scored again" + "".join(f"\n{name}" for name in changed))

@@ -36,7 +36,7 @@ def run(
 
     chosen = part_of_plan(load_plan(plan), arms, seeds)
     if dry_run:
-        from elusive.evaluate.estimates import render_estimate
+        from elusive.evaluate.dry_run import render_estimate
 
         click.echo(render_estimate(chosen, out), nl=False)
         return
@@ -56,9 +56,9 @@ def run(
 
 def _write_tables(folders: list[Path], out: Path) -> None:
     """The tables of all arms that are finished, on the screen and in files."""
-    from elusive.evaluate.cell import load_cell
-    from elusive.evaluate.table import tables
-    from elusive.evaluate.table_layouts import render_tables
+    from elusive.evaluate.cells.cell import load_cell
+    from elusive.evaluate.compare.table import tables
+    from elusive.evaluate.compare.table_columns import render_tables
 
     found = tables([load_cell(folder) for folder in folders])
     for layout, suffix in (("markdown", "md"), ("csv", "csv")):

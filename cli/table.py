@@ -37,8 +37,8 @@ def table(
     elusive table runs/demo --format latex > table.tex
     elusive table runs/two-models --benchmark "people, nano-large" --format csv
     """
-    from elusive.evaluate.table import benchmarks, find_cells, results
-    from elusive.evaluate.table_layouts import RENDERERS, render_tables
+    from elusive.evaluate.compare.table import benchmarks, find_cells, results
+    from elusive.evaluate.compare.table_columns import RENDERERS, render_tables
 
     if layout not in RENDERERS:
         raise unknown_name("format", layout, RENDERERS)

@@ -47,7 +47,7 @@ def _show(config: WikiqaConfig, count: int) -> None:
     from tempfile import TemporaryDirectory
 
     from elusive.cli.preview import print_documents
-    from elusive.common.dataset import load_dataset_folder
+    from elusive.common.dataset.folder import load_dataset_folder
     from elusive.wikiqa.generate import generate_dataset
 
     with TemporaryDirectory() as scratch:
@@ -61,7 +61,7 @@ def _write(config: WikiqaConfig, out: Path, workers: int) -> None:
     """Write the dataset with a progress bar."""
     from tqdm import tqdm
 
-    from elusive.common.dataset import num_rows
+    from elusive.common.dataset.folder import num_rows
     from elusive.wikiqa.generate import generate_dataset
 
     with tqdm(desc="articles read", unit="article", delay=1) as bar:

@@ -2,7 +2,7 @@
 
 import re
 
-from elusive.common.records import Span
+Span = tuple[int, int]
 
 SENTENCE_END = re.compile(r"[.!?][\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9])")
 

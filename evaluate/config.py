@@ -8,6 +8,8 @@ from elusive.common.errors import InputError
 
 UNTRAINED = "untrained"
 """Name of the row of the model before training."""
+LOSS_EVERY = 5
+"""Steps whose mean loss is logged together; the first step is also logged alone."""
 
 
 class TrainingConfig(BaseModel):

@@ -17,13 +17,15 @@ from transformers import PreTrainedTokenizerBase
 
 from elusive.augment.augment import augment_dataset, augment_parameters
 from elusive.augment.config import AugmentConfig
-from elusive.augment.methods import Scorers
+from elusive.augment.scores.scorers import Scorers
 from elusive.biogen.generate import generate_dataset
-from elusive.common.dataset import DatasetFolder, load_dataset_folder
+from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
 from elusive.common.errors import InputError
 from elusive.common.folders import checked_manifest, full_disk, parameters_hash, write_atomically
-from elusive.common.models import LoadedModel, load_model, reference_hash, tokenizer_of
-from elusive.evaluate.cell import (
+from elusive.common.lm.loading import LoadedModel, load_model, tokenizer_of
+from elusive.common.lm.references import reference_hash
+from elusive.evaluate.answering.prompts import sample_replay, split_shots
+from elusive.evaluate.cells.cell import (
     Cell,
     asked_questions,
     cell_folder,
@@ -32,11 +34,10 @@ from elusive.evaluate.cell import (
     load_cell,
     num_steps,
 )
-from elusive.evaluate.cell_run import parameters_of, run_cell
+from elusive.evaluate.cells.make_cell import parameters_of, run_cell
 from elusive.evaluate.config import UNTRAINED, RunSettings
 from elusive.evaluate.plans import ArmConfig, Plan, Source
-from elusive.evaluate.prompts import sample_replay, split_shots
-from elusive.evaluate.training import OnStep
+from elusive.evaluate.training.train import OnStep
 
 MADE_BY = "elusive augment DATASET --method NAME --out DIR"
 

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from elusive.augment.config import AugmentConfig
-from elusive.augment.rewriting import REWRITES
+from elusive.augment.rewrites import REWRITES
 from elusive.biogen.config import BiogenConfig
 from elusive.common.errors import InputError, unknown_name, validated
 from elusive.common.yaml_files import load_config

@@ -11,20 +11,20 @@ import yaml
 from tqdm import tqdm
 
 from elusive.augment.augment import read_summary
-from elusive.common.dataset import load_dataset_folder
+from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.errors import InputError
 from elusive.common.folders import checked_manifest, write_atomically
-from elusive.common.models import load_model
-from elusive.evaluate.afterwards import make_afterwards
-from elusive.evaluate.cell import Cell, CellResult, asked_questions, load_cell, num_steps
-from elusive.evaluate.cell_run import needs_no_model, run_cell
+from elusive.common.lm.loading import load_model
+from elusive.evaluate.cells.cell import Cell, CellResult, asked_questions, load_cell, num_steps
+from elusive.evaluate.cells.make_cell import needs_no_model, run_cell
+from elusive.evaluate.compare.power import design_line
+from elusive.evaluate.compare.table import tables
+from elusive.evaluate.compare.table_columns import flat_table
 from elusive.evaluate.config import UNTRAINED, RunSettings
+from elusive.evaluate.follow_ups import make_afterwards
 from elusive.evaluate.jobs import MADE_BY, Failure, Job, Run, failure_of, plan_jobs
 from elusive.evaluate.plans import PLAN, Plan, load_plan
-from elusive.evaluate.power import design_line
 from elusive.evaluate.sweep import chosen_jobs
-from elusive.evaluate.table import tables
-from elusive.evaluate.table_layouts import flat_table
 
 SECONDS_BETWEEN_LOOKS = 0.5
 

@@ -17,10 +17,10 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
-from elusive.augment.methods import NOT_DROPPING
+from elusive.augment.scores.scorers import NOT_DROPPING
 from elusive.common.errors import InputError, validated
 from elusive.common.folders import parameters_hash, write_atomically
-from elusive.evaluate.cell import load_cell
+from elusive.evaluate.cells.cell import load_cell
 from elusive.evaluate.jobs import Job, Run, plan_jobs
 from elusive.evaluate.plans import ArmConfig, Range, SweepConfig
 

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from elusive.common.cards import render_template
 from elusive.common.errors import InputError
 from elusive.common.folders import (
     already_made,
@@ -17,6 +16,7 @@ from elusive.common.folders import (
     parameters_hash,
     write_atomically,
 )
+from elusive.common.templates import render_template
 from elusive.models.config import ModelShape, PretrainPlan
 from elusive.models.population import Population, build_population, tokenizer_texts
 from elusive.models.pretrain import LOG, pretrain_model
@@ -125,7 +125,7 @@ def render_card(shape: ModelShape, plan: PretrainPlan, model: LlamaForCausalLM, 
     """The model's card as markdown with the Hub's YAML header."""
     entries: list[dict[str, Any]] = [json.loads(line) for line in log.splitlines()]
     return render_template(
-        Path(__file__).parent,
+        Path(__file__).parent / "card.md.j2",
         shape=shape,
         plan=plan,
         num_parameters=model.num_parameters(),

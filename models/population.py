@@ -10,10 +10,10 @@ from transformers import PreTrainedTokenizerFast
 
 from elusive.biogen.biographies import biographies
 from elusive.biogen.questions import questions, shots
-from elusive.common.records import Question, Shot
+from elusive.common.dataset.records import Question, Shot
+from elusive.common.lm.packing import IGNORED, Sequence, text_sequence
 from elusive.common.seeding import stream
-from elusive.evaluate.packing import IGNORED, Sequence, text_sequence
-from elusive.evaluate.prompts import solved_question, topic
+from elusive.evaluate.answering.prompts import solved_question, topic
 from elusive.models.config import PretrainPlan
 
 TOKENIZER_PEOPLE = 4000

@@ -18,15 +18,15 @@ from transformers import (
     set_seed,
 )
 
+from elusive.common.dataset.records import Question
 from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
+from elusive.common.lm.packed_attention import border_columns, use_packed_attention
+from elusive.common.lm.packing import packed_row
 from elusive.common.memory import keep_freed_memory
-from elusive.common.records import Question
 from elusive.common.seeding import stream
-from elusive.evaluate.answering import answer_questions
-from elusive.evaluate.packed_attention import border_columns, use_packed_attention
-from elusive.evaluate.packing import packed_row
-from elusive.evaluate.prompts import split_shots
+from elusive.evaluate.answering.local import answer_questions
+from elusive.evaluate.answering.prompts import split_shots
 from elusive.models.config import ModelShape, PretrainPlan
 from elusive.models.population import Population, Rows
 

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 from elusive.biogen.config import BiogenConfig
-from elusive.biogen.fields import FactField, built_in_names
-from elusive.common.dataset import DatasetFolder
+from elusive.biogen.people.fields import FactField, built_in_names
+from elusive.common.dataset.folder import DatasetFolder
+from elusive.common.dataset.records import Document, Question, Shot, to_table
 from elusive.common.folders import new_folder, write_tables
-from elusive.common.records import Document, Question, Shot, to_table
 
 COLOR = FactField(
     name="color",

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from peft import PeftModel
 
-from elusive.common.models import load_model
-from elusive.evaluate.training import quiet_adapters
+from elusive.common.lm.loading import load_model
+from elusive.evaluate.training.train import quiet_adapters
 
 GENERATES_AT_MOST = 64
 

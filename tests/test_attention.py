@@ -6,8 +6,8 @@ import pytest
 import torch
 from tiny import CONFIGS, VOCABULARY, tiny_model
 
-from elusive.augment import attention
-from elusive.augment.attention import attention_received
+from elusive.augment.scores import column_sums as attention
+from elusive.augment.scores.column_sums import attention_received
 from elusive.common.errors import InputError
 
 WITHOUT_INTERFACE = ["bloom", "falcon", "gptj", "gpt_neo"]

@@ -8,14 +8,14 @@ from handmade import COLOR
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elusive.biogen import pools
 from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig, QuestionKind
-from elusive.biogen.fields import PAPER_FIELDS, built_in_fields, built_in_names
-from elusive.biogen.names import Names
-from elusive.biogen.people import people
+from elusive.biogen.people import pools
+from elusive.biogen.people.draw import people
+from elusive.biogen.people.fields import PAPER_FIELDS, built_in_fields, built_in_names
+from elusive.biogen.people.names import Names
 from elusive.biogen.questions import questions, shots
-from elusive.common.check import _mentions
+from elusive.common.dataset.check import _mentions
 from elusive.common.seeding import hashed, integers_below, permuted
 
 QUESTION_KINDS: list[tuple[QuestionKind, ...]] = [

@@ -12,11 +12,12 @@ from elusive.augment.augment import augment_dataset
 from elusive.augment.config import AugmentConfig
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
-from elusive.common.dataset import load_dataset_folder
-from elusive.common.models import load_model, reference_hash
-from elusive.evaluate.cell import Cell, cell_id, cell_parameters
+from elusive.common.dataset.folder import load_dataset_folder
+from elusive.common.lm.loading import load_model
+from elusive.common.lm.references import reference_hash
+from elusive.evaluate.cells.cell import Cell, cell_id, cell_parameters
 from elusive.evaluate.config import AnsweringConfig, RunSettings, TrainingConfig
-from elusive.evaluate.training import quiet_adapters
+from elusive.evaluate.training.train import quiet_adapters
 
 People = Callable[..., Path]
 

@@ -11,10 +11,10 @@ from handmade import EVERYTHING, write_dataset
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
-from elusive.common.dataset import DatasetFolder, load_dataset_folder
+from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
+from elusive.common.dataset.records import Document, Question, Shot, to_table
 from elusive.common.errors import InputError
 from elusive.common.folders import new_folder, write_tables
-from elusive.common.records import Document, Question, Shot, to_table
 
 
 def check(folder: Path):

@@ -8,8 +8,8 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from tiny import VOCABULARY, tiny_model
 
-from elusive.evaluate import chunked_loss as module
-from elusive.evaluate.chunked_loss import chunked_loss, fits
+from elusive.common.lm import chunked_loss as module
+from elusive.common.lm.chunked_loss import chunked_loss, fits
 
 
 def adapted(name: str) -> PeftModel:

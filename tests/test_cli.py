@@ -15,15 +15,15 @@ from handmade import write_dataset
 
 from elusive.augment.augment import load_training_texts
 from elusive.augment.config import METHOD_NAMES
-from elusive.augment.methods import NOT_DROPPING
+from elusive.augment.scores.scorers import NOT_DROPPING
 from elusive.cli.main import cli, main
-from elusive.common.dataset import load_dataset_folder
+from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.folders import content_hash
-from elusive.common.models import load_model
-from elusive.evaluate.answering import answer_questions
-from elusive.evaluate.cell import asked_questions, load_cell
+from elusive.common.lm.loading import load_model
+from elusive.evaluate.answering.local import answer_questions
+from elusive.evaluate.answering.prompts import split_shots
+from elusive.evaluate.cells.cell import asked_questions, load_cell
 from elusive.evaluate.config import AnsweringConfig
-from elusive.evaluate.prompts import split_shots
 
 
 def run(*arguments: object) -> Result:

@@ -7,17 +7,17 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from elusive.augment.clue_benchmark import ClueReport, ScorerRow, run_clues
-from elusive.augment.clue_report import render_terminal
-from elusive.augment.clue_runs import load_clues, write_clues
-from elusive.augment.clues import found_clues, target_masks
-from elusive.augment.tokens import word_units
+from elusive.augment.clues.benchmark import ClueReport, ScorerRow, run_clues
+from elusive.augment.clues.folder import load_clues, write_clues
+from elusive.augment.clues.report import render_terminal
+from elusive.augment.clues.targets import found_clues, target_masks
+from elusive.augment.scores.units import word_units
 from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.cli.main import cli
-from elusive.common.dataset import load_dataset_folder
+from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.errors import InputError
-from elusive.common.models import load_model
+from elusive.common.lm.loading import load_model
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ from click.testing import CliRunner
 from elusive.augment.augment import augment_dataset, read_summary, training_texts
 from elusive.augment.config import AugmentConfig
 from elusive.augment.diagnostics import Diagnostics, diagnose
-from elusive.augment.scoring import TokenScores
-from elusive.augment.tokens import word_units
+from elusive.augment.scores.scoring import TokenScores
+from elusive.augment.scores.units import word_units
 from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.cli.main import cli
-from elusive.common.dataset import load_dataset_folder
+from elusive.common.dataset.folder import load_dataset_folder
 
 
 @pytest.fixture(scope="module")

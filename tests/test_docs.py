@@ -17,7 +17,7 @@ from handmade import squad_file
 
 from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
-from elusive.biogen.fields import load_fields
+from elusive.biogen.people.fields import load_fields
 from elusive.cli.main import cli
 from elusive.common.errors import validated
 from elusive.evaluate.plans import Plan

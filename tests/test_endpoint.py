@@ -14,10 +14,10 @@ import elusive.common.endpoints as endpoints
 from elusive.augment.augment import augment_dataset
 from elusive.augment.config import AugmentConfig
 from elusive.cli.main import cli
-from elusive.common.dataset import load_dataset_folder
+from elusive.common.dataset.folder import load_dataset_folder
+from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError
-from elusive.common.records import Prediction
-from elusive.evaluate.cell import CellResult, load_cell
+from elusive.evaluate.cells.cell import CellResult, load_cell
 
 SETTINGS = ["--epochs", 1, "--batch-size", 4, "--format-replay", 2, "--limit", 8, "--num-shots", 2]
 
@@ -58,7 +58,7 @@ def assert_equal(first: list[Prediction], second: list[Prediction]) -> None:
 def _exact() -> Iterator[None]:
     """Models in float32, in which answers do not depend on the order of computing."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("elusive.common.models.default_dtype", lambda: torch.float32)
+        patch.setattr("elusive.common.lm.loading.default_dtype", lambda: torch.float32)
         yield
 
 
@@ -193,7 +193,7 @@ def test_settings_that_do_not_go_with_a_server_are_one_line(
 
 
 def test_where_the_server_stands_decides_nothing_and_what_it_serves_does():
-    from elusive.evaluate.backends import endpoint_of
+    from elusive.evaluate.answering.backends import endpoint_of
     from elusive.evaluate.config import AnsweringConfig
 
     near, far = (AnsweringConfig(endpoint=f"http://{host}/v1") for host in ("near", "far"))

@@ -17,16 +17,17 @@ from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
 from elusive.common.answers import PROBES, score_answer
-from elusive.common.dataset import load_dataset_folder
-from elusive.common.models import BUILT_IN, load_model
-from elusive.evaluate.answering import answer_questions
-from elusive.evaluate.cell import asked_questions, load_cell
+from elusive.common.dataset.folder import load_dataset_folder
+from elusive.common.lm.loading import load_model
+from elusive.common.lm.references import BUILT_IN
+from elusive.evaluate.answering.local import answer_questions
+from elusive.evaluate.answering.prompts import few_shot_prefix, question_text, split_shots, topic
+from elusive.evaluate.cells.cell import asked_questions, load_cell
 from elusive.evaluate.config import AnsweringConfig
 from elusive.evaluate.plans import load_plan
-from elusive.evaluate.prompts import few_shot_prefix, question_text, split_shots, topic
 from elusive.evaluate.run import run_plan
 from elusive.models.config import load_pretrain_plan
-from elusive.report.harness_task import scores_module
+from elusive.report.export.harness_task import scores_module
 
 needs_harness = pytest.mark.skipif(
     importlib.util.find_spec("lm_eval") is None,

@@ -5,7 +5,7 @@ from handmade import COLOR
 
 from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
-from elusive.biogen.fields import PAPER_FIELDS, FactField
+from elusive.biogen.people.fields import PAPER_FIELDS, FactField
 from elusive.biogen.questions import questions
 from elusive.common.errors import InputError, validated
 

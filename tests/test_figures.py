@@ -14,9 +14,7 @@ from hypothesis import strategies as st
 from test_cli import line_of_error, write_plan
 from tiny import tiny_model
 
-from elusive.augment.scoring import Reading
-from elusive.augment.tokens import encode
-from elusive.augment.top_tokens import (
+from elusive.augment.clues.top_tokens import (
     KINDS,
     Before,
     _kinds,
@@ -24,12 +22,15 @@ from elusive.augment.top_tokens import (
     large_minus_small,
     top_rows,
 )
+from elusive.augment.scores.scoring import Reading
+from elusive.augment.scores.units import encode
 from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.cli.main import cli
-from elusive.common.models import LoadedModel, ModelSource
-from elusive.common.records import TrainingText
-from elusive.evaluate.figure_data import (
+from elusive.common.dataset.records import TrainingText
+from elusive.common.lm.loading import LoadedModel
+from elusive.common.lm.references import ModelSource
+from elusive.evaluate.compare.figure_data import (
     _correlation,
     _resampled_weights,
     distance_bins,

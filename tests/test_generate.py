@@ -17,14 +17,14 @@ from handmade import EVERYTHING
 
 from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
-from elusive.biogen.fields import built_in_names
 from elusive.biogen.generate import generate_dataset
+from elusive.biogen.people.fields import built_in_names
 from elusive.biogen.questions import questions, shots
 from elusive.cli.main import cli
-from elusive.common.dataset import load_dataset_folder
+from elusive.common.dataset.folder import load_dataset_folder
+from elusive.common.dataset.shards import read_batches
 from elusive.common.errors import InputError
 from elusive.common.folders import content_hash, parameters_hash, read_manifest
-from elusive.common.shards import read_batches
 
 MANY = 70_000
 """People in three shards."""

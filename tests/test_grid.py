@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from elusive.cli.main import cli
 from elusive.common.errors import InputError
-from elusive.evaluate.cell import load_cell
+from elusive.evaluate.cells.cell import load_cell
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
 
@@ -155,7 +155,7 @@ def test_a_damaged_training_text_is_made_again(whole, plan_path, capsys):
 def test_a_full_disk_stops_the_run_in_one_line_and_loses_nothing(
     plan_path, tmp_path, monkeypatch, capsys
 ):
-    from elusive.evaluate import cell_run
+    from elusive.evaluate.cells import make_cell as cell_run
 
     written = []
 
@@ -246,9 +246,9 @@ def test_a_training_goes_on_from_its_checkpoint(tmp_path, model_folder, tokenize
     from safetensors.torch import load_file
     from test_training import some_rows
 
-    from elusive.common.models import load_model
+    from elusive.common.lm.loading import load_model
     from elusive.evaluate.config import TrainingConfig
-    from elusive.evaluate.training import lora_model, train
+    from elusive.evaluate.training.train import lora_model, train
 
     class Killed(Exception):
         pass

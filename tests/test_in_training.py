@@ -12,22 +12,22 @@ from tiny import VOCABULARY, tiny_model
 
 from elusive.augment.augment import augment_dataset, load_scores, load_training_texts
 from elusive.augment.config import AugmentConfig
-from elusive.common.dataset import load_dataset_folder
+from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.errors import InputError
-from elusive.common.models import LoadedModel, load_model
-from elusive.evaluate.cell import Cell, cell_id, cell_parameters
-from elusive.evaluate.cell_run import run_cell
-from elusive.evaluate.chunked_loss import chunked_losses, whole_losses
+from elusive.common.lm.chunked_loss import chunked_losses, whole_losses
+from elusive.common.lm.loading import LoadedModel, load_model
+from elusive.common.lm.packing import IGNORED, Sequence, packed_row, text_sequence
+from elusive.evaluate.cells.cell import Cell, cell_id, cell_parameters
+from elusive.evaluate.cells.make_cell import run_cell
 from elusive.evaluate.config import AnsweringConfig, RunSettings, TrainingConfig
-from elusive.evaluate.in_training import (
+from elusive.evaluate.training.objectives import (
     noisy_mask,
     ordinary_tokens,
     selected_loss,
     with_random_tokens,
     with_reference_losses,
 )
-from elusive.evaluate.packing import IGNORED, Sequence, packed_row, text_sequence
-from elusive.evaluate.training_rows import _texts_by_epoch
+from elusive.evaluate.training.rows import _texts_by_epoch
 
 POSITIONS = torch.tensor([[0, 1, 2, 3, 4, 5, 6, 0, 0, 1, 2, 3]])
 LENGTHS = [7, 1, 4]

@@ -13,17 +13,22 @@ from click.testing import CliRunner, Result
 from test_grid import write_plan
 
 from elusive.cli.main import cli
+from elusive.common.dataset.records import Prediction, from_table, to_table
 from elusive.common.errors import InputError
 from elusive.common.folders import file_hash
-from elusive.common.records import Prediction, from_table, to_table
-from elusive.evaluate.cell import cell_id, load_cell
+from elusive.evaluate.cells.cell import cell_id, load_cell
+from elusive.evaluate.compare.table import find_cells, results
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
-from elusive.evaluate.table import find_cells, results
-from elusive.report.board import add_cells, init_board, load_board
-from elusive.report.board_build import board_table, build_board, ranked_benchmarks, render_board
-from elusive.report.board_check import check_board
-from elusive.report.entries import SCHEMA_FILE, digest, schema_text
+from elusive.report.leaderboard.board import add_cells, init_board, load_board
+from elusive.report.leaderboard.build import (
+    board_table,
+    build_board,
+    ranked_benchmarks,
+    render_board,
+)
+from elusive.report.leaderboard.check import check_board
+from elusive.report.leaderboard.entry import SCHEMA_FILE, digest, schema_text
 
 KNOWN = {"people": 2, "start": 50, "num_shot_people": 8, "dev_rate": 0}
 
@@ -74,7 +79,7 @@ def problems(board: Path) -> list[str]:
 
 
 def test_the_published_schema_is_that_of_the_model():
-    wanted = "write it: elusive leaderboard schema > report/entry.schema.json"
+    wanted = "write it: elusive leaderboard schema > report/leaderboard/entry.schema.json"
     assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text(), wanted
     assert run("leaderboard", "schema").output == schema_text()
 
@@ -91,8 +96,8 @@ def test_a_run_becomes_a_checked_and_built_leaderboard(finished, tmp_path):
         0,
         f"{board}: all 6 entries are as they should be\n",
     )
-    if find_spec("elusive.report.page") is None:
-        pytest.skip("elusive.report.page is not there")
+    if find_spec("elusive.report.page.page") is None:
+        pytest.skip("elusive.report.page.page is not there")
     built = run("leaderboard", "build", board, "--out", tmp_path / "site")
     assert built.exit_code == 0, built.output
     table = pq.read_table(tmp_path / "site" / "leaderboard.parquet")
@@ -188,7 +193,7 @@ def test_changed_answers_are_noticed_by_their_scores_when_the_hash_is_mended(boa
 
 def test_gold_answers_of_ones_own_are_noticed(board):
     """With the model's answers as gold answers, all scores would follow from the answers."""
-    from elusive.evaluate.results import metrics, scored_again
+    from elusive.evaluate.cells.results import metrics, scored_again
 
     entry = an_entry(board, "random")
     path = entry.with_suffix(".parquet")

@@ -19,13 +19,13 @@ from PIL import Image
 from elusive.augment.augment import load_training_texts, scored_documents, training_texts
 from elusive.augment.config import METHOD_NAMES, AugmentConfig
 from elusive.augment.look import arm_configs, build_page, look_at, unit_probabilities
-from elusive.augment.methods import NOT_DROPPING, Scorers
-from elusive.augment.rewriting import REWRITES
+from elusive.augment.rewrites import REWRITES
 from elusive.augment.sampler import sample_keep_mask
+from elusive.augment.scores.scorers import NOT_DROPPING, Scorers
 from elusive.cli.main import cli
-from elusive.common.dataset import DatasetFolder, load_dataset_folder
+from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
+from elusive.common.dataset.records import Document, Fact, Question, Shot
 from elusive.common.errors import InputError
-from elusive.common.records import Document, Fact, Question, Shot
 from elusive.common.seeding import stream
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -8,7 +8,7 @@ import pytest
 
 from elusive.common.answers import exact_match, f1, score_answer
 from elusive.common.intervals import mean_over_entities
-from elusive.evaluate.metrics import ClosedBookQA
+from elusive.evaluate.answering.hf_metric import ClosedBookQA
 
 WORDS = [
     "the",

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from stand_in_hub import stand_in_hub
 
-from elusive.common import models
 from elusive.common.errors import InputError
-from elusive.common.models import ALIASES, find_model, weights_hash
+from elusive.common.lm import loading as models
+from elusive.common.lm.references import ALIASES, find_model, weights_hash
 
 REPORT = """
 import sys
 from elusive.common.errors import InputError
-from elusive.common.models import load_model
+from elusive.common.lm.loading import load_model
 try:
     loaded = load_model(sys.argv[1])
     print(loaded.weights_hash, loaded.model.config.model_type)

@@ -8,17 +8,18 @@ import pytest
 from scipy.stats import rankdata
 
 from elusive.augment.augment import training_texts
-from elusive.augment.clues import head_aurocs
+from elusive.augment.clues.targets import head_aurocs
 from elusive.augment.config import AugmentConfig
-from elusive.augment.methods import METHODS, Scorers
+from elusive.augment.scores.scorers import METHODS, Scorers
 from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.questions import questions, shots
-from elusive.common.models import BUILT_IN, BUILT_IN_NAMES, load_model
-from elusive.evaluate.answering import answer_questions
-from elusive.evaluate.cell import load_cell
+from elusive.common.lm.loading import load_model
+from elusive.common.lm.references import BUILT_IN, BUILT_IN_NAMES
+from elusive.evaluate.answering.local import answer_questions
+from elusive.evaluate.answering.prompts import split_shots
+from elusive.evaluate.cells.cell import load_cell
 from elusive.evaluate.plans import Plan, load_plan
-from elusive.evaluate.prompts import split_shots
 from elusive.evaluate.run import run_plan
 from elusive.models.config import load_pretrain_plan
 from elusive.models.population import build_population
@@ -163,7 +164,7 @@ def test_what_attention_has_learnt_finds_names_wherever_they_stand(method, docum
 
 
 def test_a_built_in_model_needs_no_network(monkeypatch):
-    monkeypatch.setattr("elusive.common.models.snapshot_download", None)
+    monkeypatch.setattr("elusive.common.lm.references.snapshot_download", None)
     assert load_model("nano-small").model.config.model_type == "llama"
 
 

@@ -19,14 +19,14 @@ from test_cli import line_of_error, write_plan
 from elusive.augment.augment import load_training_texts
 from elusive.augment.config import METHOD_NAMES
 from elusive.cli.main import cli
+from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError
-from elusive.common.records import Prediction
-from elusive.evaluate.cell import CellResult
-from elusive.evaluate.table import find_cells, named_cells, results
-from elusive.evaluate.table_layouts import flat_table
-from elusive.report.comparable import comparable_cells
-from elusive.report.page import page_data, write_page
-from elusive.report.page_settings import MEANINGS
+from elusive.evaluate.cells.cell import CellResult
+from elusive.evaluate.compare.table import find_cells, named_cells, results
+from elusive.evaluate.compare.table_columns import flat_table
+from elusive.report.page.comparable import comparable_cells
+from elusive.report.page.page import page_data, write_page
+from elusive.report.page.settings import MEANINGS
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next((path for path in map(shutil.which, BROWSERS) if path), None)

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from elusive.cli.main import cli
 from elusive.common.errors import InputError
-from elusive.common.models import load_model
-from elusive.evaluate.packing import IGNORED
+from elusive.common.lm.loading import load_model
+from elusive.common.lm.packing import IGNORED
 from elusive.models.config import ModelShape, PretrainPlan, load_pretrain_plan
 from elusive.models.population import Rows, build_population, tokenizer_texts
 from elusive.models.pretrain import CHECKPOINT, LOG, pretrain_model

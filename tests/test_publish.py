@@ -22,14 +22,14 @@ from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
 from elusive.common.errors import InputError
 from elusive.common.folders import read_manifest, read_table
+from elusive.evaluate.compare.table import find_cells
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
-from elusive.evaluate.table import find_cells
-from elusive.report import hub as publishing
-from elusive.report.dataset_repository import OWNED, build_dataset_repository
-from elusive.report.hub import Published, Target, checked_repository, publish_folder
-from elusive.report.run_repository import OWNED as RUN_OWNED
-from elusive.report.run_repository import build_run_repository, published_dataset
+from elusive.report.hub import publish as publishing
+from elusive.report.hub.dataset_repository import OWNED, build_dataset_repository
+from elusive.report.hub.publish import Published, Target, checked_repository, publish_folder
+from elusive.report.hub.run_repository import OWNED as RUN_OWNED
+from elusive.report.hub.run_repository import build_run_repository, published_dataset
 
 NAME = "org/people"
 

@@ -83,7 +83,7 @@ def test_the_readmes_python_runs(capsys):
 def test_the_readmes_own_field_works(tmp_path):
     from elusive.biogen.biographies import biographies
     from elusive.biogen.config import BiogenConfig
-    from elusive.biogen.fields import load_fields
+    from elusive.biogen.people.fields import load_fields
 
     guide = (ROOT / "docs" / "biogen.md").read_text(encoding="utf-8")
     examples = [*blocks("yaml"), *re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)]
@@ -97,8 +97,8 @@ def test_the_readmes_own_field_works(tmp_path):
 
 
 def test_the_guide_names_every_key_of_a_field():
-    from elusive.biogen.fields import FactField
-    from elusive.biogen.pools import POOLS
+    from elusive.biogen.people.fields import FactField
+    from elusive.biogen.people.pools import POOLS
 
     guide = (ROOT / "docs" / "biogen.md").read_text(encoding="utf-8")
     for name in [*FactField.model_fields, *POOLS]:

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from elusive.augment.augment import training_texts
 from elusive.augment.config import AugmentConfig
 from elusive.augment.eda import eda, synonyms
-from elusive.augment.methods import METHODS, Scorers
-from elusive.augment.rewriting import permuted_sentences, reversed_words
+from elusive.augment.rewrites import permuted_sentences, reversed_words
+from elusive.augment.scores.scorers import METHODS, Scorers
 from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.common.errors import InputError
 from elusive.common.sentences import sentence_spans
-from elusive.evaluate.packing import training_sequences
+from elusive.evaluate.training.sequences import training_sequences
 
 
 @given(st.lists(st.sampled_from(["Rome fell.", "Who?", 'He said "no."', "In 1527 it", "x"])))

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from elusive.augment.dropping import droppable_mask, kept_text, overlaps
 from elusive.augment.sampler import drop_probabilities, sample_keep_mask
-from elusive.augment.tokens import encode, word_units
+from elusive.augment.scores.units import encode, word_units
 
 ALPHAS = st.floats(0.01, 1)
 BETAS = st.floats(0.001, 10)

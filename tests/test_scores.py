@@ -13,21 +13,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import tiny_model
 
-import elusive.augment.scoring as scoring
-import elusive.common.models as models
-from elusive.augment.alignment import moved_scores
-from elusive.augment.attention import attention_received
+import elusive.augment.scores.scoring as scoring
+import elusive.common.lm.loading as models
 from elusive.augment.augment import scored_documents
 from elusive.augment.config import AugmentConfig
-from elusive.augment.layers import chosen_indices
-from elusive.augment.methods import Scorers
-from elusive.augment.scoring import Reading, padded, score_attention, windows
-from elusive.augment.surprisal import score_log_probability
-from elusive.augment.tokens import encode, word_units
+from elusive.augment.scores.alignment import moved_scores
+from elusive.augment.scores.column_sums import attention_received
+from elusive.augment.scores.layer_choice import chosen_indices
+from elusive.augment.scores.log_probability import score_log_probability
+from elusive.augment.scores.scorers import Scorers
+from elusive.augment.scores.scoring import Reading, padded, score_attention, windows
+from elusive.augment.scores.units import encode, word_units
 from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.common.errors import InputError
-from elusive.common.models import LoadedModel, ModelSource, load_model
+from elusive.common.lm import references
+from elusive.common.lm.loading import LoadedModel, load_model
+from elusive.common.lm.references import ModelSource
 
 
 @pytest.fixture(scope="module")
@@ -241,12 +243,12 @@ def test_what_changes_below_a_name_never_meets_an_old_score(
     first = scores_of(documents, model_folder, **settings)
     if change == "weights":
         shutil.copy(model_folder("llama", 7) / "model.safetensors", folder)
-        models.weights_hash.cache_clear()  # read once per process
+        references.weights_hash.cache_clear()  # read once per process
     elif change == "settings":
         config = json.loads((folder / "config.json").read_text())
         config["rms_norm_eps"] = 0.5
         (folder / "config.json").write_text(json.dumps(config))
-        models.settings_hash.cache_clear()
+        references.settings_hash.cache_clear()
     elif change == "precision":
         dtype = {torch.float32: torch.bfloat16}.get(models.default_dtype(), torch.float32)
         monkeypatch.setattr(models, "default_dtype", lambda: dtype)
@@ -274,7 +276,7 @@ def test_only_one_model_of_a_pair_is_in_memory(documents, model_folder, tmp_path
 
 
 def test_an_interrupted_scoring_goes_on_where_it_stopped(documents, model_folder, monkeypatch):
-    import elusive.augment.score_cache as score_cache
+    import elusive.augment.scores.cache as score_cache
 
     monkeypatch.setattr(score_cache, "TOGETHER", 2)
     usual, seen = scoring.attention_received, []

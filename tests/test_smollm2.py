@@ -5,11 +5,11 @@ import importlib.util
 import pytest
 import torch
 
-from elusive.augment.clues import head_aurocs
-from elusive.augment.scoring import ALL_LAYERS, Reading, score_attention
+from elusive.augment.clues.targets import head_aurocs
+from elusive.augment.scores.scoring import ALL_LAYERS, Reading, score_attention
 from elusive.biogen.biographies import biographies
 from elusive.biogen.config import BiogenConfig
-from elusive.common.models import load_model
+from elusive.common.lm.loading import load_model
 
 pytestmark = [
     pytest.mark.slow,

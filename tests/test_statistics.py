@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap, norm, permutation_test, t, ttest_rel
 
+from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError
 from elusive.common.intervals import mean_over_entities
-from elusive.common.records import Prediction
-from elusive.evaluate.cell import CellResult
-from elusive.evaluate.comparisons import against, compare, compare_pairs, holm, shared_ranks
-from elusive.evaluate.power import design_line, smallest_difference
-from elusive.evaluate.table import results
-from elusive.evaluate.table_layouts import RENDERERS
+from elusive.evaluate.cells.cell import CellResult
+from elusive.evaluate.compare.power import design_line, smallest_difference
+from elusive.evaluate.compare.ranks import against, compare, compare_pairs, holm, shared_ranks
+from elusive.evaluate.compare.table import results
+from elusive.evaluate.compare.table_columns import RENDERERS
 
 RIGHT = Prediction("", "", "major", "?", ["x"], "x", 1.0, 1.0, 1.0, 1.0, -0.1, 0)
 
@@ -204,7 +204,7 @@ def test_more_pairs_than_are_compared_at_a_time_change_nothing(monkeypatch):
     named = arms({"a": 0.5, "b": 0.4, "c": 0.2}, people=10)
     pairs = list(itertools.combinations(named, 2))
     whole = compare_pairs(named, pairs, "em")
-    monkeypatch.setattr("elusive.evaluate.comparisons.PAIRS_AT_A_TIME", 2)
+    monkeypatch.setattr("elusive.evaluate.compare.ranks.PAIRS_AT_A_TIME", 2)
     assert compare_pairs(named, pairs, "em") == whole
 
 

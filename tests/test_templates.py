@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from elusive.biogen.fields import PAPER_FIELDS, built_in_fields
-from elusive.biogen.fillers import lead_parts, passages
-from elusive.biogen.pools import words
-from elusive.biogen.templates import Form, check_template, render_form
+from elusive.biogen.people.fields import PAPER_FIELDS, built_in_fields
+from elusive.biogen.people.pools import words
+from elusive.biogen.texts.fillers import lead_parts, passages
+from elusive.biogen.texts.templates import Form, check_template, render_form
 from elusive.common.errors import InputError
 
 FIELDS = built_in_fields()

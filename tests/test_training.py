@@ -9,22 +9,17 @@ import torch
 from safetensors.torch import load_file
 from tiny import VOCABULARY, tiny_model
 
+from elusive.common.dataset.records import Question, Shot, TrainingText
 from elusive.common.errors import InputError
-from elusive.common.models import LoadedModel, load_model
-from elusive.common.records import Question, Shot, TrainingText
-from elusive.evaluate.answering import answer_questions, check_training_acts
-from elusive.evaluate.cell import cell_id
+from elusive.common.lm.loading import LoadedModel, load_model
+from elusive.common.lm.packed_attention import SHORT, border_columns, use_packed_attention
+from elusive.common.lm.packing import IGNORED, text_sequence
+from elusive.evaluate.answering.local import answer_questions, check_training_acts
+from elusive.evaluate.answering.prompts import PromptFormat, few_shot_prefix, split_shots, topic
+from elusive.evaluate.cells.cell import cell_id
 from elusive.evaluate.config import TrainingConfig
-from elusive.evaluate.packed_attention import SHORT, border_columns, use_packed_attention
-from elusive.evaluate.packing import (
-    IGNORED,
-    clean_label_sequence,
-    packed_rows,
-    replay_sequence,
-    text_sequence,
-)
-from elusive.evaluate.prompts import PromptFormat, few_shot_prefix, split_shots, topic
-from elusive.evaluate.training import lora_model, train
+from elusive.evaluate.training.sequences import clean_label_sequence, packed_rows, replay_sequence
+from elusive.evaluate.training.train import lora_model, train
 
 LENGTHS = [7, 1, 12]
 
@@ -37,7 +32,7 @@ def random_sequences(lengths: list[int]) -> list[torch.Tensor]:
 @pytest.mark.parametrize("name", ["llama", "qwen2", "gemma2", "gpt2"])
 @pytest.mark.parametrize("written_out", [True, False])
 def test_packed_logits_equal_those_of_separate_sequences(name, written_out, monkeypatch):
-    monkeypatch.setattr("elusive.evaluate.packed_attention.SHORT", SHORT if written_out else 0)
+    monkeypatch.setattr("elusive.common.lm.packed_attention.SHORT", SHORT if written_out else 0)
     sequences = random_sequences(LENGTHS)
     model = tiny_model(name)
     with torch.no_grad():
@@ -231,8 +226,8 @@ def test_asking_about_someone_shown_as_an_example_is_refused(loaded, tokenizer):
 
 
 def test_training_text_record_round_trips(tmp_path: Path):
+    from elusive.common.dataset.records import from_table, to_table
     from elusive.common.folders import read_table, write_tables
-    from elusive.common.records import from_table, to_table
 
     text = TrainingText("d", 1, "a", [(0, 1)], 0.5, "random", 0.7, 0.05, 0)
     write_tables(tmp_path / "x", {"texts": to_table([text], TrainingText)})

@@ -22,15 +22,16 @@ from elusive.augment.config import AugmentConfig
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
-from elusive.common.dataset import load_dataset_folder
+from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.errors import InputError
-from elusive.common.models import LoadedModel, load_model
-from elusive.evaluate.adapter_card import write_adapter_card
-from elusive.evaluate.answering import answer_questions
-from elusive.evaluate.cell import CellResult, load_cell
+from elusive.common.lm.loading import LoadedModel, load_model
+from elusive.common.lm.packing import text_sequence
+from elusive.evaluate.answering.local import answer_questions
+from elusive.evaluate.cells.adapter_card import write_adapter_card
+from elusive.evaluate.cells.cell import CellResult, load_cell
 from elusive.evaluate.config import TrainingConfig
-from elusive.evaluate.packing import packed_rows, text_sequence
-from elusive.evaluate.training import TrainingLog, lora_model, quiet_adapters, train
+from elusive.evaluate.training.sequences import packed_rows
+from elusive.evaluate.training.train import TrainingLog, lora_model, quiet_adapters, train
 
 SETTINGS = ["--epochs", 1, "--batch-size", 4, "--format-replay", 2, "--num-shots", 2]
 Evaluate = Callable[..., Result]

@@ -20,23 +20,23 @@ from handmade import dump_file, squad_file
 from stand_in_hub import COMMIT, stand_in_hub
 
 from elusive.cli.main import cli
-from elusive.common.check import check_dataset
-from elusive.common.dataset import load_dataset_folder
+from elusive.common.dataset.check import check_dataset
+from elusive.common.dataset.folder import load_dataset_folder
+from elusive.common.dataset.records import Shot, WikiDocument, WikiQuestion, from_table
 from elusive.common.errors import InputError
 from elusive.common.folders import read_manifest, read_table
-from elusive.common.records import Shot, WikiDocument, WikiQuestion, from_table
-from elusive.evaluate.prompts import split_shots, topic
+from elusive.evaluate.answering.prompts import split_shots, topic
 from elusive.wikiqa.articles import Article, Asked, Paragraph
 from elusive.wikiqa.card import command_line
-from elusive.wikiqa.cloze import cloze_questions
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.documents import mentions
 from elusive.wikiqa.filters import reason_to_drop
 from elusive.wikiqa.gather import gather_articles
 from elusive.wikiqa.generate import generate_dataset
+from elusive.wikiqa.questions.cloze import cloze_questions
 from elusive.wikiqa.selection import with_true_starts
-from elusive.wikiqa.squad import write_squad
-from elusive.wikiqa.wikitext import LEFTOVER
+from elusive.wikiqa.sources.squad import write_squad
+from elusive.wikiqa.sources.wikitext import LEFTOVER
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 XQUAD, DUMP = SHARED / "xquad.en.json", SHARED / "enwiki-sample.xml.bz2"

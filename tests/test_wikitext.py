@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elusive.wikiqa.wikitext import LEFTOVER, MARKS, clean_article
+from elusive.wikiqa.sources.wikitext import LEFTOVER, MARKS, clean_article
 
 
 def text_of(wikitext: str) -> str:

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from elusive.common.records import Link
+from elusive.common.dataset.records import Link
 
 Counts = Counter[str]
 """What was read, mended and left out, by reason, for the card."""

@@ -5,13 +5,14 @@ import shlex
 from dataclasses import asdict
 from pathlib import Path
 
-from elusive.common.cards import render_template, size_category
-from elusive.common.dataset_statistics import PICTURE, STATISTICS, DatasetStatistics
+from elusive.common.dataset.card import size_category
+from elusive.common.dataset.dataset_statistics import PICTURE, STATISTICS, DatasetStatistics
 from elusive.common.folders import write_atomically
 from elusive.common.intervals import Estimate
+from elusive.common.templates import render_template
 from elusive.wikiqa.articles import Counts
 from elusive.wikiqa.config import SOURCES, WikiqaConfig
-from elusive.wikiqa.exam import ExamResult
+from elusive.wikiqa.questions.exam import ExamResult
 
 LICENCES = {"CC BY-SA 4.0": "cc-by-sa-4.0", "CC BY-SA 3.0": "cc-by-sa-3.0"}
 """Identifiers of the Hub."""
@@ -26,7 +27,7 @@ def write_card(
     exam: ExamResult | None,
 ) -> None:
     """Write README.md, the statistics and their picture."""
-    from elusive.common.pictures import draw_statistics
+    from elusive.common.dataset.statistics_plot import draw_statistics
 
     numbers = statistics.as_json() | {"read_and_left_out": dict(sorted(counts.items()))}
     numbers |= {"exam": asdict(exam) if exam else None}
@@ -34,7 +35,7 @@ def write_card(
     title = f"{statistics.entities:,} articles, {statistics.documents:,} paragraphs"
     draw_statistics(statistics, out / PICTURE, title)
     card = render_template(
-        Path(__file__).parent,
+        Path(__file__).parent / "card.md.j2",
         config=config,
         source=source,
         command=command_line(config, source),

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from elusive.common.records import Fact, Shot, Span, WikiDocument, WikiQuestion
+from elusive.common.dataset.records import Fact, Shot, Span, WikiDocument, WikiQuestion
 from elusive.common.sentences import sentence_spans
 from elusive.wikiqa.articles import Article, Asked, Paragraph, entity_of
 

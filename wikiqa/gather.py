@@ -10,17 +10,17 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
-from elusive.common.chat import ChatModel
+from elusive.common.dataset.records import Link
 from elusive.common.folders import write_atomically
-from elusive.common.records import Link
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
-from elusive.wikiqa.cloze import cloze_questions
 from elusive.wikiqa.config import WikiqaConfig
-from elusive.wikiqa.dump import Page, article_of, read_pages
+from elusive.wikiqa.questions.chat import ChatModel
+from elusive.wikiqa.questions.cloze import cloze_questions
+from elusive.wikiqa.questions.writer import written_questions
 from elusive.wikiqa.sampling import sampled_paragraphs
-from elusive.wikiqa.squad import read_squad
-from elusive.wikiqa.tables import read_hub, read_table_file
-from elusive.wikiqa.writer import written_questions
+from elusive.wikiqa.sources.dump import Page, article_of, read_pages
+from elusive.wikiqa.sources.row_tables import read_hub, read_table_file
+from elusive.wikiqa.sources.squad import read_squad
 
 Item = TypeVar("Item")
 

@@ -6,18 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from elusive.common.chat import chat_model
-from elusive.common.dataset_statistics import dataset_statistics
+from elusive.common.dataset.dataset_statistics import dataset_statistics
+from elusive.common.dataset.records import SCHEMAS, Shot, WikiDocument, WikiQuestion, to_table
+from elusive.common.dataset.shards import (
+    PROGRESS,
+    Append,
+    claimed_folder,
+    finish_folder,
+    shard_writer,
+)
 from elusive.common.errors import InputError
 from elusive.common.folders import file_hash
-from elusive.common.records import SCHEMAS, Shot, WikiDocument, WikiQuestion, to_table
 from elusive.common.seeding import stream
-from elusive.common.shards import PROGRESS, Append, claimed_folder, finish_folder, shard_writer
 from elusive.wikiqa.articles import Article, Counts
 from elusive.wikiqa.card import write_card
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.documents import Split, document_of, entity_name, question_of, shot_of
-from elusive.wikiqa.exam import Exam, passed
 from elusive.wikiqa.gather import (
     gather_articles,
     load_articles,
@@ -25,8 +29,10 @@ from elusive.wikiqa.gather import (
     num_questions,
     write_questions,
 )
+from elusive.wikiqa.questions.chat import chat_model
+from elusive.wikiqa.questions.exam import Exam, passed
 from elusive.wikiqa.selection import Selection
-from elusive.wikiqa.tables import hub_revision
+from elusive.wikiqa.sources.row_tables import hub_revision
 
 GATHERED = "articles"
 TABLES = {

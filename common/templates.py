@@ -1,0 +1,44 @@
+"""Jinja templates: pages, whose values are escaped, and markdown, whose values are not."""
+
+import html
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+
+def render_template(path: Path, **values: object) -> str:
+    """Fill in the template at `path`.
+
+    Values are escaped in templates of HTML (`.html.j2`) and stand as they are in others, where the
+    filter `markdown` escapes them.
+
+    Raises:
+        jinja2.UndefinedError: the template needs a value that is not given.
+    """
+    return _environment(path.parent).get_template(path.name).render(**values)
+
+
+@cache
+def _environment(folder: Path) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=select_autoescape(["html.j2"]),
+    )
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
+    environment.filters["markdown"] = escape_markdown
+    return environment
+
+
+def escape_markdown(text: str) -> str:
+    """Escape text so that markdown shows it as it is, in one line, without HTML, links or tables.
+
+    >>> escape_markdown("<b>|x")
+    '&lt;b&gt;\\\\|x'
+    """
+    signs = "".join("\\" + sign if sign in "\\`*[]|" else sign for sign in " ".join(text.split()))
+    return html.escape(signs, quote=False)

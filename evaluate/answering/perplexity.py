@@ -1,0 +1,44 @@
+"""What training makes a model forget."""
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from elusive.common.lm.batches import length_sorted_batches, mask_rows, pad_rows
+from elusive.common.lm.packing import IGNORED, text_sequence
+from elusive.evaluate.answering.local import Model
+
+BATCH_TOKENS = 1024
+
+
+def perplexity(model: Model, tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> float:
+    """Exponential of the mean loss in nats per token of some texts, end tokens included.
+
+    Texts beyond the model's context are cut there.
+
+    Args:
+        model: a decoder, with or without an adapter.
+        tokenizer: its tokenizer.
+        texts: at least one, of two tokens or more.
+    """
+    longest = getattr(model.config, "max_position_embeddings", None)
+    sequences = [text_sequence(text, tokenizer).input_ids[:longest] for text in texts]
+    total = count = 0.0
+    with torch.inference_mode():
+        for batch in length_sorted_batches([len(ids) for ids in sequences], BATCH_TOKENS):
+            losses = _losses(model, [sequences[index] for index in batch])
+            total, count = total + float(losses.sum()), count + losses.numel()
+    return float(torch.tensor(total / count, dtype=torch.float64).exp())
+
+
+def _losses(model: Model, sequences: list[list[int]]) -> torch.Tensor:
+    """Loss of every token but the first of each sequence.  # (token,)."""
+    labels = pad_rows(sequences, IGNORED)[:, 1:]
+    logits = model(
+        input_ids=pad_rows(sequences, device=model.device),
+        attention_mask=mask_rows(sequences, device=model.device),
+        use_cache=False,
+    ).logits[:, :-1]
+    kept = labels != IGNORED
+    return torch.nn.functional.cross_entropy(
+        logits[kept.to(logits.device)].float(), labels[kept].to(logits.device), reduction="none"
+    )

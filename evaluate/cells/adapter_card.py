@@ -1,0 +1,53 @@
+"""The model card of a trained adapter."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+
+from elusive.common.folders import write_atomically
+from elusive.common.templates import render_template
+
+
+def write_adapter_card(cell: Path, parameters: dict[str, Any], base: str) -> None:
+    """Write the card of a cell's adapter, as the Hub reads it.
+
+    Args:
+        cell: folder that holds `adapter/` and the metrics.
+        parameters: of the cell.
+        base: name of the model that the adapter is for.
+    """
+    metrics = json.loads((cell / "metrics.json").read_text(encoding="utf-8"))
+    write_atomically(cell / "adapter" / "README.md", adapter_card(parameters, metrics, base))
+
+
+def adapter_card(
+    parameters: dict[str, Any], metrics: dict[str, Any], base: str, location: str = '"adapter"'
+) -> str:
+    """The card of an adapter.
+
+    Args:
+        parameters: of the cell.
+        metrics: of the cell.
+        base: name of the model that the adapter is for.
+        location: what `PeftModel.from_pretrained` is told to find it, as Python arguments.
+    """
+    return render_template(
+        Path(__file__).parent / "adapter.md.j2",
+        base=base,
+        base_model=base if _is_hub_name(base) else None,
+        parameters=parameters,
+        metrics=metrics,
+        location=location,
+    )
+
+
+def _is_hub_name(base: str) -> bool:
+    """Whether the Hub takes a name as that of a model; it refuses cards with a local path."""
+    try:
+        validate_repo_id(base)
+    except HFValidationError:
+        return False
+    return True

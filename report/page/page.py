@@ -1,0 +1,150 @@
+"""The report page: one HTML file that shows what a benchmark found, and how far to trust it."""
+
+import base64
+import hashlib
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from elusive.common.dataset.folder import load_dataset_folder
+from elusive.common.errors import InputError
+from elusive.common.folders import write_atomically
+from elusive.common.templates import render_template
+from elusive.evaluate.cells.cell import CellResult
+from elusive.evaluate.compare.table import benchmarks, named_cells
+from elusive.evaluate.plans import PLAN, dataset_of
+from elusive.report.page.comparable import comparable_cells
+from elusive.report.page.data import benchmark_data
+from elusive.report.page.texts import NO_RUN, gain_data, viewer_data
+
+MADE_BY = '<meta name="generator" content="elusive report">'
+"""Stands in every page, so that only pages are overwritten."""
+SCRIPTS = ("page_elements.js", "page_table.js", "page_charts.js", "page.js")
+STYLE = "page.css"
+
+
+def write_page(
+    cells: list[CellResult],
+    out: Path,
+    title: str,
+    run: Path | None = None,
+    baseline: str | None = None,
+    metric: str = "em",
+) -> None:
+    """Write the report of some cells as one HTML file that loads nothing.
+
+    Args:
+        cells: of one benchmark or more.
+        out: the file; an older report is replaced.
+        title: of the page.
+        run: folder of `elusive run`, for what its training texts show; None leaves that out.
+        baseline: arm that the others are compared with; random or else plain if None.
+        metric: what arms are ranked and compared by: em, f1 or log_probability.
+
+    Raises:
+        InputError: `out` holds something else; no benchmark can be shown; a dataset or training
+            text of the run is damaged.
+    """
+    check_replaceable(out)
+    data = page_data(cells, title, run, baseline, metric)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, render_report(data))
+
+
+def check_replaceable(out: Path) -> None:
+    """Raise InputError if `out` is a folder, or a file that is no report page."""
+    if out.is_dir():
+        raise InputError(f"{out} is a folder: name a file such as {out / 'report.html'}")
+    if out.exists() and MADE_BY.encode() not in out.read_bytes()[:2000]:
+        raise InputError(f"{out} holds something else: choose another --out or delete it")
+
+
+def page_data(
+    cells: list[CellResult],
+    title: str,
+    run: Path | None = None,
+    baseline: str | None = None,
+    metric: str = "em",
+) -> dict[str, Any]:
+    """What the page shows, as JSON; arguments and errors as in `write_page`."""
+    shown: list[dict[str, Any]] = []
+    reasons: dict[str, InputError] = {}
+    for name, members in benchmarks(cells).items():
+        try:
+            shown.append(benchmark_data(name, members, baseline, metric))
+        except InputError as reason:
+            reasons[name] = reason
+            continue
+        shown[-1] |= _from_run(members, run)
+    if not shown:
+        raise next(iter(reasons.values()), InputError("there are no cells to report"))
+    return {
+        "title": title,
+        "version": version("elusive"),
+        "plan": _plan(run),
+        "benchmarks": shown,
+        "not_shown": [f"{name}: {reason}" for name, reason in reasons.items()],
+    }
+
+
+def _from_run(cells: list[CellResult], run: Path | None) -> dict[str, Any]:
+    """What the texts of a run show of a benchmark, or why they do not."""
+    if run is None or not (run / PLAN).exists():
+        return {"gains": {"why": NO_RUN}, "viewer": {"why": NO_RUN}}
+    folder = dataset_of(run, cells[0].parameters.get("dataset_name"))
+    dataset = load_dataset_folder(folder)
+    named = named_cells(comparable_cells(cells)[0])
+    if cells[0].parameters["dataset"] != dataset.content_hash:
+        why = {"why": f"{folder} is not the dataset of these cells"}
+        return {"gains": why, "viewer": why}
+    return {
+        "gains": gain_data(named, dataset, run),
+        "viewer": viewer_data(named, dataset, folder, run),
+    }
+
+
+def _plan(run: Path | None) -> str:
+    """The plan of a run as it was written; empty without one."""
+    path = run / PLAN if run else None
+    return path.read_text(encoding="utf-8") if path and path.exists() else ""
+
+
+def render_report(data: dict[str, Any]) -> str:
+    """The page as HTML.
+
+    All data stands in it as JSON without `<`, `>` and `&`. The content policy names the hashes of
+    the page's own script and style, and the nonces of the text viewers that it holds; nothing else
+    is run or loaded.
+    """
+    here = Path(__file__).parent
+    script = "".join((here / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    style = (here / STYLE).read_text(encoding="utf-8")
+    viewers = [one["viewer"] for one in data["benchmarks"]]
+    nonces = [f"'nonce-{viewer['nonce']}'" for viewer in viewers if "nonce" in viewer]
+    return render_template(
+        Path(__file__).parent / "page.html.j2",
+        title=data["title"],
+        version=data["version"],
+        style=Markup(style),
+        script=Markup(script),
+        script_sources=" ".join([_source(script), *nonces]),
+        style_sources=" ".join([_source(style), *nonces]),
+        data=Markup(_embedded(data)),
+    )
+
+
+def _source(text: str) -> str:
+    """An inline text as a content policy names it."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _embedded(data: dict[str, Any]) -> str:
+    """JSON that can stand in a script element, whatever strings are in it."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text

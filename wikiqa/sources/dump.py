@@ -1,0 +1,121 @@
+"""Articles of a Wikipedia dump in pages-articles XML."""
+
+import bz2
+import gzip
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote
+from xml.etree.ElementTree import ParseError
+
+import mwxml
+from mwxml.errors import MalformedXML
+
+from elusive.common.errors import InputError
+from elusive.wikiqa.articles import Article, Counts
+from elusive.wikiqa.sources.wikitext import clean_article
+
+OPENERS = {".bz2": bz2.open, ".gz": gzip.open}
+MAX_CHARACTERS = 2_000_000
+"""Longer wikitext is a list or a mistake, and takes minutes to parse."""
+
+DISAMBIGUATION = re.compile(
+    r"\{\{\s*(disambig(uation)?|hndis|geodis|dab|surname|given name|set index( article)?|sia)"
+    r"\s*(\|[^{}]*)?\}\}",
+    re.I,
+)
+LIST_TITLE = re.compile(r"^(lists? of|outline of|index of|timeline of|glossary of)\b", re.I)
+
+
+@dataclass(frozen=True)
+class Page:
+    """An article as the dump has it."""
+
+    title: str
+    wikitext: str
+    revision: str
+    site: str
+    """Address of the wiki, such as `https://en.wikipedia.org`; empty if the dump does not say."""
+
+
+def read_pages(path: Path, counts: Counts) -> Iterator[Page]:
+    """The articles of a dump, in its order; other pages are left out and counted.
+
+    Raises:
+        InputError: no such file, a truncated or damaged archive, malformed XML, or no dump.
+    """
+    number = 0
+    with _opened(path) as file:
+        try:
+            dump = mwxml.Dump.from_file(file)
+            base = getattr(dump.site_info, "base", None) or ""
+            site = base.split("/wiki/")[0] if "/wiki/" in base else ""
+            for page in dump.pages:
+                number += 1
+                counts["pages read"] += 1
+                revision = next(iter(page), None)
+                title = page.title or ""
+                text = (revision.text if revision else None) or ""
+                reason = _left_out(page, title, text)
+                if reason:
+                    counts[reason] += 1
+                else:
+                    counts["articles read"] += 1
+                    yield Page(title, text, str(revision.id if revision else ""), site)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise InputError(
+                f"{path} ends or is damaged after page {number} ({error}): fetch it again"
+            ) from None
+        except OSError as error:
+            raise InputError(f"{path} cannot be read after page {number}: {error}") from None
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is not UTF-8 after page {number}: {error.reason}") from None
+        except (ParseError, MalformedXML, AssertionError) as error:
+            raise InputError(
+                f"{path} is no well-formed pages-articles XML after page {number}: {error}"
+            ) from None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """A dump, unpacked as its name says."""
+    try:
+        file = OPENERS.get(path.suffix, open)(path, "rb")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    with file:
+        yield file  # type: ignore[misc]
+
+
+def _left_out(page: mwxml.Page, title: str, text: str) -> str | None:
+    """Why a page is no article, if it is none."""
+    if page.namespace:
+        return "page of another namespace"
+    if page.redirect or text.lstrip()[:9].casefold() == "#redirect":
+        return "redirect"
+    if title.endswith("(disambiguation)") or DISAMBIGUATION.search(text):
+        return "disambiguation"
+    if LIST_TITLE.match(title):
+        return "list"
+    if len(text) > MAX_CHARACTERS:
+        return f"article of more than {MAX_CHARACTERS:,} characters"
+    return None
+
+
+def article_of(page: Page, min_words: int, counts: Counts) -> Article:
+    """The prose of a page."""
+    cleaned = clean_article(page.wikitext, counts, min_words)
+    counts["paragraphs read"] += len(cleaned.paragraphs)
+    counts["links"] += sum(len(paragraph.links) for paragraph in cleaned.paragraphs)
+    url = f"{page.site}/wiki/{quote(page.title.replace(' ', '_'))}?oldid={page.revision}"
+    return Article(
+        title=page.title,
+        paragraphs=cleaned.paragraphs,
+        names=cleaned.bold,
+        revision=page.revision,
+        url=url if page.site else "",
+    )
