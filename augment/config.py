@@ -5,29 +5,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from elusive.common.errors import InputError, unknown_name
+from elusive.augment.arms import is_objective, list_arms
+from elusive.common.errors import InputError, build_unknown_name_error
 
-METHOD_NAMES = (
-    "plain",
-    "random",
-    "attention",
-    "contrast",
-    "depth-contrast",
-    "reverse-contrast",
-    "surprisal-contrast",
-    "position",
-    "reverse-position",
-    "shuffled",
-    "oracle",
-    "permute",
-    "eda",
-    "reverse-training",
-    "d-ar",
-    "attention-dropout",
-    "rho-1",
-)
-
-
+METHODS = list_arms("score", "rewrite")
 FILE_AND_FUNCTION = re.compile(r".+\.py:[A-Za-z_]\w*")
 
 
@@ -38,7 +19,7 @@ class AugmentConfig(BaseModel):
 
     method: str = Field(
         default="",
-        description=f"Arm: {', '.join(METHOD_NAMES)}; not with --method-file.",
+        description=f"Arm: {', '.join(METHODS)}; not with --method-file.",
     )
     method_file: str | None = Field(
         default=None,
@@ -92,24 +73,6 @@ class AugmentConfig(BaseModel):
         lt=1,
         description="Share of the layers, from the first, that `depth-contrast` subtracts.",
     )
-    noise: float = Field(
-        default=0.2,
-        gt=0,
-        lt=1,
-        description="Share of the input tokens that `d-ar` replaces, and of the attention mask "
-        "that `attention-dropout` closes, at every step of training.",
-    )
-    selected: float = Field(
-        default=0.6,
-        gt=0,
-        le=1,
-        description="Share of the tokens of a training step that `rho-1` learns from.",
-    )
-    reference: str | None = Field(
-        default=None,
-        description="Model of `rho-1` that says how hard a token is; of the trained model's "
-        "tokenizer.",
-    )
     copies: int = Field(
         default=10, ge=1, description="Copies of each document beside its original."
     )
@@ -138,10 +101,17 @@ class AugmentConfig(BaseModel):
         if self.method_file:
             if not FILE_AND_FUNCTION.fullmatch(self.method_file):
                 raise InputError(f"method_file: {self.method_file!r} should be FILE.py:FUNCTION")
-            if self.method in METHOD_NAMES:
-                raise InputError(f"method_file: {self.method!r} is an arm already: rename it")
+            if self.method in METHODS or is_objective(self.method):
+                raise InputError(
+                    f"method_file: {self.method!r} is a built-in arm: rename your function"
+                )
         elif not self.method:
             raise InputError("method: name an arm with --method, or your own with --method-file")
-        elif self.method not in METHOD_NAMES:
-            raise unknown_name("method", self.method, METHOD_NAMES)
+        elif is_objective(self.method):
+            raise InputError(
+                f"method: {self.method!r} acts in training, not on the text: make plain text, and "
+                f"train on it with `elusive evaluate --objective {self.method}`"
+            )
+        elif self.method not in METHODS:
+            raise build_unknown_name_error("method", self.method, METHODS)
         return self

@@ -1,12 +1,13 @@
 """Signs that a training text will not teach what it should, and what to change."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
 
-from elusive.augment.clues.targets import rank_correlation
-from elusive.augment.scores.scoring import TokenScores
+from elusive.augment.clues.targets import compute_rank_correlation
+from elusive.augment.scores.token_scores import TokenScores
 from elusive.common.dataset.records import Document, Span, TrainingText
 
 LOSS_LIMIT = 0.05
@@ -14,56 +15,57 @@ LOSS_LIMIT = 0.05
 DUPLICATE_LIMIT = 0.5
 """Share of copies that may repeat another text of their document."""
 POSITION_LIMIT = 0.95
-"""Rank correlation with the position from which on a score tells nothing else."""
+"""Rank correlation with the position above which a score says nothing but the position."""
 NOISE_LIMIT = 0.3
-"""Rank correlation between halves of the heads up to which a score is mostly noise."""
+"""Rank correlation between halves of the heads below which a score is mostly noise."""
 BY_POSITION = ("position", "reverse-position")
 
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """What was lost and repeated, as shares in [0, 1]."""
+    """What copies lost and repeated, as shares in [0, 1]."""
 
     lost_names: float
     """Documents whose name stands whole in none of their copies."""
     lost_values: float
-    """Documents of whose values one stands whole in none of their copies."""
+    """Documents with a value that stands whole in none of their copies."""
     duplicates: float
-    """Copies that repeat another text of their document; only of methods that drop."""
+    """Copies that repeat another text of their document; 0 for arms that drop nothing."""
     like_position: float
     """Rank correlation of the scores with the position, mean over documents, in [-1, 1]."""
     halves_agree: float | None = None
     """Rank correlation of the scores from two halves of the heads, mean over documents, in [-1, 1];
     None where there are no heads."""
 
-    def warnings(self, method: str) -> list[str]:
-        """What looks wrong, in a line each."""
-        found = []
-        for share, what, kept in (
+    def list_warnings(self, method: str) -> list[str]:
+        """What looks wrong, a line each."""
+        warnings = []
+        losses = (
             (self.lost_names, "their name", "or make more --copies"),
-            (self.lost_values, "a value", "make more --copies, or keep values by --protect values"),
-        ):
-            if share > LOSS_LIMIT:
-                found.append(
-                    f"{share:.0%} of the documents lose {what} from all copies: lower --alpha or "
-                    f"--beta, {kept}"
+            (self.lost_values, "a value", "make more --copies, or add --protect values"),
+        )
+        for rate, lost, advice in losses:
+            if rate > LOSS_LIMIT:
+                warnings.append(
+                    f"{rate:.0%} of the documents lose {lost} from all copies: lower --alpha or "
+                    f"--beta, {advice}"
                 )
         if self.duplicates > DUPLICATE_LIMIT:
-            found.append(
+            warnings.append(
                 f"{self.duplicates:.0%} of the copies repeat another one: raise --beta or --alpha"
             )
         if abs(self.like_position) > POSITION_LIMIT and method not in BY_POSITION:
-            found.append(
-                f"the scores of {method} are ranks of the position (correlation "
+            warnings.append(
+                f"the scores of {method} rank tokens by position (correlation "
                 f"{self.like_position:.2f}): use other --layers, or another model"
             )
         if self.halves_agree is not None and self.halves_agree < NOISE_LIMIT:
-            found.append(
-                f"the scores of {method} are hardly more than noise (two halves of the heads agree "
-                f"with a correlation of {self.halves_agree:.2f}): use depth-contrast, other "
-                "--layers, or models further apart"
+            warnings.append(
+                f"the scores of {method} are mostly noise (correlation between two halves of the "
+                f"heads: {self.halves_agree:.2f}): use depth-contrast, other --layers, or models "
+                "that differ more"
             )
-        return found
+        return warnings
 
 
 def diagnose(
@@ -75,25 +77,30 @@ def diagnose(
         documents: the originals.
         scored: their scores, in the same order.
         texts: original and copies of each, document by document in the same order.
-        drops: whether the method drops tokens, so that copies should differ.
+        drops: whether the arm drops tokens, so that copies should differ.
     """
     groups = [list(group) for _, group in groupby(texts, key=lambda text: text.doc_id)]
     copies = [[text for text in group if text.copy > 0] for group in groups]
     pairs = list(zip(documents, copies, strict=True))
-    names = [_is_lost(document.heads, of) for document, of in pairs if document.heads]
+    names = [_is_lost(document.heads, texts) for document, texts in pairs if document.heads]
     values = [
-        any(_is_lost([(fact.start, fact.end)], of) for fact in document.facts)
-        for document, of in pairs
+        any(_is_lost([(fact.start, fact.end)], texts) for fact in document.facts)
+        for document, texts in pairs
         if document.facts
     ]
-    repeated = sum(len(group) - len({text.text for text in group}) for group in groups)
+    num_repeated = sum(len(group) - len({text.text for text in group}) for group in groups)
     num_copies = sum(map(len, copies))
+    agreements = [
+        compute_rank_correlation(*scores.halves)
+        for scores in scored
+        if scores.halves and len(scores.units) > 1
+    ]
     return Diagnostics(
         lost_names=_mean(names),
         lost_values=_mean(values),
-        duplicates=repeated / num_copies if drops and num_copies else 0.0,
-        like_position=_mean([_like_position(one.scores) for one in scored]),
-        halves_agree=_halves_agree(scored),
+        duplicates=num_repeated / num_copies if drops and num_copies else 0.0,
+        like_position=_mean([_correlate_with_position(scores.scores) for scores in scored]),
+        halves_agree=_mean(agreements) if agreements else None,
     )
 
 
@@ -107,18 +114,11 @@ def _is_lost(spans: list[Span], copies: list[TrainingText]) -> bool:
     )
 
 
-def _like_position(scores: np.ndarray) -> float:
+def _correlate_with_position(scores: np.ndarray) -> float:
     """Rank correlation of scores with earlier positions; 0 for scores that are all alike."""
     finite = scores[np.isfinite(scores)]
-    return rank_correlation(finite, -np.arange(len(finite)))
+    return compute_rank_correlation(finite, -np.arange(len(finite)))
 
 
-def _halves_agree(scored: list[TokenScores]) -> float | None:
-    """Rank correlation of scores from two halves of the heads; None if no document has both."""
-    found = [rank_correlation(*one.halves) for one in scored if one.halves and len(one.units) > 1]
-    return _mean(found) if found else None
-
-
-def _mean(values: list) -> float:
-    """Mean; 0 of nothing."""
+def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else 0.0

@@ -7,7 +7,7 @@ from elusive.common.dataset.records import Span
 SENTENCE_PUNCTUATION = frozenset(".!?,;:")
 
 
-def overlaps(units: list[Span], spans: list[Span]) -> np.ndarray:
+def mark_overlaps(units: list[Span], spans: list[Span]) -> np.ndarray:
     """True for each unit that shares a character with one of `spans`.  # (unit,)."""
     mask = np.zeros(len(units), dtype=bool)
     for start, end in spans:
@@ -15,26 +15,26 @@ def overlaps(units: list[Span], spans: list[Span]) -> np.ndarray:
     return mask
 
 
-def droppable_mask(text: str, units: list[Span], protected: list[Span]) -> np.ndarray:
+def mark_droppable(text: str, units: list[Span], protected: list[Span]) -> np.ndarray:
     """True for each unit that may be dropped: neither punctuation nor protected.  # (unit,)."""
-    signs = [set(text[start:end]) <= SENTENCE_PUNCTUATION for start, end in units]
-    return ~np.array(signs, dtype=bool) & ~overlaps(units, protected)
+    is_punctuation = [set(text[start:end]) <= SENTENCE_PUNCTUATION for start, end in units]
+    return ~np.array(is_punctuation, dtype=bool) & ~mark_overlaps(units, protected)
 
 
-def kept_text(text: str, units: list[Span], keep_mask: np.ndarray) -> tuple[str, list[Span]]:
+def drop_units(text: str, units: list[Span], keep_mask: np.ndarray) -> tuple[str, list[Span]]:
     """The text without its dropped units, and the spans of the original that it keeps.
 
-    Dropped characters are deleted and what is left is joined with single spaces. With nothing
-    dropped, the text comes back unchanged.
+    Dropped characters are deleted, and the rest is joined with single spaces. With nothing dropped,
+    the text comes back unchanged.
 
     >>> units = [(0, 3), (4, 7), (8, 12)]
-    >>> kept_text("She was born in Rome.", units, np.array([True, False, False]))
+    >>> drop_units("She was born in Rome.", units, np.array([True, False, False]))
     ('She in Rome.', [(0, 4), (7, 8), (12, 21)])
     """
     kept: list[Span] = []
     position = 0
-    for place in np.flatnonzero(~keep_mask).tolist():
-        start, end = units[place]
+    for index in np.flatnonzero(~keep_mask).tolist():
+        start, end = units[index]
         if position < start:
             kept.append((position, start))
         position = end

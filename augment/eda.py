@@ -17,7 +17,7 @@ Words = list[tuple[str, Span | None]]
 """Words of a text, with where they stood in the original; None for words that are new."""
 
 
-def eda(document: Document, rng: np.random.Generator, copy: int) -> tuple[str, list[Span]]:
+def apply_eda(document: Document, rng: np.random.Generator, copy: int) -> tuple[str, list[Span]]:
     """A copy under one of the four operations, which take turns.
 
     As published but for one thing: words with a digit are neither deleted nor replaced, because the

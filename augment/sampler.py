@@ -6,10 +6,10 @@ Arms differ only in the scores that they hand to it.
 import numpy as np
 
 
-def score_ranks(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def rank_scores(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rank of each score, 0 for the highest, and the group of tied scores that it belongs to.
 
-    >>> score_ranks(np.array([0.1, 0.9, 0.1]))
+    >>> rank_scores(np.array([0.1, 0.9, 0.1]))
     (array([1, 0, 2]), array([1, 0, 1]))
     """
     order = np.argsort(-scores, kind="stable")
@@ -19,7 +19,7 @@ def score_ranks(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return ranks, groups
 
 
-def drop_probabilities(
+def compute_drop_probabilities(
     scores: np.ndarray, droppable: np.ndarray, alpha: float, beta: float
 ) -> np.ndarray:
     """Probability with which each token is dropped: p(r) = alpha (1 - exp(-beta r)).
@@ -41,14 +41,14 @@ def drop_probabilities(
 
     Source: arXiv 2409.17954, Equation 1. Sharing ties and holding the rate are this toolkit's.
 
-    >>> drop_probabilities(np.zeros(3), np.ones(3, bool), alpha=1.0, beta=1e9).round(3)
+    >>> compute_drop_probabilities(np.zeros(3), np.ones(3, bool), alpha=1.0, beta=1e9).round(3)
     array([0.667, 0.667, 0.667])
     """
     probabilities = np.zeros(len(scores))
     chosen = np.flatnonzero(droppable)
     if not len(chosen):
         return probabilities
-    ranks, groups = score_ranks(scores[chosen])
+    ranks, groups = rank_scores(scores[chosen])
     by_rank = alpha * (1 - np.exp(-beta * ranks))
     shared = (np.bincount(groups, by_rank) / np.bincount(groups))[groups]
     kept = np.isposinf(scores[chosen])

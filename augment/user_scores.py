@@ -1,4 +1,4 @@
-"""Arms of one's own: a function in a file that scores the units of a document."""
+"""Arms of the user's own: a function in a file that scores the units of a document."""
 
 from collections.abc import Callable
 from functools import cache
@@ -11,43 +11,43 @@ import numpy as np
 from elusive.common.dataset.records import Document, Span
 from elusive.common.errors import InputError
 
-OwnScore = Callable[[Document, list[Span]], np.ndarray]
+UserScore = Callable[[Document, list[Span]], np.ndarray]
 """From a document and its droppable units to one number per unit, higher kept more often."""
 
 
-def own_method_hash(method_file: str) -> str:
-    """Hash of the file that holds a method.
+def hash_method_file(method_file: str) -> str:
+    """SHA-256 of the file that FILE.py:FUNCTION names.
 
     Raises:
         InputError: there is no such file.
     """
-    return sha256(_file(method_file).read_bytes()).hexdigest()
+    return sha256(_find_file(method_file).read_bytes()).hexdigest()
 
 
 @cache
-def load_own_method(method_file: str) -> OwnScore:
+def load_user_score(method_file: str) -> UserScore:
     """The function that FILE.py:FUNCTION names.
 
     Raises:
-        InputError: no such file or function, or the file fails when it is read.
+        InputError: there is no such file or function, or the file fails when it is read.
     """
-    path, name = _file(method_file), method_file.rpartition(":")[2]
+    path, name = _find_file(method_file), method_file.rpartition(":")[2]
     try:
-        found = run_path(str(path)).get(name)
+        function = run_path(str(path)).get(name)
     except Exception as error:
         raise InputError(f"{path} fails: {type(error).__name__}: {error}") from error
-    if not callable(found):
+    if not callable(function):
         raise InputError(f"{path} has no function {name!r}")
-    return found  # type: ignore[return-value]
+    return function  # type: ignore[return-value]
 
 
-def own_scores(method_file: str, document: Document, units: list[Span]) -> np.ndarray:
-    """What a method of one's own gives for a document.
+def compute_user_scores(method_file: str, document: Document, units: list[Span]) -> np.ndarray:
+    """What the user's own function gives for a document.
 
     Raises:
-        InputError: it fails, or gives other than one number per unit.
+        InputError: the function fails, or does not give one number per unit.
     """
-    score = load_own_method(method_file)
+    score = load_user_score(method_file)
     try:
         scores = np.asarray(score(document, units), dtype=np.float32)
     except Exception as error:
@@ -57,13 +57,12 @@ def own_scores(method_file: str, document: Document, units: list[Span]) -> np.nd
     if scores.shape != (len(units),) or np.isnan(scores).any():
         raise InputError(
             f"{method_file} gave {scores.shape} numbers for the {len(units)} units of document "
-            f"{document.doc_id!r}: one number per unit is needed, none of them NaN"
+            f"{document.doc_id!r}: return one number per unit, none of them NaN"
         )
     return scores
 
 
-def _file(method_file: str) -> Path:
-    """The file of FILE.py:FUNCTION."""
+def _find_file(method_file: str) -> Path:
     path = Path(method_file.rpartition(":")[0]).expanduser()
     if not path.is_file():
         raise InputError(f"method_file: no file at {path}")

@@ -28,8 +28,13 @@ from elusive.common.dataset.records import Question
 from elusive.common.lm.loading import LoadedModel, load_model
 from elusive.common.lm.references import BUILT_IN, BUILT_IN_NAMES, find_model
 from elusive.evaluate.answering.local import _ending_tokens, answer_questions
-from elusive.evaluate.answering.prompts import few_shot_prefix, question_text, split_shots, topic
-from elusive.evaluate.cells.cell import asked_questions
+from elusive.evaluate.answering.prompts import (
+    get_topic,
+    render_few_shot_prefix,
+    render_question,
+    split_shots,
+)
+from elusive.evaluate.cells.cell import select_questions
 from elusive.evaluate.config import AnsweringConfig
 from elusive.models.config import load_pretrain_plan
 from elusive.report.export.harness_task import export_harness_tasks
@@ -48,10 +53,12 @@ def plain_answers(
     tokenizer.padding_side = "left"
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     answers: Answers = {}
-    by_topic = sorted(questions, key=topic)
+    by_topic = sorted(questions, key=get_topic)
     for start in range(0, len(by_topic), batch):
         part = by_topic[start : start + batch]
-        prompts = [few_shot_prefix(shots, topic(q)) + question_text(q.question) for q in part]
+        prompts = [
+            render_few_shot_prefix(shots, get_topic(q)) + render_question(q.question) for q in part
+        ]
         inputs = tokenizer(prompts, return_tensors="pt", padding=True).to(loaded.model.device)
         golds = [tokenizer(f" {a}\n", add_special_tokens=False) for q in part for a in q.answers]
         with torch.inference_mode():
@@ -109,7 +116,7 @@ def main(reference: str, people: int, start: int, batch: int, rounds: int) -> No
     generate_dataset(population.model_copy(update=asked), scratch / "set")
     dataset = load_dataset_folder(scratch / "set")
     export_harness_tasks(dataset, scratch / "tasks", split="all")
-    questions = asked_questions(dataset, AnsweringConfig(split="all"))
+    questions = select_questions(dataset, AnsweringConfig(split="all"))
     shots, _ = split_shots(dataset.shots, 5, 0)
     loaded, other = load_model(reference), load_model(reference)
     click.echo(
@@ -139,7 +146,7 @@ def report(
     runners: dict[str, Callable[[], Answers]], questions: list[Question], rounds: int
 ) -> None:
     """Print processor seconds, paired ratios, and how many answers are the same."""
-    from elusive.common.answers import exact_match
+    from elusive.common.answers import compute_exact_match
 
     seconds: dict[str, list[float]] = {name: [] for name in runners}
     answers: dict[str, Answers] = {}
@@ -150,9 +157,11 @@ def report(
             seconds[name].append(time.process_time() - start)
     for name, found in answers.items():
         same = sum(found[q.question_id] == answers["ours"][q.question_id] for q in questions)
-        scores = {q.question_id: exact_match(found[q.question_id], q.answers) for q in questions}
+        scores = {
+            q.question_id: compute_exact_match(found[q.question_id], q.answers) for q in questions
+        }
         equal = sum(
-            scores[q.question_id] == exact_match(answers["ours"][q.question_id], q.answers)
+            scores[q.question_id] == compute_exact_match(answers["ours"][q.question_id], q.answers)
             for q in questions
         )
         ratios = [a / b for a, b in zip(seconds[name], seconds["ours"], strict=True)]

@@ -21,13 +21,13 @@ import psutil
 import pyarrow as pa
 from faker import Faker
 
-from elusive.biogen.biographies import biography_batch
+from elusive.biogen.biographies import build_biography_batch
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.people import pools
-from elusive.biogen.people.draw import draw_people, people_ranges
+from elusive.biogen.people.draw import draw_people, iterate_numbers
 from elusive.biogen.world import build_world
 from elusive.common.dataset.records import SCHEMAS, Document
-from elusive.common.dataset.shards import read_batches, run_all, shard_writer
+from elusive.common.dataset.shards import open_shard, read_batches, write_shards
 
 SHARD = 1 << 15
 FAKER_PEOPLE = 2_000
@@ -39,9 +39,9 @@ def write_shard(config: BiogenConfig, out: Path, index: int) -> int:
     """Write the biographies of one shard, without questions."""
     world = build_world(config)
     numbers = range(index * SHARD, min((index + 1) * SHARD, config.people))
-    with shard_writer(out, index, -(-config.people // SHARD), TABLES) as append:
-        for some in people_ranges(numbers.start, len(numbers)):
-            append("corpus", biography_batch(world, draw_people(world, some)))
+    with open_shard(out, index, -(-config.people // SHARD), TABLES) as append:
+        for some in iterate_numbers(numbers.start, len(numbers)):
+            append("corpus", build_biography_batch(world, draw_people(world, some)))
     return len(numbers)
 
 
@@ -49,7 +49,7 @@ def generate(config: BiogenConfig, out: Path, workers: int) -> None:
     """Write all biographies: start-up of the workers, hashing and syncing included."""
     (out / ".progress").mkdir(parents=True)
     shards = list(range(-(-config.people // SHARD)))
-    run_all(partial(write_shard, config, out), shards, workers, lambda count: None)
+    write_shards(partial(write_shard, config, out), shards, workers, lambda count: None)
 
 
 def rewrite(batches: list[pa.RecordBatch], path: Path) -> None:
@@ -65,7 +65,7 @@ def call_faker(count: int) -> None:
     """Draw the same fields by calling Faker for each person; no text is made."""
     faker = Faker("en_US")
     faker.seed_instance(0)
-    universities, majors = pools.universities(), pools.words("majors")
+    universities, majors = pools.list_universities(), pools.read_words("majors")
     drawn = [
         (
             *(faker.first_name(), faker.first_name(), faker.last_name()),

@@ -10,7 +10,7 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from elusive.common.intervals import mean_over_entities
+from elusive.common.intervals import estimate_mean
 
 PEOPLE, QUESTIONS, ALIKE = 100, 5, 0.3
 ONE_SEED = [(0.05, 1, 0.0), (0.2, 1, 0.0), (0.5, 1, 0.0)]
@@ -26,7 +26,7 @@ def covers(rate: float, seeds: int, spread: float, rng: np.random.Generator) -> 
     right = rng.random((PEOPLE, seeds, QUESTIONS)) < np.clip(known + shift, 0, 1)
     entities = np.repeat(np.arange(PEOPLE), seeds * QUESTIONS).astype(str)
     of_seeds = np.tile(np.repeat(np.arange(seeds), QUESTIONS), PEOPLE)
-    found = mean_over_entities(
+    found = estimate_mean(
         right.ravel().astype(float).tolist(), entities.tolist(), of_seeds.tolist()
     )
     return found.low <= rate <= found.high

@@ -14,13 +14,13 @@ import time
 import click
 import numpy as np
 
-from elusive.augment.augment import training_texts
 from elusive.augment.config import AugmentConfig
-from elusive.augment.dropping import droppable_mask
-from elusive.augment.sampler import drop_probabilities
-from elusive.augment.scores.scorers import METHODS, Scorers
-from elusive.augment.scores.scoring import TokenScores
-from elusive.biogen.biographies import biographies
+from elusive.augment.copies import build_training_texts
+from elusive.augment.dropping import mark_droppable
+from elusive.augment.sampler import compute_drop_probabilities
+from elusive.augment.scores.scorers import Scorers, score_documents
+from elusive.augment.scores.token_scores import TokenScores
+from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.common.dataset.records import Document
 
@@ -30,8 +30,10 @@ def loop(documents: list[Document], scored: list[TokenScores], config: AugmentCo
     chance = random.Random(config.seed)
     texts = []
     for document, scores in zip(documents, scored, strict=True):
-        droppable = droppable_mask(document.text, scores.units, [])
-        probabilities = drop_probabilities(scores.scores, droppable, config.alpha, config.beta)
+        droppable = mark_droppable(document.text, scores.units, [])
+        probabilities = compute_drop_probabilities(
+            scores.scores, droppable, config.alpha, config.beta
+        )
         texts.append(document.text)
         for _ in range(config.copies):
             text, kept, last = document.text, [], len(document.text)
@@ -50,13 +52,13 @@ def loop(documents: list[Document], scored: list[TokenScores], config: AugmentCo
 @click.option("--people", default=1000)
 @click.option("--rounds", default=3)
 def main(people: int, rounds: int) -> None:
-    documents = list(biographies(BiogenConfig(people=people)))
+    documents = list(generate_biographies(BiogenConfig(people=people)))
     config = AugmentConfig(method="position", copies=10)
-    scored = METHODS["position"](documents, Scorers(config))
+    scored = score_documents(documents, Scorers(config))
     ratios = []
     for number in range(rounds):
         times = [time.perf_counter()]
-        texts = training_texts(documents, scored, config)
+        texts = build_training_texts(documents, scored, config)
         times.append(time.perf_counter())
         plain = loop(documents, scored, config)
         times.append(time.perf_counter())

@@ -11,15 +11,15 @@ from pathlib import Path
 import click
 import numpy as np
 
-from elusive.augment.clues.targets import head_aurocs
+from elusive.augment.clues.targets import compute_head_aurocs
 from elusive.augment.config import AugmentConfig
-from elusive.augment.scores.scorers import METHODS, Scorers
-from elusive.biogen.biographies import biographies
+from elusive.augment.scores.scorers import Scorers, score_documents
+from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.common.lm.loading import load_model
 from elusive.common.lm.references import BUILT_IN, BUILT_IN_NAMES
-from elusive.evaluate.cells.cell import load_cell
-from elusive.evaluate.compare.table import results
+from elusive.evaluate.cells.cell_folder import load_cell
+from elusive.evaluate.compare.table import build_table
 from elusive.evaluate.plans import Plan
 from elusive.evaluate.run import run_plan
 from elusive.models.config import load_pretrain_plan
@@ -49,10 +49,12 @@ def known_rates() -> Iterator[tuple[str, float, int]]:
 def clue_aurocs(people: int) -> Iterator[tuple[str, float, float]]:
     """Mean AUROC of head mentions and its standard error, new people, the name anywhere."""
     config = BiogenConfig(people=people, start=20_000, name_position="any")
-    documents = list(biographies(config))
+    documents = list(generate_biographies(config))
     for name, settings in SCORERS.items():
         augment = AugmentConfig.model_validate(settings)
-        values = head_aurocs(documents, METHODS[augment.method](documents, Scorers(augment)))
+        values = compute_head_aurocs(
+            documents, score_documents(documents, Scorers(augment))
+        )
         yield name, values.mean(), values.std(ddof=1) / np.sqrt(people)
 
 
@@ -87,7 +89,7 @@ def main(out: Path, people: int) -> None:
         click.echo(f"AUROC of head mentions, name anywhere, {name}: {mean:.3f} +- {error:.3f}")
     for name, plan in WORDINGS.items():
         folders = run_plan(plan, out / name.replace(" ", "-")).folders
-        (row,) = results([load_cell(folder) for folder in folders]).rows
+        (row,) = build_table([load_cell(folder) for folder in folders]).rows
         em, gold = row.em, row.log_probability
         click.echo(
             f"LoRA on {row.people} new people, {name} each: EM {em.mean:.1%} "

@@ -10,12 +10,12 @@ import click
 import numpy as np
 import torch
 
-from elusive.augment.scores.scoring import BATCH_TOKENS, padded, score_attention
+from elusive.augment.scores.scoring import BATCH_TOKENS, pad_texts, score_attention
 from elusive.augment.scores.units import encode
-from elusive.biogen.biographies import biographies
+from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.common.dataset.records import Document
-from elusive.common.lm.batches import length_sorted_batches
+from elusive.common.lm.batches import batch_by_length
 from elusive.common.lm.loading import load_model
 
 
@@ -40,8 +40,8 @@ def forward(documents: list[Document], loaded) -> float:
     lengths = [len(text.input_ids) for text in texts]
     read = 0
     with torch.inference_mode():
-        for batch in length_sorted_batches(lengths, BATCH_TOKENS):
-            ids, mask = padded([texts[index] for index in batch], loaded.model.device)
+        for batch in batch_by_length(lengths, BATCH_TOKENS):
+            ids, mask = pad_texts([texts[index] for index in batch], loaded.model.device)
             loaded.model(input_ids=ids, attention_mask=mask, use_cache=False)
             read += ids.numel()
     return 1 - sum(lengths) / read
@@ -52,7 +52,7 @@ def forward(documents: list[Document], loaded) -> float:
 @click.option("--people", default=100)
 @click.option("--rounds", default=3)
 def main(model: str, people: int, rounds: int) -> None:
-    documents = list(biographies(BiogenConfig(people=people)))
+    documents = list(generate_biographies(BiogenConfig(people=people)))
     loaded = load_model(model)
     ratios, of_forward = [], []
     for number in range(rounds):

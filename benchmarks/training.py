@@ -12,21 +12,22 @@ import torch
 from datasets import Dataset
 from transformers import DataCollatorForLanguageModeling, Trainer, TrainingArguments
 
-from elusive.augment.augment import training_texts
 from elusive.augment.config import AugmentConfig
-from elusive.augment.scores.scorers import METHODS, Scorers
-from elusive.biogen.biographies import biographies
+from elusive.augment.copies import build_training_texts
+from elusive.augment.scores.scorers import Scorers, score_documents
+from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
-from elusive.common.lm.loading import default_dtype, load_model
-from elusive.common.lm.packing import Sequence, text_sequence
+from elusive.common.lm.loading import choose_dtype, load_model
+from elusive.common.lm.packing import Sequence, build_text_sequence
 from elusive.evaluate.config import TrainingConfig
-from elusive.evaluate.training.sequences import packed_rows
-from elusive.evaluate.training.train import lora_model, train
+from elusive.evaluate.training.lora import open_lora_model
+from elusive.evaluate.training.sequences import pack_epochs
+from elusive.evaluate.training.train import train
 
 
 def padded_tokens_per_second(loaded, sequences: list[Sequence], config: TrainingConfig) -> float:
     """What a user writes first: a padded batch of the same texts per step, float32."""
-    with lora_model(loaded, config, 0) as model, tempfile.TemporaryDirectory() as scratch:
+    with open_lora_model(loaded, config, 0) as model, tempfile.TemporaryDirectory() as scratch:
         trainer = Trainer(
             model=model,
             args=TrainingArguments(
@@ -56,23 +57,23 @@ def padded_tokens_per_second(loaded, sequences: list[Sequence], config: Training
 def main(model: str, steps: int, rounds: int) -> None:
     config = TrainingConfig(epochs=1)
     copies = AugmentConfig(method="random", copies=7)
-    documents = list(biographies(BiogenConfig(people=steps)))
-    texts = training_texts(documents, METHODS["random"](documents, Scorers(copies)), copies)
+    documents = list(generate_biographies(BiogenConfig(people=steps)))
+    texts = build_training_texts(documents, score_documents(documents, Scorers(copies)), copies)
     packed_model = load_model(model)
-    sequences = [text_sequence(text.text, packed_model.tokenizer) for text in texts]
+    sequences = [build_text_sequence(text.text, packed_model.tokenizer) for text in texts]
     rows = list(
-        packed_rows(lambda epoch: sequences, [], 1, config.batch_size, np.random.default_rng(0))
+        pack_epochs(lambda epoch: sequences, [], 1, config.batch_size, np.random.default_rng(0))
     )
     padded_model = load_model(model, dtype=torch.float32)
     ratios = []
     for number in range(rounds):
         padded = padded_tokens_per_second(padded_model, sequences, config)
-        with lora_model(packed_model, config, 0) as adapted:
+        with open_lora_model(packed_model, config, 0) as adapted:
             log = train(adapted, rows, config, 0)
         packed = log.tokens / log.seconds
         ratios.append(packed / padded)
         click.echo(
-            f"round {number}: padded float32 {padded:.0f} tokens/s, packed {default_dtype()} "
+            f"round {number}: padded float32 {padded:.0f} tokens/s, packed {choose_dtype()} "
             f"{packed:.0f} tokens/s, {ratios[-1]:.2f}x"
         )
     click.echo(f"median {np.median(ratios):.2f}x")

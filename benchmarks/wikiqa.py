@@ -12,7 +12,7 @@ import click
 import mwparserfromhell
 import numpy as np
 
-from elusive.wikiqa.sources.dump import article_of, read_pages
+from elusive.wikiqa.sources.dump import build_article, read_pages
 
 
 @click.command()
@@ -30,7 +30,7 @@ def main(dump: Path, rounds: int) -> None:
             mwparserfromhell.parse(page.wikitext).strip_code()
         middle = time.perf_counter()
         for page in pages:
-            article_of(page, 20, counts)
+            build_article(page, 20, counts)
         end = time.perf_counter()
         ratios.append((end - middle) / (middle - start))
         click.echo(

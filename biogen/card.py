@@ -1,4 +1,4 @@
-"""The card of a biography dataset: what it is, what is in it, and how to make it again."""
+"""The card of a biography dataset: its content, its statistics, and the command that builds it."""
 
 import json
 import math
@@ -6,30 +6,31 @@ from pathlib import Path
 
 import yaml
 
-from elusive.biogen.biographies import biographies
+from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
-from elusive.biogen.questions import questions
+from elusive.biogen.questions import generate_questions
 from elusive.biogen.world import build_world
-from elusive.common.dataset.card import size_category
+from elusive.common.dataset.card import find_size_category
 from elusive.common.dataset.dataset_statistics import PICTURE, STATISTICS, DatasetStatistics
 from elusive.common.folders import write_atomically
 from elusive.common.templates import render_template
 
 OWN_FIELDS = "own_fields.yaml"
+"""File in the dataset folder that keeps the user's own fields."""
 
 
 def write_card(
     config: BiogenConfig, out: Path, statistics: DatasetStatistics | None = None
 ) -> None:
-    """Write README.md and, once there are statistics, those with their picture.
+    """Write README.md and, once there are statistics, the statistics with their picture.
 
-    Before, the card says that the dataset is being written; `datasets` finds its tables all the
-    same.
+    Without statistics, the card says that the dataset is being written; `datasets` finds its tables
+    nonetheless.
     """
     if statistics:
         from elusive.common.dataset.statistics_plot import draw_statistics
 
-        numbers = statistics.as_json() | {"pool_bits": pool_bits(config)}
+        numbers = statistics.as_json() | {"pool_bits": compute_pool_bits(config)}
         write_atomically(out / STATISTICS, json.dumps(numbers, indent=2) + "\n")
         title = f"{statistics.entities:,} people, {statistics.documents:,} biographies"
         draw_statistics(statistics, out / PICTURE, title)
@@ -41,37 +42,37 @@ def write_card(
 
 
 def render_card(config: BiogenConfig, statistics: DatasetStatistics | None) -> str:
-    """The card as markdown with the Hub's YAML header."""
+    """Render the card as markdown with the Hub's YAML header."""
     num_documents = config.people * config.documents_per_person
     return render_template(
         Path(__file__).parent / "card.md.j2",
         config=config,
-        command=command_line(config),
+        command=build_command_line(config),
         statistics=statistics,
-        example=next(biographies(config)),
-        asked=next(questions(config), None),
+        example=next(generate_biographies(config)),
+        question=next(generate_questions(config), None),
         num_documents=num_documents,
-        pool_bits=pool_bits(config),
-        size_category=size_category(num_documents),
+        pool_bits=compute_pool_bits(config),
+        size_category=find_size_category(num_documents),
     )
 
 
-def pool_bits(config: BiogenConfig) -> dict[str, float]:
-    """Bits that the generator draws per person: for the name and for each field.
+def compute_pool_bits(config: BiogenConfig) -> dict[str, float]:
+    """Compute the bits that the generator draws per person, for the name and for each field.
 
-    What follows from something else, such as the company's city, has none; a pair of siblings
-    share their names, so a relation has none either.
+    A field that follows from another, such as the company's city, has none. Neither has a relation,
+    which follows from the person's number.
     """
     world = build_world(config)
-    bits = {"name": math.log2(world.names.num_people())}
-    for field, count in zip(world.fields, world.values.count, strict=True):
-        free = not (field.relation or field.depends_on)
-        bits[field.name] = math.log2(count) if free else 0.0
+    bits = {"name": math.log2(world.names.num_people)}
+    for field, pieces in zip(world.fields, world.values.pieces, strict=True):
+        is_free = not (field.relation or field.depends_on)
+        bits[field.name] = math.log2(len(pieces)) if is_free else 0.0
     return bits
 
 
-def command_line(config: BiogenConfig) -> str:
-    """The command that makes this dataset; settings that have their default are left out."""
+def build_command_line(config: BiogenConfig) -> str:
+    """Return the command that builds this dataset, without settings that have their default."""
     flags = []
     for name, setting in config.model_dump(exclude_defaults=True, exclude={"own_fields"}).items():
         flag = name.replace("_", "-")
@@ -82,9 +83,8 @@ def command_line(config: BiogenConfig) -> str:
             flags += [f"--{flag} {value}" for value in values]
     if config.own_fields:
         flags.append(f"--field-file {OWN_FIELDS}")
-    defaults = {"people": config.people, "seed": config.seed}
-    given = " ".join(flags)
-    for name, value in reversed(defaults.items()):
-        if f"--{name} " not in f"{given} ":
+    # People and seed stand in the command even if they have their default.
+    for name, value in (("seed", config.seed), ("people", config.people)):
+        if not any(flag.startswith(f"--{name} ") for flag in flags):
             flags.insert(0, f"--{name} {value}")
     return " ".join(["elusive biogen", *flags, "--out DIR"])

@@ -1,164 +1,169 @@
-"""Closed-book questions about the people of a corpus, and solved ones about others."""
+"""Closed-book questions about the people of a corpus, and solved questions about others."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from elusive.biogen.biographies import document_ids
+from elusive.biogen.biographies import build_document_ids
 from elusive.biogen.config import BiogenConfig
-from elusive.biogen.people.draw import People, draw_people, people_ranges, shot_numbers
+from elusive.biogen.people.draw import People, compute_shot_numbers, draw_people, iterate_numbers
 from elusive.biogen.people.values import PARTNER_BITS
+from elusive.biogen.texts.arrow_arrays import (
+    build_boolean_array,
+    build_integer_array,
+    build_string_array,
+)
 from elusive.biogen.texts.phrasings import Asking
-from elusive.biogen.texts.pieces import Strings, booleans, integers
-from elusive.biogen.texts.question_kinds import reply, reply_strings
+from elusive.biogen.texts.pieces import Strings
+from elusive.biogen.texts.question_kinds import build_replies
 from elusive.biogen.world import World, build_world
 from elusive.common.dataset.records import SCHEMAS, Question, Shot, from_table
 
+(_EMPTY,) = build_string_array([""])
 
-def questions(config: BiogenConfig) -> Iterator[Question]:
-    """The questions about the people of the corpus, in order; dev and test are split by person.
+
+def generate_questions(config: BiogenConfig) -> Iterator[Question]:
+    """Generate the questions about the people of the corpus, in order.
+
+    All questions about a person are in the same split, dev or test.
 
     Raises:
-        InputError: what the config asks of names, fields or templates cannot be had.
+        InputError: there are not enough names, or fields and templates do not fit the config.
     """
     world = build_world(config)
-    for numbers in people_ranges(config.start, config.people):
-        batch = question_batch(world, draw_people(world, numbers))
+    for numbers in iterate_numbers(config.start, config.people):
+        batch = build_question_batch(world, draw_people(world, numbers))
         yield from from_table(pa.Table.from_batches([batch]), Question)
 
 
-def shots(config: BiogenConfig) -> Iterator[Shot]:
-    """Solved questions of every field and kind about people outside the corpus.
+def generate_shots(config: BiogenConfig) -> Iterator[Shot]:
+    """Generate solved questions of every field and kind about people outside the corpus.
 
     Raises:
-        InputError: as `questions`.
+        InputError: as `generate_questions`.
     """
     world = build_world(config)
-    batch = shot_batch(world, draw_people(world, shot_numbers(world)))
+    batch = build_shot_batch(world, draw_people(world, compute_shot_numbers(world)))
     yield from from_table(pa.Table.from_batches([batch]), Shot)
 
 
-def question_batch(world: World, people: People) -> pa.RecordBatch:
-    """The questions about some people as rows."""
-    asked = _asked(world, people, world.phrasings.askings, in_corpus=True)
-    doc_ids = document_ids(world, people.numbers, np.zeros_like(people.numbers))
-    is_dev = dev_mask(world, people.numbers)[asked.person]
+def build_question_batch(world: World, people: People) -> pa.RecordBatch:
+    """Return the questions about some people as rows."""
+    rows = _build_rows(world, people, world.phrasings.askings, in_corpus=True)
+    doc_ids = build_document_ids(world, people.numbers, np.zeros_like(people.numbers))
+    doc_ids = doc_ids.take(build_integer_array(rows.person))
+    suffixes = rows.strings.take(rows.read_askings("suffix"))
+    is_dev = _is_dev(world, people.numbers)[rows.person]
     columns = {
-        "question_id": _question_ids(world, doc_ids, asked),
-        "doc_id": doc_ids.take(integers(asked.person)),
-        "answers": _answer_lists(asked),
-        "split": asked.strings.take(np.where(is_dev, world.phrasings.dev, world.phrasings.test)),
-        "phrasing": integers(asked.phrasing),
-        "held_out": booleans(asked.of_askings("held_out")),
-        "hops": integers(asked.hops),
-        **_common_columns(people, asked),
+        "question_id": pc.binary_join_element_wise(doc_ids, suffixes, _EMPTY),
+        "doc_id": doc_ids,
+        "answers": _build_answer_lists(rows),
+        "split": rows.strings.take(np.where(is_dev, world.phrasings.dev, world.phrasings.test)),
+        "phrasing": build_integer_array(rows.phrasing),
+        "held_out": build_boolean_array(rows.read_askings("held_out")),
+        "hops": build_integer_array(rows.hops),
+        **_build_common_columns(people, rows),
     }
     schema = SCHEMAS[Question]
     return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def shot_batch(world: World, people: People) -> pa.RecordBatch:
-    """Solved questions about people outside the corpus; never in a held-out phrasing."""
+def build_shot_batch(world: World, people: People) -> pa.RecordBatch:
+    """Return solved questions about people outside the corpus; none has a held-out phrasing."""
     askings = [asking for asking in world.phrasings.askings if not asking.held_out]
-    asked = _asked(world, people, askings, in_corpus=False)
-    columns = {"answer": asked.strings.take(asked.first), **_common_columns(people, asked)}
+    rows = _build_rows(world, people, askings, in_corpus=False)
+    answers = rows.strings.take(rows.first_answer)
+    columns = {"answer": answers, **_build_common_columns(people, rows)}
     schema = SCHEMAS[Shot]
     return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _QuestionRows:
     """Questions about some people, person by person."""
 
     strings: Strings
-    """What pieces refer to."""
+    """Strings that the pieces refer to."""
     askings: list[Asking]
-    person: np.ndarray  # (question,) place of the person in the batch
-    asking: np.ndarray  # (question,) which of the askings
+    person: np.ndarray  # (question,) index of the person in the batch
+    asking: np.ndarray  # (question,) index of the asking
     text: np.ndarray  # (question, 5) pieces
     phrasing: np.ndarray  # (question,)
-    first: np.ndarray  # (question,) piece of the first gold answer
-    count: np.ndarray  # (question,) gold answers, which stand one after the other
+    first_answer: np.ndarray  # (question,) piece of the first gold answer; the others follow it
+    num_answers: np.ndarray  # (question,) gold answers
     hops: np.ndarray  # (question,)
 
-    def of_askings(self, attribute: str) -> np.ndarray:
-        """An attribute of the asking of each question, (question,)."""
+    def read_askings(self, attribute: str) -> np.ndarray:
+        """Return an attribute of the asking of each question, (question,)."""
         return np.array([getattr(asking, attribute) for asking in self.askings])[self.asking]
 
 
-def _asked(world: World, people: People, askings: list[Asking], in_corpus: bool) -> _Asked:
-    """All questions about some people."""
-    replies = [reply(world, people, asking, in_corpus) for asking in askings]
+def _build_rows(
+    world: World, people: People, askings: list[Asking], in_corpus: bool
+) -> _QuestionRows:
+    """Return all questions about some people."""
+    strings, replies = build_replies(world, people, askings, in_corpus)
     texts = [
-        _text(world, people, asking, reply.slots)
+        _choose_phrasings(world, people, asking, reply.slots)
         for asking, reply in zip(askings, replies, strict=True)
     ]
-    mask = np.stack([reply.asked for reply in replies], axis=1)  # (person, asking)
+    mask = np.stack([reply.is_asked for reply in replies], axis=1)  # (person, asking)
     person, asking = np.nonzero(mask)
-    return _Asked(
-        strings=reply_strings(world, people),
+    return _QuestionRows(
+        strings=strings,
         askings=askings,
         person=person,
         asking=asking,
         text=np.stack([pieces for pieces, _ in texts], axis=1)[mask],
         phrasing=np.stack([phrasing for _, phrasing in texts], axis=1)[mask],
-        first=np.stack([reply.first for reply in replies], axis=1)[mask],
-        count=np.stack([reply.count for reply in replies], axis=1)[mask],
+        first_answer=np.stack([reply.first_answer for reply in replies], axis=1)[mask],
+        num_answers=np.stack([reply.num_answers for reply in replies], axis=1)[mask],
         hops=np.stack([reply.hops for reply in replies], axis=1)[mask],
     )
 
 
-def _text(
+def _choose_phrasings(
     world: World, people: People, asking: Asking, slots: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pieces (person, 5) and number (person,) of the phrasing that is drawn for each person."""
-    drawn = world.integers(len(asking.parts), people.numbers, "phrasing", asking.name)
-    parts = asking.parts[drawn]
-    one, other = reversed(slots) if asking.value_first else slots
-    pieces = np.stack([parts[:, 0], one, parts[:, 1], other, parts[:, 2]], axis=1)
-    return pieces, asking.first_phrasing + drawn
+    """Draw a phrasing for each person; return its pieces (person, 5) and its number (person,)."""
+    phrasing = world.draw_integers(len(asking.parts), people.numbers, "phrasing", asking.name)
+    parts = asking.parts[phrasing]
+    first, second = reversed(slots) if asking.value_first else slots
+    pieces = np.stack([parts[:, 0], first, parts[:, 1], second, parts[:, 2]], axis=1)
+    return pieces, asking.first_phrasing + phrasing
 
 
-def _common_columns(people: People, asked: _Asked) -> dict[str, pa.Array]:
-    """The columns that questions and shots share."""
+def _build_common_columns(people: People, rows: _QuestionRows) -> dict[str, pa.Array]:
+    """Return the columns that questions and shots share."""
     return {
-        "entity": asked.strings.take(people.names[asked.person]),
-        "field": asked.strings.take(asked.of_askings("label")),
-        "question": asked.strings.join_text(asked.text),
-        "kind": asked.strings.take(asked.of_askings("kind_piece")),
+        "entity": rows.strings.take(people.names[rows.person]),
+        "field": rows.strings.take(rows.read_askings("label")),
+        "question": rows.strings.join_text(rows.text),
+        "kind": rows.strings.take(rows.read_askings("kind_piece")),
     }
 
 
-def _question_ids(world: World, doc_ids: pa.StringArray, asked: _Asked) -> pa.StringArray:
-    """Identifiers such as bio-0000007/major."""
-    suffixes = world.strings.take(np.array([asking.suffix for asking in asked.askings]))
-    strings = Strings(pa.concat_arrays([suffixes, doc_ids]), np.zeros(0))
-    return strings.join_text(np.stack([len(suffixes) + asked.person, asked.asking], axis=1))
+def _build_answer_lists(rows: _QuestionRows) -> pa.ListArray:
+    """Return the gold answers of every question."""
+    ends = np.cumsum(np.concatenate([[0], rows.num_answers]))
+    within = np.arange(ends[-1]) - np.repeat(ends[:-1], rows.num_answers)
+    pieces = np.repeat(rows.first_answer, rows.num_answers) + within
+    return pa.ListArray.from_arrays(build_integer_array(ends), rows.strings.take(pieces))
 
 
-def _answer_lists(asked: _Asked) -> pa.ListArray:
-    """The gold answers of every question."""
-    ends = np.cumsum(np.concatenate([[0], asked.count]))
-    numbers = np.repeat(asked.first - ends[:-1], asked.count) + np.arange(ends[-1])
-    return pa.ListArray.from_arrays(integers(ends), asked.strings.take(numbers))
+def _is_dev(world: World, numbers: np.ndarray) -> np.ndarray:
+    """Return whose questions are in the split dev, (person,) bool; relatives go together.
 
-
-def dev_mask(world: World, numbers: np.ndarray) -> np.ndarray:
-    """Whose questions are for development, (person,) bool; relatives go together.
-
-    Spread evenly over the numbers, so that any part of a corpus has its share, and nobody's split
-    depends on how many people there are. The first person is never one of them, the next one is.
+    Dev people are spread evenly over the numbers, so that every part of a corpus has its share,
+    and a person's split does not depend on how many people there are. The first group of
+    relatives is never in dev; the second one is, unless the rate is 0.
     """
-    unit = numbers // _people_together(world)
-    before, upto = (
-        np.ceil(np.round((unit - shift) * world.config.dev_rate, 9)) for shift in (1, 0)
-    )
-    return (upto > before) & (unit > 0)
-
-
-def _people_together(world: World) -> int:
-    """How many people in a row are related to each other."""
     bits = [PARTNER_BITS[field.relation] for field in world.fields if field.relation]
-    return 2 * max(bits) if bits else 1
+    group = numbers // (2 * max(bits) if bits else 1)
+    before, including = (
+        np.ceil(np.round((group - shift) * world.config.dev_rate, 9)) for shift in (1, 0)
+    )
+    return (including > before) & (group > 0)

@@ -1,4 +1,4 @@
-"""All that a config fixes before the first person is drawn."""
+"""Everything that a config fixes before the first person is drawn."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,12 +13,12 @@ from elusive.biogen.texts.phrasings import Phrasings, add_phrasings
 from elusive.biogen.texts.pieces import Pieces, Strings
 from elusive.biogen.texts.wordings import Wordings, add_wordings
 from elusive.common.errors import InputError
-from elusive.common.seeding import derived_seed, hashed, integers_below
+from elusive.common.seeding import derived_seed, draw_integers, hashed
 
 
 @dataclass(frozen=True)
 class World:
-    """A compiled config: every constant string has a number in `strings`."""
+    """A compiled config: every constant string is a piece of `strings`."""
 
     config: BiogenConfig
     names: Names
@@ -27,39 +27,28 @@ class World:
     values: Values
     wordings: Wordings
     phrasings: Phrasings
-    field_names: int
-    """Piece of the first field's name; the others follow."""
+    field_names: np.ndarray  # (field,) piece of the field's name
 
-    def key(self, *purpose: object) -> int:
-        """Seed of one purpose."""
+    def derive_seed(self, *purpose: object) -> int:
+        """Return the seed of one purpose."""
         return derived_seed(self.config.seed, *purpose)
 
-    def integers(self, size: int | np.ndarray, items: np.ndarray, *purpose: object) -> np.ndarray:
-        """One integer in [0, size) per item, for one purpose."""
-        return integers_below(size, self.key(*purpose), items)
+    def draw_integers(
+        self, size: int | np.ndarray, items: np.ndarray, *purpose: object
+    ) -> np.ndarray:
+        """Draw one integer in [0, size) per item, for one purpose."""
+        return draw_integers(size, self.derive_seed(*purpose), items)
 
-    def chosen(self, rate: float, items: np.ndarray, *purpose: object) -> np.ndarray:
-        """Which items belong to a random share of `rate`."""
-        return hashed(self.key(*purpose), items) >> np.uint64(11) < rate * 2**53
+    def draw_mask(self, rate: float, items: np.ndarray, *purpose: object) -> np.ndarray:
+        """Draw a random share of `rate` of the items: True for each that belongs to it."""
+        return hashed(self.derive_seed(*purpose), items) >> np.uint64(11) < rate * 2**53
 
-    def pronouns(self, people: np.ndarray, is_female: np.ndarray) -> np.ndarray:
-        """0, 1 or 2 for she, he or they, by people's numbers and gender."""
+    def draw_pronouns(self, people: np.ndarray, is_female: np.ndarray) -> np.ndarray:
+        """Draw 0, 1 or 2 for she, he or they, by people's numbers and gender."""
         gendered = np.where(is_female, 0, 1)
         if not self.config.they_rate:
             return gendered
-        return np.where(self.chosen(self.config.they_rate, people, "they"), 2, gendered)
-
-
-def _check_numbers(config: BiogenConfig, fields: tuple[FactField, ...]) -> None:
-    """Raise InputError if more wordings or phrasings are asked for than any field has."""
-    wordings = max(len(field.templates) for field in fields)
-    phrasings = max(len(field.questions) for field in fields)
-    for name, asked, most in (
-        ("wordings", config.wordings, wordings),
-        ("phrasings", config.phrasings, phrasings),
-    ):
-        if asked > most:
-            raise InputError(f"{name} {asked} is more than any of the fields has: at most {most}")
+        return np.where(self.draw_mask(self.config.they_rate, people, "they"), 2, gendered)
 
 
 @lru_cache(maxsize=4)
@@ -67,19 +56,26 @@ def build_world(config: BiogenConfig) -> World:
     """Compile a config.
 
     Raises:
-        InputError: what the config asks of names, fields or templates cannot be had.
+        InputError: there are not enough names, or fields and templates do not fit the config.
     """
     names = Names(config)
-    fields = tuple(config.field_named(name) for name in config.fields)
+    fields = tuple(config.find_field(name) for name in config.fields)
     check_size(config, names)
     check_dependencies(config)
     if config.distractors and all(field.relation for field in fields):
-        raise InputError("distractors needs a field that is no relation: add one to fields")
-    _check_numbers(config, fields)
+        raise InputError("distractors needs a field that is not a relation: add one to fields")
+    for name, count, most in (
+        ("wordings", config.wordings, max(len(field.templates) for field in fields)),
+        ("phrasings", config.phrasings, max(len(field.questions) for field in fields)),
+    ):
+        if count > most:
+            raise InputError(
+                f"{name} {count} is more than any of the fields has: ask for at most {most}"
+            )
     pieces = Pieces()
     values = add_values(pieces, fields)
     wordings = add_wordings(pieces, config, fields)
     phrasings = add_phrasings(pieces, config, fields)
-    field_names = pieces.add([field.name for field in fields])
-    strings = pieces.compiled()
+    field_names = pieces.add_all([field.name for field in fields])
+    strings = pieces.compile()
     return World(config, names, fields, strings, values, wordings, phrasings, field_names)

@@ -1,24 +1,24 @@
-"""`elusive augment`: training text of one arm."""
+"""`elusive augment`: write the training text of one arm."""
 
 from pathlib import Path
 
 import click
 
 from elusive.augment.config import AugmentConfig
-from elusive.cli.options import config_options, threads_option
-from elusive.common.errors import validated
+from elusive.cli.options import add_config_options, threads_option
+from elusive.common.errors import validate_config
 
 
 @click.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
-@config_options(AugmentConfig)
-@click.option("--limit", type=int, help="Only the first LIMIT documents.")
+@add_config_options(AugmentConfig)
+@click.option("--limit", type=int, help="Read only the first LIMIT documents.")
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Processes that drop tokens.",
+    help="Number of processes that drop tokens.",
 )
 @threads_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
@@ -30,7 +30,10 @@ def augment(
     out: Path,
     **settings: object,
 ) -> None:
-    """Turn each document of DATASET into its original and copies with tokens dropped.
+    """Write the training text of one arm.
+
+    It holds each document of DATASET, followed by copies that the arm has changed; most arms drop
+    tokens.
 
     \b
     elusive augment data/people --method random --out data/random
@@ -38,18 +41,19 @@ def augment(
     elusive augment data/people --method depth-contrast --model nano-large --out data/depth
     elusive augment data/people --method contrast --large nano-large --small nano-small --out data/c
     """
-    config = validated(AugmentConfig, settings)
-    from elusive.augment.augment import augment_dataset, read_summary
+    config = validate_config(AugmentConfig, settings)
+    from elusive.augment.augment import augment_dataset
     from elusive.augment.scores.scorers import Scorers
+    from elusive.augment.training_text import TrainingTextFolder
     from elusive.common.dataset.folder import load_dataset_folder
 
     scorers = Scorers(config, threads=threads)
-    made = augment_dataset(load_dataset_folder(dataset, limit), config, out, workers, scorers)
-    summary = read_summary(out)
+    is_new = augment_dataset(load_dataset_folder(dataset, limit), config, out, workers, scorers)
+    summary = TrainingTextFolder(out).summary
     seconds = ", ".join(f"{stage} {time:.1f} s" for stage, time in summary.seconds.items())
     click.echo(
-        f"{'wrote' if made else 'already there:'} {summary.num_texts} texts in {out}; "
+        f"{'wrote' if is_new else 'already there:'} {summary.num_texts} texts in {out}; "
         f"{summary.drop_rate:.1%} of the copies' tokens dropped; {seconds}"
     )
-    for line in summary.diagnostics.warnings(config.method):
+    for line in summary.diagnostics.list_warnings(config.method):
         click.echo(f"warning: {line}", err=True)

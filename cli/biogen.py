@@ -1,4 +1,4 @@
-"""`elusive biogen`: synthetic biographies with questions."""
+"""`elusive biogen`: generate synthetic biographies with questions."""
 
 import os
 from pathlib import Path
@@ -7,22 +7,24 @@ import click
 
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.people.fields import load_fields
-from elusive.cli.options import config_options
-from elusive.common.errors import InputError, validated
+from elusive.cli.options import add_config_options
+from elusive.common.errors import InputError, validate_config
 
 MAX_QUESTIONS = 200
-"""More than there are about one person."""
+"""More questions than there are about one person."""
 
 
 @click.command()
-@config_options(BiogenConfig, leave_out=("own_fields",))
+@add_config_options(BiogenConfig, leave_out=("own_fields",))
 @click.option(
     "--field-file",
     type=click.Path(path_type=Path),
-    help="YAML list of fields of your own: name, values, templates, questions.",
+    help="YAML file with a list of your own fields: name, values, templates, questions.",
 )
-@click.option("--workers", type=click.IntRange(min=1), help="Processes; all cores if not given.")
-@click.option("--preview", type=click.IntRange(min=1), help="Show so many people, write nothing.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes; by default one per core.")
+@click.option(
+    "--preview", type=click.IntRange(min=1), help="Print this many people and write nothing."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write.")
 def biogen(
     field_file: Path | None,
@@ -31,9 +33,10 @@ def biogen(
     out: Path | None,
     **settings: object,
 ) -> None:
-    """Invent people, write their biographies, and ask about them.
+    """Generate biographies of invented people, with questions.
 
-    Interrupted, the same command goes on from the last finished shard.
+    The position of every name and fact in the texts is known. If interrupted, rerun the same
+    command to resume after the last finished shard.
 
     \b
     elusive biogen --people 100 --seed 0 --out data/people
@@ -43,7 +46,7 @@ def biogen(
     elusive biogen --start 500000 --people 10 --middle-names --out data/part
     """
     own = load_fields(field_file) if field_file else ()
-    config = validated(BiogenConfig, settings | {"own_fields": own})
+    config = validate_config(BiogenConfig, settings | {"own_fields": own})
     if preview:
         _show(config, preview)
     elif out is None:
@@ -55,29 +58,28 @@ def biogen(
 
 
 def _show(config: BiogenConfig, count: int) -> None:
-    """Print the texts and questions of the first people, spans in color."""
+    """Print the texts of the first people with their spans in color, and the questions."""
     from itertools import islice
 
-    from elusive.biogen.biographies import biographies
-    from elusive.biogen.questions import questions
+    from elusive.biogen.biographies import generate_biographies
+    from elusive.biogen.questions import generate_questions
     from elusive.cli.preview import print_documents
 
-    documents = list(islice(biographies(config), count * config.documents_per_person))
-    asked = list(islice(questions(config), count * MAX_QUESTIONS))
-    print_documents(documents, asked)
+    documents = list(islice(generate_biographies(config), count * config.documents_per_person))
+    first_questions = list(islice(generate_questions(config), count * MAX_QUESTIONS))
+    print_documents(documents, first_questions)
 
 
 def _write(config: BiogenConfig, out: Path, workers: int) -> None:
-    """Write the dataset with a progress bar."""
     from tqdm import tqdm
 
     from elusive.biogen.generate import generate_dataset
-    from elusive.common.dataset.folder import num_rows
+    from elusive.common.dataset.folder import count_rows
 
     with tqdm(total=config.people, desc="biographies", unit="person", delay=1) as bar:
-        made = generate_dataset(config, out, workers, bar.update)
-    rows = num_rows(out)
+        is_new = generate_dataset(config, out, workers, bar.update)
+    rows = count_rows(out)
     click.echo(
-        f"{'wrote' if made else 'already there:'} {out}, {rows['corpus']} documents about "
+        f"{'wrote' if is_new else 'already there:'} {out}, {rows['corpus']} documents about "
         f"{config.people} people, {rows['questions']} questions, {rows['shots']} shots"
     )

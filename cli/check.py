@@ -1,4 +1,4 @@
-"""`elusive check`: whether a dataset keeps its promises."""
+"""`elusive check`: verify a dataset."""
 
 import sys
 from itertools import islice
@@ -7,18 +7,19 @@ from pathlib import Path
 import click
 
 SHOWN = 20
-"""Problems that are printed one by one."""
+"""Number of problems that are printed one by one."""
 
 
 @click.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
 def check(dataset: Path) -> None:
-    """Verify schema, spans, splits and leaks of DATASET; exit code 1 names the rows at fault.
+    """Verify DATASET: its schema, spans, splits and leaks.
 
-    No text is empty, every span reads what it should, no mention of the name is missed, nobody is
-    asked about in dev and in test, no shot is about anyone of the corpus, no question contains its
-    answer (but in the name, as in Jackson Smith of Jackson), no wording of dev is trained on, and
-    documents state what direct questions ask of them. Files that changed since are noticed, too.
+    Prints the rows at fault. Checks that no file has changed; no text is empty; every span covers
+    the text that it should; no mention of a name is missing; nobody is asked about in both dev and
+    test; no shot is about a person of the corpus; no question contains its answer (except in a
+    name, as in Jackson Smith of Jackson); no dev wording is trained on; and documents state what
+    direct questions ask about. Exits with code 1 if there is any problem.
 
     \b
     elusive check data/people
@@ -40,4 +41,4 @@ def check(dataset: Path) -> None:
         count = len(shown) + more
         click.echo(f"{dataset}: {count} problem{'s' * (count > 1)} in {rows} rows", err=True)
         sys.exit(1)
-    click.echo(f"{dataset}: all {rows} rows are as they should be")
+    click.echo(f"{dataset}: all {rows} rows are valid")

@@ -1,4 +1,4 @@
-"""`elusive clues`: how well scorers find the clues of a dataset."""
+"""`elusive clues`: measure how well scores find the clues of a dataset."""
 
 from pathlib import Path
 
@@ -12,25 +12,27 @@ import click
     "models",
     multiple=True,
     required=True,
-    help="Model whose attention is read: once per model, the larger first; pairs are contrasted.",
+    help="Model whose attention is read; repeat it for more models, the larger first. Each pair is "
+    "also contrasted.",
 )
 @click.option(
     "--depth",
     type=float,
     default=0.5,
     show_default=True,
-    help="Share of the layers, from the first, that depth-contrast subtracts.",
+    help="Share of the layers, counted from the first, that depth-contrast subtracts.",
 )
-@click.option("--limit", type=int, help="Only the first LIMIT documents.")
+@click.option("--limit", type=int, help="Read only the first LIMIT documents.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 def clues(
     dataset: Path, models: tuple[str, ...], depth: float, limit: int | None, out: Path
 ) -> None:
-    """Measure how well attention finds names, values and relation words in DATASET.
+    """Measure how well attention finds the clues in DATASET.
 
-    AUROC, mean rank and recall in the top 10 of each scorer, by field and distance, with intervals;
-    the same of each layer alone; and whether two halves of the heads agree. Where the name opens
-    every text, position alone finds it: compare with a dataset made with --name-position any.
+    Clues are names, values and relation words. Reports AUROC, mean rank and recall in the top 10 of
+    each score, by field and distance, with intervals; the same for each layer alone; and how well
+    two halves of the heads agree. If the name opens every text, position alone finds it: compare
+    with a dataset made with --name-position any.
 
     \b
     elusive clues data/people --model nano-large --model nano-small --out runs/clues
@@ -41,4 +43,4 @@ def clues(
 
     report = write_clues(load_dataset_folder(dataset, limit), list(models), depth, out)
     click.echo(render_terminal(report))
-    click.echo(f"all rows, tables and the picture: {out}")
+    click.echo(f"wrote all rows, tables and the picture to {out}")

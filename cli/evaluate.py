@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 from pydantic import BaseModel
 
-from elusive.cli.options import config_options, threads_option
-from elusive.common.errors import validated
-from elusive.evaluate.config import AnsweringConfig, RunSettings, TrainingConfig
+from elusive.cli.options import add_config_options, threads_option
+from elusive.common.errors import validate_config
+from elusive.evaluate.config import AnsweringConfig, CellSettings, TrainingConfig
 
 
 @click.command()
@@ -15,7 +15,7 @@ from elusive.evaluate.config import AnsweringConfig, RunSettings, TrainingConfig
 @click.option(
     "--train",
     type=click.Path(path_type=Path),
-    help="Folder of the training text; without it, the model before training is asked.",
+    help="Folder of the training text; without it, the model is asked before training.",
 )
 @click.option(
     "--model",
@@ -27,23 +27,23 @@ from elusive.evaluate.config import AnsweringConfig, RunSettings, TrainingConfig
     type=int,
     default=0,
     show_default=True,
-    help="Seed of adapter, order, shots and replay.",
+    help="Seed of the adapter, the order of texts, the shots and the replay.",
 )
 @click.option(
     "--adapter",
     type=click.Path(path_type=Path),
-    help="Folder of a finished adapter (PEFT) that is scored, in place of training one.",
+    help="Folder of a finished PEFT adapter to score instead of training one.",
 )
 @click.option(
     "--known",
     type=click.Path(path_type=Path),
-    help="Dataset folder of what the model knew before: does it forget?",
+    help="Dataset of what the model knew before training, to measure what it forgets.",
 )
-@click.option("--label", help="Name in tables; the method's name if not given.")
-@config_options(TrainingConfig)
-@config_options(AnsweringConfig)
+@click.option("--label", help="Name of the arm in tables; by default the method.")
+@add_config_options(TrainingConfig)
+@add_config_options(AnsweringConfig)
 @threads_option
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the cell.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 def evaluate(
     dataset: Path,
     train: Path | None,
@@ -56,7 +56,9 @@ def evaluate(
     out: Path,
     **settings: object,
 ) -> None:
-    """Train LoRA on the training text, ask DATASET's questions closed-book, score the answers.
+    """Train a model, ask it about DATASET, and score its answers.
+
+    Training is LoRA by default; questions are asked closed-book, after a few solved ones.
 
     \b
     elusive evaluate data/people --train data/random --model nano-large --out runs/random
@@ -64,18 +66,19 @@ def evaluate(
     elusive evaluate data/people --model nano-large --adapter runs/random/adapter --out runs/again
     elusive evaluate data/people --model SERVED --endpoint http://localhost:8000/v1 --out runs/vllm
     """
-    training = validated(TrainingConfig, _named_in(TrainingConfig, settings))
-    answering = validated(AnsweringConfig, _named_in(AnsweringConfig, settings))
-    from elusive.evaluate.compare.table import find_cells, results
-    from elusive.evaluate.compare.table_columns import RENDERERS
-    from elusive.evaluate.run import run_one
+    training = validate_config(TrainingConfig, _named_in(TrainingConfig, settings))
+    answering = validate_config(AnsweringConfig, _named_in(AnsweringConfig, settings))
+    from elusive.evaluate.cells.cell_folder import find_cells
+    from elusive.evaluate.compare.table import build_table
+    from elusive.evaluate.compare.table_formats import RENDERERS
+    from elusive.evaluate.run import evaluate_cell
 
-    cell_settings = validated(
-        RunSettings, {"training": training, "answering": answering, "threads": threads}
+    cell_settings = validate_config(
+        CellSettings, {"training": training, "answering": answering, "threads": threads}
     )
-    run_one(dataset, train, model, seed, label, cell_settings, out, known, adapter)
-    click.echo(RENDERERS["terminal"](results(find_cells(out))))
-    click.echo(f"adapter, predictions, metrics and costs: {out}")
+    evaluate_cell(dataset, train, model, seed, label, cell_settings, out, known, adapter)
+    click.echo(RENDERERS["terminal"](build_table(find_cells(out))))
+    click.echo(f"wrote adapter, predictions, metrics and costs to {out}")
 
 
 def _named_in(config: type[BaseModel], settings: dict[str, object]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""`elusive figures`: pictures of a run."""
+"""`elusive figures`: draw figures of a run."""
 
 from pathlib import Path
 
@@ -12,15 +12,16 @@ import click
     type=int,
     default=100,
     show_default=True,
-    help="Documents whose attention is read.",
+    help="Number of documents whose attention is read.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 def figures(run: Path, limit: int, out: Path) -> None:
-    """Draw the figures of RUN, a folder of `elusive run`: PNG, SVG, and CSV of what they show.
+    """Draw figures of RUN, with their data.
 
-    Accuracy by distance from the name; what stands in the ten tokens that get most attention before
-    a value, and in the ten largest differences; the copies that keep a clue against what is learnt,
-    with the correlation.
+    RUN is a folder of `elusive run`. Each figure is a PNG, an SVG and a CSV of its data. They show
+    accuracy by distance from the name; what kinds of tokens get the most attention before a value,
+    and which have the largest differences of attention; and how many copies of an arm keep a clue
+    against what the arm gains, with the correlation.
 
     \b
     elusive figures runs/demo --out figures/demo
@@ -29,4 +30,4 @@ def figures(run: Path, limit: int, out: Path) -> None:
     from elusive.evaluate.compare.figures import write_figures
 
     click.echo(write_figures(run, out, limit))
-    click.echo(f"pictures and their numbers: {out}")
+    click.echo(f"wrote figures and their data to {out}")

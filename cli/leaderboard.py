@@ -1,4 +1,4 @@
-"""`elusive leaderboard`: a folder of entries, checked and built into tables and a page."""
+"""`elusive leaderboard`: collect entries in a folder, check them, and build tables and a page."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,10 @@ FOLDER = click.Path(path_type=Path)
 
 @click.group()
 def leaderboard() -> None:
-    """Keep finished cells of many runs and people in one folder, and rank them.
+    """Collect, check and rank the cells of many runs.
+
+    A leaderboard is a folder with one entry per finished cell. Anybody can add entries, and `check`
+    scores their answers again.
 
     \b
     elusive leaderboard init board
@@ -23,31 +26,31 @@ def leaderboard() -> None:
 @leaderboard.command()
 @click.argument("board", type=FOLDER)
 def init(board: Path) -> None:
-    """Make BOARD: a folder for entries, a README.md that says how to submit, and the schema.
+    """Create the leaderboard BOARD, with a README.md that says how to submit, and the schema.
 
     \b
     elusive leaderboard init board
     """
     from elusive.report.leaderboard.board import init_board
 
-    made = init_board(board)
-    click.echo(f"{board}: {'made' if made else 'was there; its schema is that of this version'}")
+    is_new = init_board(board)
+    click.echo(f"{board}: {'created' if is_new else 'exists; its schema is now up to date'}")
 
 
 @leaderboard.command()
 @click.argument("folder", type=FOLDER)
-@click.option("--to", "board", type=FOLDER, required=True, help="Leaderboard; made if missing.")
-@click.option("--by", help="Who submits; not recorded if not given.")
+@click.option("--to", "board", type=FOLDER, required=True, help="Leaderboard; created if missing.")
+@click.option("--by", help="Name of the submitter; by default not recorded.")
 def add(folder: Path, board: Path, by: str | None) -> None:
     """Write an entry for every finished cell of FOLDER, a run or a single cell.
 
-    Entries that are there stay as they are; a cell that differs from its entry is refused.
+    Existing entries stay as they are; a cell that differs from its entry is refused.
 
     \b
     elusive leaderboard add runs/demo --to board
     elusive leaderboard add runs/random --to board --by "Jane Doe"
     """
-    from elusive.evaluate.compare.table import find_cells
+    from elusive.evaluate.cells.cell_folder import find_cells
     from elusive.report.leaderboard.board import add_cells, init_board
 
     cells = find_cells(folder)
@@ -55,15 +58,16 @@ def add(folder: Path, board: Path, by: str | None) -> None:
     added = add_cells(cells, board, by)
     for path in added.new:
         click.echo(str(path))
-    click.echo(f"{board}: {len(added.new)} entries added, {added.same} were there")
+    click.echo(f"{board}: {len(added.new)} entries added, {added.same} already there")
 
 
 @leaderboard.command()
 @click.argument("board", type=FOLDER)
 def check(board: Path) -> None:
-    """Look for altered, broken or incomplete entries in BOARD; exit code 1 and a line for each.
+    """Check BOARD for altered, broken or incomplete entries, and print a line for each problem.
 
-    Scores are computed again from the stored answers; no model is needed.
+    Computes all scores again from the stored answers and needs no model. Exits with code 1 if there
+    is any problem.
 
     \b
     elusive leaderboard check board
@@ -81,22 +85,22 @@ def check(board: Path) -> None:
         count = len(checked.problems)
         click.echo(f"{board}: {count} problem{'s' * (count > 1)} in {entries} entries", err=True)
         sys.exit(1)
-    click.echo(f"{board}: all {entries} entries are as they should be")
+    click.echo(f"{board}: all {entries} entries are valid")
 
 
 @leaderboard.command()
 @click.argument("board", type=FOLDER)
-@click.option("--out", type=FOLDER, help="Where the files go; BOARD if not given.")
+@click.option("--out", type=FOLDER, help="Folder for the files; by default BOARD.")
 @click.option(
     "--metric",
     default="em",
     show_default=True,
-    help="What arms are ranked by: em, f1 or log_probability.",
+    help="Metric that ranks the arms: em, f1 or log_probability.",
 )
 def build(board: Path, out: Path | None, metric: str) -> None:
     """Write leaderboard.parquet, leaderboard.md and index.html from the entries of BOARD.
 
-    Refused while `elusive leaderboard check` finds anything wrong.
+    Writes nothing if `elusive leaderboard check` finds a problem.
 
     \b
     elusive leaderboard build board --out site
@@ -118,6 +122,6 @@ def schema() -> None:
     \b
     elusive leaderboard schema > entry.schema.json
     """
-    from elusive.report.leaderboard.entry import schema_text
+    from elusive.report.leaderboard.entry import render_schema
 
-    click.echo(schema_text(), nl=False)
+    click.echo(render_schema(), nl=False)

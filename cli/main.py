@@ -1,4 +1,4 @@
-"""The `elusive` command: one subcommand per stage."""
+"""The command `elusive`, with one subcommand per stage."""
 
 import sys
 
@@ -26,13 +26,18 @@ from elusive.common.errors import InputError
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="elusive")
 def cli() -> None:
-    """Make datasets of known facts, hide parts of the text, train, and measure what was learned.
+    """Find out which way of preparing text teaches a language model the most facts.
+
+    Generate a dataset in which the position of every fact is known, drop tokens from its texts by
+    one of many methods, train on the result, ask closed-book questions, and compare the methods
+    with confidence intervals and significance tests. Small models come with the package, so these
+    commands run on a CPU, offline:
 
     \b
     elusive biogen --people 100 --seed 0 --out data/people
     elusive check data/people
     elusive augment data/people --method random --out data/random
-    elusive run presets/nano-demo.yaml --out runs/demo
+    elusive run nano-demo --out runs/demo
     elusive table runs/demo
     """
 
@@ -59,7 +64,7 @@ for command in (
 
 
 def main() -> None:
-    """Run the command line; wrong input ends with one line on stderr and exit code 2."""
+    """Run the command line; wrong input prints one line on stderr and exits with code 2."""
     try:
         cli.main(standalone_mode=False)
     except InputError as error:
@@ -72,11 +77,11 @@ def main() -> None:
         click.echo(f"elusive: error: {error.format_message()}", err=True)
         sys.exit(2)
     except OSError as error:
-        place = f" ({error.filename})" if error.filename else ""
-        click.echo(f"elusive: error: {error.strerror or error}{place}", err=True)
+        path = f" ({error.filename})" if error.filename else ""
+        click.echo(f"elusive: error: {error.strerror or error}{path}", err=True)
         sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("elusive: interrupted; everything finished so far is kept", err=True)
+        click.echo("elusive: interrupted; finished results are kept", err=True)
         sys.exit(130)
 
 

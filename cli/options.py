@@ -1,4 +1,4 @@
-"""Click options made from a pydantic config, so that a setting is written down once."""
+"""Build click options from a pydantic config, so that each setting is written only once."""
 
 from collections.abc import Callable
 from types import UnionType
@@ -9,10 +9,10 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 
-def config_options(model: type[BaseModel], leave_out: tuple[str, ...] = ()) -> Callable:
-    """Decorator that adds one option per field of `model`, named, typed and explained by it.
+def add_config_options(model: type[BaseModel], leave_out: tuple[str, ...] = ()) -> Callable:
+    """Return a decorator that adds one option per field of `model` to a command.
 
-    Values are checked by the model, not by click, so that YAML and flags give the same errors.
+    The model checks the values, not click, so YAML and options give the same errors.
     """
 
     def decorate(command: Callable) -> Callable:
@@ -25,7 +25,6 @@ def config_options(model: type[BaseModel], leave_out: tuple[str, ...] = ()) -> C
 
 
 def _option(name: str, field: Any) -> Callable:
-    """The click option of one config field."""
     annotation, many = _unwrap(field.annotation)
     flag = "--" + name.replace("_", "-")
     required = field.default is PydanticUndefined and field.default_factory is None
@@ -45,7 +44,7 @@ def _option(name: str, field: Any) -> Callable:
 
 
 def _unwrap(annotation: Any) -> tuple[Any, bool]:
-    """The inner type of `X | None` and `tuple[X, ...]`, and whether there are many."""
+    """The inner type of `X | None` or `tuple[X, ...]`, and whether it is that of a tuple."""
     if get_origin(annotation) in (Union, UnionType):
         annotation = next(part for part in get_args(annotation) if part is not type(None))
     if get_origin(annotation) is tuple:
@@ -56,20 +55,20 @@ def _unwrap(annotation: Any) -> tuple[Any, bool]:
 threads_option = click.option(
     "--threads",
     type=click.IntRange(min=1),
-    help="CPU threads that models compute with, whatever the machine has; by default 1 for models "
+    help="Number of CPU threads that models compute with on any machine; by default 1 for models "
     "with up to 50 MB of weights and 2 for larger ones. Another number changes the last bits.",
 )
 
 
-def comparison_options(command: Callable) -> Callable:
-    """A command with the options that say how arms are compared."""
+def add_comparison_options(command: Callable) -> Callable:
+    """Add the options that say how to compare arms to a command."""
     command = click.option(
         "--metric",
         default="em",
         show_default=True,
-        help="What arms are ranked and compared by: em, f1 or log_probability.",
+        help="Metric that ranks and compares the arms: em, f1 or log_probability.",
     )(command)
     return click.option(
         "--baseline",
-        help="Arm that the others are compared with; random or else plain if not given.",
+        help="Arm to compare the others with; by default random, else plain.",
     )(command)

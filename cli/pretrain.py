@@ -1,4 +1,4 @@
-"""`elusive pretrain`: a family of small models from scratch."""
+"""`elusive pretrain`: train a family of small models from scratch."""
 
 from pathlib import Path
 
@@ -7,11 +7,12 @@ import click
 
 @click.command()
 @click.argument("plan", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the family.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 def pretrain(plan: Path, out: Path) -> None:
-    """Train the models of PLAN on invented people and on questions about them.
+    """Train a family of small models from scratch.
 
-    Interrupted, the same command goes on from the last checkpoint.
+    The models of PLAN learn biographies of invented people and questions about them. If
+    interrupted, rerun the same command to resume from the last checkpoint.
 
     \b
     elusive pretrain presets/nano-family.yaml --out models

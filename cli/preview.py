@@ -1,4 +1,4 @@
-"""Documents in the terminal, names and values in color."""
+"""Print documents in the terminal, with names and values in color."""
 
 from rich.console import Console
 from rich.table import Table
@@ -17,7 +17,7 @@ def print_documents(documents: list[Document], questions: list[Question]) -> Non
     styles = {field: f"bold {COLORS[n % len(COLORS)]}" for n, field in enumerate(fields)}
     for document in documents:
         console.rule(f"{document.doc_id}  {document.split}  {document.variant}", align="left")
-        console.print(colored_text(document, styles))
+        console.print(render_text(document, styles))
         console.print(_facts(document, styles))
         for question in questions:
             if question.doc_id == document.doc_id:
@@ -29,8 +29,8 @@ def print_documents(documents: list[Document], questions: list[Question]) -> Non
     console.print(legend)
 
 
-def colored_text(document: Document, styles: dict[str, str]) -> Text:
-    """The document's text with a style on every mention and value."""
+def render_text(document: Document, styles: dict[str, str]) -> Text:
+    """Return the document's text with a style on every mention and value."""
     text = Text(document.text)
     for start, end in document.heads:
         text.stylize(HEAD, start, end)
@@ -42,7 +42,7 @@ def colored_text(document: Document, styles: dict[str, str]) -> Text:
 
 
 def _facts(document: Document, styles: dict[str, str]) -> Table:
-    """The document's facts with their places."""
+    """Table of the document's facts with their positions."""
     table = Table(box=None, padding=(0, 2), header_style="dim")
     for name in ("field", "value"):
         table.add_column(name)

@@ -1,4 +1,4 @@
-"""`elusive publish`: datasets and runs on the Hugging Face Hub."""
+"""`elusive publish`: upload datasets and runs to the Hugging Face Hub."""
 
 import shutil
 import tempfile
@@ -13,16 +13,16 @@ from elusive.common.errors import InputError
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--to", "repository", required=True, help="Repository, OWNER/NAME.")
-@click.option("--private", is_flag=True, help="Make a new repository private.")
-@click.option("--revision", default="main", show_default=True, help="Branch; made if missing.")
-@click.option("--message", help="Of the commit.")
+@click.option("--to", "repository", required=True, help="Repository to publish to: OWNER/NAME.")
+@click.option("--private", is_flag=True, help="Create the repository as a private one.")
+@click.option("--revision", default="main", show_default=True, help="Branch; created if missing.")
+@click.option("--message", help="Message of the commit.")
 @click.option(
     "--dataset",
-    help="Published dataset that a run was measured on: its results join that leaderboard.",
+    help="Published dataset that the run was measured on; its leaderboard shows the results.",
 )
-@click.option("--dry-run", is_flag=True, help="Write what would be published to --out instead.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for --dry-run.")
+@click.option("--dry-run", is_flag=True, help="Write to --out instead of publishing.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write with --dry-run.")
 def publish(
     folder: Path,
     repository: str,
@@ -33,27 +33,28 @@ def publish(
     dry_run: bool,
     out: Path | None,
 ) -> None:
-    """Publish FOLDER, a dataset, a run or a single cell, on the Hugging Face Hub.
+    """Publish a dataset or a run on the Hugging Face Hub.
 
-    A dataset becomes a dataset repository: three configs as Parquet, card, statistics, and
-    eval.yaml, by which the Hub knows a benchmark. A run becomes a model repository with the layout
-    of its folder: adapters, answers, metrics. One commit holds what changed; what an interrupted
-    upload has sent is not sent again. Needs `hf auth login`, or a token in HF_TOKEN.
+    FOLDER is a dataset, a run or a single cell. A dataset becomes a dataset repository with three
+    configs as Parquet, a card, statistics, and eval.yaml, from which the Hub recognizes a
+    benchmark. A run becomes a model repository with the layout of its folder: adapters, answers,
+    metrics. One commit contains only what changed. If interrupted, rerun the same command to
+    resume. Log in with `hf auth login` first, or set HF_TOKEN.
 
     \b
     elusive publish data/people --to my-org/people
     elusive publish runs/demo --to my-org/people-adapters --dataset my-org/people --private
     elusive publish data/people --to my-org/people --dry-run --out /tmp/people
     """
-    from elusive.report.hub.publish import checked_repository
+    from elusive.report.hub.publish import check_repository
 
-    checked_repository(repository)
+    check_repository(repository)
     build, kind, owned = _builder(folder, repository, dataset)
     if dry_run != (out is not None):
-        raise InputError("--dry-run and --out go together: --dry-run --out FOLDER")
+        raise InputError("use --dry-run and --out together: --dry-run --out FOLDER")
     if out:
         _write(build, out)
-        click.echo(f"wrote {out}: what --to {repository} would hold")
+        click.echo(f"wrote {out}: the content that {repository} would have")
         return
     from elusive.report.hub.publish import Target
 
@@ -66,30 +67,29 @@ def publish(
 def _builder(
     folder: Path, repository: str, dataset: str | None
 ) -> tuple[Callable[[Path], None], str, tuple[str, ...]]:
-    """What builds the repository of a folder, the repository's kind, and the files it owns."""
+    """The function that writes a folder's repository, the kind of repository, and its own files."""
     from elusive.common.dataset.shards import check_finished
     from elusive.common.folders import MANIFEST, read_manifest
 
     if not folder.is_dir():
-        raise InputError(f"no folder at {folder}: give a dataset, a run or a cell")
+        raise InputError(f"no folder at {folder}: name a dataset, a run or a cell")
     check_finished(folder)
     if (folder / "cells").is_dir():
-        found = "cell"
+        kind = "cell"
     elif (folder / MANIFEST).exists():
-        found = read_manifest(folder, "dataset").kind
+        kind = read_manifest(folder, "dataset").kind
     else:
-        found = "folder without a manifest"
-    if found == "dataset":
+        kind = "folder without a manifest"
+    if kind == "dataset":
         if dataset:
-            raise InputError("--dataset is for runs, and this is a dataset: leave it out")
+            raise InputError("--dataset is for runs, but this is a dataset: leave it out")
         return _dataset_builder(folder, repository)
-    if found == "cell":
+    if kind == "cell":
         return _run_builder(folder, repository, dataset)
-    raise InputError(f"{folder} holds a {found}: what is published is a dataset, a run or a cell")
+    raise InputError(f"{folder} is a {kind}: name a dataset, a run or a cell")
 
 
 def _dataset_builder(folder: Path, repository: str) -> tuple[Callable, str, tuple[str, ...]]:
-    """Builder of a dataset's repository."""
     from tqdm import tqdm
 
     from elusive.report.hub.dataset_repository import OWNED, build_dataset_repository
@@ -104,23 +104,28 @@ def _dataset_builder(folder: Path, repository: str) -> tuple[Callable, str, tupl
 def _run_builder(
     folder: Path, repository: str, dataset: str | None
 ) -> tuple[Callable, str, tuple[str, ...]]:
-    """Builder of a run's repository."""
     from tqdm import tqdm
 
-    from elusive.report.hub.run_repository import OWNED, build_run_repository, published_dataset
+    from elusive.report.hub.run_repository import (
+        OWNED,
+        build_run_repository,
+        load_published_dataset,
+    )
 
     def build(out: Path) -> None:
-        source = published_dataset(dataset) if dataset else None
+        source = load_published_dataset(dataset) if dataset else None
         with tqdm(desc="cells", unit="cell", delay=1) as bar:
-            cells, entries = build_run_repository(folder, out, repository, source, bar.update)
-        said = f", {entries} of them with a result for the leaderboard of {dataset}"
-        click.echo(f"{cells} cells{said if dataset else ''}")
+            num_cells, num_results = build_run_repository(
+                folder, out, repository, source, bar.update
+            )
+        results = f", {num_results} of them with a result for the leaderboard of {dataset}"
+        click.echo(f"{num_cells} cells{results if dataset else ''}")
 
     return build, "model", OWNED
 
 
 def _write(build: Callable[[Path], None], out: Path) -> None:
-    """Build a repository's content as a folder that was not there."""
+    """Build a repository's content in a new folder, all of it or nothing."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} holds files: choose another --out or empty it")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -136,7 +141,7 @@ def _write(build: Callable[[Path], None], out: Path) -> None:
 
 
 def _send(folder: Path, target: Any, message: str) -> None:
-    """Upload a folder with a progress bar, and say what was sent."""
+    """Upload a folder with a progress bar, and print what was sent."""
     from tqdm import tqdm
 
     from elusive.report.hub.publish import publish_folder
@@ -147,12 +152,12 @@ def _send(folder: Path, target: Any, message: str) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        made = publish_folder(folder, target, message, on_bytes=show)
-    if made.files or made.deleted:
+        published = publish_folder(folder, target, message, on_bytes=show)
+    if published.files or published.deleted:
         click.echo(
-            f"published {made.files} files, {made.num_bytes:,} bytes, as commit "
-            f"{made.commit[:12]}; {made.unchanged} unchanged, {made.deleted} deleted"
+            f"published {published.files} files, {published.num_bytes:,} bytes, as commit "
+            f"{published.commit[:12]}; {published.unchanged} unchanged, {published.deleted} deleted"
         )
     else:
-        click.echo(f"nothing changed: all {made.unchanged} files are there already")
-    click.echo(made.url)
+        click.echo(f"nothing changed: all {published.unchanged} files are already there")
+    click.echo(published.url)

@@ -1,4 +1,4 @@
-"""`elusive rescore`: metrics from stored answers."""
+"""`elusive rescore`: compute metrics again from stored answers."""
 
 from pathlib import Path
 
@@ -8,14 +8,15 @@ import click
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 def rescore(folder: Path) -> None:
-    """Score the stored answers in FOLDER, a run or a single cell, anew; needs no model.
+    """Score stored answers again, without any model.
 
-    Cells whose scores are those of this version's scoring are left alone.
+    FOLDER is a run or a single cell. Cells that this version's scoring has already scored stay as
+    they are.
 
     \b
     elusive rescore runs/demo
     """
-    from elusive.evaluate.cells.results import rescore as rescore_cells
+    from elusive.evaluate.cells.rescore import rescore as rescore_cells
 
     changed = rescore_cells(folder)
     click.echo(f"{len(changed)} cells scored again" + "".join(f"\n{name}" for name in changed))

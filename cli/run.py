@@ -1,4 +1,4 @@
-"""`elusive run`: a grid of arms and seeds."""
+"""`elusive run`: run a grid of arms and seeds."""
 
 import sys
 from pathlib import Path
@@ -8,21 +8,32 @@ import click
 
 @click.command()
 @click.argument("plan", type=click.Path(path_type=Path))
-@click.option("--arm", "arms", multiple=True, help="Only this arm of the plan; once per arm.")
-@click.option("--seed", "seeds", type=int, multiple=True, help="Only this seed of the plan.")
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be run, and what it would cost.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
+@click.option(
+    "--arm", "arms", multiple=True, help="Run only this arm of the plan; repeat it for more arms."
+)
+@click.option(
+    "--seed",
+    "seeds",
+    type=int,
+    multiple=True,
+    help="Run only this seed of the plan; repeat it for more seeds.",
+)
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Number of processes."
+)
+@click.option("--dry-run", is_flag=True, help="Only print what would run, and what it would cost.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 def run(
     plan: Path, arms: tuple[str, ...], seeds: tuple[int, ...], jobs: int, dry_run: bool, out: Path
 ) -> None:
-    """Run every cell of PLAN that OUT does not hold yet, then print the table.
+    """Run all cells of PLAN that OUT lacks, then print a table.
 
-    Interrupted, it keeps every finished cell; the same command goes on from there, also on several
-    machines that share OUT. Cells that fail are listed in the end, with exit code 1. PLAN is a
-    file, or the name of one that comes with the package: nano-demo, nano-grid, nano, smollm2,
-    verify-attention, test-augmentation, ablation, layer-ablation, cross-dataset, clue-correlation,
-    or the paper's own models: paper-gemma2-2b, paper-gemma2-9b, paper-llama3-8b, paper-llama3-70b.
+    If interrupted, rerun the same command to resume: every finished cell is kept. Several machines
+    that share OUT can run it at the same time. Cells that fail are listed at the end, with exit
+    code 1. PLAN is a file, or the name of a plan that comes with the package: nano-demo, nano-grid,
+    nano, smollm2, verify-attention, test-augmentation, ablation, layer-ablation, cross-dataset,
+    clue-correlation, or one for the paper's own models: paper-gemma2-2b, paper-gemma2-9b,
+    paper-llama3-8b, paper-llama3-70b.
 
     \b
     elusive run nano-demo --out runs/demo
@@ -31,10 +42,10 @@ def run(
     elusive run presets/nano.yaml --dry-run --out runs/nano
     elusive run presets/nano.yaml --jobs 4 --out runs/nano
     """
-    from elusive.evaluate.plans import load_plan, part_of_plan
+    from elusive.evaluate.plans import load_plan, select_part
     from elusive.evaluate.run import run_plan
 
-    chosen = part_of_plan(load_plan(plan), arms, seeds)
+    chosen = select_part(load_plan(plan), arms, seeds)
     if dry_run:
         from elusive.evaluate.dry_run import render_estimate
 
@@ -43,24 +54,24 @@ def run(
     result = run_plan(chosen, out, jobs)
     if result.folders:
         _write_tables(result.folders, out)
-    click.echo(f"datasets, training text, cells and tables: {out}")
-    for folder in result.made:
+    click.echo(f"wrote datasets, training text, cells and tables to {out}")
+    for folder in result.follow_ups:
         click.echo(f"{folder.relative_to(out).parts[0]}: {folder}")
     for failure in result.failures:
         click.echo(f"failed: {failure.cell}: {failure.error}", err=True)
     if result.failures:
         count = len(result.failures)
-        click.echo(f"{count} failed, details in {out / 'failed'}; run again to retry", err=True)
+        click.echo(f"{count} failed, see {out / 'failed'}; rerun to retry", err=True)
         sys.exit(1)
 
 
 def _write_tables(folders: list[Path], out: Path) -> None:
-    """The tables of all arms that are finished, on the screen and in files."""
-    from elusive.evaluate.cells.cell import load_cell
-    from elusive.evaluate.compare.table import tables
-    from elusive.evaluate.compare.table_columns import render_tables
+    """Print the tables of all finished arms, and write them to files."""
+    from elusive.evaluate.cells.cell_folder import load_cell
+    from elusive.evaluate.compare.table import build_tables
+    from elusive.evaluate.compare.table_formats import render_tables
 
-    found = tables([load_cell(folder) for folder in folders])
+    tables = build_tables([load_cell(folder) for folder in folders])
     for layout, suffix in (("markdown", "md"), ("csv", "csv")):
-        (out / f"table.{suffix}").write_text(render_tables(found, layout), encoding="utf-8")
-    click.echo(render_tables(found, "terminal"))
+        (out / f"table.{suffix}").write_text(render_tables(tables, layout), encoding="utf-8")
+    click.echo(render_tables(tables, "terminal"))

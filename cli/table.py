@@ -1,11 +1,11 @@
-"""`elusive table`: results of a run."""
+"""`elusive table`: print the results of a run."""
 
 from pathlib import Path
 
 import click
 
-from elusive.cli.options import comparison_options
-from elusive.common.errors import unknown_name
+from elusive.cli.options import add_comparison_options
+from elusive.common.errors import build_unknown_name_error
 
 
 @click.command()
@@ -15,21 +15,22 @@ from elusive.common.errors import unknown_name
     "layout",
     default="terminal",
     show_default=True,
-    help="terminal, markdown, csv or latex.",
+    help="Format of the table: terminal, markdown, csv or latex.",
 )
-@comparison_options
+@add_comparison_options
 @click.option(
     "--benchmark",
-    help="Only this one of several: `dataset, model` as the tables are headed; all if not given.",
+    help="Print only the table with this heading, `dataset, model`; by default all tables.",
 )
 def table(
     folder: Path, layout: str, baseline: str | None, metric: str, benchmark: str | None
 ) -> None:
-    """Print the results in FOLDER, a run or a single cell.
+    """Print the results of a run or a single cell.
 
-    With 95% intervals over people and seeds, paired permutation tests against a baseline with
-    Holm's correction, and ranks that arms share which cannot be told apart. Cells of several
-    datasets, models or ways of asking cannot share a table: each gets its own, under its name.
+    The table has 95% intervals over people and seeds, paired permutation tests against a baseline
+    with Holm's correction, and a rank: 1 plus the number of significantly better arms. Cells of
+    different datasets, models or ways of asking cannot be compared, so each combination gets a
+    table of its own, under its name.
 
     \b
     elusive table runs/demo
@@ -37,14 +38,15 @@ def table(
     elusive table runs/demo --format latex > table.tex
     elusive table runs/two-models --benchmark "people, nano-large" --format csv
     """
-    from elusive.evaluate.compare.table import benchmarks, find_cells, results
-    from elusive.evaluate.compare.table_columns import RENDERERS, render_tables
+    from elusive.evaluate.cells.cell_folder import find_cells
+    from elusive.evaluate.compare.table import build_table, group_benchmarks
+    from elusive.evaluate.compare.table_formats import RENDERERS, render_tables
 
     if layout not in RENDERERS:
-        raise unknown_name("format", layout, RENDERERS)
-    named = benchmarks(find_cells(folder))
-    if benchmark is not None and benchmark not in named:
-        raise unknown_name("benchmark", benchmark, named)
-    chosen = {benchmark: named[benchmark]} if benchmark else named
-    found = {name: results(of, baseline, metric) for name, of in chosen.items()}
-    click.echo(render_tables(found, layout), nl=False)
+        raise build_unknown_name_error("format", layout, RENDERERS)
+    benchmarks = group_benchmarks(find_cells(folder))
+    if benchmark is not None and benchmark not in benchmarks:
+        raise build_unknown_name_error("benchmark", benchmark, benchmarks)
+    chosen = {benchmark: benchmarks[benchmark]} if benchmark else benchmarks
+    tables = {name: build_table(cells, baseline, metric) for name, cells in chosen.items()}
+    click.echo(render_tables(tables, layout), nl=False)

@@ -1,24 +1,27 @@
-"""`elusive wikiqa`: Wikipedia question sets."""
+"""`elusive wikiqa`: build question sets from Wikipedia."""
 
 import os
 from pathlib import Path
 
 import click
 
-from elusive.cli.options import config_options
-from elusive.common.errors import InputError, validated
+from elusive.cli.options import add_config_options
+from elusive.common.errors import InputError, validate_config
 from elusive.wikiqa.config import WikiqaConfig
 
 
 @click.command()
-@config_options(WikiqaConfig)
-@click.option("--workers", type=click.IntRange(min=1), help="Processes; all cores if not given.")
-@click.option("--preview", type=click.IntRange(min=1), help="Show so many articles, write nothing.")
+@add_config_options(WikiqaConfig)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes; by default one per core.")
+@click.option(
+    "--preview", type=click.IntRange(min=1), help="Print this many articles and write nothing."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write.")
 def wikiqa(workers: int | None, preview: int | None, out: Path | None, **settings: object) -> None:
-    """Make a dataset of Wikipedia paragraphs with questions from a file, the Hub, or a dump.
+    """Build a dataset of Wikipedia paragraphs with questions.
 
-    Interrupted, the same command goes on from the articles that it has read.
+    Reads paragraphs and questions from a file, the Hub or a dump, and can also write questions. If
+    interrupted, rerun the same command to resume after the articles already read.
 
     \b
     elusive wikiqa --squad dev-v1.1.json --out data/squad
@@ -30,7 +33,7 @@ def wikiqa(workers: int | None, preview: int | None, out: Path | None, **setting
     elusive wikiqa --hub wikimedia/wikipedia --hub-config 20231101.en --raw --limit 500 --out data/w
     elusive wikiqa --squad dev-v1.1.json --preview 1
     """
-    config = validated(WikiqaConfig, settings)
+    config = validate_config(WikiqaConfig, settings)
     cores = workers or len(os.sched_getaffinity(0))
     if preview:
         _show(config, preview)
@@ -43,7 +46,7 @@ def wikiqa(workers: int | None, preview: int | None, out: Path | None, **setting
 
 
 def _show(config: WikiqaConfig, count: int) -> None:
-    """Print the paragraphs and questions of the first articles, spans in color."""
+    """Print the paragraphs of the first articles with their spans in color, and the questions."""
     from tempfile import TemporaryDirectory
 
     from elusive.cli.preview import print_documents
@@ -58,10 +61,9 @@ def _show(config: WikiqaConfig, count: int) -> None:
 
 
 def _write(config: WikiqaConfig, out: Path, workers: int) -> None:
-    """Write the dataset with a progress bar."""
     from tqdm import tqdm
 
-    from elusive.common.dataset.folder import num_rows
+    from elusive.common.dataset.folder import count_rows
     from elusive.wikiqa.generate import generate_dataset
 
     with tqdm(desc="articles read", unit="article", delay=1) as bar:
@@ -70,9 +72,9 @@ def _write(config: WikiqaConfig, out: Path, workers: int) -> None:
             bar.reset(total=bar.n)
             bar.set_description(name)
 
-        made = generate_dataset(config, out, workers, bar.update, start_stage)
-    rows = num_rows(out)
+        is_new = generate_dataset(config, out, workers, bar.update, start_stage)
+    rows = count_rows(out)
     click.echo(
-        f"{'wrote' if made else 'already there:'} {out}, {rows['corpus']} paragraphs, "
+        f"{'wrote' if is_new else 'already there:'} {out}, {rows['corpus']} paragraphs, "
         f"{rows['questions']} questions, {rows['shots']} shots"
     )

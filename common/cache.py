@@ -1,4 +1,4 @@
-"""What is kept between runs, in the user's cache folder: replies of chat models, token scores."""
+"""The user's cache folder, which keeps chat models' replies and token scores between runs."""
 
 import os
 from pathlib import Path
@@ -10,18 +10,18 @@ from elusive.common.errors import InputError
 VARIABLE = "ELUSIVE_CACHE"
 
 
-def cache_folder() -> Path:
-    """The folder that `ELUSIVE_CACHE` names, else the user's cache folder of the system.
+def prepare_cache_folder() -> Path:
+    """Create and return the folder named by `ELUSIVE_CACHE`, or else the system's cache folder.
 
     Raises:
-        InputError: it cannot be made.
+        InputError: it cannot be created.
     """
     folder = Path(os.environ.get(VARIABLE) or user_cache_path("elusive"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
-            f"cannot make the cache folder {folder} ({error.strerror}): "
-            f"name another with {VARIABLE}"
+            f"cannot create the cache folder {folder} ({error.strerror}): "
+            f"set {VARIABLE} to another folder"
         ) from None
     return folder

@@ -14,8 +14,8 @@ KEY_VARIABLE = "OPENAI_API_KEY"
 RETRIES = 6
 
 
-def endpoint_client(endpoint: str) -> "OpenAI":
-    """A client that repeats failing requests, with waits; its key is that of `OPENAI_API_KEY`.
+def build_endpoint_client(endpoint: str) -> "OpenAI":
+    """Build a client that retries failed requests with waits; its key is `OPENAI_API_KEY`.
 
     Args:
         endpoint: base address of the server, such as http://localhost:8000/v1.
@@ -27,16 +27,16 @@ def endpoint_client(endpoint: str) -> "OpenAI":
 
 
 @contextmanager
-def one_line_errors(
+def shorten_errors(
     endpoint: str, model: str, hint: str = "try again later", kept: str = ""
 ) -> Iterator[None]:
-    """A block whose requests fail in one line.
+    """Turn the errors of the requests in a block into one line each.
 
     Args:
         endpoint: address of the server.
         model: name of the model that is asked.
-        hint: what to do where the server refuses for another reason than the key.
-        kept: what is not lost where it does not answer.
+        hint: what to do if the server refuses for another reason than the key.
+        kept: what is not lost if the server does not answer.
 
     Raises:
         InputError: the server does not answer, or refuses.
@@ -47,17 +47,12 @@ def one_line_errors(
         yield
     except APIConnectionError:
         raise InputError(
-            f"no answer from {endpoint} after {RETRIES} repeated requests: is the server "
-            f"running?{kept}"
+            f"{endpoint} did not answer {RETRIES} repeated requests: is the server running?{kept}"
         ) from None
     except APIStatusError as error:
         hint = f"set {KEY_VARIABLE}" if error.status_code in (401, 403) else hint
+        first_line = next(iter(error.message.splitlines()), "")[:200]
         raise InputError(
             f"{endpoint} refused model {model!r} with status {error.status_code} "
-            f"({_first_line(error.message)}): {hint}"
+            f"({first_line}): {hint}"
         ) from None
-
-
-def _first_line(message: str) -> str:
-    """The beginning of a message."""
-    return next(iter(message.splitlines()), "")[:200]

@@ -1,4 +1,4 @@
-"""The one error that means "the user's input is wrong", and how it suggests the nearest name."""
+"""The one error that means "the user's input is wrong"; it suggests the nearest allowed name."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -10,25 +10,25 @@ Config = TypeVar("Config", bound=BaseModel)
 
 
 class InputError(ValueError):
-    """Wrong input: what was got, what is allowed and what to do, in one line.
+    """Wrong input; one line says what was got, what is allowed, and what to do.
 
-    The command line prints it without a traceback and ends with exit code 2.
+    The command line prints that line without a traceback and exits with code 2.
     """
 
 
-def unknown_name(kind: str, got: str, allowed: Iterable[str]) -> InputError:
-    """Error for a name outside a closed set, with the nearest allowed name suggested."""
+def build_unknown_name_error(kind: str, got: str, allowed: Iterable[str]) -> InputError:
+    """Build the error for a name outside a closed set; it suggests the nearest allowed name."""
     names = sorted(allowed)
     nearest = difflib.get_close_matches(got, names, n=1, cutoff=0.4)
     hint = f"did you mean {nearest[0]!r}? " if nearest else ""
     return InputError(f"unknown {kind} {got!r}: {hint}allowed are {', '.join(names)}")
 
 
-def validated(model: type[Config], values: Mapping[str, Any]) -> Config:
+def validate_config(model: type[Config], values: Mapping[str, Any]) -> Config:
     """Build a config from raw values.
 
     Raises:
-        InputError: for the first field that is wrong, naming it and the allowed values.
+        InputError: a field is wrong; the message names the first one and what it allows.
     """
     try:
         return model(**values)
@@ -37,12 +37,11 @@ def validated(model: type[Config], values: Mapping[str, Any]) -> Config:
 
 
 def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
-    """One line for the first problem that pydantic found."""
-    # A mistyped key also leaves the right one missing: the mistake is what helps.
-    problem = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    # A mistyped key also leaves the right key missing; the user needs to hear about the mistake.
+    problem = min(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return str(unknown_name("key", path, _sibling_keys(model, problem["loc"])))
+        return str(build_unknown_name_error("key", path, _sibling_keys(model, problem["loc"])))
     message = problem["msg"].removeprefix("Value error, ")
     if isinstance(problem.get("ctx", {}).get("error"), InputError):
         return message
@@ -51,7 +50,7 @@ def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
 
 
 def _sibling_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """Keys that are allowed beside the unknown one at `path`."""
+    """Return the keys that are allowed in place of the unknown one at `path`."""
     for part in path[:-1]:
         if isinstance(part, str):
             model = _model_in(model.model_fields[part].annotation)
@@ -60,6 +59,6 @@ def _sibling_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[s
 
 
 def _model_in(annotation: Any) -> type[BaseModel]:
-    """The pydantic model in an annotation such as `Model` or `tuple[Model, ...]`."""
+    """Return the pydantic model in an annotation such as `Model` or `tuple[Model, ...]`."""
     inner = [annotation, *get_args(annotation)]
     return next(part for part in inner if isinstance(part, type) and issubclass(part, BaseModel))

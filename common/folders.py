@@ -35,13 +35,13 @@ class Manifest(BaseModel):
     """Versions of the packages that made it."""
 
 
-def package_versions() -> dict[str, str]:
+def read_package_versions() -> dict[str, str]:
     """Versions of this toolkit and of the packages that its results depend on."""
     names = ("elusive", *RECORDED_PACKAGES)
     return {name: importlib.metadata.version(name) for name in names}
 
 
-def content_hash(folder: Path, known: dict[str, str] | None = None) -> str:
+def hash_content(folder: Path, known: dict[str, str] | None = None) -> str:
     """SHA-256 over names and bytes of the data files (Arrow, Parquet) below `folder`, by name.
 
     Args:
@@ -52,17 +52,17 @@ def content_hash(folder: Path, known: dict[str, str] | None = None) -> str:
     for path in sorted([*folder.rglob("*.arrow"), *folder.rglob("*.parquet")]):
         name = path.relative_to(folder).as_posix()
         digest.update(name.encode())
-        digest.update(bytes.fromhex((known or {}).get(name) or file_hash(path)))
+        digest.update(bytes.fromhex((known or {}).get(name) or hash_file(path)))
     return digest.hexdigest()
 
 
-def file_hash(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def parameters_hash(parameters: object) -> str:
+def hash_parameters(parameters: object) -> str:
     """SHA-256 of a JSON value, independent of the order of its keys."""
     text = json.dumps(parameters, sort_keys=True, ensure_ascii=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -78,7 +78,7 @@ def write_atomically(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def full_disk(error: Exception) -> OSError | None:
+def find_full_disk_error(error: Exception) -> OSError | None:
     """The system's error of a full disk, or of a used-up quota, if that is what an error is about.
 
     Safetensors and PyTorch write files by themselves and raise errors of their own.
@@ -94,10 +94,10 @@ def full_disk(error: Exception) -> OSError | None:
 
 
 @contextmanager
-def new_folder(out: Path, kind: str, parameters: dict[str, Any]) -> Iterator[Path]:
+def create_folder(out: Path, kind: str, parameters: dict[str, Any]) -> Iterator[Path]:
     """A temporary folder that becomes `out`, manifest included, when the block ends well.
 
-    After an exception nothing is left of it. Call `already_made` first.
+    After an exception nothing is left of it. Call `is_made` first.
 
     Raises:
         InputError: no folder can be made there.
@@ -106,7 +106,7 @@ def new_folder(out: Path, kind: str, parameters: dict[str, Any]) -> Iterator[Pat
     try:
         temporary.mkdir(parents=True)
     except OSError as error:
-        if full_disk(error):
+        if find_full_disk_error(error):
             raise
         raise InputError(
             f"cannot write {out} ({error.strerror}): choose another place with --out"
@@ -124,17 +124,17 @@ def new_folder(out: Path, kind: str, parameters: dict[str, Any]) -> Iterator[Pat
 def write_manifest(
     folder: Path, kind: str, parameters: dict[str, Any], known: dict[str, str] | None = None
 ) -> None:
-    """Describe the folder's present content in its manifest; `known` as in `content_hash`."""
+    """Describe the folder's present content in its manifest; `known` as in `hash_content`."""
     manifest = Manifest(
         kind=kind,  # type: ignore[arg-type]
         parameters=json.loads(json.dumps(parameters, default=str)),
-        content_hash=content_hash(folder, known),
-        versions=package_versions(),
+        content_hash=hash_content(folder, known),
+        versions=read_package_versions(),
     )
     write_atomically(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
 
 
-def already_made(out: Path, kind: str, parameters: dict[str, Any]) -> bool:
+def is_made(out: Path, kind: str, parameters: dict[str, Any]) -> bool:
     """Whether `out` already holds just this.
 
     Raises:
@@ -149,7 +149,7 @@ def already_made(out: Path, kind: str, parameters: dict[str, Any]) -> bool:
     if not (out / MANIFEST).exists():
         raise InputError(f"{out} holds other files: choose another --out or empty it")
     manifest = read_manifest(out, "output")
-    changed = changed_keys(manifest.parameters, parameters)
+    changed = find_changed_keys(manifest.parameters, parameters)
     if manifest.kind == kind and not changed:
         return True
     detail = f"different {', '.join(changed)}" if manifest.kind == kind else f"a {manifest.kind}"
@@ -158,7 +158,7 @@ def already_made(out: Path, kind: str, parameters: dict[str, Any]) -> bool:
     )
 
 
-def changed_keys(stored: dict[str, Any], parameters: dict[str, Any]) -> list[str]:
+def find_changed_keys(stored: dict[str, Any], parameters: dict[str, Any]) -> list[str]:
     """Names of the parameters that differ from those read back from a file."""
     wanted = json.loads(json.dumps(parameters, default=str))
     return sorted(
@@ -190,23 +190,50 @@ def read_manifest(folder: Path, what: str) -> Manifest:
         ) from None
 
 
-def checked_manifest(folder: Path, kind: str, made_by: str) -> Manifest:
-    """The manifest of a folder whose kind and content hash have been verified.
-
-    Raises:
-        InputError: as `read_manifest`; another kind of folder; data files that changed since.
-    """
-    what = kind.replace("-", " ")
-    manifest = read_manifest(folder, what)
-    if manifest.kind != kind:
-        raise InputError(
-            f"{folder} holds a {manifest.kind}, not a {what}: make one with `{made_by}`"
-        )
-    if content_hash(folder) != manifest.content_hash:
+def check_content(folder: Path, manifest: Manifest) -> None:
+    """Raise InputError if data files changed since the manifest was written."""
+    if hash_content(folder) != manifest.content_hash:
         raise InputError(
             f"{folder}: the data files do not match the content hash in {MANIFEST}: make it again"
         )
-    return manifest
+
+
+class Folder:
+    """A finished folder of one kind: its manifest is read once, its data files are verified once.
+
+    Raises:
+        InputError: no such folder, a broken manifest, or another kind of folder.
+    """
+
+    kind: str
+    made_by: str
+    """Command that makes one, for errors."""
+
+    def __init__(self, path: Path) -> None:
+        name = self.kind.replace("-", " ")
+        self.path = path
+        self.manifest = read_manifest(path, name)
+        self._is_verified = False
+        if self.manifest.kind != self.kind:
+            raise InputError(
+                f"{path} holds a {self.manifest.kind}, not a {name}: make one with `{self.made_by}`"
+            )
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Everything that decides the content."""
+        return self.manifest.parameters
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 over the data files, as the manifest has it."""
+        return self.manifest.content_hash
+
+    def verify(self) -> None:
+        """Raise InputError if data files changed since the folder was made."""
+        if not self._is_verified:
+            check_content(self.path, self.manifest)
+        self._is_verified = True
 
 
 def write_tables(folder: Path, tables: dict[str, pa.Table]) -> None:
@@ -220,6 +247,12 @@ def write_tables(folder: Path, tables: dict[str, pa.Table]) -> None:
 
 def read_table(folder: Path, name: str) -> pa.Table:
     """One Arrow table of a folder written by `write_tables`, memory-mapped."""
-    from datasets import load_from_disk
-
-    return load_from_disk(str(folder / name)).data.table  # type: ignore[union-attr]
+    batches: list[pa.RecordBatch] = []
+    schema = None
+    for path in sorted((folder / name).glob("*.arrow")):
+        reader = pa.ipc.open_stream(pa.memory_map(str(path)))
+        schema = reader.schema
+        batches += reader
+    if schema is None:
+        raise InputError(f"{folder} has no table {name}: make it again")
+    return pa.Table.from_batches(batches, schema)

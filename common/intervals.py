@@ -4,9 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import bootstrap, norm, t
+from scipy.stats import norm, t
 
 RESAMPLES = 2000
+INTERVAL_METHOD = "expanded BCa bootstrap over people"
+"""Name of the intervals' method, for exports; "expanded" is Hesterberg's word for intervals that
+Student's t widens."""
+DRAWS_AT_ONCE = 10_000_000
+"""Random draws that are in memory at the same time."""
 
 
 @dataclass(frozen=True)
@@ -18,21 +23,34 @@ class Estimate:
     high: float
 
 
-def mean_over_entities(
+def format_estimate(estimate: Estimate, scale: float = 1, digits: int = 2, unit: str = "") -> str:
+    """Return a mean and its interval as text; the unit follows the mean.
+
+    >>> format_estimate(Estimate(0.12, -0.001, 0.221), 100, 0, "%")
+    '12% [0, 22]'
+    """
+    mean, low, high = (
+        f"{round(scale * number, digits) + 0:.{digits}f}"  # plus 0: no minus before a rounded zero
+        for number in (estimate.mean, estimate.low, estimate.high)
+    )
+    return f"{mean}{unit} [{low}, {high}]"
+
+
+def estimate_mean(
     values: Sequence[float],
     entities: Sequence[str],
     seeds: Sequence[int] | None = None,
     seed: int = 0,
 ) -> Estimate:
-    """Mean of `values` with a 95% BCa interval from a bootstrap over entities and seeds.
+    """Estimate a mean with a 95% BCa interval by a bootstrap over entities and seeds.
 
-    Questions about one person stand or fall together, so people are resampled, each with all of
-    its questions. Seeds are resampled, too, where there are several: the deviations of both are
-    added. Percentiles are moved for the skewness of a mean near its floor (bias-corrected and
-    accelerated, BCa), and further out as Student's t asks for so many people;
-    benchmarks/coverage.py measures how often the interval holds the truth. It ends where the
-    values do, as no mean lies beyond them. With a single entity there is nothing to resample: the
-    interval is all numbers, (-inf, inf).
+    Answers about one person stand or fall together, so people are resampled, each with all of
+    their questions. Where there are several seeds, these are resampled as well, and the deviations
+    of both are added. The percentiles are shifted for the skewness of a mean near its floor
+    (bias-corrected and accelerated, BCa), and widened as Student's t requires for that number of
+    people; benchmarks/coverage.py measures how often the interval contains the truth. The interval
+    is cut at the smallest and the largest value, beyond which no mean can lie. With a single
+    entity there is nothing to resample: the interval is all numbers, (-inf, inf).
 
     Args:
         values: one number per question.
@@ -40,103 +58,98 @@ def mean_over_entities(
         seeds: of the training that each value comes from, in the same order.
         seed: of the resampling.
 
-    Source: scipy.stats.bootstrap; Efron, Better Bootstrap Confidence Intervals (1987), for BCa;
-    Hesterberg, What Teachers Should Know About the Bootstrap (2015), section 4, for Student's t.
+    Source: Efron, Better Bootstrap Confidence Intervals (1987), for BCa; Hesterberg, What Teachers
+    Should Know About the Bootstrap (2015), section 4, for Student's t.
 
-    >>> mean_over_entities([1.0, 1.0, 0.0, 0.0], ["a", "a", "b", "b"]).mean
+    >>> estimate_mean([1.0, 1.0, 0.0, 0.0], ["a", "a", "b", "b"]).mean
     0.5
     """
     columns = np.asarray(values, float)[:, None]
-    return means_over_entities(columns, entities, seeds, seed)[0]
+    return estimate_means(columns, entities, seeds, seed)[0]
 
 
-def means_over_entities(
+def estimate_means(
     columns: np.ndarray,
     entities: Sequence[str],
     seeds: Sequence[int] | None = None,
     seed: int = 0,
 ) -> list[Estimate]:
-    """The estimate of `mean_over_entities` for each column, all from the same resamples.
+    """Estimate the mean of each column as `estimate_mean` does, all from the same resamples.
 
     Args:
-        columns: one number per question, in columns of their own.  # (question, column)
+        columns: one number per question in each column.  # (question, column)
         entities: whom each question is about.
         seeds: of the training that each row comes from.
         seed: of the resampling.
     """
-    sums, counts = _grouped(columns, entities)
+    # 1) Deviations of the mean under resampled people, and each person's influence on it.
+    sums, counts = _sum_groups(columns, entities)
     means = sums.sum(axis=0) / counts.sum()
     if len(sums) == 1:
         return [Estimate(float(mean), -np.inf, np.inf) for mean in means]
     rng = np.random.default_rng(seed)
-    deviations = _resampled(sums, counts, rng) - means  # (resample, column)
+    deviations = _resample_means(sums, counts, rng) - means  # (resample, column)
     influences = (sums - means * counts[:, None]) / counts.sum()  # (entity, column)
     variances = (influences**2).sum(axis=0)
-    by_seed = _grouped(columns, [0] * len(columns) if seeds is None else seeds)
-    if (count := len(by_seed[0])) > 1:
-        of_seeds = (_resampled(*by_seed, rng) - means) * np.sqrt(count / (count - 1))
-        deviations += of_seeds
-        variances += of_seeds.var(axis=0)
-    levels = _bca_levels(deviations, influences, variances)
-    ends = [np.quantile(*each) for each in zip(deviations.T, levels, strict=True)]
+    # 2) Deviations under resampled seeds; a bootstrap over n seeds has (n - 1) / n of the variance.
+    seed_sums, seed_counts = _sum_groups(columns, [0] * len(columns) if seeds is None else seeds)
+    if (num_seeds := len(seed_sums)) > 1:
+        seed_deviations = _resample_means(seed_sums, seed_counts, rng) - means
+        seed_deviations *= np.sqrt(num_seeds / (num_seeds - 1))
+        deviations += seed_deviations
+        variances += seed_deviations.var(axis=0)
+    # 3) The interval lies between two quantiles of the deviations.
+    levels = _compute_bca_levels(deviations, influences, variances)
+    ends = [np.quantile(*pair) for pair in zip(deviations.T, levels, strict=True)]
     low, high = np.clip(means + np.transpose(ends), columns.min(axis=0), columns.max(axis=0))
     # A mean may lie beyond its values by a rounding error, but never beyond its interval.
     rows = zip(means, np.minimum(low, means), np.maximum(high, means), strict=True)
     return [Estimate(*map(float, row)) for row in rows]
 
 
-def _bca_levels(
+def _compute_bca_levels(
     deviations: np.ndarray, influences: np.ndarray, variances: np.ndarray
 ) -> np.ndarray:
-    """Between which quantiles of the resamples' deviations each column's interval lies.
+    """Return the two quantiles of the deviations between which each column's interval lies.
 
     Args:
         deviations: of resampled means.  # (resample, column)
-        influences: what each entity moves the mean by.  # (entity, column)
+        influences: by how much each entity moves the mean.  # (entity, column)
         variances: of the mean.  # (column,)
 
     Returns:
         Probabilities.  # (column, 2)
     """
     size = len(influences)
-    further = t.ppf(0.975, size - 1) * np.sqrt(size / (size - 1))
-    deviations = np.round(deviations, 12)  # so that ties stay ties
+    widened = t.ppf(0.975, size - 1) * np.sqrt(size / (size - 1))
+    deviations = np.round(deviations, 12)  # ties must stay ties
     below = np.mean((deviations < 0) + (deviations == 0) / 2, axis=0)
     bias = norm.ppf(np.clip(below, 1 / len(deviations), 1 - 1 / len(deviations)))
     cubes = (influences**3).sum(axis=0)
     cubed = 6 * variances**1.5
     acceleration = np.divide(cubes, cubed, out=np.zeros_like(cubes), where=cubed > 1e-30)
-    moved = bias[:, None] + [-further, further]
-    levels = norm.cdf(bias[:, None] + moved / (1 - acceleration[:, None] * moved))
-    return np.round(levels, 9)  # the order in which numbers were added must not show
+    shifted = bias[:, None] + [-widened, widened]
+    levels = norm.cdf(bias[:, None] + shifted / (1 - acceleration[:, None] * shifted))
+    return np.round(levels, 9)  # the order of summation must not show
 
 
-def _grouped(columns: np.ndarray, groups: Sequence[object]) -> tuple[np.ndarray, np.ndarray]:
-    """Sums and number of the rows of each group.  # (group, column), (group,)."""
+def _sum_groups(columns: np.ndarray, groups: Sequence[object]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sums and the number of the rows of each group.  # (group, column), (group,)."""
     _, index = np.unique(np.asarray(groups), return_inverse=True)
     sums = [np.bincount(index, weights=column) for column in columns.T]
     return np.stack(sums, axis=1), np.bincount(index).astype(float)
 
 
-def _resampled(sums: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Means over resampled groups.  # (resample, column)."""
-    size, found = len(counts), []
-
-    def keep(drawn: np.ndarray, axis: int) -> np.ndarray:
-        if drawn.ndim == 2:  # resamples, not the groups as they are
-            places = drawn + size * np.arange(len(drawn))[:, None]
-            times = np.bincount(places.ravel(), minlength=drawn.size).reshape(drawn.shape)
-            times = times.astype(float)  # (resample, group)
-            found.append((times @ sums) / (times @ counts)[:, None])
-        return drawn.mean(axis=axis)
-
-    bootstrap(
-        (np.arange(size),),
-        keep,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        batch=max(1, 10_000_000 // size),
-        method="percentile",
-        rng=rng,
-    )
-    return np.concatenate(found)
+def _resample_means(sums: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return means over resampled groups, given all sums and sizes.  # (resample, column)."""
+    size = len(counts)
+    batch = max(1, DRAWS_AT_ONCE // size)
+    means = []
+    for first in range(0, RESAMPLES, batch):
+        drawn = rng.integers(0, size, (min(batch, RESAMPLES - first), size))  # (resample, draw)
+        # Count how often each resample drew each group, all resamples in one bincount.
+        bins = drawn + size * np.arange(len(drawn))[:, None]
+        times = np.bincount(bins.ravel(), minlength=bins.size).reshape(bins.shape)
+        times = times.astype(float)  # (resample, group)
+        means.append((times @ sums) / (times @ counts)[:, None])
+    return np.concatenate(means)

@@ -1,4 +1,4 @@
-"""Jinja templates: pages, whose values are escaped, and markdown, whose values are not."""
+"""Jinja templates: HTML, in which values are escaped, and markdown, in which they are not."""
 
 import html
 from functools import cache
@@ -10,11 +10,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 def render_template(path: Path, **values: object) -> str:
     """Fill in the template at `path`.
 
-    Values are escaped in templates of HTML (`.html.j2`) and stand as they are in others, where the
-    filter `markdown` escapes them.
+    Templates of HTML (`.html.j2`) escape values; other templates insert them as they are, unless
+    they use the filter `markdown`, which escapes them.
 
     Raises:
-        jinja2.UndefinedError: the template needs a value that is not given.
+        jinja2.UndefinedError: the template needs a value that is missing.
     """
     return _environment(path.parent).get_template(path.name).render(**values)
 
@@ -35,7 +35,7 @@ def _environment(folder: Path) -> Environment:
 
 
 def escape_markdown(text: str) -> str:
-    """Escape text so that markdown shows it as it is, in one line, without HTML, links or tables.
+    """Escape text so that markdown shows it literally, on one line, without HTML, links or tables.
 
     >>> escape_markdown("<b>|x")
     '&lt;b&gt;\\\\|x'

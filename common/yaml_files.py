@@ -1,22 +1,22 @@
-"""What users write in YAML: read and checked, every mistake one line."""
+"""YAML files that users write: read and checked, with one line per mistake."""
 
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from elusive.common.errors import Config, InputError, validated
+from elusive.common.errors import Config, InputError, validate_config
 
 
 def load_yaml(path: Path, kind: str) -> Any:
-    """The content of a YAML file.
+    """Read a YAML file.
 
     Args:
         path: of the file.
-        kind: how to call it in an error, such as `plan`.
+        kind: what an error calls the file, such as `plan`.
 
     Raises:
-        InputError: no such file, or no YAML.
+        InputError: the file does not exist or is not YAML.
     """
     if not path.is_file():
         raise InputError(f"no {kind} at {path}")
@@ -27,18 +27,18 @@ def load_yaml(path: Path, kind: str) -> Any:
 
 
 def load_config(model: type[Config], path: Path, kind: str, example: str) -> Config:
-    """A config from a YAML file that maps settings to values.
+    """Read a config from a YAML file that maps settings to values.
 
     Args:
         model: the config's class.
         path: of the file.
-        kind: how to call it in an error, such as `plan`.
-        example: a line such as the file may have.
+        kind: what an error calls the file, such as `plan`.
+        example: a valid line of such a file, for errors.
 
     Raises:
-        InputError: no such file, no YAML, or a setting that is wrong.
+        InputError: the file does not exist or is not YAML, or a setting is wrong.
     """
     values = load_yaml(path, kind)
     if not isinstance(values, dict):
-        raise InputError(f"{path} should map settings to values, such as `{example}`")
-    return validated(model, values)
+        raise InputError(f"{path} does not map settings to values: write lines such as `{example}`")
+    return validate_config(model, values)

@@ -9,18 +9,18 @@ import torch
 from accelerate import init_empty_weights
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
-from elusive.biogen.biographies import biographies
+from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
-from elusive.biogen.questions import questions
+from elusive.biogen.questions import generate_questions
 from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.dataset.records import Document, Question
 from elusive.common.errors import InputError
-from elusive.common.lm.loading import tokenizer_of, usual_dtype
+from elusive.common.lm.loading import choose_model_dtype, load_model_tokenizer
 from elusive.common.lm.references import find_model
-from elusive.evaluate.cells.cell import CellResult, num_steps
-from elusive.evaluate.compare.power import design_line
-from elusive.evaluate.compare.table import find_cells
-from elusive.evaluate.jobs import Job, plan_jobs
+from elusive.evaluate.cells.cell import count_steps
+from elusive.evaluate.cells.cell_folder import CellResult, find_cells
+from elusive.evaluate.compare.power import render_design
+from elusive.evaluate.jobs import Job, list_jobs
 from elusive.evaluate.plans import Plan, Source
 
 SAMPLED_TEXTS = 50
@@ -56,7 +56,7 @@ def render_estimate(plan: Plan, out: Path) -> str:
         sizes = {name: _size(plan, model, *content) for name, content in contents.items()}
         training, answering, source = _rates(plan, model, of_model)
         memory += [_memory_gib(plan, model, size, of_model) for size in sizes.values()]
-        for job in (job for job in plan_jobs(plan) if job.model == model):
+        for job in (job for job in list_jobs(plan) if job.model == model):
             tokens, steps = _work(job, sizes[job.dataset])
             seconds = tokens * training + sizes[job.dataset].questions * answering
             done = _is_there(job, of_model)
@@ -82,7 +82,7 @@ def _work(job: Job, size: Size) -> tuple[float, int]:
         return 0.0, 0
     texts = size.texts * (1 + job.arm.copies)
     training = job.settings.training
-    return texts * training.epochs * size.tokens_per_text, num_steps(texts, training)
+    return texts * training.epochs * size.tokens_per_text, count_steps(texts, training)
 
 
 def _is_there(job: Job, finished: list[CellResult]) -> bool:
@@ -96,14 +96,14 @@ def _design(plan: Plan, name: str, documents: list[Document], asked: list[Questi
     """What the design can show on one dataset."""
     people = len({question.entity for question in asked})
     arms = len(plan.arms) + plan.untrained
-    line = design_line(people, max(1, round(len(asked) / people)), arms, len(plan.seeds))
+    line = render_design(people, max(1, round(len(asked) / people)), arms, len(plan.seeds))
     return f"design: {line}" if len(plan.sources) == 1 else f"design, {name}: {line}"
 
 
 def _content(plan: Plan, source: Source) -> tuple[list[Document], list[Question]]:
     """Documents to train on and questions to ask."""
     if isinstance(source, BiogenConfig):
-        documents, found = list(biographies(source)), list(questions(source))
+        documents, found = list(generate_biographies(source)), list(generate_questions(source))
     else:
         folder = load_dataset_folder(source)
         documents, found = folder.documents, folder.questions
@@ -116,7 +116,7 @@ def _content(plan: Plan, source: Source) -> tuple[list[Document], list[Question]
 
 def _size(plan: Plan, model: str, documents: list[Document], asked: list[Question]) -> Size:
     """How much there is to read and to answer."""
-    tokenizer = tokenizer_of(model)
+    tokenizer = load_model_tokenizer(model)
     sample = documents[:SAMPLED_TEXTS]
     lengths = [len(tokenizer(document.text)["input_ids"]) + 1 for document in sample]
     return Size(len(documents), sum(lengths) / max(1, len(lengths)), len(asked))
@@ -140,7 +140,7 @@ def _rates(plan: Plan, model: str, finished: list[CellResult]) -> tuple[float, f
         answering = median(c.costs["seconds"]["answering"] / c.costs["questions"] for c in trained)
         return training, answering, f"from {len(trained)} finished cells"
     parameters = _empty_model(model).num_parameters()
-    flops = EFFICIENCY * _matrix_product_flops(usual_dtype(model))
+    flops = EFFICIENCY * _matrix_product_flops(choose_model_dtype(model))
     per_token = 2 * parameters / flops
     # Forward, and backward by the activations alone where the base is frozen.
     passes = 3 if plan.training.tuning == "full" else 2
@@ -181,7 +181,9 @@ def _memory_gib(plan: Plan, model: str, size: Size, finished: list[CellResult]) 
         return max(measured) / 1024
     parameters = _empty_model(model).num_parameters()
     training = plan.training
-    width = {"none": usual_dtype(model).itemsize, "8bit": 1, "4bit": 0.6}[training.quantization]
+    width = {"none": choose_model_dtype(model).itemsize, "8bit": 1, "4bit": 0.6}[
+        training.quantization
+    ]
     weights = parameters * (16 if training.tuning == "full" else width)
     settings = _settings(model)
     tokens = size.tokens_per_text * training.batch_size / training.accumulation

@@ -1,39 +1,38 @@
-"""What a plan asks to be made of its datasets and of the finished run."""
+"""What a plan lists under `then`: made of its datasets and of the finished run."""
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from elusive.augment.clues.folder import write_clues
 from elusive.common.errors import InputError
 from elusive.evaluate.compare.figures import write_figures
-from elusive.evaluate.jobs import Run
+from elusive.evaluate.run_folder import RunFolder
 
 LIMIT = 100
 """Documents whose attention the figures read."""
 
 
-def make_afterwards(run: Run) -> list[Path]:
-    """The folders of what the plan lists under `then`; older ones of other cells are replaced.
+def make_follow_ups(run: RunFolder) -> list[Path]:
+    """Make what the plan lists under `then`, and return the folders; outdated ones are replaced.
 
     Raises:
-        InputError: there is nothing that it could be made of.
+        InputError: there is nothing to make it of.
     """
-    made = []
+    folders = []
     if "clues" in run.plan.then:
-        models, depth = _scorers(run)
+        models, depth = _find_scorers(run)
         for name, dataset in run.datasets.items():
-            folder = run.out / "clues" / name
-            _make_anew(folder, lambda out, of=dataset: write_clues(of, models, depth, out))
-            made.append(folder)
+            folders.append(run.out / "clues" / name)
+            _make_again(folders[-1], partial(write_clues, dataset, models, depth))
     if "figures" in run.plan.then:
-        folder = run.out / "figures"
-        _make_anew(folder, lambda out: write_figures(run.out, out, LIMIT))
-        made.append(folder)
-    return made
+        folders.append(run.out / "figures")
+        _make_again(folders[-1], lambda out: write_figures(run.out, out, LIMIT))
+    return folders
 
 
-def _scorers(run: Run) -> tuple[list[str], float]:
+def _find_scorers(run: RunFolder) -> tuple[list[str], float]:
     """Models whose attention the plan's arms read, the trained ones first, and their depth."""
     arms = run.plan.arms
     models = [*run.plan.trained, *(m for arm in arms for m in (arm.large, arm.small) if m)]
@@ -41,8 +40,8 @@ def _scorers(run: Run) -> tuple[list[str], float]:
     return list(dict.fromkeys(models)), depths[0] if depths else arms[0].depth
 
 
-def _make_anew(folder: Path, make: Callable[[Path], object]) -> None:
-    """Make a folder, in place of an older one that is of something else."""
+def _make_again(folder: Path, make: Callable[[Path], object]) -> None:
+    """Make a folder, or replace it if it was made from other cells."""
     try:
         make(folder)
     except InputError:

@@ -10,32 +10,34 @@ import pyarrow as pa
 import yaml
 from tqdm import tqdm
 
-from elusive.augment.augment import read_summary
+from elusive.augment.training_text import TrainingTextFolder
 from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.errors import InputError
-from elusive.common.folders import checked_manifest, write_atomically
+from elusive.common.folders import write_atomically
 from elusive.common.lm.loading import load_model
-from elusive.evaluate.cells.cell import Cell, CellResult, asked_questions, load_cell, num_steps
-from elusive.evaluate.cells.make_cell import needs_no_model, run_cell
-from elusive.evaluate.compare.power import design_line
-from elusive.evaluate.compare.table import tables
-from elusive.evaluate.compare.table_columns import flat_table
-from elusive.evaluate.config import UNTRAINED, RunSettings
-from elusive.evaluate.follow_ups import make_afterwards
-from elusive.evaluate.jobs import MADE_BY, Failure, Job, Run, failure_of, plan_jobs
+from elusive.evaluate.cells.cell import Cell, count_steps, select_questions
+from elusive.evaluate.cells.cell_folder import CellResult, load_cell
+from elusive.evaluate.cells.make_cell import is_without_model, make_cell
+from elusive.evaluate.compare.power import render_design
+from elusive.evaluate.compare.table import build_tables
+from elusive.evaluate.compare.table_columns import build_arrow_table
+from elusive.evaluate.config import NEXT_TOKEN, UNTRAINED, CellSettings
+from elusive.evaluate.follow_ups import make_follow_ups
+from elusive.evaluate.jobs import Failure, Job, build_failure, list_jobs
 from elusive.evaluate.plans import PLAN, Plan, load_plan
-from elusive.evaluate.sweep import chosen_jobs
+from elusive.evaluate.run_folder import RunFolder
+from elusive.evaluate.sweep import choose_jobs
 
-SECONDS_BETWEEN_LOOKS = 0.5
+POLL_SECONDS = 0.5
 
 
-def run_one(
+def evaluate_cell(
     dataset: Path,
     train: Path | None,
     model: str,
     seed: int,
     label: str | None,
-    settings: RunSettings,
+    settings: CellSettings,
     out: Path,
     known: Path | None = None,
     adapter: Path | None = None,
@@ -49,29 +51,32 @@ def run_one(
     """
     if train and adapter:
         raise InputError("train and adapter: give the text to train on, or a finished adapter")
-    loaded_dataset = load_dataset_folder(dataset)
-    asked_questions(loaded_dataset, settings.answering)
-    method, steps = "adapter" if adapter else UNTRAINED, 0
+    asked = load_dataset_folder(dataset)
+    select_questions(asked, settings.answering)
+    name, steps, text = "adapter" if adapter else UNTRAINED, 0, None
     if train:
-        method = checked_manifest(train, "training-text", MADE_BY).parameters["method"]
-        steps = num_steps(read_summary(train).num_texts, settings.training)
+        text = TrainingTextFolder(train)
+        text.verify()
+        objective = settings.training.objective
+        name = text.config.method if objective == NEXT_TOKEN else objective
+        steps = count_steps(text.summary.num_texts, settings.training)
     known_folder = load_dataset_folder(known) if known else None
-    cell = Cell(label or method, train, model, seed, settings, known_folder, adapter)
+    cell = Cell(label or name, text, model, seed, settings, known_folder, adapter)
     loaded = None
-    if not needs_no_model(train, settings):
+    if not is_without_model(train, settings):
         loaded = load_model(model, quantization=settings.training.quantization)
     with tqdm(total=steps, desc="training", unit="step", disable=not steps) as bar:
-        return run_cell(cell, loaded_dataset, loaded, out, bar.update)
+        return make_cell(cell, asked, loaded, out, bar.update)
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run led to."""
+    """What running a plan gave."""
 
     folders: list[Path]
     """Of all finished cells of the plan."""
     failures: list[Failure]
-    made: list[Path] = field(default_factory=list)
+    follow_ups: list[Path] = field(default_factory=list)
     """Folders of what the plan lists under `then`."""
 
     @property
@@ -79,12 +84,11 @@ class RunResult:
         """All finished cells, with their answers, metrics and costs."""
         return [load_cell(folder) for folder in self.folders]
 
-    def table(self, baseline: str | None = None, metric: str = "em") -> pa.Table:
+    def build_table(self, baseline: str | None = None, metric: str = "em") -> pa.Table:
         """One row per benchmark and arm that has all its seeds, one number per column."""
-        found = tables(self.cells, baseline, metric)
         parts = [
-            flat_table(each).add_column(0, "benchmark", pa.array([name] * len(each.rows)))
-            for name, each in found.items()
+            build_arrow_table(table).add_column(0, "benchmark", pa.array([name] * len(table.rows)))
+            for name, table in build_tables(self.cells, baseline, metric).items()
         ]
         return pa.concat_tables(parts, promote_options="permissive")
 
@@ -93,75 +97,78 @@ def run_plan(plan: Plan, out: Path, jobs: int = 1) -> RunResult:
     """Run every cell of a plan that `out` does not hold yet.
 
     Finished cells survive an interruption, and damaged ones are made again. A cell that fails is
-    recorded in `out/failed`, and the others go on. Several runs may share one folder, on one
-    machine or more: each cell is locked while it is made, and made once.
+    recorded in `out/failed`, and the others go on. Several processes may share one folder, on one
+    machine or on several: each cell is locked while it is made, and made once.
 
     Args:
         plan: what to run.
         out: folder of the run.
-        jobs: processes that run cells side by side.
+        jobs: processes that make cells side by side.
 
     Raises:
         InputError: the plan, its dataset or its model is wrong; nothing already made is lost.
         OSError: the disk is full.
     """
     _claim(plan, out)
-    run = Run(plan, out)
+    run = RunFolder(plan, out)
     run.check()
-    todo = chosen_jobs(run)
-    if any(run.finished_folder(job) is None for job in todo):
-        for line in _designs(run):
+    todo = choose_jobs(run)
+    if any(run.find_finished(job) is None for job in todo):
+        for line in _render_designs(run):
             tqdm.write(f"elusive: {line}", file=sys.stderr)
     if jobs > 1:
         _run_side_by_side(run, todo, jobs)
     else:
         _run_in_turn(run, todo)
-    folders = [folder for job in todo if (folder := run.finished_folder(job))]
-    failures = [failure for job in todo if (failure := run.failure(job))]
-    return RunResult(folders, failures, make_afterwards(run) if folders else [])
+    folders = [folder for job in todo if (folder := run.find_finished(job))]
+    failures = [failure for job in todo if (failure := run.find_failure(job))]
+    return RunResult(folders, failures, make_follow_ups(run) if folders else [])
 
 
-def _designs(run: Run) -> list[str]:
+def _render_designs(run: RunFolder) -> list[str]:
     """What the grid can show on each dataset."""
-    arms = len({job.label for job in plan_jobs(run.plan)})
+    num_arms = len({job.label for job in list_jobs(run.plan)})
     lines = []
     for name, dataset in run.datasets.items():
-        asked = asked_questions(dataset, run.plan.answering)
-        people = len({question.entity for question in asked})
-        line = design_line(people, round(len(asked) / people), arms, len(run.plan.seeds))
+        questions = select_questions(dataset, run.plan.answering)
+        num_people = len({question.entity for question in questions})
+        per_person = round(len(questions) / num_people)
+        line = render_design(num_people, per_person, num_arms, len(run.plan.seeds))
         lines.append(f"{name}: {line}" if len(run.datasets) > 1 else line)
     return lines
 
 
-def _run_in_turn(run: Run, todo: list[Job]) -> None:
-    """Make all cells; those that another run is at are looked at again in the end."""
-    with tqdm(total=len(todo), desc="cells", unit="cell") as cells:
-        left = []
+def _run_in_turn(run: RunFolder, todo: list[Job]) -> None:
+    """Make all cells; those that another process is making are looked at again at the end."""
+    with tqdm(total=len(todo), desc="cells", unit="cell") as bar:
+        postponed = []
         for job in todo:
-            if not make_with_bar(run, job, wait=False):
-                left.append(job)
+            if make_with_bar(run, job, wait=False):
+                bar.update()
             else:
-                cells.update()
-        for job in left:
+                postponed.append(job)
+        for job in postponed:
             make_with_bar(run, job, wait=True)
-            cells.update()
+            bar.update()
 
 
-def make_with_bar(run: Run, job: Job, wait: bool = True) -> bool:
-    """Make a cell with a bar of its steps, if it has to be trained; False as `Run.make`."""
-    steps = 0 if run.finished_folder(job) else run.steps(job)
+def make_with_bar(run: RunFolder, job: Job, wait: bool = True) -> bool:
+    """Make a cell, with a bar of its steps if it is trained; False as `RunFolder.make`."""
+    steps = 0 if run.find_finished(job) else run.count_steps(job)
     bar = tqdm(total=steps, desc=job.name, unit="step", leave=False, position=1, disable=not steps)
     with bar:
         return run.make(job, bar.update, wait)
 
 
-def _run_side_by_side(run: Run, todo: list[Job], jobs: int) -> None:
-    """Make all cells in several processes, each taking whatever no other one is at."""
+def _run_side_by_side(run: RunFolder, todo: list[Job], jobs: int) -> None:
+    """Make all cells in several processes, each taking whatever no other process has taken."""
+    # 1) Make the training texts, so that no process waits for another's.
     for job in tqdm(todo, desc="training texts", unit="text"):
         try:
-            run.prepare(job)
+            run.prepare_text(job)
         except InputError as error:
-            run.record(failure_of(job, error))
+            run.record(build_failure(job, error))
+    # 2) Start the processes, and watch the folder until all of them have ended.
     context = multiprocessing.get_context("spawn")
     workers = [
         context.Process(target=_work, args=(run.plan, run.out, todo, number, jobs), daemon=True)
@@ -171,26 +178,27 @@ def _run_side_by_side(run: Run, todo: list[Job], jobs: int) -> None:
         worker.start()
     with tqdm(total=len(todo), desc="cells", unit="cell") as bar:
         while any(worker.is_alive() for worker in workers):
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-            bar.update(sum(run.finished_folder(job) is not None for job in todo) - bar.n)
-    died = sorted({worker.exitcode for worker in workers if worker.exitcode})
+            time.sleep(POLL_SECONDS)
+            bar.update(sum(run.find_finished(job) is not None for job in todo) - bar.n)
+    # 3) Record cells whose process died.
+    codes = sorted({worker.exitcode for worker in workers if worker.exitcode})
     for job in todo:
-        if not run.finished_folder(job) and not run.failure(job):
-            codes = ", ".join(map(str, died)) or "0"
-            reason = f"its process ended with code {codes}; -9 is often a lack of memory"
+        if not run.find_finished(job) and not run.find_failure(job):
+            shown = ", ".join(map(str, codes)) or "0"
+            reason = f"its process ended with code {shown}; -9 often means too little memory"
             run.record(Failure(job.name, reason, ""))
 
 
 def _work(plan: Plan, out: Path, todo: list[Job], number: int, jobs: int) -> None:
-    """What one process of several does: every cell that no other one has taken."""
-    run = Run(plan, out)
+    """Make every cell that no other process has taken, starting at a place of one's own."""
+    run = RunFolder(plan, out)
     first = number * len(todo) // jobs
     for job in todo[first:] + todo[:first]:
         run.make(job, wait=False)
 
 
 def _claim(plan: Plan, out: Path) -> None:
-    """Keep the resolved plan in `out`, unless that is the folder of something else.
+    """Keep the resolved plan in `out`, unless `out` holds something else.
 
     Arms, seeds, settings, models and datasets may be added to a run; a dataset's name keeps its
     meaning.
@@ -201,7 +209,7 @@ def _claim(plan: Plan, out: Path) -> None:
         for name, source in plan.sources.items():
             if before.get(name, source) != source:
                 raise InputError(
-                    f"{out} holds a run on another dataset of the name {name!r} "
+                    f"{out} holds a run on another dataset with the name {name!r} "
                     f"({before[name]}): choose another --out, or another name under datasets"
                 )
     elif not path.exists() and out.exists() and (not out.is_dir() or any(out.iterdir())):

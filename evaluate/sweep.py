@@ -14,58 +14,59 @@ from optuna.distributions import (
 )
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 from tqdm import tqdm
 
-from elusive.augment.scores.scorers import NOT_DROPPING
-from elusive.common.errors import InputError, validated
-from elusive.common.folders import parameters_hash, write_atomically
-from elusive.evaluate.cells.cell import load_cell
-from elusive.evaluate.jobs import Job, Run, plan_jobs
+from elusive.augment.arms import drops_tokens
+from elusive.common.errors import InputError, validate_config
+from elusive.common.folders import hash_parameters, write_atomically
+from elusive.evaluate.cells.cell_folder import load_cell
+from elusive.evaluate.jobs import Job, list_jobs
 from elusive.evaluate.plans import ArmConfig, Range, SweepConfig
+from elusive.evaluate.run_folder import RunFolder
 
 SWEEP = "sweep.json"
 STUDIES = "studies.log"
-OF_TEXT, OF_TRAINING = ("alpha", "beta"), ("learning_rate", "epochs")
+TEXT_SETTINGS, TRAINING_SETTINGS = ("alpha", "beta"), ("learning_rate", "epochs")
 SPLITS = {"best-on-dev": "dev", "best-on-test": "test"}
 
 
-def chosen_jobs(run: Run) -> list[Job]:
-    """All cells of a run; with a sweep, their arms' settings are chosen first.
+def choose_jobs(run: RunFolder) -> list[Job]:
+    """All cells of a run; with a sweep, the settings of their arms are chosen first.
 
-    Each arm, on each dataset and for each model, gets as many trials. Trials are cells of a run of
-    their own, in the folder `sweep`, so they are resumed and repaired like any other; what was
-    tried stands in Optuna's journal beside them.
+    Every arm gets the same number of trials on each dataset and for each model. Trials are cells in
+    the folder `sweep`, so they are resumed and repaired like other cells. Optuna's journal beside
+    them holds what was tried.
 
     Raises:
-        InputError: nobody can be asked on whom to choose, or no trial of an arm finished.
+        InputError: a dataset has no questions to choose on, or no trial of an arm finished.
     """
-    jobs = plan_jobs(run.plan)
+    jobs = list_jobs(run.plan)
     sweep = run.plan.sweep
     if sweep is None:
         return jobs
     _check_split(run, sweep)
-    wanted = {(job.place, job.label): job for job in jobs if job.arm}
-    found = {}
-    for key, job in tqdm(wanted.items(), desc="choosing settings", unit="arm"):
-        found[key] = _chosen(run, job, sweep)
+    arm_jobs = {(job.prefix, job.label): job for job in jobs if job.arm}
+    choices = {}
+    for key, job in tqdm(arm_jobs.items(), desc="choosing settings", unit="arm"):
+        choices[key] = _choose(run, job, sweep)
     content = [
-        {"dataset": job.dataset, "model": job.model, "arm": job.label, **(found[key] or {})}
-        for key, job in wanted.items()
+        {"dataset": job.dataset, "model": job.model, "arm": job.label, **(choices[key] or {})}
+        for key, job in arm_jobs.items()
     ]
     write_atomically(run.out / SWEEP, json.dumps(content, indent=2) + "\n")
-    return [_with_settings(run, job, found.get((job.place, job.label))) for job in jobs]
+    return [_apply_choice(run, job, choices.get((job.prefix, job.label))) for job in jobs]
 
 
-def _check_split(run: Run, sweep: SweepConfig) -> None:
-    """Raise InputError unless those on whom settings are chosen are there, and others than those
-    who are asked in the end."""
+def _check_split(run: RunFolder, sweep: SweepConfig) -> None:
+    """Raise InputError unless there are people to choose settings on, and the comparison asks about
+    other people."""
     split = SPLITS[sweep.protocol]
-    asked = run.plan.answering.split
-    if split == "dev" and asked != "test":
+    final_split = run.plan.answering.split
+    if split == "dev" and final_split != "test":
         raise InputError(
-            f"answering.split {asked!r} and sweep.protocol 'best-on-dev': the comparison would ask "
-            "about the people on whom settings were chosen: use split test"
+            f"answering.split {final_split!r} and sweep.protocol 'best-on-dev': the comparison "
+            "would ask about the people on whom settings were chosen: use split test"
         )
     for name, dataset in run.datasets.items():
         if not any(question.split == split for question in dataset.questions):
@@ -75,16 +76,16 @@ def _check_split(run: Run, sweep: SweepConfig) -> None:
             )
 
 
-def _chosen(run: Run, job: Job, sweep: SweepConfig) -> dict[str, Any] | None:
-    """How an arm's settings were chosen; None where there is nothing to choose."""
+def _choose(run: RunFolder, job: Job, sweep: SweepConfig) -> dict[str, Any] | None:
+    """Choose an arm's settings, and say how; None where there is nothing to choose."""
     assert job.arm is not None
-    space = search_space(job.arm, sweep)
+    space = build_search_space(job.arm, sweep)
     if not space:
         return None
-    trials = run.below("sweep")
-    with trials.lock(f"{job.place}{job.label}"):
-        study = _study(trials, job, sweep, space)
-        for trial in _missing_trials(study, sweep, space):
+    trials = run.open_below("sweep")
+    with trials.lock(f"{job.prefix}{job.label}"):
+        study = _open_study(trials, job, sweep, space)
+        for trial in _ask_trials(study, sweep, space):
             _run_trial(trials, job, sweep, study, trial)
     finished = study.get_trials(states=(TrialState.COMPLETE,))
     if not finished:
@@ -96,14 +97,15 @@ def _chosen(run: Run, job: Job, sweep: SweepConfig) -> dict[str, Any] | None:
         "protocol": sweep.protocol,
         "metric": sweep.metric,
         "value": best.value,
-        "tries": len({parameters_hash(trial.params) for trial in finished}),
+        "tries": len({hash_parameters(trial.params) for trial in finished}),
         "settings": best.params,
     }
 
 
-def search_space(arm: ArmConfig, sweep: SweepConfig) -> dict[str, BaseDistribution]:
+def build_search_space(arm: ArmConfig, sweep: SweepConfig) -> dict[str, BaseDistribution]:
     """What is chosen for an arm: alpha and beta only where it drops tokens."""
-    names = OF_TRAINING if arm.method in NOT_DROPPING else (*OF_TEXT, *OF_TRAINING)
+    is_dropping = drops_tokens(arm.method)
+    names = (*TEXT_SETTINGS, *TRAINING_SETTINGS) if is_dropping else TRAINING_SETTINGS
     space: dict[str, BaseDistribution] = {}
     for name in names:
         values = getattr(sweep, name)
@@ -114,21 +116,21 @@ def search_space(arm: ArmConfig, sweep: SweepConfig) -> dict[str, BaseDistributi
     return space
 
 
-def _study(
-    trials: Run, job: Job, sweep: SweepConfig, space: dict[str, BaseDistribution]
+def _open_study(
+    trials: RunFolder, job: Job, sweep: SweepConfig, space: dict[str, BaseDistribution]
 ) -> optuna.Study:
-    """What was tried of an arm; a trial that was cut off counts as never begun."""
+    """What was tried of an arm; an interrupted trial counts as never started."""
     optuna.logging.set_verbosity(logging.WARNING)
-    decided = {
+    deciding = {
         "sweep": sweep.model_dump(exclude={"trials"}),
-        "space": {name: repr(each) for name, each in space.items()},
+        "space": {name: repr(values) for name, values in space.items()},
         "arm": job.arm.model_dump() if job.arm else None,
         "settings": job.settings.model_dump(),
         "dataset": trials.datasets[job.dataset].content_hash,
     }
     study = optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(trials.out / STUDIES))),
-        study_name=f"{job.place}{job.label}-{parameters_hash(decided)[:8]}",
+        study_name=f"{job.prefix}{job.label}-{hash_parameters(deciding)[:8]}",
         direction="maximize",
         load_if_exists=True,
     )
@@ -137,46 +139,47 @@ def _study(
     return study
 
 
-def _missing_trials(
+def _ask_trials(
     study: optuna.Study, sweep: SweepConfig, space: dict[str, BaseDistribution]
 ) -> Iterator[optuna.Trial]:
-    """Trials up to the number wanted: of all choices where these are few, else by TPE.
+    """Trials until there are enough: all combinations where these are few, otherwise by TPE.
 
-    What is tried follows from the trial's number, so that an interruption changes nothing.
+    What is tried follows from the trial's number, so an interruption changes nothing.
     """
-    every = _combinations(space)
-    few = every is not None and len(every) <= sweep.trials
-    while (done := _num_tried(study)) < (len(every) if every and few else sweep.trials):
+    combinations = _list_combinations(space)
+    if combinations is not None and len(combinations) > sweep.trials:
+        combinations = None
+    num_trials = len(combinations) if combinations else sweep.trials
+    while (done := _count_tried(study)) < num_trials:
         study.sampler = optuna.samplers.TPESampler(seed=sweep.seed + done)
-        if every and few:
-            study.enqueue_trial(every[done], skip_if_exists=True)
+        if combinations:
+            study.enqueue_trial(combinations[done], skip_if_exists=True)
         yield study.ask(space)
 
 
-def _combinations(space: dict[str, BaseDistribution]) -> list[dict[str, Any]] | None:
+def _list_combinations(space: dict[str, BaseDistribution]) -> list[dict[str, Any]] | None:
     """All settings that a space of choices has; None where it has ranges."""
-    choices = [each.choices for each in space.values() if isinstance(each, CategoricalDistribution)]
+    choices = [d.choices for d in space.values() if isinstance(d, CategoricalDistribution)]
     if len(choices) < len(space):
         return None
-    return [dict(zip(space, each, strict=True)) for each in itertools.product(*choices)]
+    return [dict(zip(space, values, strict=True)) for values in itertools.product(*choices)]
 
 
-def _num_tried(study: optuna.Study) -> int:
-    """Trials that led to a value or failed by themselves."""
-    return sum(_is_over(trial) for trial in study.get_trials(deepcopy=False))
-
-
-def _is_over(trial: FrozenTrial) -> bool:
-    return trial.state == TrialState.COMPLETE or "failed" in trial.user_attrs
+def _count_tried(study: optuna.Study) -> int:
+    """Trials that gave a value or failed by themselves."""
+    return sum(
+        trial.state == TrialState.COMPLETE or "failed" in trial.user_attrs
+        for trial in study.get_trials(deepcopy=False)
+    )
 
 
 def _run_trial(
-    trials: Run, job: Job, sweep: SweepConfig, study: optuna.Study, trial: optuna.Trial
+    trials: RunFolder, job: Job, sweep: SweepConfig, study: optuna.Study, trial: optuna.Trial
 ) -> None:
     """Train and ask once with the settings of a trial."""
-    tried = _trial_job(trials, job, sweep, trial.params)
-    trials.make(tried)
-    folder = trials.finished_folder(tried)
+    trial_job = _build_trial_job(trials, job, sweep, trial.params)
+    trials.make(trial_job)
+    folder = trials.find_finished(trial_job)
     if folder is None:
         trial.set_user_attr("failed", True)
         study.tell(trial, state=TrialState.FAIL)
@@ -184,22 +187,24 @@ def _run_trial(
         study.tell(trial, load_cell(folder).metrics[sweep.metric])
 
 
-def _trial_job(run: Run, job: Job, sweep: SweepConfig, params: dict[str, Any]) -> Job:
+def _build_trial_job(run: RunFolder, job: Job, sweep: SweepConfig, params: dict[str, Any]) -> Job:
     """The cell of a trial."""
-    with_params = _with_settings(run, job, {"settings": params})
+    with_params = _apply_choice(run, job, {"settings": params})
     answering = job.settings.answering.model_copy(update={"split": SPLITS[sweep.protocol]})
     settings = with_params.settings.model_copy(update={"answering": answering})
-    return Job(job.dataset, job.model, with_params.arm, sweep.seed, settings, job.place)
+    return Job(job.dataset, job.model, with_params.arm, sweep.seed, settings, job.prefix)
 
 
-def _with_settings(run: Run, job: Job, chosen: dict[str, Any] | None) -> Job:
+def _apply_choice(run: RunFolder, job: Job, chosen: dict[str, Any] | None) -> Job:
     """A cell with the settings that were chosen for its arm."""
     if job.arm is None or chosen is None:
         return job
     params = chosen["settings"]
-    own = {name: value for name, value in params.items() if name in OF_TRAINING}
-    text = {name: value for name, value in params.items() if name in OF_TEXT}
+    own = {name: value for name, value in params.items() if name in TRAINING_SETTINGS}
+    text = {name: value for name, value in params.items() if name in TEXT_SETTINGS}
     changed = job.arm.model_dump() | text | {"training": job.arm.training | own}
-    arm = validated(ArmConfig, changed)
+    arm = validate_config(ArmConfig, changed)
     kept = chosen if "tries" in chosen else None
-    return Job(job.dataset, job.model, arm, job.seed, run.plan.settings_of(arm), job.place, kept)
+    return Job(
+        job.dataset, job.model, arm, job.seed, run.plan.build_settings(arm), job.prefix, kept
+    )

@@ -10,10 +10,10 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from elusive.common.errors import InputError
 from elusive.common.folders import (
-    already_made,
-    changed_keys,
-    new_folder,
-    parameters_hash,
+    create_folder,
+    find_changed_keys,
+    hash_parameters,
+    is_made,
     write_atomically,
 )
 from elusive.common.templates import render_template
@@ -61,7 +61,7 @@ def _claim(plan: PretrainPlan, out: Path) -> None:
             raise InputError(f"{out} holds other files: choose another --out or empty it")
         out.mkdir(parents=True, exist_ok=True)
         write_atomically(path, _plan_text(plan))
-    changed = changed_keys(json.loads(path.read_text(encoding="utf-8")), parameters)
+    changed = find_changed_keys(json.loads(path.read_text(encoding="utf-8")), parameters)
     if changed:
         raise InputError(
             f"{out} holds a family of another plan (different {', '.join(changed)}): "
@@ -95,9 +95,9 @@ def _make_model(
     folder = out / shape.name
     parameters = {
         "shape": shape.model_dump(),
-        "plan": parameters_hash(plan.model_dump(mode="json")),
+        "plan": hash_parameters(plan.model_dump(mode="json")),
     }
-    if already_made(folder, "model", parameters):
+    if is_made(folder, "model", parameters):
         on_tokens(shape.name, plan.tokens)
         return folder
     work = out / WORK / shape.name
@@ -105,7 +105,7 @@ def _make_model(
         shape, plan, population, tokenizer, work, lambda count: on_tokens(shape.name, count)
     )
     log = (work / LOG).read_text(encoding="utf-8")
-    with new_folder(folder, "model", parameters) as draft:
+    with create_folder(folder, "model", parameters) as draft:
         _save(model, tokenizer, draft)
         (draft / LOG).write_text(log, encoding="utf-8")
         (draft / PLAN).write_text(_plan_text(plan), encoding="utf-8")

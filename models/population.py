@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
-from elusive.biogen.biographies import biographies
-from elusive.biogen.questions import questions, shots
+from elusive.biogen.biographies import generate_biographies
+from elusive.biogen.questions import generate_questions, generate_shots
 from elusive.common.dataset.records import Question, Shot
-from elusive.common.lm.packing import IGNORED, Sequence, text_sequence
+from elusive.common.lm.packing import IGNORED, Sequence, build_text_sequence
 from elusive.common.seeding import stream
-from elusive.evaluate.answering.prompts import solved_question, topic
+from elusive.evaluate.answering.prompts import render_solved_question, get_topic
 from elusive.models.config import PretrainPlan
 
 TOKENIZER_PEOPLE = 4000
@@ -31,9 +31,9 @@ class Population:
 def build_population(plan: PretrainPlan) -> Population:
     """All texts and questions of a plan's population."""
     return Population(
-        texts=[document.text for document in biographies(plan.population)],
-        questions=list(questions(plan.population)),
-        shots=list(shots(plan.population)),
+        texts=[document.text for document in generate_biographies(plan.population)],
+        questions=list(generate_questions(plan.population)),
+        shots=list(generate_shots(plan.population)),
     )
 
 
@@ -45,10 +45,10 @@ def tokenizer_texts(plan: PretrainPlan) -> Iterator[str]:
     config = plan.population
     start = config.start + config.people
     others = config.model_copy(update={"start": start, "people": TOKENIZER_PEOPLE, "multi": 1})
-    for document in biographies(others):
+    for document in generate_biographies(others):
         yield document.text
-    for question in questions(others):
-        yield "".join(solved_question(_solved(question)))
+    for question in generate_questions(others):
+        yield "".join(render_solved_question(_solved(question)))
 
 
 def _solved(question: Question) -> Shot:
@@ -63,14 +63,14 @@ class Rows:
         self, population: Population, tokenizer: PreTrainedTokenizerFast, plan: PretrainPlan
     ) -> None:
         self._plan = plan
-        self._texts = [text_sequence(text, tokenizer) for text in population.texts]
+        self._texts = [build_text_sequence(text, tokenizer) for text in population.texts]
         self._topics: dict[tuple[str, str], list[tuple[list[int], list[int]]]] = defaultdict(list)
         for question in population.questions:
-            asked, answered = solved_question(_solved(question))
+            asked, answered = render_solved_question(_solved(question))
             ids = [
                 tokenizer(part, add_special_tokens=False)["input_ids"] for part in (asked, answered)
             ]
-            self._topics[topic(question)].append((ids[0], ids[1]))
+            self._topics[get_topic(question)].append((ids[0], ids[1]))
         self._start: list[int] = [tokenizer.bos_token_id]  # type: ignore[list-item]
 
     def known_rate(self, number: int) -> float:

@@ -21,8 +21,8 @@ from transformers import (
 from elusive.common.dataset.records import Question
 from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
-from elusive.common.lm.packed_attention import border_columns, use_packed_attention
-from elusive.common.lm.packing import packed_row
+from elusive.common.lm.packed_attention import build_border_columns, use_packed_attention
+from elusive.common.lm.packing import pack_row
 from elusive.common.memory import keep_freed_memory
 from elusive.common.seeding import stream
 from elusive.evaluate.answering.local import answer_questions
@@ -159,8 +159,8 @@ def pretrain_model(
 def _take_step(training: Training, rows: Rows, plan: PretrainPlan) -> float:
     """One optimizer step; the loss in nats per predicted token."""
     sequences = rows.row(training.step)
-    row = packed_row(sequences)
-    borders = border_columns([len(sequence.input_ids) for sequence in sequences])
+    row = pack_row(sequences)
+    borders = build_border_columns([len(sequence.input_ids) for sequence in sequences])
     training.model.train()
     loss = training.model(**row, **borders, use_cache=False).loss
     if not math.isfinite(loss.item()):

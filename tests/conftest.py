@@ -8,10 +8,10 @@ from tiny import VOCABULARY, tiny_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from elusive.biogen.biographies import biographies
+from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
-from elusive.biogen.questions import questions
+from elusive.biogen.questions import generate_questions
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,8 +26,8 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def tokenizer() -> PreTrainedTokenizerFast:
     """Byte-level BPE trained on a few biographies; no start token."""
     config = BiogenConfig(people=40, seed=9)
-    texts = [document.text for document in biographies(config)]
-    texts += [f"Question: {question.question}\nAnswer:" for question in questions(config)]
+    texts = [document.text for document in generate_biographies(config)]
+    texts += [f"Question: {question.question}\nAnswer:" for question in generate_questions(config)]
     toy = Tokenizer(models.BPE())
     toy.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     toy.decoder = decoders.ByteLevel()

@@ -3,13 +3,14 @@
 import bz2
 import gzip
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from elusive.biogen.config import BiogenConfig
-from elusive.biogen.people.fields import FactField, built_in_names
-from elusive.common.dataset.folder import DatasetFolder
+from elusive.biogen.people.fields import FactField, list_built_in_names
+from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.dataset.records import Document, Question, Shot, to_table
-from elusive.common.folders import new_folder, write_tables
+from elusive.common.folders import create_folder, write_tables
 
 COLOR = FactField(
     name="color",
@@ -29,7 +30,7 @@ EVERYTHING = BiogenConfig(
     locale="de_DE",
     middle_names=True,
     they_rate=0.2,
-    fields=tuple(built_in_names()),
+    fields=tuple(list_built_in_names()),
     wordings=43,
     held_out_wordings=2,
     multi=2,
@@ -43,9 +44,24 @@ EVERYTHING = BiogenConfig(
 """All that biogen can do at once."""
 
 
-def write_dataset(out: Path, data: DatasetFolder) -> None:
+@dataclass(frozen=True)
+class Tables:
+    """The records of a dataset, in memory."""
+
+    documents: list[Document]
+    questions: list[Question]
+    shots: list[Shot]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Tables":
+        """The records of a dataset folder."""
+        dataset = load_dataset_folder(folder)
+        return cls(dataset.documents, dataset.questions, dataset.shots)
+
+
+def write_dataset(out: Path, data: Tables) -> None:
     """Write records as a folder that passes for one of biogen's."""
-    with new_folder(out, "dataset", {"generator": "biogen"}) as folder:
+    with create_folder(out, "dataset", {"generator": "biogen"}) as folder:
         tables = {
             "corpus": to_table(data.documents, Document),
             "questions": to_table(data.questions, Question),

@@ -12,7 +12,7 @@ import torch
 from peft import PeftModel
 
 from elusive.common.lm.loading import load_model
-from elusive.evaluate.training.train import quiet_adapters
+from elusive.evaluate.training.lora import ignore_adapter_warnings
 
 GENERATES_AT_MOST = 64
 
@@ -64,7 +64,7 @@ class CompletionServer:
         if isinstance(self.model, PeftModel):
             self.model.load_adapter(path, name)
         else:
-            with quiet_adapters():
+            with ignore_adapter_warnings():
                 self.model = PeftModel.from_pretrained(self.model, path, adapter_name=name)
         self.model.eval()
         self.adapters.add(name)

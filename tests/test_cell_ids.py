@@ -10,14 +10,15 @@ from safetensors.torch import load_file, save_file
 
 from elusive.augment.augment import augment_dataset
 from elusive.augment.config import AugmentConfig
+from elusive.augment.training_text import TrainingTextFolder
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
 from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.lm.loading import load_model
-from elusive.common.lm.references import reference_hash
-from elusive.evaluate.cells.cell import Cell, cell_id, cell_parameters
-from elusive.evaluate.config import AnsweringConfig, RunSettings, TrainingConfig
-from elusive.evaluate.training.train import quiet_adapters
+from elusive.common.lm.references import hash_model_weights
+from elusive.evaluate.cells.cell import Cell, collect_parameters, compute_cell_id
+from elusive.evaluate.config import AnsweringConfig, CellSettings, TrainingConfig
+from elusive.evaluate.training.lora import ignore_adapter_warnings
 
 People = Callable[..., Path]
 
@@ -35,17 +36,17 @@ def people(tmp_path_factory) -> People:
     return make
 
 
-def text_of(dataset: Path, folder: Path, **settings: object) -> Path:
+def text_of(dataset: Path, folder: Path, **settings: object) -> TrainingTextFolder:
     """Training text of a dataset."""
     config = {"method": "random", "copies": 2} | settings
     augment_dataset(load_dataset_folder(dataset), AugmentConfig.model_validate(config), folder)
-    return folder
+    return TrainingTextFolder(folder)
 
 
 def identifier(
     dataset: Path,
     model: Path,
-    train: Path | None = None,
+    train: TrainingTextFolder | None = None,
     adapter: Path | None = None,
     seed: int = 0,
     label: str = "arm",
@@ -54,14 +55,16 @@ def identifier(
     threads: int | None = None,
 ) -> str:
     """Id of a cell, as a run computes it."""
-    settings = RunSettings(
+    settings = CellSettings(
         training=TrainingConfig.model_validate(training or {}),
         answering=AnsweringConfig.model_validate(answering or {}),
         threads=threads,
     )
     cell = Cell(label, train, str(model), seed, settings, adapter=adapter)
-    parameters = cell_parameters(cell, load_dataset_folder(dataset), reference_hash(str(model)))
-    return cell_id(parameters)
+    parameters = collect_parameters(
+        cell, load_dataset_folder(dataset), hash_model_weights(str(model))
+    )
+    return compute_cell_id(parameters)
 
 
 def test_the_seed_of_the_shots_changes_the_id(people, model_folder):
@@ -85,7 +88,7 @@ def test_other_weights_change_the_id_and_another_place_does_not(people, model_fo
 
 def test_an_adapter_and_every_part_of_it_change_the_id(people, model_folder, tmp_path):
     dataset, model = people(), model_folder("llama")
-    with quiet_adapters():
+    with ignore_adapter_warnings():
         lora = LoraConfig(r=2, target_modules=["q_proj"])
         adapted = get_peft_model(load_model(str(model)).model, lora)
     adapter = tmp_path / "adapter"

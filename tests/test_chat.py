@@ -17,10 +17,10 @@ from elusive.common.dataset.check import check_dataset
 from elusive.common.dataset.records import WikiQuestion, from_table
 from elusive.common.errors import InputError
 from elusive.common.folders import read_table
-from elusive.common.lm.local_chat import local_replies
+from elusive.common.lm.local_chat import generate_replies
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.generate import generate_dataset
-from elusive.wikiqa.questions.chat import chat_model
+from elusive.wikiqa.questions.chat import build_chat_model
 from elusive.wikiqa.questions.kept_replies import KeptReplies
 from elusive.wikiqa.questions.writer import parse_reply
 
@@ -43,20 +43,20 @@ def left_out(out: Path) -> dict[str, int]:
 def test_replies_come_in_the_order_of_the_prompts_and_are_asked_for_once(own_cache):
     with chat_server(lambda prompt: prompt.upper()) as server:
         prompts = [f"say {n}" for n in range(20)] + ["say 3"]
-        model = chat_model("echo", server.url)
+        model = build_chat_model("echo", server.url)
         assert model.ask(prompts, 8) == [prompt.upper() for prompt in prompts]
         assert sorted(server.prompts) == sorted(set(prompts))
-        assert chat_model("echo", server.url).ask(prompts, 8) == [p.upper() for p in prompts]
+        assert build_chat_model("echo", server.url).ask(prompts, 8) == [p.upper() for p in prompts]
         assert len(server.prompts) == 20
-        chat_model("echo", server.url).ask(["say 1"], 9)  # a longer reply may be another one
-        chat_model("other", server.url).ask(["say 1"], 8)
+        build_chat_model("echo", server.url).ask(["say 1"], 9)  # a longer reply may be another one
+        build_chat_model("other", server.url).ask(["say 1"], 8)
         assert len(server.prompts) == 22
 
 
 def test_busy_and_failing_servers_are_asked_again():
     with chat_server(str.upper) as server:
         server.failures = [429, 500, 503]
-        assert chat_model("echo", server.url).ask(["hello"], 8) == ["HELLO"]
+        assert build_chat_model("echo", server.url).ask(["hello"], 8) == ["HELLO"]
         assert len(server.prompts) == 4
 
 
@@ -65,22 +65,22 @@ def test_a_refusal_is_one_line(status, hint):
     with chat_server(str.upper) as server:
         server.failures = [status]
         with pytest.raises(InputError, match=rf"status {status} \(.*not now.*{hint}"):
-            chat_model("echo", server.url).ask(["hello"], 8)
+            build_chat_model("echo", server.url).ask(["hello"], 8)
 
 
 def test_no_server_is_one_line_and_kept_replies_stay(monkeypatch):
     monkeypatch.setattr(endpoints, "RETRIES", 1)
     monkeypatch.setattr(chat_module, "TOGETHER", 2)
     with chat_server(str.upper) as server:
-        model = chat_model("echo", server.url)
+        model = build_chat_model("echo", server.url)
         model.ask(["a", "b"], 8)
         server.failures = [500] * 50
         with pytest.raises(InputError, match="status 500"):
             model.ask(["a", "b", "c"], 8)
         url = server.url
-    assert chat_model("echo", url).ask(["a", "b"], 8) == ["A", "B"]
+    assert build_chat_model("echo", url).ask(["a", "b"], 8) == ["A", "B"]
     with pytest.raises(InputError, match=r"is the server running\?"):
-        chat_model("echo", url).ask(["c"], 8)
+        build_chat_model("echo", url).ask(["c"], 8)
 
 
 def test_a_broken_file_of_replies_is_one_line(tmp_path):
@@ -90,11 +90,11 @@ def test_a_broken_file_of_replies_is_one_line(tmp_path):
 
 
 def test_a_local_model_replies_alike_alone_and_in_a_batch(model_folder):
-    model = chat_model(str(model_folder("llama")))
+    model = build_chat_model(str(model_folder("llama")))
     prompts = ["Who was born in Paris?", "Where?", "She studied music. What did she study there?"]
     together = model.ask(prompts, 6)
     assert all(together)
-    alone = [local_replies(str(model_folder("llama")), [prompt], 6)[0] for prompt in prompts]
+    alone = [generate_replies(str(model_folder("llama")), [prompt], 6)[0] for prompt in prompts]
     assert alone == together
 
 
@@ -255,8 +255,8 @@ def test_a_local_model_is_an_examiner_too(tmp_path, model_folder):
     ("arguments", "message"),
     [
         (["--filters", "known"], "known needs examiner"),
-        (["--writer", "m"], "writer goes with dump and raw"),
-        (["--endpoint", "http://localhost:1/v1"], "endpoint goes with writer and examiner"),
+        (["--writer", "m"], "writer needs dump or raw"),
+        (["--endpoint", "http://localhost:1/v1"], "endpoint needs writer or examiner"),
         (["--examiner", "no/such-model"], "no model 'no/such-model'"),
     ],
 )

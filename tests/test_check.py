@@ -6,15 +6,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
-from handmade import EVERYTHING, write_dataset
+from handmade import EVERYTHING, Tables, write_dataset
 
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
-from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
 from elusive.common.dataset.records import Document, Question, Shot, to_table
 from elusive.common.errors import InputError
-from elusive.common.folders import new_folder, write_tables
+from elusive.common.folders import create_folder, write_tables
 
 
 def check(folder: Path):
@@ -22,25 +21,25 @@ def check(folder: Path):
 
 
 @pytest.fixture(scope="module")
-def data(people_folder: Path) -> DatasetFolder:
+def data(people_folder: Path) -> Tables:
     """A sound dataset of six people."""
-    return load_dataset_folder(people_folder)
+    return Tables.read(people_folder)
 
 
-def changed(data: DatasetFolder, table: str, number: int, **changes: object) -> DatasetFolder:
+def changed(data: Tables, table: str, number: int, **changes: object) -> Tables:
     """The dataset with one record of documents, questions or shots changed."""
     records = list(getattr(data, table))
     records[number] = replace(records[number], **changes)
     return replace(data, **{table: records})
 
 
-def shifted_fact(data: DatasetFolder) -> DatasetFolder:
+def shifted_fact(data: Tables) -> Tables:
     document = data.documents[2]
     facts = [replace(document.facts[0], start=document.facts[0].start + 1), *document.facts[1:]]
     return changed(data, "documents", 2, facts=facts)
 
 
-def wrong_distance(data: DatasetFolder) -> DatasetFolder:
+def wrong_distance(data: Tables) -> Tables:
     document = data.documents[2]
     return changed(
         data, "documents", 2, facts=[replace(document.facts[0], distance=99), *document.facts[1:]]
@@ -77,7 +76,7 @@ BROKEN = {
     ),
     "doc_id twice": (
         lambda data: changed(data, "documents", 5, doc_id="bio-0000001"),
-        "corpus row 5: the doc_id stands in an earlier row",
+        "corpus row 5: an earlier row has the same doc_id",
     ),
     "split of a question": (
         lambda data: changed(data, "questions", 4, split="train"),
@@ -89,7 +88,7 @@ BROKEN = {
     ),
     "person in both splits": (
         lambda data: changed(data, "questions", 0, split="dev"),
-        "questions row 0: asked about in dev and in test",
+        "questions row 0: its entity is asked about in both dev and test",
     ),
     "answer in the question": (
         lambda data: changed(
@@ -111,7 +110,7 @@ BROKEN = {
     ),
     "question_id twice": (
         lambda data: changed(data, "questions", 3, question_id=data.questions[0].question_id),
-        "questions row 3: the question_id stands in an earlier row",
+        "questions row 3: an earlier row has this question_id",
     ),
     "shot about the corpus": (
         lambda data: changed(data, "shots", 7, entity=data.documents[0].entity),
@@ -139,11 +138,11 @@ BROKEN = {
     ),
     "held-out wording that is trained on": (
         lambda data: changed(data, "documents", 4, split="dev"),
-        "corpus (birth_city-0): the template is in documents of train and of dev",
+        "corpus (birth_city-0): documents of both train and dev use the template",
     ),
     "order of facts": (
         lambda data: changed(data, "documents", 4, facts=data.documents[4].facts[::-1]),
-        "corpus row 4 (bio-0000004): the facts' positions [4, 3, 2, 1, 0] do not rise",
+        "corpus row 4 (bio-0000004): the facts' positions [4, 3, 2, 1, 0] are not in ascending order",
     ),
     "empty shot": (
         lambda data: changed(data, "shots", 7, answer=""),
@@ -213,7 +212,7 @@ def test_a_wrong_schema_is_named(data, tmp_path):
         "questions": to_table(data.questions, Question).set_column(0, "question_id", numbers),
         "shots": to_table(data.shots, Shot),
     }
-    with new_folder(tmp_path / "data", "dataset", {"generator": "biogen"}) as folder:
+    with create_folder(tmp_path / "data", "dataset", {"generator": "biogen"}) as folder:
         write_tables(folder, tables)
     result = check(tmp_path / "data")
     assert result.exit_code == 1
@@ -235,7 +234,7 @@ def test_what_is_no_dataset_is_one_line(kind, tmp_path):
     if kind == "other":
         folder.mkdir()
     elif kind == "training-text":
-        with new_folder(folder, kind, {}):
+        with create_folder(folder, kind, {}):
             pass
     result = check(folder)
     assert isinstance(result.exception, InputError)

@@ -9,7 +9,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from tiny import VOCABULARY, tiny_model
 
 from elusive.common.lm import chunked_loss as module
-from elusive.common.lm.chunked_loss import chunked_loss, fits
+from elusive.common.lm.chunked_loss import compute_chunked_losses, matches_model_loss
 
 
 def adapted(name: str) -> PeftModel:
@@ -48,7 +48,7 @@ def test_loss_and_gradients_are_the_models_own(name, chunk, monkeypatch):
     monkeypatch.setattr(module, "CHUNK", chunk)
     model = adapted(name)
     usual = model(**row(), use_cache=False).loss
-    ours = chunked_loss(model, row())
+    ours = compute_chunked_losses(model, row()).mean()
     assert torch.allclose(ours, usual, rtol=1e-5)
     pairs = zip(gradients(model, ours), gradients(model, usual), strict=True)
     for got, wanted in pairs:
@@ -57,16 +57,16 @@ def test_loss_and_gradients_are_the_models_own(name, chunk, monkeypatch):
 
 
 def test_models_whose_logits_are_more_than_the_heads_output_are_left_alone():
-    assert fits(adapted("llama"), row())
-    assert not fits(adapted("gemma2"), row())  # caps its logits
+    assert matches_model_loss(adapted("llama"), row())
+    assert not matches_model_loss(adapted("gemma2"), row())  # caps its logits
     trained_head = adapted("llama")
     head: Any = trained_head.get_base_model().get_output_embeddings()  # type: ignore[operator]
     head.weight.requires_grad_(True)
-    assert not fits(trained_head, row())
+    assert not matches_model_loss(trained_head, row())
 
 
 def test_a_model_that_changes_its_logits_by_itself_is_found_out():
     model = adapted("llama")
     head: Any = model.get_base_model().get_output_embeddings()  # type: ignore[operator]
     head.register_forward_hook(lambda module, inputs, output: output * 1.1)
-    assert not fits(model, row())
+    assert not matches_model_loss(model, row())

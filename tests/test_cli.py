@@ -11,18 +11,19 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from handmade import write_dataset
+from handmade import Tables, write_dataset
 
-from elusive.augment.augment import load_training_texts
-from elusive.augment.config import METHOD_NAMES
-from elusive.augment.scores.scorers import NOT_DROPPING
+from elusive.augment.arms import drops_tokens
+from elusive.augment.config import METHODS
+from elusive.augment.training_text import TrainingTextFolder
 from elusive.cli.main import cli, main
 from elusive.common.dataset.folder import load_dataset_folder
-from elusive.common.folders import content_hash
+from elusive.common.folders import hash_content
 from elusive.common.lm.loading import load_model
 from elusive.evaluate.answering.local import answer_questions
 from elusive.evaluate.answering.prompts import split_shots
-from elusive.evaluate.cells.cell import asked_questions, load_cell
+from elusive.evaluate.cells.cell import select_questions
+from elusive.evaluate.cells.cell_folder import load_cell
 from elusive.evaluate.config import AnsweringConfig
 
 
@@ -70,19 +71,19 @@ def finished_run(tmp_path_factory, model_folder) -> tuple[Path, Path]:
     return plan, root / "out"
 
 
-@pytest.mark.parametrize("method", METHOD_NAMES)
+@pytest.mark.parametrize("method", METHODS)
 def test_every_arm_writes_originals_and_copies(method, people_folder, model_folder, tmp_path):
     large, small = model_folder("llama"), model_folder("llama", 1)
     result = run(
         *("augment", people_folder, "--method", method, "--model", large, "--copies", 3),
-        *("--large", large, "--small", small, "--reference", large, "--out", tmp_path / "out"),
+        *("--large", large, "--small", small, "--out", tmp_path / "out"),
     )
     assert result.exit_code == 0, result.output
-    texts = load_training_texts(tmp_path / "out")
+    texts = TrainingTextFolder(tmp_path / "out").texts
     assert [text.copy for text in texts] == [0, 1, 2, 3] * 6
     assert all(text.drop_rate == 0 for text in texts if text.copy == 0)
     dropped = any(text.drop_rate > 0 for text in texts)
-    assert dropped == (method not in NOT_DROPPING)
+    assert dropped == drops_tokens(method)
     assert "%" in result.output
 
 
@@ -94,7 +95,7 @@ def test_arms_are_rate_matched(people_folder, model_folder, tmp_path):
             *("augment", people_folder, "--method", method, "--model", model_folder("llama")),
             *("--alpha", 0.4, "--copies", 40, "--out", out),
         )
-        texts = load_training_texts(out)
+        texts = TrainingTextFolder(out).texts
         rates[method] = sum(text.drop_rate for text in texts) / len(texts)
     assert max(rates.values()) - min(rates.values()) < 0.02
 
@@ -102,7 +103,7 @@ def test_arms_are_rate_matched(people_folder, model_folder, tmp_path):
 def test_the_oracle_keeps_every_name_and_value(people_folder, tmp_path):
     run("augment", people_folder, "--method", "oracle", "--out", tmp_path / "out")
     documents = {d.doc_id: d for d in load_dataset_folder(people_folder).documents}
-    for text in load_training_texts(tmp_path / "out"):
+    for text in TrainingTextFolder(tmp_path / "out").texts:
         document = documents[text.doc_id]
         assert document.entity in text.text
         assert all(fact.value in text.text for fact in document.facts)
@@ -114,7 +115,7 @@ def test_protected_values_survive_every_copy(people_folder, tmp_path):
         *("--out", tmp_path / "out"),
     )
     documents = {d.doc_id: d for d in load_dataset_folder(people_folder).documents}
-    texts = load_training_texts(tmp_path / "out")
+    texts = TrainingTextFolder(tmp_path / "out").texts
     assert all(f.value in t.text for t in texts for f in documents[t.doc_id].facts)
     assert not all(documents[t.doc_id].entity in t.text for t in texts)
 
@@ -122,7 +123,7 @@ def test_protected_values_survive_every_copy(people_folder, tmp_path):
 def test_documents_in_held_out_wordings_are_not_trained_on(tmp_path):
     run("biogen", "--people", 4, "--held-out-wordings", 1, "--out", tmp_path / "data")
     run("augment", tmp_path / "data", "--method", "random", "--out", tmp_path / "text")
-    doc_ids = {text.doc_id for text in load_training_texts(tmp_path / "text")}
+    doc_ids = {text.doc_id for text in TrainingTextFolder(tmp_path / "text").texts}
     assert doc_ids == {f"bio-000000{number}" for number in range(4)}
 
 
@@ -131,7 +132,7 @@ def test_one_seed_gives_the_same_bytes_for_any_number_of_workers(people_folder, 
     for name, options in {"a": (), "b": ("--workers", 2), "c": ("--seed", 1)}.items():
         arguments = ("augment", people_folder, "--method", "random", *options)
         assert run(*arguments, "--out", tmp_path / name).exit_code == 0
-        hashes.append(content_hash(tmp_path / name))
+        hashes.append(hash_content(tmp_path / name))
     assert hashes[0] == hashes[1] != hashes[2]
 
 
@@ -209,7 +210,7 @@ def test_the_row_before_training_has_the_answers_of_the_bare_model(
     assert "untrained" in result.output
     dataset = load_dataset_folder(people_folder)
     shots, _ = split_shots(dataset.shots, 1, 0)
-    asked = asked_questions(dataset, AnsweringConfig())
+    asked = select_questions(dataset, AnsweringConfig())
     answers = answer_questions(model.model, model.tokenizer, asked, shots, 32)
     assert [p.prediction for p in load_cell(cell).predictions] == [p.prediction for p in answers]
     assert run("table", cell).exit_code == 0
@@ -309,10 +310,10 @@ def test_a_tokenizer_without_offsets_is_named(tmp_path, people_folder, capsys, m
 def test_another_runs_folder_is_never_overwritten(people_folder, tmp_path, capsys):
     out = tmp_path / "out"
     run("augment", people_folder, "--method", "random", "--out", out)
-    before = content_hash(out)
+    before = hash_content(out)
     line = line_of_error(capsys, "augment", people_folder, "--method", "position", "--out", out)
     assert "holds another run's files (different method)" in line
-    assert content_hash(out) == before
+    assert hash_content(out) == before
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "thesis.txt").write_text("precious")
@@ -343,7 +344,7 @@ def test_changed_data_files_are_noticed(tmp_path, capsys):
 def test_an_empty_text_is_named(tmp_path, people_folder, capsys):
     from dataclasses import replace
 
-    data = load_dataset_folder(people_folder)
+    data = Tables.read(people_folder)
     documents = [replace(data.documents[0], text=" ", heads=[], facts=[])]
     write_dataset(tmp_path / "data", replace(data, documents=documents))
     options = ("--method", "random", "--out", tmp_path / "out")

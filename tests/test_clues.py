@@ -10,9 +10,9 @@ from PIL import Image
 from elusive.augment.clues.benchmark import ClueReport, ScorerRow, run_clues
 from elusive.augment.clues.folder import load_clues, write_clues
 from elusive.augment.clues.report import render_terminal
-from elusive.augment.clues.targets import found_clues, target_masks
+from elusive.augment.clues.targets import mark_targets, measure_clues
 from elusive.augment.scores.units import word_units
-from elusive.biogen.biographies import biographies
+from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.cli.main import cli
 from elusive.common.dataset.folder import load_dataset_folder
@@ -22,13 +22,13 @@ from elusive.common.lm.loading import load_model
 
 @pytest.fixture(scope="module")
 def documents():
-    return list(biographies(BiogenConfig(people=12, name_position="any")))
+    return list(generate_biographies(BiogenConfig(people=12, name_position="any")))
 
 
 def test_targets_are_names_values_and_what_states_the_relation(documents):
     document = documents[0]
     units = word_units(document.text)
-    masks = target_masks(document, units)
+    masks = mark_targets(document, units)
 
     def words(name: str) -> list[str]:
         return [document.text[s:e] for (s, e), on in zip(units, masks[name], strict=True) if on]
@@ -47,14 +47,14 @@ def test_targets_are_names_values_and_what_states_the_relation(documents):
 
 def test_perfect_and_inverted_scores_stand_at_the_ends(documents):
     units = word_units(documents[0].text)
-    names = target_masks(documents[0], units)["name"].astype(float)
-    (best,) = [f for f in found_clues(documents[0], units, names) if f.target == "name"]
-    (worst,) = [f for f in found_clues(documents[0], units, -names) if f.target == "name"]
+    names = mark_targets(documents[0], units)["name"].astype(float)
+    (best,) = [f for f in measure_clues(documents[0], units, names) if f.target == "name"]
+    (worst,) = [f for f in measure_clues(documents[0], units, -names) if f.target == "name"]
     assert (best.auroc, worst.auroc) == (1.0, 0.0)
     assert (best.recall, worst.recall) == (1.0, 0.0)
     assert best.mean_rank == (names.sum() - 1) / 2
     flat = np.zeros(len(units))
-    assert all(found.auroc == 0.5 for found in found_clues(documents[0], units, flat))
+    assert all(found.auroc == 0.5 for found in measure_clues(documents[0], units, flat))
 
 
 def test_the_report_has_every_scorer_pair_and_layer(documents, model_folder):
@@ -74,7 +74,7 @@ def test_the_report_has_every_scorer_pair_and_layer(documents, model_folder):
 
 def test_position_wins_where_names_open_the_text_and_not_elsewhere(documents, model_folder):
     model = [str(model_folder("llama"))]
-    first = run_clues(list(biographies(BiogenConfig(people=12))), model, depth=0.4)
+    first = run_clues(list(generate_biographies(BiogenConfig(people=12))), model, depth=0.4)
     anywhere = run_clues(documents, model, depth=0.4)
     auroc = [
         next(r for r in report.rows if (r.scorer, r.target) == ("position", "name")).auroc.mean
@@ -91,9 +91,9 @@ def test_noise_and_positions_in_disguise_are_named():
         ScorerRow("depth-contrast, a", stability=0.8, position=0.5),
         ScorerRow("position", stability=None, position=1.0),
     ]
-    noise, position = ClueReport([], rows, [], {}).warnings()
+    noise, position = ClueReport([], rows, [], {}).list_warnings()
     assert noise.startswith("contrast, a - b: two halves of the heads hardly agree")
-    assert position.startswith("attention, a: ranks are those of the position")
+    assert position.startswith("attention, a: tokens are ranked by position")
 
 
 def test_halves_of_the_heads_agree_in_a_model_that_repeats_its_heads(documents, model_folder):

@@ -15,11 +15,11 @@ import yaml
 from click.testing import CliRunner
 from handmade import squad_file
 
-from elusive.biogen.biographies import biographies
+from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.people.fields import load_fields
 from elusive.cli.main import cli
-from elusive.common.errors import validated
+from elusive.common.errors import validate_config
 from elusive.evaluate.plans import Plan
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -128,12 +128,12 @@ def test_the_settings_on_a_page_are_allowed(page: str, tmp_path: Path):
     for number, text in enumerate(blocks(TEXTS[page], "yaml")):
         content = yaml.safe_load(text)
         if isinstance(content, dict):
-            assert validated(Plan, content).arms
+            assert validate_config(Plan, content).arms
             continue
         path = tmp_path / f"{number}.yaml"
         path.write_text(text)
         own = load_fields(path)
-        (document,) = biographies(BiogenConfig(people=1, own_fields=own))
+        (document,) = generate_biographies(BiogenConfig(people=1, own_fields=own))
         assert {fact.field for fact in document.facts} >= {field.name for field in own}
 
 

@@ -17,7 +17,7 @@ from elusive.cli.main import cli
 from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError
-from elusive.evaluate.cells.cell import CellResult, load_cell
+from elusive.evaluate.cells.cell_folder import CellResult, load_cell
 
 SETTINGS = ["--epochs", 1, "--batch-size", 4, "--format-replay", 2, "--limit", 8, "--num-shots", 2]
 
@@ -58,7 +58,7 @@ def assert_equal(first: list[Prediction], second: list[Prediction]) -> None:
 def _exact() -> Iterator[None]:
     """Models in float32, in which answers do not depend on the order of computing."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("elusive.common.lm.loading.default_dtype", lambda: torch.float32)
+        patch.setattr("elusive.common.lm.loading.choose_dtype", lambda: torch.float32)
         yield
 
 
@@ -193,12 +193,12 @@ def test_settings_that_do_not_go_with_a_server_are_one_line(
 
 
 def test_where_the_server_stands_decides_nothing_and_what_it_serves_does():
-    from elusive.evaluate.answering.backends import endpoint_of
+    from elusive.evaluate.answering.backends import find_endpoint
     from elusive.evaluate.config import AnsweringConfig
 
     near, far = (AnsweringConfig(endpoint=f"http://{host}/v1") for host in ("near", "far"))
-    assert near.deciding() == far.deciding() == AnsweringConfig().deciding()
-    named = endpoint_of(AnsweringConfig(endpoint="http://far/v1", served="base"), "model")
+    assert near.select_deciding() == far.select_deciding() == AnsweringConfig().select_deciding()
+    named = find_endpoint(AnsweringConfig(endpoint="http://far/v1", served="base"), "model")
     assert named
     assert named.model == "base"
 

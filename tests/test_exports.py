@@ -1,10 +1,11 @@
-"""Datasets and results in the formats of others: read back by them, scored alike by them."""
+"""Exports: other tools can read them, and score answers as we do."""
 
 import importlib.util
 import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,16 +19,24 @@ from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
 from elusive.common.answers import PROBES, score_answer
 from elusive.common.dataset.folder import load_dataset_folder
+from elusive.common.folders import hash_parameters
 from elusive.common.lm.loading import load_model
 from elusive.common.lm.references import BUILT_IN
 from elusive.evaluate.answering.local import answer_questions
-from elusive.evaluate.answering.prompts import few_shot_prefix, question_text, split_shots, topic
-from elusive.evaluate.cells.cell import asked_questions, load_cell
+from elusive.evaluate.answering.prompts import (
+    get_topic,
+    render_few_shot_prefix,
+    render_question,
+    split_shots,
+)
+from elusive.evaluate.cells.cell import select_questions
+from elusive.evaluate.cells.cell_folder import load_cell
 from elusive.evaluate.config import AnsweringConfig
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
 from elusive.models.config import load_pretrain_plan
-from elusive.report.export.harness_task import scores_module
+from elusive.report.export.every_eval_ever import export_records
+from elusive.report.export.harness_task import render_scores_module
 
 needs_harness = pytest.mark.skipif(
     importlib.util.find_spec("lm_eval") is None,
@@ -41,20 +50,20 @@ def run(*arguments: object) -> Result:
 
 
 def harness(*arguments: object) -> str:
-    """Output of the harness's own command."""
-    done = subprocess.run(
+    """Return what the harness's own command prints."""
+    process = subprocess.run(
         [sys.executable, "-m", "lm_eval", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
         env=os.environ | {"HF_HUB_OFFLINE": "1"},
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 def harness_samples(model: str, task: Path, out: Path) -> dict[str, dict]:
-    """What the harness logs of every question, by its number."""
+    """Return what the harness logs about each question, by the question's id."""
     harness(
         *("run", "--model", "hf", "--model_args", model, "--device", "cpu", "--batch_size", 8),
         *("--tasks", "elusive_known", "--include_path", task),
@@ -70,10 +79,10 @@ def harness_samples(model: str, task: Path, out: Path) -> dict[str, dict]:
 
 @pytest.fixture(scope="module")
 def known_people(tmp_path_factory) -> Path:
-    """A dataset of people whom nano-large knows, and of some whom it does not."""
+    """A dataset of some people whom nano-large knows and some whom it does not know."""
     folder = tmp_path_factory.mktemp("known") / "known"
     population = load_pretrain_plan(BUILT_IN / "nano-large" / "plan.json").population
-    # From the last ones on: the first 4 are known, the next 4 are not.
+    # Begin with the last 4 known people, so that the next 4 are unknown.
     start = population.start + population.people - 4
     generate_dataset(
         population.model_copy(update={"start": start, "people": 8, "multi": 1}), folder
@@ -90,7 +99,7 @@ def task(known_people, tmp_path_factory) -> Path:
 
 
 def ours(known_people: Path, adapter: Path | None = None):
-    """Our predictions by question."""
+    """Return our predictions by question id."""
     dataset, loaded = load_dataset_folder(known_people), load_model("nano-large")
     model = loaded.model
     if adapter:
@@ -98,7 +107,7 @@ def ours(known_people: Path, adapter: Path | None = None):
 
         model = PeftModel.from_pretrained(model, str(adapter))
     shots, _ = split_shots(dataset.shots, 5, 3)
-    asked = asked_questions(dataset, AnsweringConfig())
+    asked = select_questions(dataset, AnsweringConfig())
     answers = answer_questions(model, loaded.tokenizer, asked, shots, 8)
     return {answer.question_id: answer for answer in answers}
 
@@ -117,7 +126,9 @@ def test_the_harness_asks_and_scores_every_question_as_we_do(known_people, task,
     shots, _ = split_shots(dataset.shots, 5, 3)
     for question in dataset.questions:
         sample, answer = samples[question.question_id], expected[question.question_id]
-        prompt = few_shot_prefix(shots, topic(question)) + question_text(question.question)
+        prompt = render_few_shot_prefix(shots, get_topic(question)) + render_question(
+            question.question
+        )
         assert sample["arguments"]["gen_args_0"]["arg_0"] == prompt
         assert sample["exact_match"] == answer.em
         assert sample["filtered_resps"][0].strip() == answer.prediction
@@ -134,8 +145,8 @@ def test_the_harness_scores_an_adapter_as_we_do(known_people, task, tmp_path):
     arms = tuple(arm for arm in plan.arms if arm.method == "plain")
     people = BiogenConfig(people=8, start=8000, dev_rate=0)
     changes = {"dataset": people, "arms": arms, "training": training, "known": None}
-    found = run_plan(plan.model_copy(update=changes | {"untrained": False}), tmp_path / "run")
-    adapter = found.folders[0] / "adapter"
+    run_result = run_plan(plan.model_copy(update=changes | {"untrained": False}), tmp_path / "run")
+    adapter = run_result.folders[0] / "adapter"
     expected = ours(known_people, adapter)
     model = f"pretrained={BUILT_IN / 'nano-large'},peft={adapter}"
     samples = harness_samples(model, task, tmp_path / "out")
@@ -148,26 +159,26 @@ def test_the_harness_scores_an_adapter_as_we_do(known_people, task, tmp_path):
 
 def test_the_exported_scores_are_ours(tmp_path):
     path = tmp_path / "answer_scores.py"
-    path.write_text(scores_module(), encoding="utf-8")
+    path.write_text(render_scores_module(), encoding="utf-8")
     spec = importlib.util.spec_from_file_location("answer_scores", path)
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    for said in PROBES:
+    for answer in PROBES:
         for gold in PROBES:
-            scores = module.process_results({"answers": [gold]}, [f" {said} "])
-            wanted = score_answer(said, [gold])
-            assert scores == {"exact_match": wanted["em"], "f1": wanted["f1"]}
+            scores = module.process_results({"answers": [gold]}, [f" {answer} "])
+            expected = score_answer(answer, [gold])
+            assert scores == {"exact_match": expected["em"], "f1": expected["f1"]}
 
 
 def test_the_exported_folder_can_be_moved_and_stays_as_it_is(known_people, task, tmp_path):
     assert not any(str(task) in path.read_text() for path in task.rglob("*.*") if path.is_file())
     before = (task / "README.md").stat().st_mtime_ns
-    again = ("export", known_people, "--format", "lm-eval", "--seed", 3, "--out", task)
-    assert run(*again).exit_code == 0
+    command = ("export", known_people, "--format", "lm-eval", "--seed", 3, "--out", task)
+    assert run(*command).exit_code == 0
     assert (task / "README.md").stat().st_mtime_ns == before
-    other = run(*again[:-4], "--seed", 4, "--out", task)
+    other = run(*command[:-4], "--seed", 4, "--out", task)
     assert "different seed" in str(other.exception)
 
 
@@ -178,11 +189,11 @@ def test_biographies_come_back_from_squad_layout_with_their_questions(people_fol
     assert run("wikiqa", "--squad", squad, "--shots", 0, "--out", back).exit_code == 0
     before, after = load_dataset_folder(people_folder), load_dataset_folder(back)
     texts = {document.doc_id: document.text for document in before.documents}
-    wanted = {
+    expected = {
         q.question_id: (q.question, [a for a in q.answers if a in texts[q.doc_id]], q.entity)
         for q in before.questions
     }
-    assert {q.question_id: (q.question, q.answers, q.entity) for q in after.questions} == wanted
+    assert {q.question_id: (q.question, q.answers, q.entity) for q in after.questions} == expected
     assert [document.text for document in after.documents] == list(texts.values())
 
 
@@ -243,19 +254,36 @@ def test_every_record_and_line_is_valid_every_eval_ever(finished, tmp_path):
             validator("instance_level_eval").validate(row)
             assert row["evaluation_id"] == record["evaluation_id"]
             assert row["model_id"] == record["model_info"]["id"]
-        for found in record["evaluation_results"]:
-            own = [
+        for result in record["evaluation_results"]:
+            scores = [
                 row["evaluation"]["score"]
                 for row in rows
-                if row["evaluation_result_id"] == found["evaluation_result_id"]
+                if row["evaluation_result_id"] == result["evaluation_result_id"]
             ]
-            assert found["score_details"]["score"] == pytest.approx(sum(own) / len(own))
+            assert result["score_details"]["score"] == pytest.approx(sum(scores) / len(scores))
+            interval = result["score_details"]["uncertainty"]["confidence_interval"]
+            assert interval["method"] == "expanded BCa bootstrap over people"
     exported = [
         json.loads(path.read_text())["evaluation_results"][2]["score_details"]["score"]
         for path in records
     ]
-    wanted = sorted(cell.metrics["log_probability"] for cell in cells)
-    assert sorted(exported) == pytest.approx(wanted)
+    expected = sorted(cell.metrics["log_probability"] for cell in cells)
+    assert sorted(exported) == pytest.approx(expected)
+
+
+def test_a_record_of_a_served_model_claims_only_what_is_known_of_it(finished, tmp_path):
+    cell = load_cell(next(finished.glob("cells/untrained-*")))
+    served = {"name": "model", "root": None}
+    answering = cell.parameters["answering"] | {"served": served}
+    changes = {"answering": answering, "weights": hash_parameters(served)}
+    cell = replace(cell, parameters=cell.parameters | changes)
+    (path,) = export_records([cell], tmp_path / "out", "A lab")
+    record = json.loads(path.read_text())
+    validator("eval").validate(record)
+    assert record["model_info"]["inference_engine"] == {"name": "OpenAI-compatible server"}
+    details = record["model_info"]["additional_details"]
+    assert details["deployment_type"] == "unknown"
+    assert "base_weights_sha256" not in details
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
-"""Settings that cannot be had are one clear line; users can add fields of their own."""
+"""Settings that do not fit are refused in one clear line; users can add fields of their own."""
 
 import pytest
 from handmade import COLOR
 
-from elusive.biogen.biographies import biographies
+from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.people.fields import PAPER_FIELDS, FactField
-from elusive.biogen.questions import questions
-from elusive.common.errors import InputError, validated
+from elusive.biogen.questions import generate_questions
+from elusive.common.errors import InputError, validate_config
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from elusive.common.errors import InputError, validated
         ({"locale": "pl_PL"}, "too few last names for locale 'pl_PL' (1)"),
         ({"locale": "en_UK"}, "unknown locale 'en_UK': did you mean 'en_US'"),
         ({"locale": "am_ET"}, "Faker has no names for locale 'am_ET', only those of en_US"),
-        ({"locale": "lt_LT"}, "has no first names for women and men apart"),
+        ({"locale": "lt_LT"}, "has no separate first names for women and men"),
         ({"held_out_wordings": 43}, "ask for at most 42"),
         ({"distance": (4,)}, "ask for at least 10"),
         ({"distance": (0,)}, "distance: should be at least 1 word (got 0)"),
@@ -31,20 +31,20 @@ from elusive.common.errors import InputError, validated
         ({"two_hop_rate": 0.5}, "add --fields company_city"),
         ({"fields": ("company_city",), "two_hop_rate": 0.5}, "add --fields company"),
         ({"questions": ("multi-hop",)}, "ask nothing about fields birth_date"),
-        ({"wordings": 44}, "wordings 44 is more than any of the fields has: at most 43"),
-        ({"phrasings": 9}, "phrasings 9 is more than any of the fields has: at most 4"),
+        ({"wordings": 44}, "wordings 44 is more than any of the fields has: ask for at most 43"),
+        ({"phrasings": 9}, "phrasings 9 is more than any of the fields has: ask for at most 4"),
         ({"multi": 5}, "would repeat one text: add --wordings 43 or --permute"),
-        ({"fields": ("company,major",)}, "give the option once per field"),
+        ({"fields": ("company,major",)}, "repeat the option for each field"),
         ({"locale": "is_IS"}, "too few last names for locale 'is_IS' (1)"),
         (
             {"fields": ("sibling",), "distractors": 1},
-            "distractors needs a field that is no relation",
+            "distractors needs a field that is not a relation",
         ),
     ],
 )
 def test_what_cannot_be_had_is_one_clear_error(settings, message):
     with pytest.raises(InputError) as error:
-        next(biographies(validated(BiogenConfig, settings)))
+        next(generate_biographies(validate_config(BiogenConfig, settings)))
     assert message in str(error.value)
 
 
@@ -56,10 +56,10 @@ def test_a_relation_of_ones_own_is_asked_by_its_own_noun():
         questions=("Whom did {name} marry?",),
     )
     config = BiogenConfig(people=4, own_fields=(spouse,), questions=("multi-hop",))
-    asked = [question for question in questions(config) if question.field == "spouse.birth_date"]
-    assert len(asked) == 4
-    assert all(q.question == f"When was the spouse of {q.entity} born?" for q in asked)
-    first = next(biographies(config))
+    questions = [q for q in generate_questions(config) if q.field == "spouse.birth_date"]
+    assert len(questions) == 4
+    assert all(q.question == f"When was the spouse of {q.entity} born?" for q in questions)
+    first = next(generate_biographies(config))
     assert first.text.count(first.entity) == 1
 
 
@@ -78,7 +78,7 @@ def test_fields_of_ones_own_are_stated_and_asked():
     )
     config = BiogenConfig(people=5, own_fields=(number, color))
     assert config.fields == (*PAPER_FIELDS, "badge", "shade")
-    for document in biographies(config):
+    for document in generate_biographies(config):
         facts = {fact.field: fact.value for fact in document.facts}
         assert 1000 <= int(facts["badge"]) <= 9999
         assert f"shade is {facts['shade']}." in document.text
@@ -94,12 +94,15 @@ def test_fields_of_ones_own_are_stated_and_asked():
         ({"templates": ("{name/they} is red.",)}, "should have {value} once"),
         ({"templates": ("{nmae/they} is {value}.",)}, "has an unknown slot"),
         ({"templates": ("{name/they} is {value}",)}, "should end in a full stop"),
-        ({"templates": ("{value} suits {name/them}.",)}, "has no capital letter: reword it"),
-        ({"questions": ("What?",)}, "needs {name} alone"),
-        ({"reverse": "Who is it?"}, "needs {value} alone"),
-        ({"values": ("a", "")}, "the value '' should have text"),
-        ({"values": ("a", "b  c")}, "single spaces and no braces"),
-        ({"values": ("a", "b", "a")}, "the value 'a' stands twice"),
+        (
+            {"templates": ("{value} suits {name/them}.",)},
+            "has no capital letter: reword the template",
+        ),
+        ({"questions": ("What?",)}, "should have {name} and no other slot"),
+        ({"reverse": "Who is it?"}, "should have {value} and no other slot"),
+        ({"values": ("a", "")}, "the value '' should be text"),
+        ({"values": ("a", "b  c")}, "single spaces and without braces"),
+        ({"values": ("a", "b", "a")}, "lists the value 'a' twice"),
         ({"values": None, "pool": "citys"}, "did you mean 'cities'?"),
         ({"values": None, "faker": "colour_of_night"}, "Faker has no method"),
         ({"values": None, "numbers": (5, 5)}, "different numbers"),
@@ -110,5 +113,5 @@ def test_fields_of_ones_own_are_stated_and_asked():
 def test_wrong_fields_are_one_clear_error(changes, message):
     settings = {"people": 1, "own_fields": [COLOR.model_dump() | changes]}
     with pytest.raises(InputError) as error:
-        next(biographies(validated(BiogenConfig, settings)))
+        next(generate_biographies(validate_config(BiogenConfig, settings)))
     assert message in str(error.value)

@@ -16,31 +16,28 @@ from tiny import tiny_model
 
 from elusive.augment.clues.top_tokens import (
     KINDS,
-    Before,
-    _kinds,
-    attention_before_values,
-    large_minus_small,
-    top_rows,
+    AttentionBefore,
+    _mark_kinds,
+    contrast_attention,
+    count_top_tokens,
+    read_attention_before_values,
 )
 from elusive.augment.scores.scoring import Reading
+from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.scores.units import encode
-from elusive.biogen.biographies import biographies
+from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.cli.main import cli
 from elusive.common.dataset.records import TrainingText
 from elusive.common.lm.loading import LoadedModel
 from elusive.common.lm.references import ModelSource
-from elusive.evaluate.compare.figure_data import (
-    _correlation,
-    _resampled_weights,
-    distance_bins,
-    keeps_clue,
-)
+from elusive.evaluate.compare.clue_gains import _correlate, _resample_weights, keeps_clue
+from elusive.evaluate.compare.distances import choose_distance_bins
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=200))
 def test_every_distance_lies_in_one_bin(distances):
-    bins = distance_bins(distances)
+    bins = choose_distance_bins(distances)
     assert len(bins) <= 6
     for distance in distances:
         assert sum(first <= distance <= last for first, last in bins) == 1
@@ -48,7 +45,7 @@ def test_every_distance_lies_in_one_bin(distances):
 
 
 def test_a_copy_keeps_a_clue_if_it_keeps_a_name_and_the_value_whole():
-    document = next(iter(biographies(BiogenConfig(people=1, fullname=True))))
+    document = next(iter(generate_biographies(BiogenConfig(people=1, fullname=True))))
     fact, heads = document.facts[2], document.heads
 
     def kept(*spans: tuple[int, int]) -> bool:
@@ -66,30 +63,30 @@ def test_a_copy_keeps_a_clue_if_it_keeps_a_name_and_the_value_whole():
 
 def test_a_gain_that_is_the_recall_correlates_fully_and_noise_does_not():
     rng = np.random.default_rng(0)
-    weights = _resampled_weights(50, 0)
+    weights = _resample_weights(50, 0)
     level = rng.random((4, 5, 1))  # of each arm and field
     recall = level + 0.1 * rng.normal(size=(4, 5, 50))
     recall[0, 0, :10] = np.nan  # some entities lack a field
-    same = _correlation("em", recall, 2 * recall - 1, weights)
+    same = _correlate("em", recall, 2 * recall - 1, weights)
     assert same.pearson.mean == pytest.approx(1.0)
     assert same.pearson.low == pytest.approx(1.0)
     assert same.spearman.mean == pytest.approx(1.0)
-    turned = _correlation("em", recall, -recall, weights)
+    turned = _correlate("em", recall, -recall, weights)
     assert turned.pearson.high == pytest.approx(-1.0)
-    noise = _correlation("em", recall, rng.normal(size=(4, 5, 50)), weights)
+    noise = _correlate("em", recall, rng.normal(size=(4, 5, 50)), weights)
     assert noise.pearson.low < 0 < noise.pearson.high
     points = np.nanmean(recall, -1).ravel(), np.nanmean(same_gain := recall**2, -1).ravel()
     expected = np.corrcoef(*points)[0, 1]
-    found = _correlation("em", recall, same_gain, weights)
+    found = _correlate("em", recall, same_gain, weights)
     assert found.pearson.mean == pytest.approx(expected)
     assert found.pearson.low < expected < found.pearson.high
 
 
 def test_attention_before_a_value_is_a_row_of_the_attention_map(tokenizer, tmp_path):
-    documents = list(biographies(BiogenConfig(people=2)))
+    documents = list(generate_biographies(BiogenConfig(people=2)))
     model = tiny_model("llama")
     loaded = LoadedModel(ModelSource("tiny", tmp_path), model, tokenizer, "0")
-    found = list(attention_before_values(documents, loaded, Reading()))
+    found = list(read_attention_before_values(documents, loaded, Reading()))
     assert len(found) == 2 * len(documents[0].facts)
     model.set_attn_implementation("eager")
     for each in found:
@@ -97,30 +94,29 @@ def test_attention_before_a_value_is_a_row_of_the_attention_map(tokenizer, tmp_p
         with torch.no_grad():
             maps = model(input_ids=torch.tensor([text.input_ids]), output_attentions=True)
         square = torch.stack(maps.attentions).mean((0, 1, 2))  # (query, key)
-        assert len(each.units) > 10
-        last = text.unit_tokens[len(each.units)]
-        assert text.units[len(each.units)][1] <= each.fact.start
-        for scores, tokens in zip(each.scores, text.unit_tokens, strict=False):
+        assert len(each.scores.units) > 10
+        last = text.unit_tokens[len(each.scores.units)]
+        assert text.units[len(each.scores.units)][1] <= each.fact.start
+        for scores, tokens in zip(each.scores.scores, text.unit_tokens, strict=False):
             assert scores == pytest.approx(float(square[last[-1], tokens].mean()), abs=1e-6)
 
 
 def test_the_ten_highest_tokens_are_counted_by_kind():
-    document = next(iter(biographies(BiogenConfig(people=1))))
+    document = next(iter(generate_biographies(BiogenConfig(people=1))))
     fact = document.facts[-1]
     units = [(i, i + 1) for i in range(fact.start) if not document.text[i].isspace()]
     is_name = [end <= document.heads[0][1] for _, end in units]
-    before = Before(
-        document, fact, units, np.where(is_name, 1.0, 0.0) - np.arange(len(units)) / 1e6
-    )
-    assert (np.sum(list(_kinds(before).values()), axis=0) == 1).all()
-    rows = {row.kind: row.tokens.mean for row in top_rows("by hand", [before])}
+    scores = np.where(is_name, 1.0, 0.0) - np.arange(len(units)) / 1e6
+    before = AttentionBefore(document, fact, TokenScores(units, scores))
+    assert (np.sum(list(_mark_kinds(before).values()), axis=0) == 1).all()
+    rows = {row.kind: row.tokens.mean for row in count_top_tokens("by hand", [before])}
     assert sum(rows.values()) == 10
     assert rows["name"] == min(10, sum(is_name))
     assert set(rows) == set(KINDS)
-    (nothing,) = large_minus_small([before], [before])
-    assert not nothing.scores.any()
+    (nothing,) = contrast_attention([before], [before])
+    assert not nothing.scores.scores.any()
     other = replace(before, document=replace(document, doc_id="another"))
-    assert large_minus_small([before], [other]) == []
+    assert contrast_attention([before], [other]) == []
 
 
 @pytest.fixture(scope="module")

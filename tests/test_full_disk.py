@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from elusive.common.folders import full_disk
+from elusive.common.folders import find_full_disk_error
 
 WRITERS: dict[str, Callable[[Path], object]] = {
     "text": lambda path: path.write_text("x" * 2**20),
@@ -38,7 +38,7 @@ def disk(tmp_path_factory) -> Iterator[Path]:
 def test_a_full_disk_is_known_as_one_whoever_writes(disk, name):
     with pytest.raises(Exception, match=r".") as raised:
         WRITERS[name](disk / name)
-    found = full_disk(raised.value)
+    found = find_full_disk_error(raised.value)
     assert found
     assert found.errno == errno.ENOSPC
     for path in disk.iterdir():
@@ -46,5 +46,5 @@ def test_a_full_disk_is_known_as_one_whoever_writes(disk, name):
 
 
 def test_other_errors_are_not_a_full_disk():
-    assert full_disk(OSError(2, "No such file or directory")) is None
-    assert full_disk(RuntimeError("inline_container.cc: file not found")) is None
+    assert find_full_disk_error(OSError(2, "No such file or directory")) is None
+    assert find_full_disk_error(RuntimeError("inline_container.cc: file not found")) is None

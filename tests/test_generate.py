@@ -1,4 +1,4 @@
-"""Biography datasets as folders: the same bytes for any number of workers, and after a kill."""
+"""Biography datasets as folders: the same bytes for every number of workers, and after a kill."""
 
 import json
 import os
@@ -15,16 +15,16 @@ import yaml
 from click.testing import CliRunner
 from handmade import EVERYTHING
 
-from elusive.biogen.biographies import biographies
+from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
-from elusive.biogen.people.fields import built_in_names
-from elusive.biogen.questions import questions, shots
+from elusive.biogen.people.fields import list_built_in_names
+from elusive.biogen.questions import generate_questions, generate_shots
 from elusive.cli.main import cli
 from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.dataset.shards import read_batches
 from elusive.common.errors import InputError
-from elusive.common.folders import content_hash, parameters_hash, read_manifest
+from elusive.common.folders import hash_content, hash_parameters, read_manifest
 
 MANY = 70_000
 """People in three shards."""
@@ -36,7 +36,7 @@ def biogen(*arguments: object):
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """One dataset made by one worker and by two, and one of another seed."""
+    """Write a dataset with one worker and with two, and a dataset of another seed."""
     root = tmp_path_factory.mktemp("biogen")
     config = BiogenConfig(people=600)
     generate_dataset(config, root / "one")
@@ -47,7 +47,7 @@ def folders(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory) -> Path:
-    """A dataset of several shards, made by one worker."""
+    """Write a dataset of several shards with one worker."""
     folder = tmp_path_factory.mktemp("many") / "people"
     generate_dataset(BiogenConfig(people=MANY), folder)
     assert len(list(folder.glob("corpus/*.arrow"))) == 3
@@ -55,20 +55,20 @@ def many(tmp_path_factory) -> Path:
 
 
 def test_a_seed_decides_the_bytes(folders):
-    assert content_hash(folders / "one") == content_hash(folders / "two")
+    assert hash_content(folders / "one") == hash_content(folders / "two")
     assert read_manifest(folders / "one", "dataset") == read_manifest(folders / "two", "dataset")
-    assert content_hash(folders / "one") != content_hash(folders / "other")
+    assert hash_content(folders / "one") != hash_content(folders / "other")
 
 
 @pytest.mark.parametrize("workers", [2, 4])
 def test_the_number_of_workers_does_not_change_the_bytes(workers, many, tmp_path):
     generate_dataset(BiogenConfig(people=MANY), tmp_path / "again", workers)
-    assert content_hash(tmp_path / "again") == content_hash(many)
+    assert hash_content(tmp_path / "again") == hash_content(many)
     assert (tmp_path / "again" / "README.md").read_text() == (many / "README.md").read_text()
 
 
 def test_the_manifest_holds_the_hash_of_the_files(many):
-    assert read_manifest(many, "dataset").content_hash == content_hash(many)
+    assert read_manifest(many, "dataset").content_hash == hash_content(many)
 
 
 def test_a_killed_run_goes_on_at_the_shard_where_it_stopped(many, tmp_path):
@@ -90,27 +90,27 @@ def test_a_killed_run_goes_on_at_the_shard_where_it_stopped(many, tmp_path):
     assert CliRunner().invoke(cli, arguments).exit_code == 0
     unchanged = [path for path, stamp in kept.items() if path.stat().st_mtime_ns == stamp]
     assert len(unchanged) >= len(markers)
-    assert content_hash(out) == content_hash(many)
+    assert hash_content(out) == hash_content(many)
     assert not list(out.rglob("*.tmp"))
     assert not (out / ".progress").exists()
 
 
 def test_finished_shards_can_be_read_while_others_are_written(tmp_path):
-    seen = []
+    row_counts = []
 
-    def look(count: int) -> None:
+    def count_rows(count: int) -> None:
         if count:
-            seen.append(sum(len(batch) for batch in read_batches(tmp_path / "out", "corpus")))
+            row_counts.append(sum(map(len, read_batches(tmp_path / "out", "corpus"))))
             table = datasets.load_dataset(
                 "arrow",
                 data_files=str(tmp_path / "out" / "corpus" / "*.arrow"),
                 split="train",
                 cache_dir=str(tmp_path / "cache"),
             )
-            assert len(table) == seen[-1]
+            assert len(table) == row_counts[-1]
 
-    generate_dataset(BiogenConfig(people=MANY), tmp_path / "out", on_people=look)
-    assert seen == [1 << 15, 1 << 16, MANY]
+    generate_dataset(BiogenConfig(people=MANY), tmp_path / "out", on_people=count_rows)
+    assert row_counts == [1 << 15, 1 << 16, MANY]
 
 
 def test_an_unfinished_folder_is_not_overwritten_by_another_run(tmp_path):
@@ -146,7 +146,7 @@ def test_a_damaged_dataset_is_not_taken_for_made(tmp_path):
 
 def test_templates_stand_beside_facts():
     config = BiogenConfig(people=20, wordings=43, permute=True, distractors=2, held_out_wordings=2)
-    for document in biographies(config):
+    for document in generate_biographies(config):
         named = [template.rpartition("-")[0] for template in document.templates]
         assert named == [fact.field for fact in document.facts]
 
@@ -164,9 +164,10 @@ def test_the_preview_shows_the_questions_of_the_whole_dataset(tmp_path):
     )
     shown = biogen("--preview", 3, *options).output
     biogen(*options, "--out", tmp_path / "out")
-    asked = [q for q in load_dataset_folder(tmp_path / "out").questions if q.doc_id < "bio-0000003"]
-    assert shown.count("  ? ") == len(asked) > 0
-    assert all(question.question in shown for question in asked)
+    dataset = load_dataset_folder(tmp_path / "out")
+    questions = [q for q in dataset.questions if q.doc_id < "bio-0000003"]
+    assert shown.count("  ? ") == len(questions) > 0
+    assert all(question.question in shown for question in questions)
 
 
 def test_an_error_in_one_worker_ends_the_run(tmp_path, monkeypatch):
@@ -184,11 +185,11 @@ def test_an_error_in_one_worker_ends_the_run(tmp_path, monkeypatch):
 def test_a_later_part_of_a_corpus_can_be_made_alone(many, tmp_path):
     generate_dataset(BiogenConfig(start=69_000, people=10), tmp_path / "part")
     part = load_dataset_folder(tmp_path / "part")
-    whole = [row for batch in read_batches(many, "corpus") for row in batch.slice(0).to_pylist()]
+    whole = [row for batch in read_batches(many, "corpus") for row in batch.to_pylist()]
     assert [d.text for d in part.documents] == [row["text"] for row in whole[69_000:69_010]]
-    asked = [row for batch in read_batches(many, "questions") for row in batch.to_pylist()]
+    rows = [row for batch in read_batches(many, "questions") for row in batch.to_pylist()]
     assert [q.question_id for q in part.questions] == [
-        row["question_id"] for row in asked[5 * 69_000 : 5 * 69_010]
+        row["question_id"] for row in rows[5 * 69_000 : 5 * 69_010]
     ]
 
 
@@ -210,10 +211,10 @@ GOLDEN = {
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_a_change_of_output_is_noticed(name):
-    """Golden hashes: when one changes on purpose, put the new one here and say so in CHANGELOG."""
-    config, wanted = GOLDEN[name]
-    records = [*biographies(config), *questions(config), *shots(config)]
-    assert parameters_hash([asdict(record) for record in records])[:16] == wanted
+    """Golden hashes: if you change one on purpose, update it here and record it in CHANGELOG."""
+    config, expected = GOLDEN[name]
+    records = [*generate_biographies(config), *generate_questions(config), *generate_shots(config)]
+    assert hash_parameters([asdict(record) for record in records])[:16] == expected
 
 
 def test_a_dataset_that_is_there_is_not_made_again(folders):
@@ -223,10 +224,10 @@ def test_a_dataset_that_is_there_is_not_made_again(folders):
 
 
 def test_the_folder_of_another_dataset_is_refused(folders):
-    before = content_hash(folders / "other")
+    before = hash_content(folders / "other")
     with pytest.raises(InputError, match="different seed"):
         generate_dataset(BiogenConfig(people=600), folders / "other")
-    assert content_hash(folders / "other") == before
+    assert hash_content(folders / "other") == before
 
 
 def test_the_card_lists_every_column(folders):
@@ -257,7 +258,7 @@ def test_datasets_opens_the_folder_both_ways(folders, tmp_path):
 CARD_OPTIONS = {
     "paper": [],
     "everything": [
-        *(f"--fields={name}" for name in built_in_names()),
+        *(f"--fields={name}" for name in list_built_in_names()),
         *("--wordings=43", "--multi=2", "--permute", "--held-out-wordings=1", "--they-rate=0.5"),
         *("--questions=direct", "--questions=reverse", "--held-out-phrasing", "--distractors=1"),
     ],
@@ -273,7 +274,7 @@ def test_the_card_names_the_command_that_makes_it_again(name, tmp_path):
     command = next(line for line in card.splitlines() if line.startswith("elusive biogen"))
     arguments = command.replace("DIR", str(tmp_path / "again")).split()[2:]
     assert biogen(*arguments).exit_code == 0
-    assert content_hash(tmp_path / "again") == content_hash(tmp_path / "first")
+    assert hash_content(tmp_path / "again") == hash_content(tmp_path / "first")
 
 
 def test_the_card_has_the_yaml_that_the_hub_reads(folders):
@@ -317,7 +318,7 @@ def test_the_preview_writes_nothing_and_shows_every_fact(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = biogen("--preview", 2, "--distractors", 1, "--seed", 4)
     assert result.exit_code == 0, result.output
-    for document in biographies(BiogenConfig(people=2, distractors=1, seed=4)):
+    for document in generate_biographies(BiogenConfig(people=2, distractors=1, seed=4)):
         assert document.doc_id in result.output
         for fact in document.facts:
             assert f"{fact.start}-{fact.end}" in result.output
@@ -340,7 +341,7 @@ def test_fields_from_a_file_are_kept_with_the_dataset(tmp_path):
     assert all("shoes of size" in document.text for document in data.documents)
     again = ("--people", 5, "--field-file", tmp_path / "out" / "own_fields.yaml")
     assert biogen(*again, "--out", tmp_path / "again").exit_code == 0
-    assert content_hash(tmp_path / "again") == content_hash(tmp_path / "out")
+    assert hash_content(tmp_path / "again") == hash_content(tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -350,7 +351,7 @@ def test_fields_from_a_file_are_kept_with_the_dataset(tmp_path):
         (["--people", "9999999"], "is more than the"),
         (["--multi", "5"], "would repeat one text"),
         (["--fields", "birth_cty"], "unknown field 'birth_cty': did you mean 'birth_city'?"),
-        (["--fields", "major", "--fields", "major"], "'major' stands twice"),
+        (["--fields", "major", "--fields", "major"], "fields has 'major' twice"),
         (["--name-position", "middle"], "'first', 'any' or 'last'"),
         (["--dev-rate", "1"], "dev_rate: input should be less than 1"),
         (["--questions", "indirect"], "'direct', 'yes-no', 'reverse' or 'multi-hop'"),

@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from elusive.cli.main import cli
 from elusive.common.errors import InputError
-from elusive.evaluate.cells.cell import load_cell
+from elusive.evaluate.cells.cell_folder import load_cell
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
 
@@ -115,7 +115,7 @@ def test_a_plan_can_set_the_number_of_threads_and_the_id_shows_it(tmp_path, mode
 
 
 def test_a_cell_that_fails_is_recorded_and_the_others_go_on(tmp_path, model_folder, capsys):
-    other = {"method": "rho-1", "reference": "no-such-model"}
+    other = {"method": "rho-1", "training": {"reference": "no-such-model"}}
     plan = write_plan(tmp_path, model_folder, arms=[other, "plain"], seeds=[0])
     found = run("run", plan, "--out", tmp_path / "out")
     assert found.exit_code == 1
@@ -208,7 +208,7 @@ def test_a_dry_run_makes_nothing_and_names_every_cell(plan_path, tmp_path, whole
 def test_the_run_from_python_gives_typed_cells_and_a_table(whole, plan_path):
     found = run_plan(load_plan(plan_path), whole)
     assert {cell.parameters["label"] for cell in found.cells} == {"untrained", "plain", "random"}
-    table = found.table(baseline="plain").to_pandas()
+    table = found.build_table(baseline="plain").to_pandas()
     assert list(table["arm"]) == ["untrained", "plain", "random"]
     assert table["em"].between(0, 1).all()
 
@@ -248,14 +248,19 @@ def test_a_training_goes_on_from_its_checkpoint(tmp_path, model_folder, tokenize
 
     from elusive.common.lm.loading import load_model
     from elusive.evaluate.config import TrainingConfig
-    from elusive.evaluate.training.train import lora_model, train
+    from elusive.evaluate.training.lora import open_lora_model
+    from elusive.evaluate.training.objectives import build_objective
+    from elusive.evaluate.training.train import train
 
     class Killed(Exception):
         pass
 
-    config = TrainingConfig(checkpoint_minutes=1e-6, lora_dropout=0.1)
+    config = TrainingConfig(
+        checkpoint_minutes=1e-6, lora_dropout=0.1, objective="attention-dropout", noise=0.1
+    )
     rows = some_rows(tokenizer)
     loaded = load_model(str(model_folder("llama")))
+    objective = build_objective(config, loaded)
 
     def trained(name: str, checkpoints: Path, stop_at: int | None = None) -> tuple[Path, int]:
         steps = []
@@ -265,8 +270,8 @@ def test_a_training_goes_on_from_its_checkpoint(tmp_path, model_folder, tokenize
             if len(steps) == stop_at:
                 raise Killed
 
-        with lora_model(loaded, config, seed=0) as model:
-            log = train(model, rows, config, 0, on_step, checkpoints=checkpoints, closed=0.1)
+        with open_lora_model(loaded, config, seed=0) as model:
+            log = train(model, rows, config, 0, on_step, objective, checkpoints)
             model.save_pretrained(str(tmp_path / name))
         return tmp_path / name / "adapter_model.safetensors", log.steps
 
@@ -281,8 +286,10 @@ def test_a_training_goes_on_from_its_checkpoint(tmp_path, model_folder, tokenize
 
 
 def test_a_training_text_and_an_adapter_are_not_given_together(people_folder, tmp_path):
-    from elusive.evaluate.config import RunSettings
-    from elusive.evaluate.run import run_one
+    from elusive.evaluate.config import CellSettings
+    from elusive.evaluate.run import evaluate_cell
 
     with pytest.raises(InputError, match="train and adapter"):
-        run_one(people_folder, tmp_path, "m", 0, None, RunSettings(), tmp_path, adapter=tmp_path)
+        evaluate_cell(
+            people_folder, tmp_path, "m", 0, None, CellSettings(), tmp_path, adapter=tmp_path
+        )

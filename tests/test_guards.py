@@ -16,6 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from test_cli import write_plan
+
+from elusive.evaluate.plans import load_plan
+from elusive.evaluate.run import run_plan
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
@@ -322,6 +326,39 @@ print("loaded:", *sys.modules)
     loaded = set(run_python(code, folder=tmp_path).split("loaded:")[1].split())
     assert "click" in loaded
     assert loaded & {"torch", "datasets", "transformers"} == set()
+
+
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory: pytest.TempPathFactory, model_folder) -> Path:
+    """A small run of two arms."""
+    folder = tmp_path_factory.mktemp("finished")
+    plan = write_plan(folder / "plan.yaml", model_folder("llama"))
+    run_plan(load_plan(plan), folder / "run")
+    return folder / "run"
+
+
+@pytest.mark.parametrize("command", ["table", "report", "check", "rescore"])
+def test_reading_results_imports_no_model_library(command: str, finished_run: Path, tmp_path: Path):
+    """Tables, pages and leaderboards are made of stored answers alone."""
+    run, board = finished_run, tmp_path / "board"
+    arguments = {
+        "table": ["table", str(run)],
+        "report": ["report", str(run), "--out", str(tmp_path / "page.html")],
+        "rescore": ["rescore", str(run)],
+        "check": ["leaderboard", "check", str(board)],
+    }
+    code = """
+import json, sys
+from elusive.cli.main import cli
+for arguments in json.loads(sys.argv[1]):
+    cli.main(arguments, standalone_mode=False)
+print("loaded:", *sys.modules)
+"""
+    steps = [["leaderboard", "add", str(run), "--to", str(board)]] if command == "check" else []
+    printed = run_python(code, json.dumps([*steps, arguments[command]]), folder=tmp_path)
+    loaded = set(printed.split("loaded:")[1].split())
+    assert "elusive.evaluate.cells.cell_folder" in loaded
+    assert loaded & {"torch", "transformers", "peft"} == set()
 
 
 def test_help_answers_quickly(tmp_path: Path):

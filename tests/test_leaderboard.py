@@ -1,10 +1,9 @@
-"""Leaderboards: from a run to tables; every way of tampering is noticed; labels stay harmless."""
+"""Leaderboards: from a run to tables; tampering is noticed; labels stay harmless."""
 
 import json
 import math
 from dataclasses import replace
 from datetime import date
-from importlib.util import find_spec
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,20 +14,21 @@ from test_grid import write_plan
 from elusive.cli.main import cli
 from elusive.common.dataset.records import Prediction, from_table, to_table
 from elusive.common.errors import InputError
-from elusive.common.folders import file_hash
-from elusive.evaluate.cells.cell import cell_id, load_cell
-from elusive.evaluate.compare.table import find_cells, results
+from elusive.common.folders import hash_file
+from elusive.evaluate.cells.cell import compute_cell_id
+from elusive.evaluate.cells.cell_folder import find_cells, load_cell
+from elusive.evaluate.compare.table import build_table
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
 from elusive.report.leaderboard.board import add_cells, init_board, load_board
 from elusive.report.leaderboard.build import (
-    board_table,
     build_board,
-    ranked_benchmarks,
+    build_board_table,
+    rank_benchmarks,
     render_board,
 )
 from elusive.report.leaderboard.check import check_board
-from elusive.report.leaderboard.entry import SCHEMA_FILE, digest, schema_text
+from elusive.report.leaderboard.entry import SCHEMA_FILE, hash_entry, render_schema
 
 KNOWN = {"people": 2, "start": 50, "num_shot_people": 8, "dev_rate": 0}
 
@@ -39,7 +39,7 @@ def run(*arguments: object) -> Result:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, model_folder) -> Path:
-    """A run of three arms and two seeds, with what was known before."""
+    """A run of three arms and two seeds that also asks what the model knew before training."""
     folder = tmp_path_factory.mktemp("run")
     plan = write_plan(folder, model_folder, known=KNOWN)
     assert run_plan(load_plan(plan), folder / "out").failures == []
@@ -55,7 +55,7 @@ def board(finished, tmp_path) -> Path:
 
 
 def an_entry(board: Path, label: str = "plain", seed: int = 0) -> Path:
-    """The file of one entry."""
+    """Return the file of an entry."""
     for path in board.glob("entries/*.json"):
         parameters = json.loads(path.read_text())["parameters"]
         if (parameters["label"], parameters["seed"]) == (label, seed):
@@ -64,40 +64,38 @@ def an_entry(board: Path, label: str = "plain", seed: int = 0) -> Path:
 
 
 def changed(path: Path, honest: bool = False, **values: object) -> None:
-    """Change parts of an entry; a honest liar mends its digest, too."""
+    """Change parts of an entry; if `honest`, mend its digest, too."""
     entry = json.loads(path.read_text()) | values
     if honest:
-        entry["digest"] = digest(entry)
+        entry["digest"] = hash_entry(entry)
     path.write_text(json.dumps(entry))
 
 
 def problems(board: Path) -> list[str]:
-    """What `elusive leaderboard check` prints, which must end with exit code 1."""
-    found = CliRunner().invoke(cli, ["leaderboard", "check", str(board)])
-    assert found.exit_code == 1, found.output
-    return found.stdout.splitlines()
+    """Return the lines of `elusive leaderboard check`, which must exit with code 1."""
+    result = CliRunner().invoke(cli, ["leaderboard", "check", str(board)])
+    assert result.exit_code == 1, result.output
+    return result.stdout.splitlines()
 
 
 def test_the_published_schema_is_that_of_the_model():
-    wanted = "write it: elusive leaderboard schema > report/leaderboard/entry.schema.json"
-    assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text(), wanted
-    assert run("leaderboard", "schema").output == schema_text()
+    command = "write it: elusive leaderboard schema > report/leaderboard/entry.schema.json"
+    assert SCHEMA_FILE.read_text(encoding="utf-8") == render_schema(), command
+    assert run("leaderboard", "schema").output == render_schema()
 
 
 def test_a_run_becomes_a_checked_and_built_leaderboard(finished, tmp_path):
     board = tmp_path / "board"
     added = run("leaderboard", "add", finished, "--to", board, "--by", "Ann")
     assert added.exit_code == 0, added.output
-    assert "6 entries added, 0 were there" in added.output
+    assert "6 entries added, 0 already there" in added.output
     assert "## How to submit" in (board / "README.md").read_text()
-    assert (board / "entry.schema.json").read_text() == schema_text()
+    assert (board / "entry.schema.json").read_text() == render_schema()
     checked = run("leaderboard", "check", board)
     assert (checked.exit_code, checked.output) == (
         0,
-        f"{board}: all 6 entries are as they should be\n",
+        f"{board}: all 6 entries are valid\n",
     )
-    if find_spec("elusive.report.page.page") is None:
-        pytest.skip("elusive.report.page.page is not there")
     built = run("leaderboard", "build", board, "--out", tmp_path / "site")
     assert built.exit_code == 0, built.output
     table = pq.read_table(tmp_path / "site" / "leaderboard.parquet")
@@ -109,25 +107,29 @@ def test_a_run_becomes_a_checked_and_built_leaderboard(finished, tmp_path):
 def test_a_leaderboard_gives_back_the_cells_that_were_added(finished, board):
     stored = {cell.folder.name: cell for cell in load_board(board)}
     for cell in find_cells(finished):
-        again = stored[cell_id(cell.parameters)]
-        assert again.predictions == cell.predictions
-        assert (again.known, again.metrics, again.costs) == (cell.known, cell.metrics, cell.costs)
-        assert again.log == cell.log
-    rows = {row.label: row for row in results(find_cells(finished)).rows}
-    assert {row.label: row for row in results(list(stored.values())).rows} == rows
+        loaded = stored[compute_cell_id(cell.parameters)]
+        assert loaded.predictions == cell.predictions
+        assert (loaded.known, loaded.metrics, loaded.costs) == (
+            cell.known,
+            cell.metrics,
+            cell.costs,
+        )
+        assert loaded.log == cell.log
+    rows = {row.label: row for row in build_table(find_cells(finished)).rows}
+    assert {row.label: row for row in build_table(list(stored.values())).rows} == rows
 
 
 def test_adding_again_changes_nothing(finished, board):
     before = {path: path.read_bytes() for path in board.rglob("*") if path.is_file()}
-    again = run("leaderboard", "add", finished, "--to", board, "--by", "Bob")
-    assert "0 entries added, 6 were there" in again.output
+    result = run("leaderboard", "add", finished, "--to", board, "--by", "Bob")
+    assert "0 entries added, 6 already there" in result.output
     assert {path: path.read_bytes() for path in board.rglob("*") if path.is_file()} == before
 
 
 def test_a_cell_that_differs_from_its_entry_is_refused(finished, board):
     cells = find_cells(finished)
     costs = cells[0].costs | {"drop_rate": 0.123}
-    with pytest.raises(InputError, match=r"which is of the same cell, in costs: keep the entry"):
+    with pytest.raises(InputError, match=r"differs from its entry .* in costs: keep the entry"):
         add_cells([replace(cells[0], costs=costs)], board)
 
 
@@ -160,11 +162,11 @@ def test_losses_that_are_no_numbers_survive(finished, tmp_path):
     log = cell.log | {"losses": [1.0, math.nan], "last_loss": math.inf}
     init_board(tmp_path)
     add_cells([replace(cell, log=log)], tmp_path)
-    (again,) = load_board(tmp_path)
-    assert again.log is not None
-    assert again.log["losses"][0] == 1.0
-    assert math.isnan(again.log["losses"][1])
-    assert math.isnan(again.log["last_loss"])
+    (loaded,) = load_board(tmp_path)
+    assert loaded.log is not None
+    assert loaded.log["losses"][0] == 1.0
+    assert math.isnan(loaded.log["losses"][1])
+    assert math.isnan(loaded.log["last_loss"])
 
 
 def test_changed_answers_are_noticed(board):
@@ -185,30 +187,31 @@ def test_changed_answers_are_noticed_by_their_scores_when_the_hash_is_mended(boa
     predictions = from_table(pq.read_table(path), Prediction)
     better = [replace(p, em=1.0, f1=1.0) for p in predictions]
     pq.write_table(to_table(better, Prediction), path)
-    changed(entry, honest=True, predictions_sha256=file_hash(path))
+    changed(entry, honest=True, predictions_sha256=hash_file(path))
     lines = problems(board)
     assert len(lines) == 1
-    assert f"scores of {len(better)} answers are not those of the text" in lines[0]
+    assert f"the texts of {len(better)} answers give other scores" in lines[0]
 
 
 def test_gold_answers_of_ones_own_are_noticed(board):
-    """With the model's answers as gold answers, all scores would follow from the answers."""
-    from elusive.evaluate.cells.results import metrics, scored_again
+    """With the model's answers as gold answers, the answers would give all scores."""
+    from elusive.evaluate.cells.metrics import compute_metrics
+    from elusive.evaluate.cells.rescore import score_again
 
     entry = an_entry(board, "random")
     path = entry.with_suffix(".parquet")
     stored = from_table(pq.read_table(path), Prediction)
-    cheated = scored_again([replace(p, answers=[p.prediction]) for p in stored])
+    cheated = score_again([replace(p, answers=[p.prediction]) for p in stored])
     pq.write_table(to_table(cheated, Prediction), path)
     known = json.loads(entry.read_text())["metrics"]["known"]
     changed(
         entry,
         honest=True,
-        predictions_sha256=file_hash(path),
-        metrics=metrics(cheated) | {"known": known},
+        predictions_sha256=hash_file(path),
+        metrics=compute_metrics(cheated) | {"known": known},
     )
     (line,) = problems(board)
-    assert line.startswith(f"entries/{entry.name}: not the questions that others of")
+    assert line.startswith(f"entries/{entry.name}: its questions or gold answers are not those")
 
 
 @pytest.mark.parametrize("honest", [False, True])
@@ -228,7 +231,7 @@ def test_changed_parameters_are_noticed(board):
     parameters["training"]["epochs"] = 99
     changed(path, honest=True, parameters=parameters)
     lines = problems(board)
-    assert f"entries/{path.name}: $.cell: is {path.stem!r}, but {cell_id(parameters)!r}" in lines[0]
+    assert f"entries/{path.name}: $.cell: is {path.stem!r}, but the parameters give " in lines[0]
 
 
 def test_changed_costs_and_names_are_noticed(board):
@@ -238,8 +241,8 @@ def test_changed_costs_and_names_are_noticed(board):
         strict=False,
     ):
         changed(path, **{part: json.loads(path.read_text())[part] | {name: value}})
-    found = [line for line in problems(board) if "$.digest: something in the entry" in line]
-    assert len(found) == 2
+    lines = [line for line in problems(board) if "$.digest: something in the entry" in line]
+    assert len(lines) == 2
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".known.parquet"])
@@ -295,7 +298,7 @@ def test_a_cell_that_is_there_twice_is_noticed(board):
         source = path.with_name(path.stem + suffix)
         copied.with_name(copied.stem + suffix).write_bytes(source.read_bytes())
     lines = problems(board)
-    assert any("which is not the name of the file" in line for line in lines)
+    assert any("is not the name of the file" in line for line in lines)
     assert any("the same cell as" in line for line in lines)
 
 
@@ -303,8 +306,8 @@ def test_answers_copied_to_another_seed_are_noticed(board):
     path = an_entry(board)
     entry = json.loads(path.read_text())
     entry["parameters"]["seed"] = 77
-    entry["cell"] = cell_id(entry["parameters"])
-    entry["digest"] = digest(entry)
+    entry["cell"] = compute_cell_id(entry["parameters"])
+    entry["digest"] = hash_entry(entry)
     copied = path.with_name(f"{entry['cell']}.json")
     copied.write_text(json.dumps(entry))
     for suffix in (".parquet", ".known.parquet"):
@@ -321,7 +324,7 @@ def test_labels_stay_harmless_in_markdown(board):
         else replace(cell, parameters=cell.parameters | {"dataset_name": "<b>|"})
         for cell in load_board(board)
     ]
-    text = render_board(ranked_benchmarks(cells, "em"))
+    text = render_board(rank_benchmarks(cells, "em"))
     assert "<script" not in text
     assert "<b>" not in text
     assert "](" not in text.replace("\\](", "")
@@ -337,8 +340,8 @@ def test_a_table_of_all_benchmarks_has_a_row_for_each_arm_with_its_numbers(board
         replace(cell, parameters=cell.parameters | {"weights": "other", "model": "other"})
         for cell in cells
     ]
-    tables = ranked_benchmarks([*cells, *elsewhere], "log_probability")
-    rows = board_table(tables).to_pylist()
+    tables = rank_benchmarks([*cells, *elsewhere], "log_probability")
+    rows = build_board_table(tables).to_pylist()
     assert len(rows) == 6
     assert {row["benchmark"] for row in rows} == {"dataset, llama-0", "dataset, other"}
     for row in rows:
@@ -352,7 +355,7 @@ def test_a_folder_of_other_things_is_no_leaderboard(tmp_path):
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(InputError, match=r"holds other files \(notes\.txt\)"):
         init_board(tmp_path)
-    with pytest.raises(InputError, match="is no leaderboard"):
+    with pytest.raises(InputError, match="is not a leaderboard"):
         check_board(tmp_path)
 
 
@@ -375,9 +378,9 @@ def test_several_benchmarks_get_a_table_each(finished, tmp_path, model_folder):
     both = run("table", tmp_path / "out", "--format", "markdown")
     assert both.exit_code == 0, both.output
     assert all(both.output.count(f"## {name}\n") == 1 for name in names)
-    one = run("table", tmp_path / "out", "--format", "markdown", "--benchmark", names[0])
+    selected = run("table", tmp_path / "out", "--format", "markdown", "--benchmark", names[0])
     alone = run("table", finished, "--format", "markdown")
-    assert one.output == alone.output
+    assert selected.output == alone.output
     with pytest.raises(InputError, match="unknown benchmark 'other': allowed are dataset"):
         CliRunner().invoke(
             cli, ["table", str(finished), "--benchmark", "other"], catch_exceptions=False
@@ -387,8 +390,8 @@ def test_several_benchmarks_get_a_table_each(finished, tmp_path, model_folder):
 def test_a_single_cell_can_be_submitted(finished, tmp_path):
     cell = next(finished.glob("cells/plain-seed0-*"))
     added = run("leaderboard", "add", cell, "--to", tmp_path / "board")
-    assert added.output.splitlines()[-1].endswith("1 entries added, 0 were there")
-    (again,) = load_board(tmp_path / "board")
-    assert again.metrics == load_cell(cell).metrics
+    assert added.output.splitlines()[-1].endswith("1 entries added, 0 already there")
+    (loaded,) = load_board(tmp_path / "board")
+    assert loaded.metrics == load_cell(cell).metrics
     entry = json.loads(next(tmp_path.glob("board/entries/*.json")).read_text())
     assert "submitted_by" not in entry

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 from collections import Counter
+from functools import cache
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,19 +14,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from handmade import write_dataset
+from handmade import Tables, write_dataset
 from PIL import Image
 
-from elusive.augment.augment import load_training_texts, scored_documents, training_texts
-from elusive.augment.config import METHOD_NAMES, AugmentConfig
-from elusive.augment.look import arm_configs, build_page, look_at, unit_probabilities
-from elusive.augment.rewrites import REWRITES
+from elusive.augment.arms import drops_tokens
+from elusive.augment.config import METHODS, AugmentConfig
+from elusive.augment.copies import build_training_texts, find_drop_probabilities
+from elusive.augment.look import build_configs, write_look_page
+from elusive.augment.look_page import build_look_page
 from elusive.augment.sampler import sample_keep_mask
-from elusive.augment.scores.scorers import NOT_DROPPING, Scorers
+from elusive.augment.scores.scorers import Scorers, score_documents
+from elusive.augment.training_text import TrainingTextFolder
 from elusive.cli.main import cli
-from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
+from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.dataset.records import Document, Fact, Question, Shot
 from elusive.common.errors import InputError
+from elusive.common.lm.loading import load_model
 from elusive.common.seeding import stream
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -41,7 +45,6 @@ def settings(model_folder) -> dict[str, object]:
         "model": large,
         "large": large,
         "small": small,
-        "reference": large,
         "copies": 2,
         "seed": 3,
     }
@@ -51,7 +54,7 @@ def settings(model_folder) -> dict[str, object]:
 def every_arm(people_folder, settings, tmp_path_factory) -> tuple[Path, dict]:
     """A page of every arm, and what it shows."""
     out = tmp_path_factory.mktemp("look") / "page.html"
-    return out, look_at(people_folder, METHOD_NAMES, settings, 4, out)
+    return out, write_look_page(people_folder, METHODS, settings, 4, out)
 
 
 def data_in(page: Path) -> dict:
@@ -67,15 +70,15 @@ def test_the_page_shows_what_augment_writes(every_arm, tmp_path):
     """The command that the page names is run, and its copies are those of the page."""
     path, page = every_arm
     shown = data_in(path)
-    assert [arm["method"] for arm in shown["arms"]] == list(METHOD_NAMES)
+    assert [arm["method"] for arm in shown["arms"]] == list(METHODS)
     for number, arm in enumerate(shown["arms"]):
         out = tmp_path / arm["method"]
         command = shlex.split(shown["commands"][number])
         assert command.pop(0) == "elusive"
         assert CliRunner().invoke(cli, [*command, "--out", str(out)]).exit_code == 0
-        copies = [text for text in load_training_texts(out) if text.copy > 0]
+        copies = [text for text in TrainingTextFolder(out).texts if text.copy > 0]
         of_page = [copy for one in shown["documents"] for copy in one["arms"][number]["copies"]]
-        if arm["method"] in REWRITES:
+        if arm["kind"] == "rewrite":
             assert [copy["text"] for copy in of_page] == [text.text for text in copies]
         else:
             assert [copy["kept"] for copy in of_page] == [list(map(list, t.kept)) for t in copies]
@@ -87,10 +90,10 @@ def test_the_shown_probabilities_are_those_that_drop(protect, people_folder, set
     documents = load_dataset_folder(people_folder).documents
     changes = {"method": "depth-contrast", "protect": protect, "unit": "word"}
     config = AugmentConfig(**settings | changes)
-    scored = scored_documents(documents, Scorers(config))
-    texts = training_texts(documents, scored, config)
+    scored = score_documents(documents, Scorers(config))
+    texts = build_training_texts(documents, scored, config)
     for document, scores in zip(documents, scored, strict=True):
-        droppable, probabilities = unit_probabilities(document, scores, config)
+        droppable, probabilities = find_drop_probabilities(document, scores, config)
         assert not probabilities[~droppable].any()
         for text in texts:
             if text.doc_id == document.doc_id and text.copy > 0:
@@ -101,7 +104,7 @@ def test_the_shown_probabilities_are_those_that_drop(protect, people_folder, set
 
 def test_scores_and_ranks_agree(every_arm):
     for one in every_arm[1]["documents"]:
-        for arm, method in zip(one["arms"], METHOD_NAMES, strict=True):
+        for arm, method in zip(one["arms"], METHODS, strict=True):
             scores = np.array(arm["scores"], dtype=float)
             ranks = np.array(arm["ranks"], dtype=float)
             droppable = ~np.isnan(ranks)
@@ -122,7 +125,7 @@ def test_usual_arms_are_those_that_the_models_allow(people_folder, settings, tmp
         (two, "random contrast"),
         (one | two, "random attention depth-contrast contrast"),
     ):
-        page = look_at(people_folder, (), given | {"copies": 1}, 1, tmp_path / "page.html")
+        page = write_look_page(people_folder, (), given | {"copies": 1}, 1, tmp_path / "page.html")
         assert " ".join(arm["method"] for arm in page["arms"]) == methods
 
 
@@ -215,7 +218,7 @@ def browsed(page: Path, fragment: str, tmp_path: Path, action: str = "--dump-dom
 @pytest.mark.parametrize("method", ["random", "contrast", "oracle", "plain", "permute"])
 def test_a_browser_strikes_through_what_is_dropped(method, every_arm, tmp_path):
     path, page = every_arm
-    number = METHOD_NAMES.index(method)
+    number = METHODS.index(method)
     one = page["documents"][2]
     under = one["arms"][number]
     drawn = Elements(browsed(path, f"#document=2&arm={number}", tmp_path))
@@ -224,12 +227,12 @@ def test_a_browser_strikes_through_what_is_dropped(method, every_arm, tmp_path):
     colored = sum(original[f"q{step}"] for step in range(9))
     droppable = sum(rank is not None for rank in under["ranks"])
     assert original["tok"] == len(units)
-    assert colored == (0 if method in NOT_DROPPING else droppable)
+    assert colored == (droppable if drops_tokens(method) else 0)
     assert original["head"] >= len(one["heads"])
     assert original["value"] >= len(one["values"])
     assert len(copies) == len(under["copies"]) == 2
     for counts, copy in zip(copies, under["copies"], strict=True):
-        if method in REWRITES:
+        if page["arms"][number]["kind"] == "rewrite":
             assert copy["text"] in drawn.texts[1:]
             assert not counts["tok"]
         else:
@@ -249,7 +252,7 @@ def pictured(page: Path, fragment: str, tmp_path: Path) -> np.ndarray:
 def test_arms_that_score_show_colors_and_plain_text_none(every_arm, tmp_path):
     shown = {}
     for method in ("plain", "contrast"):
-        fragment = f"#document=2&arm={METHOD_NAMES.index(method)}"
+        fragment = f"#document=2&arm={METHODS.index(method)}"
         shown[method] = pictured(every_arm[0], fragment, tmp_path)
     assert shown["plain"].shape == shown["contrast"].shape == (900, 1200, 3)
     spread = {name: np.ptp(pixels.astype(int), axis=2) for name, pixels in shown.items()}
@@ -279,9 +282,9 @@ def test_names_and_texts_that_look_like_markup_do_no_harm(tmp_path):
     question = Question("q", "<b>", EVIL, "<i>", "Where?", ["Rome"], "dev")
     shots = [Shot("A", "<i>", "Where?", "Bonn")]
     folder = tmp_path / "<u>&data"
-    write_dataset(folder, DatasetFolder([document], [question], shots, ""))
+    write_dataset(folder, Tables([document], [question], shots))
     out = tmp_path / "page.html"
-    look_at(folder, ("random",), {"copies": 1}, 1, out)
+    write_look_page(folder, ("random",), {"copies": 1}, 1, out)
     html = out.read_text()
     assert html.count("<script") == html.count("</script>") == 2
     assert data_in(out)["documents"][0]["text"] == text
@@ -332,7 +335,9 @@ document.getElementById("frame").onload = (event) => {
 
 def test_keys_search_and_buttons_work(people_folder, tmp_path):
     settings: dict[str, object] = {"copies": 2}
-    page = look_at(people_folder, ("position", "random"), settings, 6, tmp_path / "page.html")
+    page = write_look_page(
+        people_folder, ("position", "random"), settings, 6, tmp_path / "page.html"
+    )
     last = page["documents"][-1]
     harness = tmp_path / "harness.html"
     harness.write_text(HARNESS.replace("SEARCHED", last["entity"].upper()))
@@ -358,7 +363,9 @@ def test_keys_search_and_buttons_work(people_folder, tmp_path):
 
 def test_one_cut_of_the_text_is_stored_once(people_folder, settings):
     documents = load_dataset_folder(people_folder).documents[:1]
-    configs = arm_configs(("random", "attention", "contrast", "random"), settings)
-    page = build_page(documents, configs)
+    configs = build_configs(("random", "attention", "contrast", "random"), settings)
+    load = cache(load_model)
+    scored = [score_documents(documents, Scorers(config, load)) for config in configs]
+    page = build_look_page(documents, configs, scored)
     assert len(page["arms"]) == 3
     assert len(page["documents"][0]["units"]) == 1

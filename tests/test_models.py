@@ -10,7 +10,7 @@ from stand_in_hub import stand_in_hub
 
 from elusive.common.errors import InputError
 from elusive.common.lm import loading as models
-from elusive.common.lm.references import ALIASES, find_model, weights_hash
+from elusive.common.lm.references import ALIASES, find_model, hash_weights
 
 REPORT = """
 import sys
@@ -43,13 +43,13 @@ def test_a_hub_model_is_downloaded_and_has_the_hash_of_its_weights(model_folder,
     folder = model_folder("llama")
     with stand_in_hub("org/tiny", folder) as endpoint:
         printed = load_in_new_process("org/tiny", endpoint, tmp_path)
-    assert printed == f"{weights_hash(find_model(str(folder)))} llama"
+    assert printed == f"{hash_weights(find_model(str(folder)))} llama"
 
 
 def test_a_model_that_the_hub_does_not_have_is_one_line(model_folder, tmp_path):
     with stand_in_hub("org/tiny", model_folder("llama")) as endpoint:
         printed = load_in_new_process("org/none", endpoint, tmp_path)
-    assert printed.startswith("error: no model 'org/none': it is no local folder")
+    assert printed.startswith("error: no model 'org/none': it is not a local folder")
     assert "\n" not in printed
 
 
@@ -70,7 +70,7 @@ def test_a_gguf_file_is_a_model(tmp_path):
 
 
 def test_other_weights_have_another_hash(model_folder):
-    hashes = {weights_hash(find_model(str(model_folder("llama", seed)))) for seed in (0, 1)}
+    hashes = {hash_weights(find_model(str(model_folder("llama", seed)))) for seed in (0, 1)}
     assert len(hashes) == 2
 
 

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from elusive.augment.augment import training_texts
-from elusive.augment.clues.targets import head_aurocs
+from elusive.augment.clues.targets import compute_head_aurocs
 from elusive.augment.config import AugmentConfig
-from elusive.augment.scores.scorers import METHODS, Scorers
-from elusive.biogen.biographies import biographies
+from elusive.augment.copies import build_training_texts
+from elusive.augment.scores.scorers import Scorers, score_documents
+from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
-from elusive.biogen.questions import questions, shots
+from elusive.biogen.questions import generate_questions, generate_shots
 from elusive.common.lm.loading import load_model
 from elusive.common.lm.references import BUILT_IN, BUILT_IN_NAMES
 from elusive.evaluate.answering.local import answer_questions
 from elusive.evaluate.answering.prompts import split_shots
-from elusive.evaluate.cells.cell import load_cell
+from elusive.evaluate.cells.cell_folder import load_cell
 from elusive.evaluate.plans import Plan, load_plan
 from elusive.evaluate.run import run_plan
 from elusive.models.config import load_pretrain_plan
@@ -39,13 +39,13 @@ def nano():
 @pytest.fixture(scope="module")
 def documents():
     """Texts about people of whom the models have not read, the name in any sentence."""
-    return list(biographies(BiogenConfig(people=60, start=20_000, name_position="any")))
+    return list(generate_biographies(BiogenConfig(people=60, start=20_000, name_position="any")))
 
 
 def scored(method: str, documents, nano):
     config = AugmentConfig.model_validate({"method": method} | PAIR)
     scorers = Scorers(config, nano.__getitem__, lambda name: nano[name].tokenizer)
-    return METHODS[method](documents, scorers)
+    return score_documents(documents, scorers)
 
 
 def test_they_are_a_family_that_fits_into_the_package(nano):
@@ -94,8 +94,8 @@ def test_what_the_gold_answers_are_does_not_change_what_is_answered(gold_of, nan
         population.model_copy(update={"people": 8, "start": start})
         for start in (0, NEW_PEOPLE["start"])
     ]
-    about_both = [question for each in asked_about for question in questions(each)]
-    shown, _ = split_shots(list(shots(population)), 5, 0)
+    about_both = [question for each in asked_about for question in generate_questions(each)]
+    shown, _ = split_shots(list(generate_shots(population)), 5, 0)
     golds = [question.answers[0] for question in about_both]
     asked = [
         dataclasses.replace(question, answers=[gold_of(gold, other)])
@@ -133,7 +133,7 @@ def test_the_oracle_keeps_names_and_values_and_drops_as_much_as_the_others(docum
     rates = {}
     for method in ("oracle", "random"):
         config = AugmentConfig.model_validate({"method": method, "copies": 20} | PAIR)
-        texts = training_texts(documents, scored(method, documents, nano), config)
+        texts = build_training_texts(documents, scored(method, documents, nano), config)
         copies = [text for text in texts if text.copy > 0]
         rates[method] = np.mean([text.drop_rate for text in copies])
         by_id = {document.doc_id: document for document in documents}
@@ -160,7 +160,7 @@ def test_contrast_ranks_are_not_position_ranks(documents, nano):
 @pytest.mark.parametrize("method", ["attention", "contrast", "depth-contrast"])
 def test_what_attention_has_learnt_finds_names_wherever_they_stand(method, documents, nano):
     # .69, .63 and .69 were measured on 100 people, with standard errors below .02.
-    assert head_aurocs(documents, scored(method, documents, nano)).mean() > 0.57
+    assert compute_head_aurocs(documents, scored(method, documents, nano)).mean() > 0.57
 
 
 def test_a_built_in_model_needs_no_network(monkeypatch):
@@ -172,8 +172,8 @@ def test_a_built_in_model_needs_no_network(monkeypatch):
 def test_the_presets_people_are_none_whom_the_models_know(preset):
     plan = load_plan(PRESETS / f"{preset}.yaml")
     assert isinstance(plan.dataset, BiogenConfig)
-    new = {question.entity for question in questions(plan.dataset)}
-    new |= {shot.entity for shot in shots(plan.dataset)}
+    new = {question.entity for question in generate_questions(plan.dataset)}
+    new |= {shot.entity for shot in generate_shots(plan.dataset)}
     population = load_pretrain_plan(BUILT_IN / "nano-large" / "plan.json").population
     assert population.seed == plan.dataset.seed
-    assert not new & {question.entity for question in questions(population)}
+    assert not new & {question.entity for question in generate_questions(population)}

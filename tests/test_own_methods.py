@@ -6,10 +6,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from elusive.augment.augment import load_training_texts
 from elusive.augment.config import AugmentConfig
+from elusive.augment.training_text import TrainingTextFolder
 from elusive.cli.main import cli
-from elusive.common.errors import InputError, validated
+from elusive.common.errors import InputError, validate_config
 
 OWN = """
 import numpy as np
@@ -39,7 +39,7 @@ def augment(people_folder, own, name, out):
 def test_an_own_arm_drops_as_it_scores(people_folder, own, tmp_path):
     result = augment(people_folder, own, "names_first", tmp_path / "text")
     assert result.exit_code == 0, result.output
-    texts = load_training_texts(tmp_path / "text")
+    texts = TrainingTextFolder(tmp_path / "text").texts
     assert {text.method for text in texts} == {"names_first"}
     assert sum(text.drop_rate for text in texts if text.copy) > 0
     by_document = {text.doc_id: text.text for text in texts if text.copy == 0}
@@ -84,7 +84,7 @@ def test_what_is_wrong_with_an_own_arm_is_one_line(people_folder, own, tmp_path,
 )
 def test_settings_that_name_no_arm_are_one_line(settings, message):
     with pytest.raises(InputError, match=message):
-        validated(AugmentConfig, settings)
+        validate_config(AugmentConfig, settings)
 
 
 def test_an_own_arm_stands_in_the_same_table(own, model_folder, tmp_path):

@@ -16,17 +16,17 @@ import pytest
 from click.testing import CliRunner
 from test_cli import line_of_error, write_plan
 
-from elusive.augment.augment import load_training_texts
-from elusive.augment.config import METHOD_NAMES
+from elusive.augment.arms import ARMS
+from elusive.augment.training_text import TrainingTextFolder
 from elusive.cli.main import cli
 from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError
-from elusive.evaluate.cells.cell import CellResult
-from elusive.evaluate.compare.table import find_cells, named_cells, results
-from elusive.evaluate.compare.table_columns import flat_table
-from elusive.report.page.comparable import comparable_cells
-from elusive.report.page.page import page_data, write_page
-from elusive.report.page.settings import MEANINGS
+from elusive.evaluate.cells.cell_folder import CellResult, find_cells
+from elusive.evaluate.compare.table import build_table, group_arms
+from elusive.evaluate.compare.table_columns import build_arrow_table
+from elusive.report.page.comparable import select_comparable_cells
+from elusive.report.page.page import build_page_data, write_page
+from elusive.report.page.settings import describe_arms
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next((path for path in map(shutil.which, BROWSERS) if path), None)
@@ -138,7 +138,7 @@ def data_in(page: Path) -> dict:
 
 def test_the_page_shows_the_numbers_of_the_table(page):
     (shown,) = data_in(page)["benchmarks"]
-    assert shown["rows"] == flat_table(results(some_cells())).to_pylist()
+    assert shown["rows"] == build_arrow_table(build_table(some_cells())).to_pylist()
     assert "oracle" in shown["headline"]
 
 
@@ -281,13 +281,13 @@ def test_a_thousand_cells_make_a_small_and_quick_page(tmp_path):
 
 def test_unfinished_runs_show_the_largest_full_table():
     cells = [cell(arm, 0, 0.5) for arm in ("plain", "random", "oracle")]
-    kept, left_out = comparable_cells([*cells, cell("plain", 1, 0.5)])
+    kept, left_out = select_comparable_cells([*cells, cell("plain", 1, 0.5)])
     assert {(c.parameters["label"], c.parameters["seed"]) for c in kept} == {
         ("plain", 0), ("random", 0), ("oracle", 0)
     }  # fmt: skip
     assert left_out == ["seed 1: only plain have it"]
     seeds = [cell(arm, seed, 0.5) for arm in ("plain", "random") for seed in range(3)]
-    kept, left_out = comparable_cells([*seeds, cell("oracle", 0, 0.5)])
+    kept, left_out = select_comparable_cells([*seeds, cell("oracle", 0, 0.5)])
     assert len(kept) == 6
     assert left_out == ["oracle: it has no seed 1, 2 yet"]
 
@@ -302,22 +302,23 @@ def test_one_person_gives_a_page_without_intervals(tmp_path):
 
 
 def test_every_arm_has_a_meaning():
-    assert set(METHOD_NAMES) < set(MEANINGS)
+    shown = describe_arms({arm: [cell(arm, 0, 0.5)] for arm in ARMS})["arms"]
+    assert [arm["meaning"] for arm in shown] == [arm.meaning for arm in ARMS.values()]
 
 
 def test_the_text_viewer_shows_what_the_arms_were_trained_on(finished):
-    (shown,) = page_data(find_cells(finished), "Run", finished)["benchmarks"]
+    (shown,) = build_page_data(find_cells(finished), "Run", finished)["benchmarks"]
     page = json.loads(
         re.findall(r'id="data">(.*?)</script>', shown["viewer"]["html"], re.DOTALL)[0]
     )
     assert [arm["method"] for arm in page["arms"]] == ["plain", "random", "position", "permute"]
     for number, (arm, cells) in enumerate(
         (arm, cells)
-        for arm, cells in named_cells(find_cells(finished)).items()
+        for arm, cells in group_arms(find_cells(finished)).items()
         if arm != "untrained"
     ):
         (folder,) = finished.glob(f"train/{arm}-seed{cells[0].parameters['seed']}-*")
-        stored = {(text.doc_id, text.copy): text for text in load_training_texts(folder)}
+        stored = {(text.doc_id, text.copy): text for text in TrainingTextFolder(folder).texts}
         for one in page["documents"]:
             for copy, drawn in enumerate(one["arms"][number]["copies"], start=1):
                 text = stored[one["id"], copy]

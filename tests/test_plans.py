@@ -11,8 +11,8 @@ from test_grid import TRAINING, write_plan
 from elusive.biogen.config import BiogenConfig
 from elusive.cli.main import cli
 from elusive.common.errors import InputError
-from elusive.evaluate.jobs import plan_jobs
-from elusive.evaluate.plans import PRESETS, load_plan, preset_names
+from elusive.evaluate.jobs import list_jobs
+from elusive.evaluate.plans import PRESETS, list_presets, load_plan
 from elusive.evaluate.run import run_plan
 
 PEOPLE = {"people": 3, "num_shot_people": 8, "dev_rate": 0}
@@ -31,7 +31,7 @@ def test_every_arm_is_run_on_each_dataset_for_each_model(tmp_path, model_folder)
     out = tmp_path / "out"
     found = CliRunner().invoke(cli, ["run", str(plan), "--out", str(out)])
     assert found.exit_code == 0, found.output
-    table = run_plan(load_plan(plan), out).table().to_pandas()
+    table = run_plan(load_plan(plan), out).build_table().to_pandas()
     assert len(table) == 8
     assert set(table["arm"]) == {"untrained", "plain"}
     assert table["benchmark"].nunique() == 4
@@ -70,7 +70,7 @@ def test_a_plan_names_one_or_several_and_not_both(name, tmp_path, model_folder):
 def test_an_arm_may_be_trained_in_its_own_way(tmp_path, model_folder):
     clean = {"method": "random", "label": "clean", "training": {"labels": "clean"}}
     plan = load_plan(write_plan(tmp_path, model_folder, arms=["random", clean], seeds=[0]))
-    labels = {job.label: job.settings.training.labels for job in plan_jobs(plan)}
+    labels = {job.label: job.settings.training.labels for job in list_jobs(plan)}
     assert labels == {"untrained": "dropped", "random": "dropped", "clean": "clean"}
     wrong = {"method": "random", "training": {"lables": "clean"}}
     with pytest.raises(InputError, match=r"unknown key 'lables': did you mean 'labels'"):
@@ -103,7 +103,7 @@ def test_labels_of_any_kind_become_file_names(tmp_path, model_folder):
     assert json.loads((folder / "manifest.json").read_text())["parameters"]["label"] == odd["label"]
 
 
-@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("name", list_presets())
 def test_presets_are_found_by_name(name):
     plan = load_plan(Path(name))
     assert plan.arms
@@ -116,7 +116,7 @@ def test_an_unknown_preset_is_one_line():
 
 
 def test_the_papers_plans_differ_from_nano_in_models_and_precision_alone():
-    names = [name for name in preset_names() if name.startswith("paper-")]
+    names = [name for name in list_presets() if name.startswith("paper-")]
     assert len(names) == 4
 
     def content(name: str) -> dict:

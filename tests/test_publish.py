@@ -1,4 +1,4 @@
-"""Publishing: what a repository holds, that it can be read back, and what goes wrong on the way."""
+"""Publishing: the content of repositories, reading it back, and every error as one line."""
 
 import json
 import os
@@ -22,29 +22,30 @@ from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
 from elusive.common.errors import InputError
 from elusive.common.folders import read_manifest, read_table
-from elusive.evaluate.compare.table import find_cells
+from elusive.evaluate.cells.cell_folder import find_cells
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
+from elusive.report.hub import hub_calls
 from elusive.report.hub import publish as publishing
 from elusive.report.hub.dataset_repository import OWNED, build_dataset_repository
-from elusive.report.hub.publish import Published, Target, checked_repository, publish_folder
+from elusive.report.hub.publish import Published, Target, check_repository, publish_folder
 from elusive.report.hub.run_repository import OWNED as RUN_OWNED
-from elusive.report.hub.run_repository import build_run_repository, published_dataset
+from elusive.report.hub.run_repository import build_run_repository, load_published_dataset
 
 NAME = "org/people"
 
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A Hub of this test's own, without waits."""
+    """A Hub of this test alone, without waits."""
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # the stand-in is on this machine
-    monkeypatch.setattr(publishing, "WAIT", tenacity.wait_none())
+    monkeypatch.setattr(hub_calls, "WAIT", tenacity.wait_none())
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
     for variable in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
-    with writable_hub() as made:
-        yield made
+    with writable_hub() as hub:
+        yield hub
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def content(tmp_path_factory: pytest.TempPathFactory, dataset: Path) -> Path:
-    """What the repository of the dataset holds."""
+    """Content of the dataset's repository."""
     out = tmp_path_factory.mktemp("content")
     build_dataset_repository(dataset, out, NAME)
     return out
@@ -81,7 +82,7 @@ def publish(hub: Hub, folder: Path, token: str | None = TOKEN, **changes) -> Pub
 
 
 def line_of(hub: Hub, folder: Path, token: str | None = TOKEN, **changes) -> str:
-    """The one line that a failing publish gives."""
+    """Return the one line that a failing publish prints."""
     with pytest.raises(InputError) as error:
         publish(hub, folder, token, **changes)
     assert "\n" not in str(error.value)
@@ -90,7 +91,7 @@ def line_of(hub: Hub, folder: Path, token: str | None = TOKEN, **changes) -> str
 
 
 def outside(code: str, hub: Hub, home: Path, *arguments: object) -> subprocess.CompletedProcess:
-    """A fresh interpreter whose Hub is the stand-in."""
+    """Run code in a fresh interpreter whose Hub is the stand-in."""
     environment = os.environ | {
         "HF_ENDPOINT": hub.endpoint,
         "HF_HOME": str(home),
@@ -121,12 +122,12 @@ def test_a_dry_run_opens_with_load_dataset_split_by_split(table, dataset, tmp_pa
     out = tmp_path / "dry"
     arguments = ["publish", str(dataset), "--to", NAME, "--dry-run", "--out", str(out)]
     assert CliRunner().invoke(cli, arguments).exit_code == 0
-    wanted = splits_of(dataset, table)
+    expected = splits_of(dataset, table)
     loaded = load_dataset(str(out), table, cache_dir=str(tmp_path / "cache"))
-    assert set(loaded) == set(wanted)  # type: ignore[arg-type]
-    for split, rows in wanted.items():
+    assert set(loaded) == set(expected)  # type: ignore[arg-type]
+    for split, rows in expected.items():
         assert loaded[split].to_list() == rows  # type: ignore[index]
-    assert len(wanted) == {"corpus": 2, "questions": 2, "shots": 1}[table]
+    assert len(expected) == {"corpus": 2, "questions": 2, "shots": 1}[table]
 
 
 def test_the_header_of_the_card_counts_what_is_there(content, dataset):
@@ -172,10 +173,10 @@ def test_the_benchmark_file_names_configs_and_splits_that_exist(content):
 
 def test_large_tables_become_several_files_with_all_rows_in_order(dataset, tmp_path):
     build_dataset_repository(dataset, tmp_path, NAME, shard_bytes=1)
-    wanted = [row["doc_id"] for row in splits_of(dataset, "corpus")["train"]]
+    expected = [row["doc_id"] for row in splits_of(dataset, "corpus")["train"]]
     files = sorted((tmp_path / "corpus").glob("train-*.parquet"))
-    found = [n for path in files for n in pq.read_table(path)["doc_id"].to_pylist()]
-    assert found == wanted
+    doc_ids = [n for path in files for n in pq.read_table(path)["doc_id"].to_pylist()]
+    assert doc_ids == expected
     assert not list(tmp_path.rglob(".*"))
 
 
@@ -191,18 +192,18 @@ def test_own_fields_are_published_with_the_command_that_reads_them(tmp_path):
 
 
 def test_a_published_dataset_is_read_back_from_the_hub(hub, content, dataset, tmp_path):
-    made = publish(hub, content)
-    there = hub.repositories[f"datasets/{NAME}"].files()
+    published = publish(hub, content)
+    remote = hub.repositories[f"datasets/{NAME}"].files()
     local = {p.relative_to(content).as_posix() for p in content.rglob("*") if p.is_file()}
-    assert set(there) == local | {".gitattributes"}
-    assert all(there[name] == (content / name).read_bytes() for name in local)
-    assert made.files == len(local)
-    assert made.num_bytes == sum((content / name).stat().st_size for name in local)
+    assert set(remote) == local | {".gitattributes"}
+    assert all(remote[name] == (content / name).read_bytes() for name in local)
+    assert published.files == len(local)
+    assert published.num_bytes == sum((content / name).stat().st_size for name in local)
     code = """
 import json, sys, datasets
 for table in ("corpus", "questions", "shots"):
-    found = datasets.load_dataset(sys.argv[1], table)
-    print(json.dumps({split: found[split].to_list() for split in found}))
+    splits = datasets.load_dataset(sys.argv[1], table)
+    print(json.dumps({split: splits[split].to_list() for split in splits}))
 """
     done = outside(code, hub, tmp_path / "home", NAME)
     assert done.returncode == 0, done.stderr
@@ -219,8 +220,8 @@ def test_files_above_a_part_are_uploaded_in_parts(hub, content):
 def test_a_second_publish_changes_nothing_and_makes_no_commit(hub, content):
     publish(hub, content)
     before = len(hub.repositories[f"datasets/{NAME}"].messages)
-    made = publish(hub, content)
-    assert (made.files, made.deleted) == (0, 0)
+    published = publish(hub, content)
+    assert (published.files, published.deleted) == (0, 0)
     assert len(hub.repositories[f"datasets/{NAME}"].messages) == before
 
 
@@ -236,13 +237,13 @@ def test_a_changed_publish_sends_what_changed_and_deletes_what_is_gone(hub, cont
     gone = next((changed / "questions").glob("dev-*.parquet"))
     gone.unlink()
     hub.requests.clear()
-    made = publish(hub, changed)
-    assert (made.files, made.num_bytes, made.deleted) == (1, 3, 1)
+    published = publish(hub, changed)
+    assert (published.files, published.num_bytes, published.deleted) == (1, 3, 1)
     assert hub.sent("PUT ") == 0
-    there = repository.files()
-    assert f"questions/{gone.name}" not in there
-    assert there["LICENSE"] == b"theirs"
-    assert there["statistics.json"] == b"{}\n"
+    remote = repository.files()
+    assert f"questions/{gone.name}" not in remote
+    assert remote["LICENSE"] == b"theirs"
+    assert remote["statistics.json"] == b"{}\n"
 
 
 def test_an_upload_that_was_cut_goes_on_where_it_stopped(hub, content, monkeypatch):
@@ -253,8 +254,8 @@ def test_an_upload_that_was_cut_goes_on_where_it_stopped(hub, content, monkeypat
     assert uploaded, "nothing was sent before the cut"
     hub.requests.clear()
     publish(hub, content)
-    again = [oid for oid in uploaded if hub.sent(f"PUT /upload/{oid}")]
-    assert again == []
+    sent_twice = [oid for oid in uploaded if hub.sent(f"PUT /upload/{oid}")]
+    assert sent_twice == []
     assert set(hub.objects) > set(uploaded)
 
 
@@ -282,7 +283,7 @@ def test_a_busy_hub_is_asked_again(call, status, hub, content):
 
 def test_a_hub_that_stays_busy_is_one_line(hub, content):
     hub.faults += [("POST .*/commit/", 503)] * 50
-    assert "run the same command again later" in line_of(hub, content)
+    assert "rerun the same command later to resume" in line_of(hub, content)
 
 
 def test_a_commit_of_somebody_else_in_between_is_kept(hub, content, monkeypatch):
@@ -305,17 +306,17 @@ def test_a_commit_of_somebody_else_in_between_is_kept(hub, content, monkeypatch)
 
 
 def test_a_branch_is_made_and_main_left_alone(hub, content):
-    made = publish(hub, content, branch="v2", private=True)
+    published = publish(hub, content, branch="v2", private=True)
     repository = hub.repositories[f"datasets/{NAME}"]
     assert set(repository.files("main")) == {".gitattributes"}
     assert "README.md" in repository.files("v2")
-    assert made.url == f"{hub.endpoint}/datasets/{NAME}/tree/v2"
+    assert published.url == f"{hub.endpoint}/datasets/{NAME}/tree/v2"
     assert repository.private
 
 
 def test_a_missing_token_is_one_line(hub, content, monkeypatch):
     monkeypatch.setattr(publishing, "get_token", lambda: None)
-    assert line_of(hub, content, None).startswith("no token of the Hub: log in")
+    assert line_of(hub, content, None).startswith("no Hub token: log in")
     assert hub.requests == []
 
 
@@ -355,8 +356,8 @@ def test_no_network_is_one_line(hub, content):
 
 @pytest.mark.parametrize("name", ["people", "a/b/c", "org/", "org/wrong name", "-org/-x"])
 def test_a_wrong_name_is_one_line(name):
-    with pytest.raises(InputError, match="is no name on the Hub: it should be OWNER/NAME"):
-        checked_repository(name)
+    with pytest.raises(InputError, match="is not a repository name: use OWNER/NAME"):
+        check_repository(name)
 
 
 def test_the_command_says_what_was_sent_and_where(hub, dataset, tmp_path):
@@ -372,7 +373,7 @@ def test_the_command_says_what_was_sent_and_where(hub, dataset, tmp_path):
 
 
 def publish_run(hub: Hub, run_folder: Path, out: Path) -> dict[str, bytes]:
-    """The files of the repository that a run is published to."""
+    """Publish a run and return the files of its repository."""
     out.mkdir()
     build_run_repository(run_folder, out, "org/adapters")
     target = Target("org/adapters", "model", RUN_OWNED)
@@ -389,8 +390,8 @@ def test_a_published_run_is_a_run_again_and_so_is_what_is_published_of_it(
         (tmp_path / "copy" / name).write_bytes(content)
     ours, theirs = find_cells(run_folder), find_cells(tmp_path / "copy")
     assert [c.predictions for c in ours] == [c.predictions for c in theirs]
-    again = publish_run(hub, tmp_path / "copy", tmp_path / "again")
-    assert again == files
+    republished = publish_run(hub, tmp_path / "copy", tmp_path / "again")
+    assert republished == files
     assert len(hub.repositories["models/org/adapters"].messages) == 2
 
 
@@ -405,10 +406,10 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 base = AutoModelForCausalLM.from_pretrained(sys.argv[1])
 model = PeftModel.from_pretrained(base, "org/adapters", subfolder=sys.argv[2])
-wanted = load_file(sys.argv[3])
-found = {n.replace(".default", ""): w for n, w in model.state_dict().items() if "lora_" in n}
-assert wanted.keys() == found.keys() and all((wanted[n] == found[n]).all() for n in wanted)
-print(len(found))
+saved = load_file(sys.argv[3])
+loaded = {n.replace(".default", ""): w for n, w in model.state_dict().items() if "lora_" in n}
+assert saved.keys() == loaded.keys() and all((saved[n] == loaded[n]).all() for n in saved)
+print(len(loaded))
 """
     weights = cell.folder / "adapter" / "adapter_model.safetensors"
     inside = f"cells/{cell.folder.name}/adapter"
@@ -427,14 +428,14 @@ def test_results_go_to_the_leaderboard_of_the_dataset_they_were_measured_on(
     (tmp_path / "data").mkdir()
     build_dataset_repository(run_folder / "dataset", tmp_path / "data", NAME)
     commit = publish(hub, tmp_path / "data").commit
-    source = published_dataset(NAME, HfApi(endpoint=hub.endpoint, token=TOKEN))
+    source = load_published_dataset(NAME, HfApi(endpoint=hub.endpoint, token=TOKEN))
     (tmp_path / "out").mkdir()
     assert build_run_repository(run_folder, tmp_path / "out", "org/adapters", source) == (3, 3)
     for cell in find_cells(run_folder):
         text = (tmp_path / "out" / ".eval_results" / f"{cell.folder.name}.yaml").read_text()
-        (entry,) = parse_eval_result_entries(yaml.safe_load(text))
-        assert (entry.dataset_id, entry.task_id) == (NAME, "closed_book")
-        assert (entry.value, entry.dataset_revision) == (round(cell.metrics["em"], 4), commit)
+        (result,) = parse_eval_result_entries(yaml.safe_load(text))
+        assert (result.dataset_id, result.task_id) == (NAME, "closed_book")
+        assert (result.value, result.dataset_revision) == (round(cell.metrics["em"], 4), commit)
     other = read_manifest(dataset, "dataset").content_hash
     wrong = source.__class__(NAME, commit, other)
     with pytest.raises(InputError, match=r"no cell of .* was measured on org/people"):
@@ -450,14 +451,14 @@ def test_one_cell_is_published_alone(run_folder, tmp_path):
 
 def test_wrong_input_is_one_line(tmp_path, dataset, run_folder, model_folder, capsys):
     def line(*arguments: object) -> str:
-        found = CliRunner().invoke(cli, ["publish", *map(str, arguments), "--to", NAME])
-        assert isinstance(found.exception, InputError)
-        return str(found.exception)
+        result = CliRunner().invoke(cli, ["publish", *map(str, arguments), "--to", NAME])
+        assert isinstance(result.exception, InputError)
+        return str(result.exception)
 
     assert "no folder at" in line(tmp_path / "none")
     assert "folder without a manifest" in line(tmp_path)
-    assert "holds a training-text" in line(next(run_folder.glob("train/plain-*")))
-    assert "--dry-run and --out go together" in line(dataset, "--dry-run")
+    assert "is a training-text" in line(next(run_folder.glob("train/plain-*")))
+    assert "use --dry-run and --out together" in line(dataset, "--dry-run")
     assert "--dataset is for runs" in line(dataset, "--dataset", "org/x")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()

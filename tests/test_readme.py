@@ -81,7 +81,7 @@ def test_the_readmes_python_runs(capsys):
 
 
 def test_the_readmes_own_field_works(tmp_path):
-    from elusive.biogen.biographies import biographies
+    from elusive.biogen.biographies import generate_biographies
     from elusive.biogen.config import BiogenConfig
     from elusive.biogen.people.fields import load_fields
 
@@ -92,7 +92,7 @@ def test_the_readmes_own_field_works(tmp_path):
         (tmp_path / "fields.yaml").write_text(example)
         own = load_fields(tmp_path / "fields.yaml")
         config = BiogenConfig(people=3, own_fields=own, wordings=2)
-        for document in biographies(config):
+        for document in generate_biographies(config):
             assert document.facts[-1].field == own[-1].name
 
 

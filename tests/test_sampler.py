@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from elusive.augment.dropping import droppable_mask, kept_text, overlaps
-from elusive.augment.sampler import drop_probabilities, sample_keep_mask
+from elusive.augment.dropping import drop_units, mark_droppable, mark_overlaps
+from elusive.augment.sampler import compute_drop_probabilities, sample_keep_mask
 from elusive.augment.scores.units import encode, word_units
 
 ALPHAS = st.floats(0.01, 1)
@@ -18,14 +18,14 @@ SCORES = arrays(np.float32, st.integers(1, 60), elements=st.floats(-1, 1, width=
 def test_probabilities_follow_equation_1_by_rank():
     scores = np.array([0.2, 0.9, 0.5])
     expected = 0.7 * (1 - np.exp(-0.05 * np.array([2, 0, 1])))
-    found = drop_probabilities(scores, np.ones(3, bool), alpha=0.7, beta=0.05)
+    found = compute_drop_probabilities(scores, np.ones(3, bool), alpha=0.7, beta=0.05)
     np.testing.assert_allclose(found, expected)
 
 
 def test_rank_0_goes_to_the_highest_droppable_token():
     scores = np.array([3.0, 2.0, 1.0])
     droppable = np.array([False, True, True])
-    found = drop_probabilities(scores, droppable, alpha=0.7, beta=0.05)
+    found = compute_drop_probabilities(scores, droppable, alpha=0.7, beta=0.05)
     assert found[0] == 0
     assert found[1] == 0
     assert found[2] == pytest.approx(0.7 * (1 - np.exp(-0.05)))
@@ -36,7 +36,7 @@ def test_every_ranking_drops_equally_many_tokens_on_average(scores, alpha, beta,
     droppable = np.array([random.random() < 0.8 for _ in scores])
     ranks = np.arange(droppable.sum())
     expected = (alpha * (1 - np.exp(-beta * ranks))).sum()
-    found = drop_probabilities(scores, droppable, alpha, beta)
+    found = compute_drop_probabilities(scores, droppable, alpha, beta)
     assert found.sum() == pytest.approx(expected)
     assert (found >= 0).all()
     assert (found <= 1).all()
@@ -45,21 +45,21 @@ def test_every_ranking_drops_equally_many_tokens_on_average(scores, alpha, beta,
 
 @given(SCORES, ALPHAS, BETAS)
 def test_higher_scores_are_never_dropped_more_often(scores, alpha, beta):
-    found = drop_probabilities(scores, np.ones(len(scores), bool), alpha, beta)
+    found = compute_drop_probabilities(scores, np.ones(len(scores), bool), alpha, beta)
     order = np.argsort(scores, kind="stable")
     assert (np.diff(found[order]) <= 1e-12).all()
 
 
 def test_constant_scores_give_the_documents_mean_rate():
-    found = drop_probabilities(np.zeros(50), np.ones(50, bool), alpha=0.7, beta=0.05)
+    found = compute_drop_probabilities(np.zeros(50), np.ones(50, bool), alpha=0.7, beta=0.05)
     mean = (0.7 * (1 - np.exp(-0.05 * np.arange(50)))).mean()
     np.testing.assert_allclose(found, mean)
 
 
 def test_infinite_scores_are_kept_and_the_others_make_up_for_them():
     scores = np.where(np.arange(50) < 20, np.inf, 0.0)
-    found = drop_probabilities(scores, np.ones(50, bool), alpha=0.7, beta=0.05)
-    plain = drop_probabilities(np.zeros(50), np.ones(50, bool), alpha=0.7, beta=0.05)
+    found = compute_drop_probabilities(scores, np.ones(50, bool), alpha=0.7, beta=0.05)
+    plain = compute_drop_probabilities(np.zeros(50), np.ones(50, bool), alpha=0.7, beta=0.05)
     assert (found[:20] == 0).all()
     assert found.sum() == pytest.approx(plain.sum())
 
@@ -75,7 +75,7 @@ TEXTS = st.text(st.sampled_from("ab .,é😀\u0301\t\n\u05d0中"), min_size=1, m
 
 def check_kept(text: str, units: list[tuple[int, int]], keep_mask: np.ndarray) -> None:
     """What is kept is what the mask says, character by character."""
-    found, kept = kept_text(text, units, keep_mask)
+    found, kept = drop_units(text, units, keep_mask)
     expected = list(text)
     for (start, end), keep in zip(units, keep_mask, strict=True):
         if not keep:
@@ -122,13 +122,13 @@ def test_dropped_words_leave_single_spaces():
     text = "He went on to earn his degree."
     units = word_units(text)
     keep_mask = np.array([text[start:end] not in {"went", "on", "degree"} for start, end in units])
-    assert kept_text(text, units, keep_mask)[0] == "He to earn his ."
+    assert drop_units(text, units, keep_mask)[0] == "He to earn his ."
 
 
 def test_sentence_punctuation_and_protected_spans_are_not_droppable():
     text = "Ada, born in 1815."
     units = word_units(text)
-    droppable = droppable_mask(text, units, [(13, 17)])
+    droppable = mark_droppable(text, units, [(13, 17)])
     assert [
         text[start:end] for (start, end), drop in zip(units, droppable, strict=True) if drop
     ] == [
@@ -139,7 +139,7 @@ def test_sentence_punctuation_and_protected_spans_are_not_droppable():
 
 
 def test_overlaps_is_half_open():
-    assert overlaps([(0, 3), (3, 5)], [(3, 4)]).tolist() == [False, True]
+    assert mark_overlaps([(0, 3), (3, 5)], [(3, 4)]).tolist() == [False, True]
 
 
 @given(TEXTS)

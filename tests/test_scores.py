@@ -1,4 +1,4 @@
-"""Token scores: which layers and heads, windows, other cuttings of a text, and what is kept."""
+"""Token scores: which layers and heads, cut_windows, other cuttings of a text, and what is kept."""
 
 import gc
 import json
@@ -15,16 +15,15 @@ from tiny import tiny_model
 
 import elusive.augment.scores.scoring as scoring
 import elusive.common.lm.loading as models
-from elusive.augment.augment import scored_documents
 from elusive.augment.config import AugmentConfig
-from elusive.augment.scores.alignment import moved_scores
+from elusive.augment.scores.alignment import move_scores
 from elusive.augment.scores.column_sums import attention_received
-from elusive.augment.scores.layer_choice import chosen_indices
+from elusive.augment.scores.layer_choice import choose_indices
 from elusive.augment.scores.log_probability import score_log_probability
-from elusive.augment.scores.scorers import Scorers
-from elusive.augment.scores.scoring import Reading, padded, score_attention, windows
+from elusive.augment.scores.scorers import Scorers, score_documents
+from elusive.augment.scores.scoring import Reading, cut_windows, pad_texts, score_attention
 from elusive.augment.scores.units import encode, word_units
-from elusive.biogen.biographies import biographies
+from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.common.errors import InputError
 from elusive.common.lm import references
@@ -34,7 +33,7 @@ from elusive.common.lm.references import ModelSource
 
 @pytest.fixture(scope="module")
 def documents():
-    return list(biographies(BiogenConfig(people=4)))
+    return list(generate_biographies(BiogenConfig(people=4)))
 
 
 def scorer(tokenizer, tmp_path, name: str = "llama", seed: int = 0) -> LoadedModel:
@@ -55,7 +54,7 @@ def cut(lengths: list[int], total: int) -> list[tuple[int, int]]:
 def test_the_sum_of_scores_stays_when_they_move_to_another_cutting(one, other, total, seed):
     units, wanted = cut(one, total), cut(other, total)
     scores = np.random.default_rng(seed).normal(size=len(units)).astype(np.float32)
-    moved = moved_scores(scores, units, wanted)
+    moved = move_scores(scores, units, wanted)
     assert len(moved) == len(wanted)
     assert moved.sum() == pytest.approx(scores.sum(), abs=1e-4)
 
@@ -64,16 +63,16 @@ def test_the_sum_of_scores_stays_when_they_move_to_another_cutting(one, other, t
 def test_equal_cuttings_give_equal_scores(one, total, seed):
     units = cut(one, total)
     scores = np.random.default_rng(seed).normal(size=len(units)).astype(np.float32)
-    assert moved_scores(scores, units, list(units)) is scores
+    assert move_scores(scores, units, list(units)) is scores
     finer = [(place, place + 1) for place in range(total)]
-    back = moved_scores(moved_scores(scores, units, finer), finer, units)
+    back = move_scores(move_scores(scores, units, finer), finer, units)
     assert back == pytest.approx(scores, abs=1e-4)
 
 
 def test_what_lies_in_no_wanted_unit_goes_to_the_nearest():
     scores = np.array([1.0, 2.0, 4.0], dtype=np.float32)
     units = [(0, 1), (4, 5), (9, 10)]
-    assert moved_scores(scores, units, [(2, 4), (6, 8)]).tolist() == [3.0, 4.0]
+    assert move_scores(scores, units, [(2, 4), (6, 8)]).tolist() == [3.0, 4.0]
 
 
 @pytest.mark.parametrize(
@@ -91,22 +90,22 @@ def test_what_lies_in_no_wanted_unit_goes_to_the_nearest():
 def test_layers_are_written_as_numbers_ranges_and_shares(spec, expected):
     if spec == "0.99-1.0":
         with pytest.raises(InputError, match="layers 0 to 7"):
-            chosen_indices(spec, 8, "layers")
+            choose_indices(spec, 8, "layers")
     else:
-        assert chosen_indices(spec, 8, "layers") == expected
+        assert choose_indices(spec, 8, "layers") == expected
 
 
 @pytest.mark.parametrize("spec", ["", "x", "8", "7-9", "-1", "3-2"])
 def test_layers_that_are_not_there_are_one_line(spec):
     with pytest.raises(InputError, match="layers"):
-        chosen_indices(spec, 8, "layers")
+        choose_indices(spec, 8, "layers")
 
 
 def test_a_reading_takes_its_layers_and_heads(documents, tokenizer, tmp_path):
     tiny = scorer(tokenizer, tmp_path)
     text = encode(documents[0].text, tokenizer)
-    received = attention_received(tiny.model, *padded([text], tiny.model.device))[:, :, 0]
-    reading = Reading(layers="1-2", minus_layers="0", heads="0,3")
+    received = attention_received(tiny.model, *pad_texts([text], tiny.model.device))[:, :, 0]
+    reading = Reading(layers="1-2", minus_depth=0.3, heads="0,3")
     (scored,) = score_attention(documents[:1], tiny, reading)
     wanted = received[[1, 2]][:, [0, 3]].mean((0, 1)) - received[0, [0, 3]].mean(0)
     wanted = [float(wanted[tokens].mean()) for tokens in text.unit_tokens]
@@ -129,7 +128,7 @@ def test_a_text_longer_than_the_context_is_read_in_windows(documents, tokenizer,
     (whole,) = score_attention(documents[:1], tiny)
     text = encode(documents[0].text, tokenizer)
     tiny.model.config.max_position_embeddings = 40
-    parts = windows(text, 40)
+    parts = cut_windows(text, 40)
     assert len(parts) > 2
     assert all(len(part.input_ids) == 40 for part in parts)
     assert all(part.input_ids[: part.prefix] == text.input_ids[: text.prefix] for part in parts)
@@ -159,7 +158,7 @@ def test_log_probabilities_are_those_of_the_next_token(documents, tokenizer, tmp
 def scores_of(documents, model_folder, **settings) -> list[np.ndarray]:
     pair = {"large": str(model_folder("llama", 0)), "small": str(model_folder("llama", 1))}
     config = AugmentConfig.model_validate(pair | {"model": pair["large"]} | settings)
-    return [scores.scores for scores in scored_documents(documents, Scorers(config))]
+    return [scores.scores for scores in score_documents(documents, Scorers(config))]
 
 
 def test_the_reverse_contrast_is_the_contrast_with_its_sign_turned(documents, model_folder):
@@ -227,7 +226,7 @@ def test_scores_are_made_once_and_read_afterwards(documents, model_folder, monke
         scores_of(documents, model_folder, **(settings | change))
         assert len(made) > calls, change
         calls = len(made)
-    others = list(biographies(BiogenConfig(people=5)))
+    others = list(generate_biographies(BiogenConfig(people=5)))
     scores_of(others, model_folder, **settings)
     assert len(made) > calls
 
@@ -243,15 +242,15 @@ def test_what_changes_below_a_name_never_meets_an_old_score(
     first = scores_of(documents, model_folder, **settings)
     if change == "weights":
         shutil.copy(model_folder("llama", 7) / "model.safetensors", folder)
-        references.weights_hash.cache_clear()  # read once per process
+        references.hash_weights.cache_clear()  # read once per process
     elif change == "settings":
         config = json.loads((folder / "config.json").read_text())
         config["rms_norm_eps"] = 0.5
         (folder / "config.json").write_text(json.dumps(config))
-        references.settings_hash.cache_clear()
+        references.hash_settings.cache_clear()
     elif change == "precision":
-        dtype = {torch.float32: torch.bfloat16}.get(models.default_dtype(), torch.float32)
-        monkeypatch.setattr(models, "default_dtype", lambda: dtype)
+        dtype = {torch.float32: torch.bfloat16}.get(models.choose_dtype(), torch.float32)
+        monkeypatch.setattr(models, "choose_dtype", lambda: dtype)
     else:
         documents = [replace(each, facts=each.facts[:1]) for each in documents]
     second = scores_of(documents, model_folder, **settings)
@@ -271,14 +270,14 @@ def test_only_one_model_of_a_pair_is_in_memory(documents, model_folder, tmp_path
 
     large, small = (str(model_folder("llama", seed)) for seed in (0, 1))
     config = AugmentConfig(method="contrast", large=large, small=small)
-    scored_documents(documents, Scorers(config, load=load))
+    score_documents(documents, Scorers(config, load=load))
     assert len(loaded) == 2
 
 
 def test_an_interrupted_scoring_goes_on_where_it_stopped(documents, model_folder, monkeypatch):
     import elusive.augment.scores.cache as score_cache
 
-    monkeypatch.setattr(score_cache, "TOGETHER", 2)
+    monkeypatch.setattr(score_cache, "CHUNK", 2)
     usual, seen = scoring.attention_received, []
 
     def stops(model, input_ids, *arguments):

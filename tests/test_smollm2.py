@@ -5,9 +5,9 @@ import importlib.util
 import pytest
 import torch
 
-from elusive.augment.clues.targets import head_aurocs
+from elusive.augment.clues.targets import compute_head_aurocs
 from elusive.augment.scores.scoring import ALL_LAYERS, Reading, score_attention
-from elusive.biogen.biographies import biographies
+from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.common.lm.loading import load_model
 
@@ -34,12 +34,12 @@ def test_the_alias_loads_dense_weights_that_know_something(smollm2):
 
 
 def test_depth_contrast_finds_names_that_attention_alone_misses(smollm2):
-    documents = list(biographies(BiogenConfig(people=30, name_position="any")))
+    documents = list(generate_biographies(BiogenConfig(people=30, name_position="any")))
 
     def mean_auroc(reduce) -> float:
-        return head_aurocs(documents, score_attention(documents, smollm2, reduce)).mean()
+        return compute_head_aurocs(documents, score_attention(documents, smollm2, reduce)).mean()
 
-    contrast, alone = mean_auroc(Reading(minus_layers="0.0-0.5")), mean_auroc(ALL_LAYERS)
+    contrast, alone = mean_auroc(Reading(minus_depth=0.5)), mean_auroc(ALL_LAYERS)
     # .79 and .55 were measured; thirty documents leave a standard error of about .03.
     assert contrast > 0.7
     assert alone < contrast - 0.15

@@ -10,12 +10,18 @@ from scipy.stats import bootstrap, norm, permutation_test, t, ttest_rel
 
 from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError
-from elusive.common.intervals import mean_over_entities
-from elusive.evaluate.cells.cell import CellResult
-from elusive.evaluate.compare.power import design_line, smallest_difference
-from elusive.evaluate.compare.ranks import against, compare, compare_pairs, holm, shared_ranks
-from elusive.evaluate.compare.table import results
-from elusive.evaluate.compare.table_columns import RENDERERS
+from elusive.common.intervals import estimate_mean
+from elusive.evaluate.cells.cell_folder import CellResult
+from elusive.evaluate.compare.power import compute_smallest_difference, render_design
+from elusive.evaluate.compare.ranks import (
+    compare_arms,
+    compare_pairs,
+    compare_with_baseline,
+    correct_p_values,
+    rank_arms,
+)
+from elusive.evaluate.compare.table import build_table
+from elusive.evaluate.compare.table_formats import RENDERERS
 
 RIGHT = Prediction("", "", "major", "?", ["x"], "x", 1.0, 1.0, 1.0, 1.0, -0.1, 0)
 
@@ -49,15 +55,15 @@ def test_seeds_that_differ_widen_the_interval():
     people = [str(person) for person in range(50) for _ in range(3)]
     seeds = [0, 1, 2] * 50
     values = np.random.default_rng(0).random(150) + np.tile([0.0, 0.5, 1.0], 50)
-    alone = mean_over_entities(values.tolist(), people)
-    both = mean_over_entities(values.tolist(), people, seeds)
+    alone = estimate_mean(values.tolist(), people)
+    both = estimate_mean(values.tolist(), people, seeds)
     assert both.high - both.low > 2 * (alone.high - alone.low)
     assert both.mean == alone.mean
 
 
 def test_one_seed_changes_nothing():
     values, people = [1.0, 0.0, 1.0, 1.0], list("aabb")
-    assert mean_over_entities(values, people, [7] * 4) == mean_over_entities(values, people)
+    assert estimate_mean(values, people, [7] * 4) == estimate_mean(values, people)
 
 
 def test_about_95_of_100_intervals_hold_the_truth():
@@ -65,14 +71,14 @@ def test_about_95_of_100_intervals_hold_the_truth():
     people = [str(person) for person in range(40)]
     held = 0
     for _ in range(300):
-        found = mean_over_entities(rng.normal(1.0, 1.0, 40).tolist(), people)
+        found = estimate_mean(rng.normal(1.0, 1.0, 40).tolist(), people)
         held += found.low <= 1.0 <= found.high
     assert 0.92 <= held / 300 <= 0.98
 
 
 def test_the_permutation_test_is_exact_for_few_people():
     first, second = np.ones((4, 1)), np.zeros((4, 1))
-    found = compare([cell("a", 0, first)], [cell("b", 0, second)], "em")
+    found = compare_arms([cell("a", 0, first)], [cell("b", 0, second)], "em")
     assert found.p_value == pytest.approx(2 / 2**4)  # all signs alike, both ways
     assert found.difference.mean == 1.0
 
@@ -80,7 +86,7 @@ def test_the_permutation_test_is_exact_for_few_people():
 def test_it_agrees_with_the_t_test_for_many_people():
     rng = np.random.default_rng(0)
     first, second = rng.random((80, 4)) < 0.45, rng.random((80, 4)) < 0.35
-    found = compare([cell("a", 0, first)], [cell("b", 0, second)], "em")
+    found = compare_arms([cell("a", 0, first)], [cell("b", 0, second)], "em")
     by_t = ttest_rel(first.mean(1), second.mean(1)).pvalue
     assert found.p_value == pytest.approx(by_t, abs=0.02)  # exchanges are fewer than numbers
     gaps = first.mean(1) - second.mean(1)
@@ -92,23 +98,23 @@ def test_equal_arms_are_found_different_in_about_5_of_100_cases():
     p_values = []
     for _ in range(150):
         first, second = (rng.random((20, 2)) < 0.5 for _ in range(2))
-        p_values.append(compare([cell("a", 0, first)], [cell("b", 0, second)], "em").p_value)
+        p_values.append(compare_arms([cell("a", 0, first)], [cell("b", 0, second)], "em").p_value)
     assert 0.01 <= np.mean(np.array(p_values) < 0.05) <= 0.1
 
 
 def test_holm_is_the_published_procedure():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
-    assert holm([]) == []
+    assert correct_p_values([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert correct_p_values([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert correct_p_values([]) == []
 
 
 def test_arms_that_cannot_be_told_apart_share_a_rank():
     named = arms({"plain": 0.8, "random": 0.8, "permute": 0.2})
-    assert shared_ranks(named, "em") == {"plain": 1, "random": 1, "permute": 3}
+    assert rank_arms(named, "em") == {"plain": 1, "random": 1, "permute": 3}
 
 
 def test_every_arm_is_compared_with_the_baseline():
-    found = against(arms({"plain": 0.8, "random": 0.5}), "random", "em")
+    found = compare_with_baseline(arms({"plain": 0.8, "random": 0.5}), "random", "em")
     assert set(found) == {"plain"}
     comparison, p_value = found["plain"]
     assert comparison.difference.low > 0.1
@@ -118,7 +124,7 @@ def test_every_arm_is_compared_with_the_baseline():
 def test_the_table_shows_ranks_differences_and_costs():
     named = arms({"plain": 0.8, "random": 0.5})
     cells = [each for members in named.values() for each in members]
-    found = results(cells)
+    found = build_table(cells)
     plain, random = found.rows
     assert (plain.rank, random.rank, found.baseline) == (1, 2, "random")
     assert random.difference is None
@@ -127,22 +133,24 @@ def test_the_table_shows_ranks_differences_and_costs():
     for layout, render in RENDERERS.items():
         assert "rank" in render(found), layout
     with pytest.raises(InputError, match="unknown baseline 'plane': did you mean 'plain'"):
-        results(cells, baseline="plane")
+        build_table(cells, baseline="plane")
     with pytest.raises(InputError, match="unknown metric 'em2'"):
-        results(cells, metric="em2")
+        build_table(cells, metric="em2")
 
 
 def test_the_design_says_what_it_can_show():
-    assert smallest_difference(400, 5) == pytest.approx(smallest_difference(100, 5) / 2, rel=0.02)
-    assert smallest_difference(100, 5, arms=12) > smallest_difference(100, 5)
-    assert "100 people x 5 questions, 3 arms x 1 seed" in design_line(100, 5, 3, 1)
-    assert "no difference" in design_line(1, 5, 2, 1)
+    assert compute_smallest_difference(400, 5) == pytest.approx(
+        compute_smallest_difference(100, 5) / 2, rel=0.02
+    )
+    assert compute_smallest_difference(100, 5, arms=12) > compute_smallest_difference(100, 5)
+    assert "100 people x 5 questions, 3 arms x 1 seed" in render_design(100, 5, 3, 1)
+    assert "no difference" in render_design(1, 5, 2, 1)
 
 
 def test_the_power_is_what_it_says():
     """Two arms that differ by the smallest difference are told apart in about 80% of runs."""
     rng = np.random.default_rng(0)
-    people, questions, gap = 60, 5, smallest_difference(60, 5)
+    people, questions, gap = 60, 5, compute_smallest_difference(60, 5)
     scale = 1 / 0.3 - 1
     found = 0
     for _ in range(300):
@@ -180,7 +188,7 @@ def test_pairs_compared_together_have_the_p_values_that_scipy_gives_each(people)
             rng=np.random.default_rng(0),
         )
         assert found.p_value == (wanted.pvalue if differences.any() else 1.0)
-        assert found == compare(named[a], named[b], "em")
+        assert found == compare_arms(named[a], named[b], "em")
 
 
 def test_pairs_compared_together_have_the_intervals_that_scipy_gives_each():
@@ -211,11 +219,11 @@ def test_more_pairs_than_are_compared_at_a_time_change_nothing(monkeypatch):
 def test_one_of_very_many_arms_can_still_be_better():
     """9,999 exchanges alone give no p-value that survives the correction for 300 pairs."""
     named = arms({"best": 0.9} | {f"arm-{number}": 0.2 for number in range(24)}, people=40)
-    ranks = shared_ranks(named, "em")
+    ranks = rank_arms(named, "em")
     assert ranks["best"] == 1
     assert {rank for name, rank in ranks.items() if name != "best"} == {2}
 
 
 def test_very_many_arms_that_are_alike_share_the_first_rank():
     named = arms({f"arm-{number}": 0.3 for number in range(25)}, people=40)
-    assert set(shared_ranks(named, "em").values()) == {1}
+    assert set(rank_arms(named, "em").values()) == {1}

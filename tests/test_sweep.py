@@ -13,7 +13,7 @@ from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
 from elusive.common.errors import InputError
 from elusive.evaluate import sweep as sweeping
-from elusive.evaluate.cells.cell import load_cell
+from elusive.evaluate.cells.cell_folder import load_cell
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
 

@@ -1,46 +1,46 @@
-"""Every template reads as English with a name and with each pronoun."""
+"""Every template reads as English, with a name and with each pronoun."""
 
 import re
 
 import pytest
 
-from elusive.biogen.people.fields import PAPER_FIELDS, built_in_fields
-from elusive.biogen.people.pools import words
-from elusive.biogen.texts.fillers import lead_parts, passages
+from elusive.biogen.people.fields import PAPER_FIELDS, load_built_in_fields
+from elusive.biogen.people.pools import read_words
+from elusive.biogen.texts.fillers import build_passages, read_lead_parts
 from elusive.biogen.texts.templates import Form, check_template, render_form
 from elusive.common.errors import InputError
 
-FIELDS = built_in_fields()
+FIELDS = load_built_in_fields()
 CASES = [
     (field.name, number, template)
     for field in FIELDS.values()
     for number, template in enumerate(field.templates)
 ]
 NAME = "Uma Ives"
-"""Begins with a vowel, and so does every value that an article could stand before."""
+"""A name that begins with a vowel, like every value that an article could stand before."""
 
 
-def sentence(form: Form, value: str, named: bool) -> str:
-    """The text of a form."""
+def render_sentence(form: Form, value: str, named: bool) -> str:
+    """Return the text of a form."""
     first, between, last = form.parts
     if not named:
         return first + value + last
-    one, other = (value, NAME) if form.value_first else (NAME, value)
-    return first + one + between + other + last
+    slots = (value, NAME) if form.value_first else (NAME, value)
+    return first + slots[0] + between + slots[1] + last
 
 
-def renderings(template: str, value: str) -> dict[tuple[str, bool], str]:
-    """A template with every pronoun, with the name and without it."""
+def render_all(template: str, value: str) -> dict[tuple[str, bool], str]:
+    """Render a template with every pronoun, with the name and without it."""
     return {
-        (pronouns, named): sentence(render_form(template, pronouns, named), value, named)
+        (pronouns, named): render_sentence(render_form(template, pronouns, named), value, named)
         for pronouns in ("she", "he", "they")
         for named in (True, False)
     }
 
 
-def value_of(field: str) -> str:
-    """A value of a field, one with a vowel first if there is one."""
-    values = FIELDS[field].pool_values() or ("Ada Unger",)
+def choose_value(field: str) -> str:
+    """Return a value of a field, one that begins with a vowel if there is one."""
+    values = FIELDS[field].list_values() or ("Ada Unger",)
     return next((value for value in values if value[0] in "AEIOUaeiou"), values[0])
 
 
@@ -51,8 +51,8 @@ def test_fields_of_bios_have_forty_templates(name):
 
 @pytest.mark.parametrize(("field", "number", "template"), CASES)
 def test_every_rendering_is_clean(field, number, template):
-    value = value_of(field)
-    for (pronouns, named), text in renderings(template, value).items():
+    value = choose_value(field)
+    for (pronouns, named), text in render_all(template, value).items():
         assert "  " not in text
         assert not re.search(r"[{}\0]| [.,]|\.\.|,,", text), text
         assert not re.search(r"\b(\w+) \1\b", text), text
@@ -70,7 +70,7 @@ def test_every_rendering_is_clean(field, number, template):
 
 @pytest.mark.parametrize(("field", "number", "template"), CASES)
 def test_verbs_agree(field, number, template):
-    for (pronouns, named), text in renderings(template, value_of(field)).items():
+    for (pronouns, named), text in render_all(template, choose_value(field)).items():
         if pronouns == "they":
             assert not re.search(r"\b[Tt]hey (was|is|has|lists|owes|names|calls)\b", text), text
         else:
@@ -94,12 +94,12 @@ def test_questions_are_clean_and_differ(field):
 
 def test_pronouns_and_verbs_follow_the_person():
     template = "{name/they} {says/say} that {they} {was/were} born in {value}."
-    texts = renderings(template, "Ulm")
+    texts = render_all(template, "Ulm")
     assert texts["she", True] == "Uma Ives says that she was born in Ulm."
     assert texts["she", False] == "She says that she was born in Ulm."
     assert texts["they", True] == "Uma Ives says that they were born in Ulm."
     assert texts["they", False] == "They say that they were born in Ulm."
-    owned = renderings("In {value}, {name's/their} life began.", "Ulm")
+    owned = render_all("In {value}, {name's/their} life began.", "Ulm")
     assert owned["he", True] == "In Ulm, Uma Ives's life began."
     assert owned["he", False] == "In Ulm, his life began."
 
@@ -124,15 +124,15 @@ def test_wrong_templates_are_refused(template, message):
 
 @pytest.mark.parametrize("num_words", [1, 2, 3, 7, 50, 200])
 def test_fillers_have_as_many_words_as_asked(num_words):
-    for text, sentences in passages(num_words):
+    for text, sentences in build_passages(num_words):
         assert len(text.split()) == text.count(" ") == num_words
         assert text.count(". ") == sentences
         assert not re.search(r"\. [a-z]|  ", text)
 
 
 def test_fillers_and_leads_name_nobody():
-    for line in words("fillers"):
+    for line in read_words("fillers"):
         assert not re.search(r"\b(she|he|they|her|his|their|him|them)\b", line.lower())
-    for before, after in lead_parts():
+    for before, after in read_lead_parts():
         assert after == ". "
         assert before[0].isupper()

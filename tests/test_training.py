@@ -12,14 +12,24 @@ from tiny import VOCABULARY, tiny_model
 from elusive.common.dataset.records import Question, Shot, TrainingText
 from elusive.common.errors import InputError
 from elusive.common.lm.loading import LoadedModel, load_model
-from elusive.common.lm.packed_attention import SHORT, border_columns, use_packed_attention
-from elusive.common.lm.packing import IGNORED, text_sequence
+from elusive.common.lm.packed_attention import SHORT, build_border_columns, use_packed_attention
+from elusive.common.lm.packing import IGNORED, build_text_sequence
 from elusive.evaluate.answering.local import answer_questions, check_training_acts
-from elusive.evaluate.answering.prompts import PromptFormat, few_shot_prefix, split_shots, topic
-from elusive.evaluate.cells.cell import cell_id
+from elusive.evaluate.answering.prompts import (
+    PromptFormat,
+    get_topic,
+    render_few_shot_prefix,
+    split_shots,
+)
+from elusive.evaluate.cells.cell import compute_cell_id
 from elusive.evaluate.config import TrainingConfig
-from elusive.evaluate.training.sequences import clean_label_sequence, packed_rows, replay_sequence
-from elusive.evaluate.training.train import lora_model, train
+from elusive.evaluate.training.lora import open_lora_model
+from elusive.evaluate.training.sequences import (
+    build_clean_label_sequence,
+    build_replay_sequence,
+    pack_epochs,
+)
+from elusive.evaluate.training.train import train
 
 LENGTHS = [7, 1, 12]
 
@@ -37,7 +47,7 @@ def test_packed_logits_equal_those_of_separate_sequences(name, written_out, monk
     model = tiny_model(name)
     with torch.no_grad():
         apart = torch.cat([model(input_ids=sequence).logits for sequence in sequences], dim=1)
-    borders = border_columns(LENGTHS) if use_packed_attention(model) else {}
+    borders = build_border_columns(LENGTHS) if use_packed_attention(model) else {}
     positions = torch.cat([torch.arange(length) for length in LENGTHS])[None]
     with torch.no_grad():
         packed = model(
@@ -55,9 +65,11 @@ def test_packed_attention_is_used_where_it_is_exact():
 
 
 def test_texts_come_every_epoch_and_replay_once_and_none_is_predicted_from_another(tokenizer):
-    sequences = [text_sequence(text, tokenizer) for text in ("Ada was born.", "He did.", "Rome")]
+    sequences = [
+        build_text_sequence(text, tokenizer) for text in ("Ada was born.", "He did.", "Rome")
+    ]
     rows = list(
-        packed_rows(lambda epoch: sequences[:2], sequences[2:], 2, 2, np.random.default_rng(0))
+        pack_epochs(lambda epoch: sequences[:2], sequences[2:], 2, 2, np.random.default_rng(0))
     )
     assert len(rows) == 3
     tokens = [token for row in rows for token in row["input_ids"][0].tolist()]
@@ -72,7 +84,7 @@ def test_texts_come_every_epoch_and_replay_once_and_none_is_predicted_from_anoth
 
 def test_only_the_answer_of_a_replayed_question_is_predicted(tokenizer):
     shot = Shot("Ada", "company", "Which company did Ada work for?", "Hill-Irwin")
-    sequence = replay_sequence(shot, PromptFormat(tokenizer))
+    sequence = build_replay_sequence(shot, PromptFormat(tokenizer))
     predicted = [token for token in sequence.labels if token != IGNORED]
     assert tokenizer.decode(predicted) == " Hill-Irwin\n"
     assert tokenizer.decode(sequence.input_ids).startswith("Question: Which company")
@@ -82,12 +94,12 @@ def test_clean_labels_predict_the_originals_next_token(tokenizer):
     text = "He was born in Rome."
     start = text.index(" born")
     kept = [(0, start), (start + 5, len(text))]
-    sequence = clean_label_sequence(text, kept, tokenizer)
+    sequence = build_clean_label_sequence(text, kept, tokenizer)
     assert "born" not in tokenizer.decode(sequence.input_ids)
     following = tokenizer.decode([token for token in sequence.labels if token != IGNORED])
     assert "born" in following
     original = tokenizer(text)["input_ids"]
-    full = clean_label_sequence(text, [(0, len(text))], tokenizer)
+    full = build_clean_label_sequence(text, [(0, len(text))], tokenizer)
     assert full.input_ids == [*original, tokenizer.eos_token_id]
     assert full.labels[1:] == full.input_ids[1:]
 
@@ -113,8 +125,8 @@ def loaded(model_folder) -> LoadedModel:
 
 def some_rows(tokenizer, count: int = 24) -> list[dict[str, torch.Tensor]]:
     texts = [f"Ada Byron {number} was born in Rome." for number in range(8)]
-    sequences = [text_sequence(text, tokenizer) for text in texts]
-    return list(packed_rows(lambda epoch: sequences, [], count // 2, 4, np.random.default_rng(0)))
+    sequences = [build_text_sequence(text, tokenizer) for text in texts]
+    return list(pack_epochs(lambda epoch: sequences, [], count // 2, 4, np.random.default_rng(0)))
 
 
 def test_training_lowers_the_loss_and_changes_the_logits_and_is_taken_off(
@@ -123,7 +135,7 @@ def test_training_lowers_the_loss_and_changes_the_logits_and_is_taken_off(
     ids = torch.tensor([tokenizer("Ada Byron")["input_ids"]])
     before = loaded.model(input_ids=ids).logits
     config = TrainingConfig(learning_rate=1e-2)
-    with lora_model(loaded, config, seed=0) as model:
+    with open_lora_model(loaded, config, seed=0) as model:
         with pytest.raises(InputError, match="does not change the model's logits"):
             check_training_acts(model, loaded.model, tokenizer, "Ada Byron")
         log = train(model, some_rows(tokenizer), config, seed=0)
@@ -142,7 +154,7 @@ def test_training_lowers_the_loss_and_changes_the_logits_and_is_taken_off(
 
 def test_training_twice_with_one_seed_gives_one_adapter(loaded, tokenizer, tmp_path):
     for name in ("a", "b"):
-        with lora_model(loaded, TrainingConfig(), seed=3) as model:
+        with open_lora_model(loaded, TrainingConfig(), seed=3) as model:
             train(model, some_rows(tokenizer, 4), TrainingConfig(), seed=3)
             model.save_pretrained(tmp_path / name)
     first, second = (load_file(tmp_path / name / "adapter_model.safetensors") for name in "ab")
@@ -153,7 +165,7 @@ def test_training_twice_with_one_seed_gives_one_adapter(loaded, tokenizer, tmp_p
 def test_a_loss_that_is_no_number_stops_training(loaded, tokenizer):
     config = TrainingConfig(learning_rate=1e30, clip=1e30, warmup=0)
     with (
-        lora_model(loaded, config, seed=0) as model,
+        open_lora_model(loaded, config, seed=0) as model,
         pytest.raises(InputError, match=r"training loss is .* lower the learning rate"),
     ):
         train(model, some_rows(tokenizer), config, seed=0)
@@ -214,7 +226,7 @@ def test_examples_are_of_the_same_kind_and_field():
         Shot("Bo", "major", "major of Bo?", "Law"),
     ]
     wanted = Question("q", "d", "Al", "city", "Is Rome the city of Al?", ["no"], "test", "yes-no")
-    prefix = few_shot_prefix(shots, topic(wanted))
+    prefix = render_few_shot_prefix(shots, get_topic(wanted))
     assert prefix == "Question: Is Oslo the city of Bo?\nAnswer: yes\n"
 
 
@@ -246,8 +258,8 @@ def test_a_cells_id_follows_what_decides_its_outcome_and_no_names():
         "training": {"epochs": 3},
         "answering": {"num_shots": 5},
     }
-    known = cell_id(parameters)
+    known = compute_cell_id(parameters)
     for name in ("label", "model", "augment"):
-        assert cell_id(parameters | {name: "other"}) == known
+        assert compute_cell_id(parameters | {name: "other"}) == known
     for name in ("dataset", "train", "weights", "seed", "training", "answering"):
-        assert cell_id(parameters | {name: "other"}) != known
+        assert compute_cell_id(parameters | {name: "other"}) != known

@@ -25,13 +25,14 @@ from elusive.cli.main import cli
 from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.errors import InputError
 from elusive.common.lm.loading import LoadedModel, load_model
-from elusive.common.lm.packing import text_sequence
+from elusive.common.lm.packing import build_text_sequence
 from elusive.evaluate.answering.local import answer_questions
 from elusive.evaluate.cells.adapter_card import write_adapter_card
-from elusive.evaluate.cells.cell import CellResult, load_cell
+from elusive.evaluate.cells.cell_folder import CellResult, load_cell
 from elusive.evaluate.config import TrainingConfig
-from elusive.evaluate.training.sequences import packed_rows
-from elusive.evaluate.training.train import TrainingLog, lora_model, quiet_adapters, train
+from elusive.evaluate.training.lora import ignore_adapter_warnings, open_lora_model
+from elusive.evaluate.training.sequences import pack_epochs
+from elusive.evaluate.training.train import TrainingLog, train
 
 SETTINGS = ["--epochs", 1, "--batch-size", 4, "--format-replay", 2, "--num-shots", 2]
 Evaluate = Callable[..., Result]
@@ -76,7 +77,7 @@ def trained(
 ) -> tuple[TrainingLog, dict[str, torch.Tensor]]:
     """The log and the weights of an adapter that is trained on rows."""
     config = TrainingConfig.model_validate(settings)
-    with lora_model(loaded, config, seed=0) as model:
+    with open_lora_model(loaded, config, seed=0) as model:
         log = train(model, rows, config, seed=0)
         model.save_pretrained(str(folder))
     return log, load_file(folder / "adapter_model.safetensors")
@@ -90,9 +91,9 @@ def assert_close(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]
 
 def test_steps_split_into_rows_train_as_whole_ones(loaded, tokenizer, tmp_path):
     texts = ["Ada was born in Rome.", "Bo", "Cleo von der Heide studied law, then music.", "Dan"]
-    sequences = [text_sequence(text, tokenizer) for text in texts]
+    sequences = [build_text_sequence(text, tokenizer) for text in texts]
     rows = [
-        list(packed_rows(lambda epoch: sequences, [], 6, size, np.random.default_rng(0)))
+        list(pack_epochs(lambda epoch: sequences, [], 6, size, np.random.default_rng(0)))
         for size in (4, 2)
     ]
     whole, first = trained(loaded, rows[0], tmp_path / "whole")
@@ -131,7 +132,7 @@ def test_layers_that_the_model_has_not_are_one_line(loaded):
     config = TrainingConfig(lora_targets=("no_such_layer",))
     with (
         pytest.raises(InputError, match=r"lora_targets: .*no_such_layer"),
-        lora_model(loaded, config, seed=0),
+        open_lora_model(loaded, config, seed=0),
     ):
         pass
 
@@ -141,7 +142,7 @@ def test_a_loss_that_is_no_number_names_the_texts_of_its_row(loaded, tokenizer):
     rows = [{**row, "names": [f"text-{number}"]} for number, row in enumerate(rows)]
     config = TrainingConfig(learning_rate=1e30, clip=1e30, warmup=0)
     with (
-        lora_model(loaded, config, seed=0) as model,
+        open_lora_model(loaded, config, seed=0) as model,
         pytest.raises(InputError, match=r"training loss is nan at step 2, on text-1: lower"),
     ):
         train(model, rows, config, seed=0)
@@ -155,7 +156,7 @@ def test_a_merged_model_computes_as_the_model_with_its_adapter(
     base = AutoModelForCausalLM.from_pretrained(model_folder("llama"), dtype=torch.float32)
     with torch.no_grad():
         plain = base(input_ids=ids).logits
-        with quiet_adapters():
+        with ignore_adapter_warnings():
             adapted = PeftModel.from_pretrained(base, str(tmp_path / "adapter"))
         apart = adapted(input_ids=ids).logits
         merged = adapted.merge_and_unload()(input_ids=ids).logits
@@ -281,7 +282,7 @@ def test_gradients_through_fewer_bits_are_those_of_the_same_weights_written_out(
     ids = torch.tensor([packed.tokenizer(text)["input_ids"]])
     found = []
     for each in (packed, dense):
-        with lora_model(each, TrainingConfig(), seed=0) as model:
+        with open_lora_model(each, TrainingConfig(), seed=0) as model:
             torch.manual_seed(1)
             for name, parameter in model.named_parameters():
                 if "lora_B" in name:

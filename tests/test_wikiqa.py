@@ -25,16 +25,16 @@ from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.dataset.records import Shot, WikiDocument, WikiQuestion, from_table
 from elusive.common.errors import InputError
 from elusive.common.folders import read_manifest, read_table
-from elusive.evaluate.answering.prompts import split_shots, topic
+from elusive.common.text_spans import find_whole_words
+from elusive.evaluate.answering.prompts import get_topic, split_shots
 from elusive.wikiqa.articles import Article, Asked, Paragraph
-from elusive.wikiqa.card import command_line
+from elusive.wikiqa.card import build_command_line
 from elusive.wikiqa.config import WikiqaConfig
-from elusive.wikiqa.documents import mentions
-from elusive.wikiqa.filters import reason_to_drop
+from elusive.wikiqa.filters import find_drop_reason
 from elusive.wikiqa.gather import gather_articles
 from elusive.wikiqa.generate import generate_dataset
-from elusive.wikiqa.questions.cloze import cloze_questions
-from elusive.wikiqa.selection import with_true_starts
+from elusive.wikiqa.questions.cloze import add_cloze_questions
+from elusive.wikiqa.selection import correct_answer_starts
 from elusive.wikiqa.sources.squad import write_squad
 from elusive.wikiqa.sources.wikitext import LEFTOVER
 
@@ -110,7 +110,7 @@ def test_prompts_show_as_many_shots_per_kind_from_as_many_articles_as_can_be(tmp
         for k in range(3)
     ]
     prompt, rest = split_shots(shots, 5, 0)
-    assert Counter(topic(shot)[1] for shot in prompt) == {"link": 5, "date": 5}
+    assert Counter(get_topic(shot)[1] for shot in prompt) == {"link": 5, "date": 5}
     assert len({shot.entity for shot in prompt}) == 5
     assert {shot.entity for shot in rest} | {shot.entity for shot in prompt} == {
         f"a{n}" for n in range(8)
@@ -132,19 +132,31 @@ def test_unanswerable_questions_are_left_out_and_counted(tmp_path):
 def test_a_wrong_answer_start_is_mended_where_the_answer_stands_once():
     number = Counter()
     text = "Rome, not Paris, is in Italy. Paris is not."
-    mended = with_true_starts(Asked("1", "Where?", [("Italy", 3)]), text, number)
+    mended = correct_answer_starts(Asked("1", "Where?", [("Italy", 3)]), text, number)
     assert mended is not None
     assert mended.answers == [("Italy", 23)]
-    assert with_true_starts(Asked("2", "Which?", [("Paris", 3)]), text, number) is None
-    assert with_true_starts(Asked("3", "Which?", [("Oslo", 3)]), text, number) is None
+    assert correct_answer_starts(Asked("2", "Which?", [("Paris", 3)]), text, number) is None
+    assert correct_answer_starts(Asked("3", "Which?", [("Oslo", 3)]), text, number) is None
     assert number["answer's place mended"] == 1
     assert number["question left out: no answer stands in the paragraph"] == 2
 
 
 def test_heads_are_whole_words_and_the_longest_name_wins():
     text = "New York City is not York; New Yorkers know. York?"
-    found = [text[start:end] for start, end in mentions(text, ["York", "New York City"])]
-    assert found == ["New York City", "York", "York"]
+    spans = find_whole_words(text, ["York", "New York City"])
+    names = [text[start:end] for start, end in spans]
+    assert names == ["New York City", "York", "York"]
+
+
+def test_an_underscore_makes_a_longer_word_in_mentions_leaks_and_checks_alike(tmp_path):
+    assert find_whole_words("art_2, _art and art", ["art"]) == [(16, 19)]
+    text = "Art_2 is by Ann. Art hangs in a hall."
+    questions = [("Which file is Ann_1 in?", "Ann", 12), ("What hangs in a hall?", "Art", 17)]
+    path = squad_file(tmp_path / "s.json", {"Art": [(text, questions)]})
+    out = made(tmp_path / "set", squad=path, shots=0, filters=["leak"])
+    (document,), kept_questions, _ = load(out)
+    assert document.heads == [(17, 20)]
+    assert [question.answers for question in kept_questions] == [["Ann"], ["Art"]]
 
 
 def test_facts_say_distance_and_sentence(tmp_path):
@@ -218,7 +230,7 @@ def test_sampling_is_seeded_and_keeps_the_order(tmp_path):
 def test_each_filter_leaves_out_what_it_is_for(question, answer, reason):
     config = WikiqaConfig(dump=Path("x"))
     asked = Asked("1", question, [(answer, 0)])
-    assert reason_to_drop(asked, Article("X", []), config) == reason
+    assert find_drop_reason(asked, Article("X", []), config) == reason
 
 
 def test_duplicates_and_ambiguous_questions_are_counted(tmp_path):
@@ -241,7 +253,7 @@ def test_cloze_questions_name_the_article_and_ask_for_what_stands_once():
         "Rome has 2,800,000 inhabitants. It was founded on 21 April 753 and sacked in 1527. "
         "Rome is not Paris, as Paris is in France.",
     )
-    asked = cloze_questions(Article("Rome", [paragraph])).paragraphs[0].asked
+    asked = add_cloze_questions(Article("Rome", [paragraph])).paragraphs[0].asked
     assert [(a.answers[0][0], a.field) for a in asked] == [
         ("2,800,000 inhabitants", "quantity"),
         ("21 April", "date"),
@@ -430,7 +442,7 @@ def test_broken_files_are_one_line_with_the_place(tmp_path):
     whole = simple_file(tmp_path / "whole.json").read_bytes()
     cut = tmp_path / "cut.json"
     cut.write_bytes(whole[: len(whole) // 2])
-    assert "is no complete JSON file" in error_of(tmp_path / "a", squad=cut)
+    assert "is not a complete JSON file" in error_of(tmp_path / "a", squad=cut)
     latin = tmp_path / "latin.json"
     latin.write_bytes(whole.replace(b"City 0", b"C\xeft\xe9 0"))
     assert "latin.json" in error_of(tmp_path / "b", squad=latin)
@@ -442,7 +454,7 @@ def test_broken_files_are_one_line_with_the_place(tmp_path):
     )
     assert "no file at" in error_of(tmp_path / "e", squad=tmp_path / "none.json")
     (tmp_path / "bad.jsonl").write_text('{"context": "x", "question": "y", "answers": "x"}\n{oh')
-    assert "line 2: no JSON" in error_of(tmp_path / "f", table=tmp_path / "bad.jsonl")
+    assert "line 2: not JSON" in error_of(tmp_path / "f", table=tmp_path / "bad.jsonl")
     (tmp_path / "thin.jsonl").write_text('{"context": "x", "question": "y"}\n')
     said = error_of(tmp_path / "g", table=tmp_path / "thin.jsonl")
     assert "no column 'answers' (it has context, question)" in said
@@ -460,10 +472,10 @@ def test_broken_dumps_are_one_line_with_the_page(tmp_path):
     plain = bz2.decompress(whole)
     bad = tmp_path / "bad.xml"
     bad.write_bytes(plain.replace(b"<title>City 20</title>", b"<title>City 20"))
-    assert "no well-formed pages-articles XML after page" in error_of(tmp_path / "b", dump=bad)
+    assert "not well-formed pages-articles XML after page" in error_of(tmp_path / "b", dump=bad)
     half = tmp_path / "half.xml"
     half.write_bytes(plain[: len(plain) // 2])
-    assert "no well-formed pages-articles XML after page" in error_of(tmp_path / "c", dump=half)
+    assert "not well-formed pages-articles XML after page" in error_of(tmp_path / "c", dump=half)
     other = tmp_path / "other.xml.gz"
     other.write_bytes(whole)
     assert "other.xml.gz" in error_of(tmp_path / "d", dump=other)
@@ -488,22 +500,22 @@ def test_an_empty_paragraph_is_left_out_and_counted(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({}, "exactly one source is needed, and none is given"),
-        ({"squad": "a", "dump": "b"}, "--squad and --dump is given"),
-        ({"squad": "a", "revision": "x"}, "revision goes with hub"),
-        ({"squad": "a", "raw": True}, "raw goes with hub and table"),
-        ({"table": "a", "hub_config": "en"}, "hub_config goes with hub"),
-        ({"dump": "a", "filters": ["none", "leak"]}, "none goes with no other reason"),
-        ({"squad": "a", "columns": ["a=b"]}, "columns goes with hub and table"),
-        ({"table": "a", "columns": ["passage=context"]}, "should be WANTED=THEIRS"),
+        ({}, "exactly one source is needed, got none"),
+        ({"squad": "a", "dump": "b"}, "got --squad and --dump: choose one of"),
+        ({"squad": "a", "revision": "x"}, "revision needs hub"),
+        ({"squad": "a", "raw": True}, "raw needs hub or table"),
+        ({"table": "a", "hub_config": "en"}, "hub_config needs hub"),
+        ({"dump": "a", "filters": ["none", "leak"]}, "none excludes all other reasons"),
+        ({"squad": "a", "columns": ["a=b"]}, "columns needs hub or table"),
+        ({"table": "a", "columns": ["passage=context"]}, "should be OURS=THEIRS"),
         ({"squad": "a", "filters": ["leek"]}, "filters"),
     ],
 )
 def test_settings_that_do_not_go_together_are_one_line(settings, message, tmp_path):
-    from elusive.common.errors import validated
+    from elusive.common.errors import validate_config
 
     with pytest.raises(InputError) as error:
-        validated(WikiqaConfig, settings)
+        validate_config(WikiqaConfig, settings)
     assert message in str(error.value)
 
 
@@ -553,7 +565,7 @@ def test_a_dirty_question_in_squad_layout_is_one_line(tmp_path):
 def test_a_file_that_is_no_dump_is_one_line(tmp_path):
     (tmp_path / "page.xml").write_text("<html><body>Rome</body></html>")
     said = error_of(tmp_path, dump=tmp_path / "page.xml")
-    assert "is no well-formed pages-articles XML" in said
+    assert "is not well-formed pages-articles XML" in said
 
 
 def test_repeated_identifiers_are_told_apart(tmp_path):
@@ -583,7 +595,7 @@ def test_the_cards_command_is_one_that_the_command_line_takes(tmp_path):
     config = WikiqaConfig(
         hub="wikimedia/wikipedia", hub_config="20231101.en", raw=True, licence="CC BY 4.0"
     )
-    words = shlex.split(command_line(config, "wikimedia/wikipedia"))[1:]
+    words = shlex.split(build_command_line(config, "wikimedia/wikipedia"))[1:]
     context = cli.commands["wikiqa"].make_context("wikiqa", words[1:])
     names = WikiqaConfig.model_fields.keys() & context.params.keys()
     assert WikiqaConfig.model_validate({name: context.params[name] for name in names}) == config
@@ -608,7 +620,7 @@ def test_articles_without_a_title_are_told_apart(tmp_path):
 
 def test_a_source_without_a_question_is_refused_and_the_folder_stays_free(tmp_path):
     path = squad_file(tmp_path / "s.json", {"Rome": [(ROME, [])]})
-    with pytest.raises(InputError, match=r"no question is left of s\.json: 1 articles were read"):
+    with pytest.raises(InputError, match=r"no question of s\.json is left: 1 articles were read"):
         generate_dataset(WikiqaConfig(squad=path), tmp_path / "set")
     made(tmp_path / "set", squad=simple_file(tmp_path / "other.json"), shots=1)
 

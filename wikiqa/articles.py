@@ -1,4 +1,4 @@
-"""What every source gives: articles of paragraphs, with questions where the source has them."""
+"""What every source yields: articles with paragraphs, and with questions if the source has them."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from elusive.common.dataset.records import Link
 
 Counts = Counter[str]
-"""What was read, mended and left out, by reason, for the card."""
+"""What was read, corrected and left out, by reason, for the card."""
 
 
 @dataclass(frozen=True)
@@ -16,14 +16,14 @@ class Asked:
     question_id: str
     question: str
     answers: list[tuple[str, int]]
-    """Gold answers with the character of the paragraph at which each begins; the first counts as
-    the paragraph's fact."""
+    """Gold answers, each with the character of the paragraph at which it begins; the first answer
+    becomes the paragraph's fact."""
     field: str = "answer"
-    """What is asked for: `answer` where the source does not say."""
+    """What is asked for; `answer` if the source does not say."""
     blind: str = ""
     """Grade of a model's answer without the paragraph: `right`, `wrong`, or empty if not asked."""
     informed: str = ""
-    """The same, with the paragraph."""
+    """Grade of its answer with the paragraph."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,16 @@ class Article:
     """As the source writes it."""
     paragraphs: list[Paragraph]
     names: list[str] = field(default_factory=list)
-    """Other names of its entity, such as those that its lead has in bold."""
+    """Other names of its entity, such as those that the lead prints in bold."""
     revision: str = ""
-    """Identifier of the revision; empty where the source does not say."""
+    """Identifier of the revision; empty if the source has none."""
     url: str = ""
 
 
-def entity_of(title: str) -> str:
-    """The article's entity: its title with spaces.
+def to_entity(title: str) -> str:
+    """Return the entity of an article: its title with spaces.
 
-    >>> entity_of("Super_Bowl_50")
+    >>> to_entity("Super_Bowl_50")
     'Super Bowl 50'
     """
     return title.replace("_", " ").strip()

@@ -1,21 +1,22 @@
-"""The card of a Wikipedia question set: where it comes from, what was left out, and its licence."""
+"""The card of a Wikipedia question set: its source and license, and what was left out."""
 
 import json
 import shlex
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
-from elusive.common.dataset.card import size_category
+from elusive.common.dataset.card import find_size_category
 from elusive.common.dataset.dataset_statistics import PICTURE, STATISTICS, DatasetStatistics
 from elusive.common.folders import write_atomically
-from elusive.common.intervals import Estimate
+from elusive.common.intervals import format_estimate
 from elusive.common.templates import render_template
 from elusive.wikiqa.articles import Counts
 from elusive.wikiqa.config import SOURCES, WikiqaConfig
 from elusive.wikiqa.questions.exam import ExamResult
 
 LICENCES = {"CC BY-SA 4.0": "cc-by-sa-4.0", "CC BY-SA 3.0": "cc-by-sa-3.0"}
-"""Identifiers of the Hub."""
+"""The Hub's identifiers of licenses."""
 
 
 def write_card(
@@ -26,7 +27,7 @@ def write_card(
     statistics: DatasetStatistics,
     exam: ExamResult | None,
 ) -> None:
-    """Write README.md, the statistics and their picture."""
+    """Write README.md, the statistics and their plot."""
     from elusive.common.dataset.statistics_plot import draw_statistics
 
     numbers = statistics.as_json() | {"read_and_left_out": dict(sorted(counts.items()))}
@@ -38,24 +39,19 @@ def write_card(
         Path(__file__).parent / "card.md.j2",
         config=config,
         source=source,
-        command=command_line(config, source),
+        command=build_command_line(config, source),
         licence=LICENCES.get(config.licence, "other"),
         counts=sorted(counts.items()),
         exam=exam,
-        share=_share,
+        share=partial(format_estimate, scale=100, digits=1),
         statistics=statistics,
-        size_category=size_category(statistics.documents),
+        size_category=find_size_category(statistics.documents),
     )
     write_atomically(out / "README.md", card)
 
 
-def _share(estimate: Estimate) -> str:
-    """A share and its interval in percent."""
-    return f"{100 * estimate.mean:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
-
-
-def command_line(config: WikiqaConfig, source: str) -> str:
-    """The command that makes this dataset; settings that have their default are left out."""
+def build_command_line(config: WikiqaConfig, source: str) -> str:
+    """Build the command that makes this dataset, without the settings that have their default."""
     (kind,) = [name for name in SOURCES if getattr(config, name) is not None]
     words = ["elusive", "wikiqa", f"--{kind}", source]
     for name, setting in config.model_dump(exclude_defaults=True, exclude={kind}).items():
@@ -63,6 +59,6 @@ def command_line(config: WikiqaConfig, source: str) -> str:
         if isinstance(setting, bool):
             words.append(flag)
         else:
-            for value in setting if isinstance(setting, tuple) else [setting]:
-                words += [flag, str(value)]
+            values = setting if isinstance(setting, tuple) else [setting]
+            words += [word for value in values for word in (flag, str(value))]
     return shlex.join([*words, "--out", "DIR"])

@@ -1,4 +1,4 @@
-"""First pass: every article of a source, in files of their own, so that a killed run goes on."""
+"""First pass: write a source's articles to small files, from which a killed run resumes."""
 
 import json
 from collections import Counter
@@ -15,22 +15,22 @@ from elusive.common.folders import write_atomically
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.questions.chat import ChatModel
-from elusive.wikiqa.questions.cloze import cloze_questions
-from elusive.wikiqa.questions.writer import written_questions
-from elusive.wikiqa.sampling import sampled_paragraphs
-from elusive.wikiqa.sources.dump import Page, article_of, read_pages
+from elusive.wikiqa.questions.cloze import add_cloze_questions
+from elusive.wikiqa.questions.writer import add_written_questions
+from elusive.wikiqa.sampling import sample_paragraphs
+from elusive.wikiqa.sources.dump import Page, build_article, read_pages
 from elusive.wikiqa.sources.row_tables import read_hub, read_table_file
 from elusive.wikiqa.sources.squad import read_squad
 
 Item = TypeVar("Item")
 
 CHUNK = 25
-"""Articles per file: what a killed run loses at most."""
+"""Articles per file; a killed run loses at most those of one file per worker."""
 QUESTIONS = 3
-"""What a model writes on each paragraph where the config does not say."""
+"""Questions that a model writes on each paragraph by default."""
 WRITTEN = "questions written"
 AHEAD = 4
-"""Chunks that wait for each worker."""
+"""Chunks that are queued for each worker."""
 
 
 def gather_articles(
@@ -39,7 +39,7 @@ def gather_articles(
     workers: int = 1,
     on_articles: Callable[[int], object] = lambda count: None,
 ) -> None:
-    """Write the articles of the config's source to `folder`, those that are not there yet.
+    """Write the articles of the config's source to `folder`, except those that it already has.
 
     Raises:
         InputError: the source cannot be read.
@@ -48,17 +48,17 @@ def gather_articles(
     if config.dump:
         _gather_dump(config, config.dump, folder, workers, on_articles)
     else:
-        _gather_others(config, folder, on_articles)
+        _gather_rows(config, folder, on_articles)
 
 
 def load_articles(folder: Path) -> Iterator[Article]:
-    """The articles that were gathered, in the order of the source."""
+    """Load the gathered articles, in the order of the source."""
     for path in _chunk_files(folder):
         yield from _load_chunk(path)[1]
 
 
 def load_counts(folder: Path) -> Counts:
-    """What was counted while the articles were gathered."""
+    """Load what was counted while the articles were gathered."""
     counts: Counts = Counter()
     for path in _chunk_files(folder):
         with path.open(encoding="utf-8") as file:
@@ -66,8 +66,7 @@ def load_counts(folder: Path) -> Counts:
     return counts
 
 
-def _source(config: WikiqaConfig, counts: Counts) -> Iterator[Article]:
-    """The articles of a source that has questions."""
+def _read_source(config: WikiqaConfig, counts: Counts) -> Iterator[Article]:
     if config.squad:
         return read_squad(config.squad, counts)
     if config.table:
@@ -76,20 +75,18 @@ def _source(config: WikiqaConfig, counts: Counts) -> Iterator[Article]:
     return read_hub(config.hub, config, counts)
 
 
-def _gather_others(
-    config: WikiqaConfig, folder: Path, on_articles: Callable[[int], object]
-) -> None:
-    """Articles of a source that has questions; those of a chunk that is there are read over."""
+def _gather_rows(config: WikiqaConfig, folder: Path, on_articles: Callable[[int], object]) -> None:
+    """Gather any source but a dump; chunks that are already written are read and skipped."""
     counts: Counts = Counter()
-    articles = islice(_source(config, counts), config.limit)
-    for number, chunk in enumerate(_chunks(articles)):
+    articles = islice(_read_source(config, counts), config.limit)
+    for number, chunk in enumerate(_split_into_chunks(articles)):
         path = _chunk_path(folder, number)
         if not path.exists():
             if config.raw:
-                chunk = [_long_enough(article, config, counts) for article in chunk]
-                chunk = [_asked_about(article, config, counts) for article in chunk]
+                chunk = [_drop_short_paragraphs(article, config, counts) for article in chunk]
+                chunk = [_add_questions(article, config, counts) for article in chunk]
             _write_chunk(path, chunk, counts)
-        counts.clear()
+        counts.clear()  # each file has the counts of its own articles
         on_articles(len(chunk))
 
 
@@ -100,51 +97,50 @@ def _gather_dump(
     workers: int,
     on_articles: Callable[[int], object],
 ) -> None:
-    """Articles of a dump: one process reads, the workers clean and ask."""
+    """Gather a dump: this process reads, the workers clean pages and write cloze questions."""
     counts: Counts = Counter()
     pages = islice(read_pages(dump, counts), config.limit)
-    waiting: list[Future[int]] = []
+    queued: list[Future[int]] = []
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        for number, chunk in enumerate(_chunks(pages)):
+        for number, chunk in enumerate(_split_into_chunks(pages)):
             path = _chunk_path(folder, number)
-            read = Counter(counts)
+            chunk_counts = Counter(counts)
             counts.clear()
             if path.exists():
                 on_articles(len(chunk))
                 continue
-            waiting.append(pool.submit(_clean_chunk, path, chunk, read, config))
-            if len(waiting) > AHEAD * workers:
-                on_articles(waiting.pop(0).result())
-        for future in waiting:
+            queued.append(pool.submit(_clean_chunk, path, chunk, chunk_counts, config))
+            if len(queued) > AHEAD * workers:
+                on_articles(queued.pop(0).result())
+        for future in queued:
             on_articles(future.result())
 
 
 def _clean_chunk(path: Path, pages: list[Page], counts: Counts, config: WikiqaConfig) -> int:
-    """Clean pages, ask about them, and write them; how many."""
-    articles = [article_of(page, config.min_words, counts) for page in pages]
-    articles = [_asked_about(article, config, counts) for article in articles]
+    """Clean and write pages, with questions, and return their number."""
+    articles = [build_article(page, config.min_words, counts) for page in pages]
+    articles = [_add_questions(article, config, counts) for article in articles]
     _write_chunk(path, articles, counts)
     return len(pages)
 
 
-def _long_enough(article: Article, config: WikiqaConfig, counts: Counts) -> Article:
-    """The article without its short paragraphs, which are counted."""
-    long = [p for p in article.paragraphs if len(p.text.split()) >= config.min_words]
-    counts["short paragraph"] += len(article.paragraphs) - len(long)
-    return replace(article, paragraphs=long)
+def _drop_short_paragraphs(article: Article, config: WikiqaConfig, counts: Counts) -> Article:
+    paragraphs = [p for p in article.paragraphs if len(p.text.split()) >= config.min_words]
+    counts["short paragraph"] += len(article.paragraphs) - len(paragraphs)
+    return replace(article, paragraphs=paragraphs)
 
 
-def _asked_about(article: Article, config: WikiqaConfig, counts: Counts) -> Article:
-    """The article with cloze questions, which are counted; unless a model shall write them."""
+def _add_questions(article: Article, config: WikiqaConfig, counts: Counts) -> Article:
+    """Add cloze questions and count them, unless a model writes the questions later."""
     if config.writes_by_model:
         return article
-    asked = cloze_questions(article)
-    counts[WRITTEN] += num_questions(asked)
-    return asked
+    article = add_cloze_questions(article)
+    counts[WRITTEN] += count_questions(article)
+    return article
 
 
-def num_questions(article: Article) -> int:
-    """Questions on all paragraphs."""
+def count_questions(article: Article) -> int:
+    """Count the questions on all paragraphs of an article."""
     return sum(len(paragraph.asked) for paragraph in article.paragraphs)
 
 
@@ -155,8 +151,9 @@ def write_questions(
     chat: ChatModel,
     on_articles: Callable[[int], object] = lambda count: None,
 ) -> None:
-    """Write the gathered articles to `folder` once more, with a model's questions on the paragraphs
-    that the config draws; those that are there stay.
+    """Copy the gathered articles to `folder`, with questions that a model writes.
+
+    Only the paragraphs that the config samples are copied. Files that already exist are kept.
 
     Raises:
         InputError: the model cannot be asked.
@@ -166,47 +163,42 @@ def write_questions(
         if (folder / path.name).exists():
             continue
         counts, articles = _load_chunk(path)
-        drawn = [
-            replace(a, paragraphs=sampled_paragraphs(a.paragraphs, number * CHUNK + index, config))
-            for index, a in enumerate(articles)
+        articles = [
+            replace(article, paragraphs=sample_paragraphs(article.paragraphs, index, config))
+            for index, article in enumerate(articles, number * CHUNK)
         ]
         count = config.questions_per_paragraph or QUESTIONS
-        asked = written_questions(drawn, chat, count, counts)
-        counts[WRITTEN] += sum(map(num_questions, asked))
-        _write_chunk(folder / path.name, asked, counts)
-        on_articles(len(asked))
+        articles = add_written_questions(articles, chat, count, counts)
+        counts[WRITTEN] += sum(map(count_questions, articles))
+        _write_chunk(folder / path.name, articles, counts)
+        on_articles(len(articles))
 
 
-def _chunks(items: Iterator[Item]) -> Iterator[list[Item]]:
-    """The items, `CHUNK` at a time."""
+def _split_into_chunks(items: Iterator[Item]) -> Iterator[list[Item]]:
     while chunk := list(islice(items, CHUNK)):
         yield chunk
 
 
 def _chunk_path(folder: Path, number: int) -> Path:
-    """Where a chunk goes."""
     return folder / f"articles-{number:06d}.jsonl"
 
 
 def _chunk_files(folder: Path) -> list[Path]:
-    """The chunks of a folder, in order."""
     return sorted(folder.glob("articles-*.jsonl"))
 
 
 def _load_chunk(path: Path) -> tuple[Counts, list[Article]]:
-    """Counts and articles of a chunk."""
     counts, *articles = path.read_text(encoding="utf-8").splitlines()
-    return Counter(json.loads(counts)), [_article(json.loads(line)) for line in articles]
+    return Counter(json.loads(counts)), [_read_article(json.loads(line)) for line in articles]
 
 
 def _write_chunk(path: Path, articles: list[Article], counts: Counts) -> None:
-    """Write counts and articles, a line each."""
+    """Write the counts to the first line, then an article per line."""
     lines = [json.dumps(counts), *(json.dumps(asdict(article)) for article in articles)]
     write_atomically(path, "\n".join(lines) + "\n")
 
 
-def _article(entry: dict) -> Article:
-    """An article from its line."""
+def _read_article(entry: dict) -> Article:
     paragraphs = [
         Paragraph(
             text=paragraph["text"],

@@ -1,4 +1,4 @@
-"""Which paragraphs and questions are drawn where not all are wanted."""
+"""Sampling paragraphs and questions when the config limits their number."""
 
 from typing import TypeVar
 
@@ -11,17 +11,19 @@ from elusive.wikiqa.config import WikiqaConfig
 Item = TypeVar("Item")
 
 
-def sampled_paragraphs(
+def sample_paragraphs(
     paragraphs: list[Paragraph], number: int, config: WikiqaConfig
 ) -> list[Paragraph]:
-    """The paragraphs of article `number` that are drawn, all where the config does not limit them;
-    drawn again, they are the same."""
+    """Sample the paragraphs of article `number`; all of them if the config sets no limit.
+
+    Sampling the sample again changes nothing.
+    """
     rng = stream(config.seed, "paragraphs", number)
-    return sampled(paragraphs, config.paragraphs_per_article, rng)
+    return sample_items(paragraphs, config.paragraphs_per_article, rng)
 
 
-def sampled(items: list[Item], most: int | None, rng: np.random.Generator) -> list[Item]:
-    """At most so many of the items, drawn at random, in their order."""
-    if most is None or len(items) <= most:
+def sample_items(items: list[Item], limit: int | None, rng: np.random.Generator) -> list[Item]:
+    """Sample at most `limit` items, and keep their order."""
+    if limit is None or len(items) <= limit:
         return items
-    return [items[index] for index in sorted(rng.choice(len(items), most, replace=False))]
+    return [items[index] for index in sorted(rng.choice(len(items), limit, replace=False))]

@@ -1,86 +1,85 @@
-"""Which paragraphs and questions are taken, and which articles are set aside for shots."""
+"""Which paragraphs and questions a dataset keeps, and which articles are set aside for shots."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from elusive.common.seeding import derived_seed, stream
+from elusive.common.text_spans import find_whole_words
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
 from elusive.wikiqa.config import WikiqaConfig
-from elusive.wikiqa.documents import entity_name, whole_words
-from elusive.wikiqa.filters import Repeated, reason_to_drop, repeated_hashes
+from elusive.wikiqa.documents import name_entity
+from elusive.wikiqa.filters import Repeated, find_drop_reason, find_repeated_hashes
 from elusive.wikiqa.gather import load_articles
-from elusive.wikiqa.sampling import sampled, sampled_paragraphs
+from elusive.wikiqa.sampling import sample_items, sample_paragraphs
 
 
 class Selection:
-    """What is taken of each article, decided after one look at all of them."""
+    """Decides what is kept of each article, after one pass over all of them."""
 
     def __init__(self, config: WikiqaConfig, gathered: Path) -> None:
         self._config = config
+        # Articles are drawn for shots by a number of their own: those with the lowest are taken.
         draws = {
             self._draw(number, article)
             for number, article in enumerate(load_articles(gathered))
             if any(
-                reason_to_drop(asked, article, config) is None
+                find_drop_reason(asked, article, config) is None
                 for paragraph in article.paragraphs
                 for asked in paragraph.asked
             )
         }
-        self._shots = set(sorted(draws)[: config.shots])
-        pairs = (
-            (asked.question, asked.answers[0][0])
-            for article in load_articles(gathered)
-            for paragraph in article.paragraphs
-            for asked in paragraph.asked
-        )
-        ids = () if config.is_raw else _ids(gathered)
-        self._repeated_ids = dict.fromkeys(repeated_hashes(ids), 0)
+        self._shot_draws = set(sorted(draws)[: config.shots])
+        ids = () if config.is_raw else (asked.question_id for asked in _load_questions(gathered))
+        self._repeated_ids = dict.fromkeys(find_repeated_hashes(ids), 0)
+        pairs = ((asked.question, asked.answers[0][0]) for asked in _load_questions(gathered))
         self._repeated = Repeated(pairs if config.active_filters else ())
 
     def is_shot(self, number: int, article: Article) -> bool:
-        """Whether an article is set aside for prompts."""
-        return self._draw(number, article) in self._shots
+        """Return whether an article is set aside for shots."""
+        return self._draw(number, article) in self._shot_draws
 
     def _draw(self, number: int, article: Article) -> int:
-        """A number by which articles are drawn for shots; equal for equal entities."""
-        return derived_seed(self._config.seed, "shots", entity_name(article, number))
+        """Return the number by which an article is drawn for shots, equal for equal entities."""
+        return derived_seed(self._config.seed, "shots", name_entity(article, number))
 
-    def paragraphs(self, number: int, article: Article, counts: Counts) -> list[Paragraph]:
-        """The paragraphs to keep, with the questions to keep."""
-        kept = []
+    def select_paragraphs(self, number: int, article: Article, counts: Counts) -> list[Paragraph]:
+        """Return the paragraphs to keep, with the questions to keep."""
+        paragraphs = []
         for index, paragraph in enumerate(article.paragraphs):
             if not paragraph.text.strip():
                 counts["empty paragraph"] += 1
                 continue
-            asked = self._questions(number, article, paragraph, counts)
+            asked = self._select_questions(number, article, paragraph, counts)
             rng = stream(self._config.seed, "questions", number, index)
-            asked = sampled(asked, self._config.questions_per_paragraph, rng)
-            kept.append(Paragraph(paragraph.text, asked, paragraph.section, paragraph.links))
-        return sampled_paragraphs(kept, number, self._config)
+            asked = sample_items(asked, self._config.questions_per_paragraph, rng)
+            paragraphs.append(replace(paragraph, asked=asked))
+        return sample_paragraphs(paragraphs, number, self._config)
 
-    def _questions(
+    def _select_questions(
         self, number: int, article: Article, paragraph: Paragraph, counts: Counts
     ) -> list[Asked]:
-        """The questions of a paragraph whose answers stand in it and that no filter leaves out."""
-        asked = []
-        for question in paragraph.asked:
-            mended = with_true_starts(question, paragraph.text, counts)
-            if mended is None:
+        """Return the questions whose answers the paragraph contains and that pass all filters."""
+        questions = []
+        for original in paragraph.asked:
+            asked = correct_answer_starts(original, paragraph.text, counts)
+            if asked is None:
                 continue
-            reason = reason_to_drop(mended, article, self._config) or self._repeated.reason(
-                mended, self._config.active_filters
-            )
+            reason = find_drop_reason(asked, article, self._config)
+            reason = reason or self._repeated.find_drop_reason(asked, self._config.active_filters)
             if reason:
                 counts[f"question left out: {reason}"] += 1
             else:
-                name = self._unique(number, mended.question_id, counts)
-                asked.append(replace(mended, question_id=name))
-        return asked
+                question_id = self._make_unique(number, asked.question_id, counts)
+                questions.append(replace(asked, question_id=question_id))
+        return questions
 
-    def _unique(self, number: int, question_id: str, counts: Counts) -> str:
-        """The question's identifier; with the article's number where questions are written, and
-        with another number where the source repeats one."""
+    def _make_unique(self, number: int, question_id: str, counts: Counts) -> str:
+        """Return a question's identifier, made unique.
+
+        If questions are written, it begins with the article's number. If the source repeats an
+        identifier, each repetition gets a number.
+        """
         if self._config.is_raw:
             return f"{number:06d}-{question_id}"
         key = derived_seed(question_id)
@@ -93,25 +92,25 @@ class Selection:
         return f"{question_id}#{counts['identifier of a question that is repeated']}"
 
 
-def _ids(gathered: Path) -> Iterator[str]:
-    """Identifiers of all questions."""
+def _load_questions(gathered: Path) -> Iterator[Asked]:
     for article in load_articles(gathered):
         for paragraph in article.paragraphs:
-            yield from (asked.question_id for asked in paragraph.asked)
+            yield from paragraph.asked
 
 
-def with_true_starts(asked: Asked, text: str, counts: Counts) -> Asked | None:
-    """The question with answers that stand where it says; None if none does.
+def correct_answer_starts(asked: Asked, text: str, counts: Counts) -> Asked | None:
+    """Return the question with the answers that the text contains, or None if it contains none.
 
-    An answer that stands elsewhere, and there once, gets that place; others are left out.
+    An answer that is not where the question says gets its true position if it occurs exactly once
+    as whole words; otherwise it is left out.
     """
     answers = []
     for answer, start in asked.answers:
         if answer and text[start : start + len(answer)] == answer and start >= 0:
             answers.append((answer, start))
-        elif answer and len(places := whole_words(answer, text)) == 1:
+        elif len(spans := find_whole_words(text, [answer])) == 1:
             counts["answer's place mended"] += 1
-            answers.append((answer, places[0]))
+            answers.append((answer, spans[0][0]))
         else:
             counts["answer that the paragraph has not"] += 1
     if not answers:

@@ -3,16 +3,19 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import combinations
 
 import numpy as np
 
-from elusive.augment.clues.targets import found_clues, rank_correlation
+from elusive.augment.clues.targets import ClueMeasure, compute_rank_correlation, measure_clues
 from elusive.augment.diagnostics import NOISE_LIMIT, POSITION_LIMIT
-from elusive.augment.scores.alignment import moved_scores
-from elusive.augment.scores.layer_choice import chosen_indices
-from elusive.augment.scores.scoring import TokenScores, score_heads
-from elusive.common.dataset.records import Document, Span
-from elusive.common.intervals import Estimate, mean_over_entities
+from elusive.augment.scores.alignment import contrast_scores
+from elusive.augment.scores.layer_choice import choose_first_layers
+from elusive.augment.scores.scoring import score_heads
+from elusive.augment.scores.token_scores import TokenScores
+from elusive.common.dataset.records import Document
+from elusive.common.intervals import Estimate, estimate_mean
 from elusive.common.lm.loading import LoadedModel, load_model
 
 ALL, EVEN, ODD = slice(None), slice(0, None, 2), slice(1, None, 2)
@@ -25,10 +28,9 @@ class ClueScorer:
     """A scorer of the benchmark."""
 
     name: str
-    units: list[list[Span]]
-    """Droppable units of every document."""
-    scores: Callable[[slice], list[np.ndarray]]
+    score: Callable[[slice], list[TokenScores]]
     """Scores of every document from some of the heads.  # each (unit,)"""
+    has_heads: bool = True
 
 
 @dataclass(frozen=True)
@@ -78,22 +80,22 @@ class ClueReport:
         """Plain lists and numbers."""
         return asdict(self)
 
-    def warnings(self) -> list[str]:
+    def list_warnings(self) -> list[str]:
         """What speaks against trusting a scorer, and what to do."""
-        found = []
+        warnings = []
         for row in self.scorers:
             if row.scorer != "position" and row.position > POSITION_LIMIT:
-                found.append(
-                    f"{row.scorer}: ranks are those of the position (correlation "
+                warnings.append(
+                    f"{row.scorer}: tokens are ranked by position (correlation "
                     f"{row.position:.2f}): are attention weights summed over keys, not queries?"
                 )
             if row.stability is not None and row.stability < NOISE_LIMIT:
-                found.append(
+                warnings.append(
                     f"{row.scorer}: two halves of the heads hardly agree (correlation "
                     f"{row.stability:.2f}): few heads carry it, or it is noise; try other layers, "
-                    "depth-contrast, or models further apart"
+                    "depth-contrast, or models that differ more"
                 )
-        return found
+        return warnings
 
 
 def run_clues(
@@ -102,7 +104,7 @@ def run_clues(
     depth: float,
     load: Callable[[str], LoadedModel] = load_model,
 ) -> ClueReport:
-    """Score the documents under every model, and see what each scorer finds.
+    """Score the documents under every model, and measure what each scorer finds.
 
     Scorers: attention and depth-contrast of each model, the contrast of each pair in the order
     given (large before small), and the position.
@@ -116,102 +118,89 @@ def run_clues(
     Raises:
         InputError: a model cannot be loaded or exposes no attention.
     """
-    maps = {name: score_heads(documents, load(name)) for name in models}
-    scorers = list(_scorers(maps, depth))
-    rows = [row for scorer in scorers for row in _rows(documents, scorer)]
-    layers = [row for name, scored in maps.items() for row in _layer_rows(documents, name, scored)]
-    seconds = {name: sum(one.seconds for one in scored) for name, scored in maps.items()}
-    return ClueReport(rows, [_scorer_row(scorer) for scorer in scorers], layers, seconds)
+    by_head = {name: score_heads(documents, load(name)) for name in models}
+    scorers = list(_build_scorers(by_head, depth))
+    rows = [row for scorer in scorers for row in _measure_scorer(documents, scorer)]
+    layers = [
+        row for name, scored in by_head.items() for row in _measure_layers(documents, name, scored)
+    ]
+    seconds = {name: sum(scores.seconds for scores in scored) for name, scored in by_head.items()}
+    return ClueReport(rows, [_describe_scorer(scorer) for scorer in scorers], layers, seconds)
 
 
-def _scorers(maps: dict[str, list[TokenScores]], depth: float) -> Iterator[ClueScorer]:
+def _build_scorers(by_head: dict[str, list[TokenScores]], depth: float) -> Iterator[ClueScorer]:
     """Every scorer, simple ones first."""
-    for name, scored in maps.items():
-        units = [one.units for one in scored]
-        yield ClueScorer(f"attention, {name}", units, _mean_of(scored))
-        yield ClueScorer(f"depth-contrast, {name}", units, _late_minus_early(scored, depth))
-    names = list(maps)
-    for first, large in enumerate(names):
-        for small in names[first + 1 :]:
-            units = [one.units for one in maps[large]]
-            scores = _large_minus_small(maps[large], maps[small])
-            yield ClueScorer(f"contrast, {large} - {small}", units, scores)
-    units = [one.units for one in maps[names[0]]]
-    yield ClueScorer("position", units, lambda heads: [-np.arange(len(u)) for u in units])
+    for name, scored in by_head.items():
+        yield ClueScorer(f"attention, {name}", partial(_average, scored))
+        yield ClueScorer(f"depth-contrast, {name}", partial(_average, scored, depth=depth))
+    for large, small in combinations(by_head, 2):
+
+        def contrast(
+            heads: slice, pair: tuple[list[TokenScores], ...] = (by_head[large], by_head[small])
+        ) -> list[TokenScores]:
+            averages = (_average(scored, heads) for scored in pair)
+            return [contrast_scores(*documents) for documents in zip(*averages, strict=True)]
+
+        yield ClueScorer(f"contrast, {large} - {small}", contrast)
+    first = next(iter(by_head.values()))
+    positions = [TokenScores(scores.units, -np.arange(len(scores.units))) for scores in first]
+    yield ClueScorer("position", lambda heads: positions, has_heads=False)
 
 
-def _mean_of(scored: list[TokenScores]) -> Callable[[slice], list[np.ndarray]]:
-    """Attention received, mean over layers and heads."""
-    return lambda heads: [one.scores[:, heads].mean((0, 1)) for one in scored]
+def _average(
+    scored: list[TokenScores], heads: slice, depth: float | None = None
+) -> list[TokenScores]:
+    """Mean over layers and some heads, minus the mean over the first layers if there is a depth."""
+    averages = []
+    for scores in scored:
+        by_layer = scores.scores[:, heads].mean(1)  # (layer, unit)
+        mean = by_layer.mean(0)
+        if depth is not None:
+            mean = mean - by_layer[choose_first_layers(depth, len(by_layer))].mean(0)
+        averages.append(TokenScores(scores.units, mean))
+    return averages
 
 
-def _late_minus_early(
-    scored: list[TokenScores], depth: float
-) -> Callable[[slice], list[np.ndarray]]:
-    """Mean over all layers minus over the first."""
-
-    def scores(heads: slice) -> list[np.ndarray]:
-        early = chosen_indices(f"0.0-{depth:.6f}", len(scored[0].scores), "layers")
-        by_layer = [one.scores[:, heads].mean(1) for one in scored]
-        return [one.mean(0) - one[early].mean(0) for one in by_layer]
-
-    return scores
-
-
-def _large_minus_small(
-    large: list[TokenScores], small: list[TokenScores]
-) -> Callable[[slice], list[np.ndarray]]:
-    """Attention under the large model minus under the small one, on the large one's tokens."""
-
-    def scores(heads: slice) -> list[np.ndarray]:
-        pairs = zip(large, _mean_of(large)(heads), small, _mean_of(small)(heads), strict=True)
-        return [
-            by_large - moved_scores(by_small, other.units, one.units)
-            for one, by_large, other, by_small in pairs
-        ]
-
-    return scores
-
-
-def _rows(documents: list[Document], scorer: ClueScorer) -> Iterator[ClueRow]:
+def _measure_scorer(documents: list[Document], scorer: ClueScorer) -> Iterator[ClueRow]:
     """What one scorer finds, by kind of clue."""
-    values: dict[str, list[tuple[str, tuple[float, ...]]]] = defaultdict(list)
-    for document, units, scores in zip(documents, scorer.units, scorer.scores(ALL), strict=True):
-        for found in found_clues(document, units, scores):
-            numbers = tuple(getattr(found, measure) for measure in MEASURES)
-            values[found.target].append((document.entity, numbers))
-    for target, measured in values.items():
-        entities = [entity for entity, _ in measured]
-        columns = zip(*(numbers for _, numbers in measured), strict=True)
-        estimates = [mean_over_entities(column, entities) for column in columns]
-        named = dict(zip(MEASURES, estimates, strict=True))
-        yield ClueRow(scorer.name, target, len(measured), **named)
+    measures: dict[str, list[tuple[str, ClueMeasure]]] = defaultdict(list)
+    for document, scores in zip(documents, scorer.score(ALL), strict=True):
+        for measure in measure_clues(document, scores.units, scores.scores):
+            measures[measure.target].append((document.entity, measure))
+    for target, pairs in measures.items():
+        entities = [entity for entity, _ in pairs]
+        estimates = {
+            name: estimate_mean([getattr(measure, name) for _, measure in pairs], entities)
+            for name in MEASURES
+        }
+        yield ClueRow(scorer.name, target, len(pairs), **estimates)
 
 
-def _layer_rows(
+def _measure_layers(
     documents: list[Document], model: str, scored: list[TokenScores]
 ) -> Iterator[LayerRow]:
     """How well each layer alone finds names."""
     for layer in range(len(scored[0].scores)):
         values, entities = [], []
-        for document, one in zip(documents, scored, strict=True):
-            for found in found_clues(document, one.units, one.scores[layer].mean(0)):
-                if found.target == "name":
-                    values.append(found.auroc)
+        for document, scores in zip(documents, scored, strict=True):
+            for measure in measure_clues(document, scores.units, scores.scores[layer].mean(0)):
+                if measure.target == "name":
+                    values.append(measure.auroc)
                     entities.append(document.entity)
         if values:
-            yield LayerRow(model, layer, mean_over_entities(values, entities))
+            yield LayerRow(model, layer, estimate_mean(values, entities))
 
 
-def _scorer_row(scorer: ClueScorer) -> ScorerRow:
+def _describe_scorer(scorer: ClueScorer) -> ScorerRow:
     """Stability over heads, and likeness to the position."""
-    has_heads = scorer.name != "position"
-    halves = zip(scorer.scores(EVEN), scorer.scores(ODD), strict=True)
-    stability = _mean_correlation(halves) if has_heads else None
-    positions = ((one, -np.arange(len(one))) for one in scorer.scores(ALL))
+    stability = None
+    if scorer.has_heads:
+        halves = zip(scorer.score(EVEN), scorer.score(ODD), strict=True)
+        stability = _mean_correlation((one.scores, other.scores) for one, other in halves)
+    positions = ((s.scores, -np.arange(len(s.scores))) for s in scorer.score(ALL))
     return ScorerRow(scorer.name, stability, _mean_correlation(positions))
 
 
 def _mean_correlation(pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Mean rank correlation of pairs of scores, one per document."""
-    return float(np.mean([rank_correlation(one, other) for one, other in pairs]))
+    """Mean rank correlation of pairs of scores, one pair per document."""
+    return float(np.mean([compute_rank_correlation(first, second) for first, second in pairs]))

@@ -7,9 +7,9 @@ from elusive.augment.clues.benchmark import ClueReport, ClueRow, LayerRow, Score
 from elusive.augment.clues.report import draw_clues, render_csv, render_markdown
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.errors import InputError
-from elusive.common.folders import already_made, new_folder, write_atomically
+from elusive.common.folders import create_folder, is_made, write_atomically
 from elusive.common.intervals import Estimate
-from elusive.common.lm.references import reference_hash
+from elusive.common.lm.references import hash_model_weights
 
 REPORT = "clues.json"
 
@@ -28,13 +28,13 @@ def write_clues(dataset: DatasetFolder, models: list[str], depth: float, out: Pa
         raise InputError(f"model: {', '.join(models)} names one twice; name each model once")
     parameters = {
         "dataset": dataset.content_hash,
-        "models": {name: reference_hash(name) for name in models},
+        "models": {name: hash_model_weights(name) for name in models},
         "depth": depth,
     }
-    if already_made(out, "clues", parameters):
+    if is_made(out, "clues", parameters):
         return load_clues(out)
     report = run_clues(dataset.documents, models, depth)
-    with new_folder(out, "clues", parameters) as folder:
+    with create_folder(out, "clues", parameters) as folder:
         write_atomically(folder / REPORT, json.dumps(report.as_json(), indent=2) + "\n")
         write_atomically(folder / "clues.csv", render_csv(report.rows))
         write_atomically(folder / "table.md", render_markdown(report))

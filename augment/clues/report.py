@@ -6,63 +6,44 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from elusive.augment.clues.benchmark import MEASURES, ClueReport, ClueRow
-from elusive.common.intervals import Estimate
+from elusive.common.intervals import Estimate, format_estimate
+from elusive.common.text_tables import render_markdown_table, render_terminal_table
 
-WIDE = 200
 MAIN_TARGETS = ("name", "value", "relation")
 
 
-def main_table(report: ClueReport) -> tuple[list[str], list[list[str]]]:
+def build_main_table(report: ClueReport) -> tuple[list[str], list[list[str]]]:
     """Header and cells of the table that people read: a scorer per row."""
     header = ["scorer", *(f"{target} AUROC" for target in MAIN_TARGETS), "name in top 10 %"]
     header += ["mean rank of names", "halves agree", "like position"]
-    found = {(row.scorer, row.target): row for row in report.rows}
+    by_target = {(row.scorer, row.target): row for row in report.rows}
     body = []
     for scorer in report.scorers:
-        rows = [found.get((scorer.scorer, target)) for target in MAIN_TARGETS]
-        cells = [scorer.scorer, *(_text(row and row.auroc, 1, 2) for row in rows)]
-        cells += [_text(rows[0] and rows[0].recall, 100, 0)]
-        cells += [_text(rows[0] and rows[0].mean_rank, 1, 1)]
+        rows = [by_target.get((scorer.scorer, target)) for target in MAIN_TARGETS]
+        cells = [scorer.scorer, *(_format(row and row.auroc, 1, 2) for row in rows)]
+        cells += [_format(rows[0] and rows[0].recall, 100, 0)]
+        cells += [_format(rows[0] and rows[0].mean_rank, 1, 1)]
         cells += ["-" if scorer.stability is None else f"{scorer.stability:.2f}"]
         body.append([*cells, f"{scorer.position:.2f}"])
     return header, body
 
 
-def _text(estimate: Estimate | None, scale: float, digits: int) -> str:
-    """A mean with its interval; a dash where there is none."""
-    if estimate is None:
-        return "-"
-    mean, low, high = (
-        f"{scale * x:.{digits}f}" for x in (estimate.mean, estimate.low, estimate.high)
-    )
-    return f"{mean} [{low}, {high}]"
+def _format(estimate: Estimate | None, scale: float, digits: int) -> str:
+    return format_estimate(estimate, scale, digits) if estimate else "-"
 
 
 def render_terminal(report: ClueReport) -> str:
     """The main table for a terminal, with warnings below."""
-    header, body = main_table(report)
-    table = Table(box=box.SIMPLE_HEAD)
-    for index, name in enumerate(header):
-        table.add_column(name, justify="right" if index else "left", no_wrap=True)
-    for cells in body:
-        table.add_row(*cells)
-    console = Console(width=WIDE, file=io.StringIO(), color_system=None)
-    console.print(table)
-    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
-    lines += ["95% intervals in brackets: bootstrap over entities.", *report.warnings()]
-    return "\n".join(lines) + "\n"
+    table = render_terminal_table(*build_main_table(report))
+    note = "95% intervals in brackets: bootstrap over entities."
+    return "\n".join([table, note, *report.list_warnings()]) + "\n"
 
 
 def render_markdown(report: ClueReport) -> str:
     """The main table in markdown."""
-    header, body = main_table(report)
-    lines = ["| " + " | ".join(cells) + " |" for cells in [header, ["---"] * len(header), *body]]
-    return "\n".join(lines) + "\n"
+    return render_markdown_table(*build_main_table(report))
 
 
 def render_csv(rows: list[ClueRow]) -> str:
@@ -73,7 +54,7 @@ def render_csv(rows: list[ClueRow]) -> str:
     writer.writerow(["scorer", "target", "documents", *columns])
     for row in rows:
         estimates = [getattr(row, name) for name in MEASURES]
-        numbers = [x for one in estimates for x in (one.mean, one.low, one.high)]
+        numbers = [number for e in estimates for number in (e.mean, e.low, e.high)]
         writer.writerow([row.scorer, row.target, row.documents, *numbers])
     return file.getvalue()
 
@@ -107,14 +88,18 @@ def _draw_recall(axes: Axes, report: ClueReport) -> None:
     scorers = [row.scorer for row in report.scorers]
     height = 0.8 / len(MAIN_TARGETS)
     for number, target in enumerate(MAIN_TARGETS):
-        of_target = {row.scorer: row.recall for row in report.rows if row.target == target}
-        places = [
-            index + number * height for index, name in enumerate(scorers) if name in of_target
-        ]
-        found = [of_target[name] for name in scorers if name in of_target]
-        errors = [[one.mean - one.low for one in found], [one.high - one.mean for one in found]]
+        recalls = {row.scorer: row.recall for row in report.rows if row.target == target}
+        shown = [(index, recalls[name]) for index, name in enumerate(scorers) if name in recalls]
         axes.barh(
-            places, [one.mean for one in found], height, xerr=errors, label=target, ecolor="gray"
+            [index + number * height for index, _ in shown],
+            [recall.mean for _, recall in shown],
+            height,
+            xerr=[
+                [recall.mean - recall.low for _, recall in shown],
+                [recall.high - recall.mean for _, recall in shown],
+            ],
+            label=target,
+            ecolor="gray",
         )
     axes.set_yticks([index + height for index in range(len(scorers))], scorers)
     axes.invert_yaxis()

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from elusive.augment.dropping import droppable_mask, overlaps
-from elusive.augment.scores.scoring import TokenScores
+from elusive.augment.dropping import mark_droppable, mark_overlaps
+from elusive.augment.scores.token_scores import TokenScores
 from elusive.common.dataset.records import Document, Span
-from elusive.common.sentences import sentence_spans
+from elusive.common.text_spans import find_sentences
 
 
-def auroc(scores: np.ndarray, positive_mask: np.ndarray) -> float:
+def compute_auroc(scores: np.ndarray, positive_mask: np.ndarray) -> float:
     """Probability that a positive scores above a negative, ties counted half.
 
     Args:
         scores: one number per token.  # (token,)
         positive_mask: True for positives, of which there are some but not all.  # (token,)
 
-    >>> auroc(np.array([3.0, 1.0, 2.0, 1.0]), np.array([True, False, False, True]))
+    >>> compute_auroc(np.array([3.0, 1.0, 2.0, 1.0]), np.array([True, False, False, True]))
     0.625
     """
     ranks, count = rankdata(scores), positive_mask.sum()
@@ -28,10 +28,10 @@ def auroc(scores: np.ndarray, positive_mask: np.ndarray) -> float:
     return float(wins / (count * (~positive_mask).sum()))
 
 
-def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+def compute_rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
     """Spearman's correlation of two rows of numbers; 0 where one is constant.
 
-    >>> round(rank_correlation(np.array([1, 2, 9]), np.array([4, 5, 6])), 6)
+    >>> round(compute_rank_correlation(np.array([1, 2, 9]), np.array([4, 5, 6])), 6)
     1.0
     """
     if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
@@ -39,7 +39,7 @@ def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])
 
 
-def head_aurocs(documents: list[Document], scored: list[TokenScores]) -> np.ndarray:
+def compute_head_aurocs(documents: list[Document], scored: list[TokenScores]) -> np.ndarray:
     """For each document, how well its scores tell head mentions from other droppable tokens.
 
     Returns:
@@ -47,9 +47,9 @@ def head_aurocs(documents: list[Document], scored: list[TokenScores]) -> np.ndar
     """
     values = []
     for document, scores in zip(documents, scored, strict=True):
-        droppable = droppable_mask(document.text, scores.units, [])
-        heads = overlaps(scores.units, document.heads)
-        values.append(auroc(scores.scores[droppable], heads[droppable]))
+        droppable = mark_droppable(document.text, scores.units, [])
+        heads = mark_overlaps(scores.units, document.heads)
+        values.append(compute_auroc(scores.scores[droppable], heads[droppable]))
     return np.array(values)
 
 
@@ -65,7 +65,7 @@ FUNCTION_WORD = re.compile(
 
 
 @dataclass(frozen=True)
-class Found:
+class ClueMeasure:
     """How well one document's scores find one kind of clue."""
 
     target: str
@@ -78,7 +78,9 @@ class Found:
     """Share of the clue's tokens among the ten highest; of ten, where the clue has more."""
 
 
-def found_clues(document: Document, units: list[Span], scores: np.ndarray) -> Iterator[Found]:
+def measure_clues(
+    document: Document, units: list[Span], scores: np.ndarray
+) -> Iterator[ClueMeasure]:
     """How well scores find each kind of clue that a document has.
 
     Args:
@@ -86,17 +88,19 @@ def found_clues(document: Document, units: list[Span], scores: np.ndarray) -> It
         units: its droppable units.
         scores: one number per unit.  # (unit,)
     """
-    droppable = droppable_mask(document.text, units, [])
+    droppable = mark_droppable(document.text, units, [])
     kept = scores[droppable]
     ranks = rankdata(-kept, method="average") - 1
-    for target, mask in target_masks(document, units).items():
+    for target, mask in mark_targets(document, units).items():
         clue = mask[droppable]
         if clue.any() and not clue.all():
             recall = (ranks[clue] < TOP).sum() / min(clue.sum(), TOP)
-            yield Found(target, auroc(kept, clue), float(ranks[clue].mean()), float(recall))
+            yield ClueMeasure(
+                target, compute_auroc(kept, clue), float(ranks[clue].mean()), float(recall)
+            )
 
 
-def target_masks(document: Document, units: list[Span]) -> dict[str, np.ndarray]:
+def mark_targets(document: Document, units: list[Span]) -> dict[str, np.ndarray]:
     """True for the units of each kind of clue.
 
     Relation words are those of the sentences that state facts, but names, values and function
@@ -112,8 +116,8 @@ def target_masks(document: Document, units: list[Span]) -> dict[str, np.ndarray]
             names.append(f"value at {until} words")
         for name in names:
             spans.setdefault(name, []).append(value)
-    masks = {name: overlaps(units, of_name) for name, of_name in spans.items()}
-    sentences = sentence_spans(document.text, [*document.heads, *spans["value"]])
+    masks = {name: mark_overlaps(units, name_spans) for name, name_spans in spans.items()}
+    sentences = find_sentences(document.text, [*document.heads, *spans["value"]])
     stating = [
         (start, end)
         for start, end in sentences
@@ -121,6 +125,6 @@ def target_masks(document: Document, units: list[Span]) -> dict[str, np.ndarray]
     ]
     words = [document.text[start:end].casefold() for start, end in units]
     content = np.array([word[:1].isalpha() and not FUNCTION_WORD.fullmatch(word) for word in words])
-    others = overlaps(units, document.others)
-    relation = overlaps(units, stating) & content & ~masks["name"] & ~masks["value"] & ~others
+    others = mark_overlaps(units, document.others)
+    relation = mark_overlaps(units, stating) & content & ~masks["name"] & ~masks["value"] & ~others
     return masks | {"relation": relation}

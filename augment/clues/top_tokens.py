@@ -4,34 +4,33 @@ Source: arXiv 2409.17954, section on the analysis of attention.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from elusive.augment.clues.targets import TOP, target_masks
-from elusive.augment.dropping import overlaps
-from elusive.augment.scores.alignment import moved_scores
+from elusive.augment.clues.targets import TOP, mark_targets
+from elusive.augment.dropping import mark_overlaps
+from elusive.augment.scores.alignment import contrast_scores
 from elusive.augment.scores.column_sums import attention_received
 from elusive.augment.scores.scoring import Reading
+from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.scores.units import EncodedText, encode
-from elusive.common.dataset.records import Document, Fact, Span
-from elusive.common.intervals import Estimate, mean_over_entities
+from elusive.common.dataset.records import Document, Fact
+from elusive.common.intervals import Estimate, estimate_mean
 from elusive.common.lm.loading import LoadedModel
 
 KINDS = ("name", "earlier values", "relation words", "other words", "signs")
 
 
 @dataclass(frozen=True)
-class Before:
+class AttentionBefore:
     """What the last token before a value attends to."""
 
     document: Document
     fact: Fact
-    units: list[Span]
-    """Units of the text before the value."""
-    scores: np.ndarray
-    """One number per unit.  # (unit,)"""
+    scores: TokenScores
+    """Of the units before the value."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,9 @@ class TopRow:
     tokens: Estimate
 
 
-def attention_before_values(
+def read_attention_before_values(
     documents: list[Document], scorer: LoadedModel, reading: Reading
-) -> Iterator[Before]:
+) -> Iterator[AttentionBefore]:
     """Attention from the last token before each value, one document at a time.
 
     Args:
@@ -56,8 +55,8 @@ def attention_before_values(
     num_layers = int(scorer.model.config.num_hidden_layers)
     for document in documents:
         text = encode(document.text, scorer.tokenizer)
-        found = [(fact, _last_before(fact, text)) for fact in document.facts]
-        asked = [(fact, last) for fact, last in found if last is not None]
+        last_units = [(fact, _find_last_before(fact, text)) for fact in document.facts]
+        asked = [(fact, last) for fact, last in last_units if last is not None]
         if not asked:
             continue
         ids = torch.tensor([text.input_ids] * len(asked), device=scorer.model.device)
@@ -65,65 +64,63 @@ def attention_before_values(
         for row, (_, last) in enumerate(asked):
             queries[row, text.unit_tokens[last][-1]] = 1
         received = attention_received(scorer.model, ids, torch.ones_like(ids), queries)
-        rows = reading.reduced(received, num_layers)[0].float().cpu().numpy()  # (fact, token)
+        rows = reading.reduce(received, num_layers)[0].float().cpu().numpy()  # (fact, token)
         for (fact, last), row in zip(asked, rows, strict=True):
             scores = np.array([row[tokens].mean() for tokens in text.unit_tokens[:last]])
-            yield Before(document, fact, text.units[:last], scores)
+            yield AttentionBefore(document, fact, TokenScores(text.units[:last], scores))
 
 
-def _last_before(fact: Fact, text: EncodedText) -> int | None:
-    """The last unit before a value, itself left out of the ranks; None if there are too few."""
-    before = [place for place, (_, end) in enumerate(text.units) if end <= fact.start]
+def _find_last_before(fact: Fact, text: EncodedText) -> int | None:
+    """The last unit before a value, which is itself not ranked; None if there are too few."""
+    before = [index for index, (_, end) in enumerate(text.units) if end <= fact.start]
     return before[-1] if len(before) > TOP else None
 
 
-def large_minus_small(large: list[Before], small: list[Before]) -> list[Before]:
-    """The difference on the large model's units."""
-    others = {(each.document.doc_id, each.fact.start): each for each in small}
-    pairs = [(each, others.get((each.document.doc_id, each.fact.start))) for each in large]
-    return [
-        Before(
-            one.document,
-            one.fact,
-            one.units,
-            one.scores - moved_scores(other.scores, other.units, one.units),
-        )
-        for one, other in pairs
-        if other
-    ]
+def contrast_attention(
+    large: list[AttentionBefore], small: list[AttentionBefore]
+) -> list[AttentionBefore]:
+    """Large minus small, on the large model's units, where both have the value."""
+    by_value = {(other.document.doc_id, other.fact.start): other for other in small}
+    contrasts = []
+    for attention in large:
+        other = by_value.get((attention.document.doc_id, attention.fact.start))
+        if other:
+            scores = contrast_scores(attention.scores, other.scores)
+            contrasts.append(replace(attention, scores=scores))
+    return contrasts
 
 
-def top_rows(scorer: str, found: list[Before]) -> list[TopRow]:
+def count_top_tokens(scorer: str, attentions: list[AttentionBefore]) -> list[TopRow]:
     """Mean number of tokens of each kind among the ten highest, over all values."""
-    counts = {kind: [] for kind in KINDS}
-    for each in found:
-        highest = np.argsort(-each.scores, kind="stable")[:TOP]
-        for kind, mask in _kinds(each).items():
+    counts: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    for attention in attentions:
+        highest = np.argsort(-attention.scores.scores, kind="stable")[:TOP]
+        for kind, mask in _mark_kinds(attention).items():
             counts[kind].append(float(mask[highest].sum()))
-    entities = [each.document.doc_id for each in found]
+    entities = [attention.document.doc_id for attention in attentions]
     return [
-        TopRow(scorer, kind, mean_over_entities(values, entities))
+        TopRow(scorer, kind, estimate_mean(values, entities))
         for kind, values in counts.items()
         if values
     ]
 
 
-def _kinds(before: Before) -> dict[str, np.ndarray]:
-    """True for the units of each kind; every unit is of one.  # each (unit,)."""
-    document, units = before.document, before.units
-    masks = target_masks(document, units)
-    signs = np.array([not any(map(str.isalnum, document.text[a:b])) for a, b in units])
+def _mark_kinds(attention: AttentionBefore) -> dict[str, np.ndarray]:
+    """True for the units of each kind; every unit is of one kind.  # each (unit,)."""
+    document, units = attention.document, attention.scores.units
+    masks = mark_targets(document, units)
+    is_sign = [not any(map(str.isalnum, document.text[start:end])) for start, end in units]
     values = [(fact.start, fact.end) for fact in document.facts]
-    ordered = {
+    by_priority = {
         "name": masks["name"],
-        "earlier values": overlaps(units, values),
+        "earlier values": mark_overlaps(units, values),
         "relation words": masks["relation"],
-        "signs": signs,
+        "signs": np.array(is_sign),
         "other words": np.ones(len(units), dtype=bool),
     }
     taken = np.zeros(len(units), dtype=bool)
     kinds = {}
-    for kind, mask in ordered.items():
+    for kind, mask in by_priority.items():
         kinds[kind] = mask & ~taken
         taken |= mask
     return {kind: kinds[kind] for kind in KINDS}

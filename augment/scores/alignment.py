@@ -1,35 +1,41 @@
-"""Scores of one cutting of a text moved to another: other tokens, or words."""
+"""Scores moved from one way of cutting a text to another: another model's tokens, or words."""
+
+from collections.abc import Callable
 
 import numpy as np
 
-from elusive.augment.scores.scoring import TokenScores, with_halves
+from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.scores.units import word_units
 from elusive.common.dataset.records import Document, Span
 
+Compare = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-def moved_scores(scores: np.ndarray, units: list[Span], wanted: list[Span]) -> np.ndarray:
-    """Scores of `wanted` units, each the sum of what its characters had under `units`.
 
-    A unit's score is spread evenly over its characters; what lies in none of the wanted units goes
-    to the nearest one, so the sum over a text stays, and equal cuttings give equal scores.
+def move_scores(scores: np.ndarray, units: list[Span], target_units: list[Span]) -> np.ndarray:
+    """Give each target unit the sum of what its characters had under `units`.
+
+    A unit's score is spread evenly over its characters. Characters in no target unit count for the
+    nearest one, so the sum over a text stays, and equal cuttings give equal scores.
 
     Args:
         scores: one number per unit.  # (unit,)
         units: characters of each unit, in order, not overlapping.
-        wanted: the same of the other cutting; at least one.
+        target_units: the same of the other cutting; at least one.
 
     Returns:
-        One number per wanted unit, float32.  # (wanted unit,)
+        One float32 per target unit.  # (target unit,)
     """
-    if units == wanted:
+    if units == target_units:
         return scores
-    ends = np.array([end for _, end in wanted])
-    starts = np.array([start for start, _ in wanted])
-    moved = np.zeros(len(wanted))
+    ends = np.array([end for _, end in target_units])
+    starts = np.array([start for start, _ in target_units])
+    moved = np.zeros(len(target_units))
     for score, (start, end) in zip(scores, units, strict=True):
         characters = np.arange(start, end)
-        after = np.minimum(np.searchsorted(ends, characters, side="right"), len(wanted) - 1)
+        # 1) The first unit that ends behind each character, and the unit before that one.
+        after = np.minimum(np.searchsorted(ends, characters, side="right"), len(target_units) - 1)
         before = np.maximum(after - 1, 0)
+        # 2) A character between two units goes to the nearer one.
         outside_before = characters - ends[before] + 1
         outside_after = starts[after] - characters
         is_before = (outside_after > 0) & (after > 0) & (outside_before < outside_after)
@@ -37,16 +43,25 @@ def moved_scores(scores: np.ndarray, units: list[Span], wanted: list[Span]) -> n
     return moved.astype(np.float32)
 
 
-def moved_to(wanted: list[Span], scored: TokenScores) -> TokenScores:
-    """A document's scores on other units."""
-    rows = [scored.scores, *(scored.halves or ())]
-    moved = [moved_scores(row, scored.units, wanted) for row in rows]
-    return with_halves(wanted, np.array(moved), scored.seconds)
+def contrast_scores(
+    large: TokenScores, small: TokenScores, compare: Compare = np.subtract
+) -> TokenScores:
+    """Compare two models' scores of one document on the large model's units.
+
+    Halves of the heads are compared with halves, where both have them.
+    """
+    pairs = [(large.scores, small.scores)]
+    if large.halves and small.halves:
+        pairs += zip(large.halves, small.halves, strict=True)
+    rows = [compare(a, move_scores(b, small.units, large.units)) for a, b in pairs]
+    return TokenScores.from_rows(large.units, np.array(rows), large.seconds + small.seconds)
 
 
-def on_words(documents: list[Document], scored: list[TokenScores]) -> list[TokenScores]:
-    """The scores of every document on its words and signs."""
-    return [
-        moved_to(word_units(document.text), scores)
-        for document, scores in zip(documents, scored, strict=True)
-    ]
+def move_to_words(documents: list[Document], scored: list[TokenScores]) -> list[TokenScores]:
+    """The scores of every document on its words and punctuation marks."""
+    moved = []
+    for document, scores in zip(documents, scored, strict=True):
+        words = word_units(document.text)
+        rows = [move_scores(row, scores.units, words) for row in scores.rows]
+        moved.append(TokenScores.from_rows(words, np.array(rows), scores.seconds))
+    return moved

@@ -16,7 +16,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.masking_utils import sdpa_mask
 
 from elusive.common.errors import InputError
-from elusive.common.lm.loading import attention_of
+from elusive.common.lm.loading import get_attention
 
 IMPLEMENTATION = "elusive_column_sums"
 QUERY_BLOCK = 256
@@ -97,7 +97,7 @@ def _collect_column_sums(
     model: PreTrainedModel, input_ids: torch.Tensor, mask: torch.Tensor, collection: _Collection
 ) -> None:
     """Column sums of every layer up to the last, from the attention calls of one forward pass."""
-    before = attention_of(model)
+    before = get_attention(model)
     model.set_attn_implementation(IMPLEMENTATION)
     token = _collection.set(collection)
     try:
@@ -126,7 +126,7 @@ def _maps(model: PreTrainedModel, input_ids: torch.Tensor) -> list[torch.Tensor]
 
     Falcon's, for one, look ahead unless its masks are made for eager attention.
     """
-    before = attention_of(model)
+    before = get_attention(model)
     model.config._attn_implementation = "eager"
     try:
         with torch.no_grad():

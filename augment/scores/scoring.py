@@ -9,10 +9,11 @@ import torch
 from tqdm import tqdm
 
 from elusive.augment.scores.column_sums import attention_received
-from elusive.augment.scores.layer_choice import chosen_indices
+from elusive.augment.scores.layer_choice import choose_first_layers, choose_indices
+from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.scores.units import EncodedText, encode
 from elusive.common.dataset.records import Document, Span
-from elusive.common.lm.batches import length_sorted_batches, mask_rows, pad_rows
+from elusive.common.lm.batches import batch_by_length, mask_rows, pad_rows
 from elusive.common.lm.loading import LoadedModel
 from elusive.common.memory import keep_freed_memory
 
@@ -22,27 +23,13 @@ tokens of 100 biographies instead of 2.4%."""
 
 
 @dataclass(frozen=True)
-class TokenScores:
-    """A document's droppable units and their scores under one scorer."""
-
-    units: list[tuple[int, int]]
-    scores: np.ndarray
-    """One number per unit, float32; higher means kept more often."""
-    seconds: float = 0.0
-    """What a model took for it: the batch's time, by documents."""
-    halves: tuple[np.ndarray, np.ndarray] | None = None
-    """The same scores from every second head, and from the others: as alike as they are more than
-    noise. None where there are no heads."""
-
-
-@dataclass(frozen=True)
 class Reading:
     """How attention received, by layer and head, becomes one number per token."""
 
     layers: str = "all"
-    """Layers whose mean is taken; as `chosen_indices` reads it."""
-    minus_layers: str = ""
-    """Layers whose mean is subtracted; empty for none."""
+    """Layers whose mean is taken, as `choose_indices` reads them."""
+    minus_depth: float | None = None
+    """Share of the layers, from the first, whose mean is subtracted; None for none."""
     heads: str = "all"
     """Heads whose mean is taken."""
     own_query: bool = False
@@ -52,28 +39,27 @@ class Reading:
     figures)."""
 
     def last_layer(self, num_layers: int) -> int:
-        """The last layer that is needed."""
-        specs = filter(None, (self.layers, self.minus_layers))
-        return max(max(chosen_indices(spec, num_layers, "layers")) for spec in specs)
+        """The last layer that is read."""
+        layers = choose_indices(self.layers, num_layers, "layers")
+        if self.minus_depth is not None:
+            layers = layers + choose_first_layers(self.minus_depth, num_layers)
+        return max(layers)
 
-    def reduced(self, received: torch.Tensor, num_layers: int) -> torch.Tensor:
-        """Scores from all chosen heads, every second one of them, and the others.
+    def reduce(self, received: torch.Tensor, num_layers: int) -> torch.Tensor:
+        """Scores from all chosen heads, from every second one of them, and from the others.
 
         # (layer, head, batch, token) -> (3, batch, token), or (1, batch, token) of a single head
         """
-        heads = chosen_indices(self.heads, received.shape[1], "heads")
+        heads = choose_indices(self.heads, received.shape[1], "heads")
         parts = [heads, heads[::2], heads[1::2]] if len(heads) > 1 else [heads]
         by_layer = torch.stack([received[:, part].mean(1) for part in parts], 1)
-        score = by_layer[chosen_indices(self.layers, num_layers, "layers")].mean(0)
-        if not self.minus_layers:
+        score = by_layer[choose_indices(self.layers, num_layers, "layers")].mean(0)
+        if self.minus_depth is None:
             return score
-        minus = chosen_indices(self.minus_layers, num_layers, "layers")
-        return score - by_layer[minus].mean(0)
+        return score - by_layer[choose_first_layers(self.minus_depth, num_layers)].mean(0)
 
 
 ALL_LAYERS = Reading()
-Reduce = Callable[[torch.Tensor], torch.Tensor]
-"""From what a model gives (..., batch, token) to scores (..., batch, token)."""
 
 
 def score_attention(
@@ -85,28 +71,23 @@ def score_attention(
     is read in windows that overlap by half; a token in two windows gets the mean of both.
 
     Raises:
-        InputError: a layer or head is named that the model does not have.
+        InputError: the model lacks a layer or head that is named.
     """
     num_layers = int(scorer.model.config.num_hidden_layers)
     last = reading.last_layer(num_layers)
-    restricted = reading.queries == "before-values"
 
-    def score(texts: list[EncodedText], of: list[Document]) -> torch.Tensor:
-        input_ids, mask = padded(texts, scorer.model.device)
-        queries = tokens_before_values(texts, of, mask) if restricted else None
+    def score(texts: list[EncodedText], batch: list[Document]) -> torch.Tensor:
+        input_ids, mask = pad_texts(texts, scorer.model.device)
+        queries = None
+        if reading.queries == "before-values":
+            queries = mark_tokens_before_values(texts, batch, mask)
         received = attention_received(
             scorer.model, input_ids, mask, queries, reading.own_query, last
         )
-        return reading.reduced(received, num_layers)
+        return reading.reduce(received, num_layers)
 
     scored = score_in_batches(documents, scorer, score)
-    return [with_halves(each.units, each.scores, each.seconds) for each in scored]
-
-
-def with_halves(units: list[Span], rows: np.ndarray, seconds: float) -> TokenScores:
-    """Scores in the first row; in the next two, if there are, those of halves of the heads."""
-    halves = (rows[1], rows[2]) if len(rows) == 3 else None
-    return TokenScores(units, rows[0], seconds, halves)
+    return [TokenScores.from_rows(rows.units, rows.scores, rows.seconds) for rows in scored]
 
 
 def score_heads(documents: list[Document], scorer: LoadedModel) -> list[TokenScores]:
@@ -116,15 +97,14 @@ def score_heads(documents: list[Document], scorer: LoadedModel) -> list[TokenSco
         Scores of every document.  # each (layer, head, unit)
     """
 
-    def score(texts: list[EncodedText], of: list[Document]) -> torch.Tensor:
-        received = attention_received(scorer.model, *padded(texts, scorer.model.device))
+    def score(texts: list[EncodedText], _: list[Document]) -> torch.Tensor:
+        received = attention_received(scorer.model, *pad_texts(texts, scorer.model.device))
         return received.flatten(0, 1)
 
-    scored = score_in_batches(documents, scorer, score)
     layers = int(scorer.model.config.num_hidden_layers)
     return [
-        TokenScores(each.units, each.scores.reshape(layers, -1, len(each.units)), each.seconds)
-        for each in scored
+        TokenScores(rows.units, rows.scores.reshape(layers, -1, len(rows.units)), rows.seconds)
+        for rows in score_in_batches(documents, scorer, score)
     ]
 
 
@@ -141,51 +121,54 @@ def score_in_batches(
         score: from texts of similar length and their documents to (..., batch, token); scores
             are then (..., unit).
     """
-    pieces = [
+    # 1) Cut texts that are longer than the context into windows.
+    windows = [
         (index, window)
         for index, document in enumerate(documents)
-        for window in windows(encode(document.text, scorer.tokenizer), context_of(scorer))
+        for window in cut_windows(encode(document.text, scorer.tokenizer), find_context(scorer))
     ]
-    lengths = [len(window.input_ids) for _, window in pieces]
-    found: list[list[tuple[EncodedText, np.ndarray]]] = [[] for _ in documents]
+    lengths = [len(window.input_ids) for _, window in windows]
+    scored: list[list[tuple[EncodedText, np.ndarray]]] = [[] for _ in documents]
     seconds = np.zeros(len(documents))
     keep_freed_memory()
-    name = f"scoring with {scorer.source.reference}"
-    with tqdm(total=len(documents), desc=name, unit="doc", leave=False, delay=1) as bar:
-        if len(pieces) > len(documents):
+    title = f"scoring with {scorer.source.reference}"
+    with tqdm(total=len(documents), desc=title, unit="doc", leave=False, delay=1) as bar:
+        if len(windows) > len(documents):
             bar.write(
-                f"{len(pieces) - len(documents)} texts or parts are longer than the context "
-                f"of {context_of(scorer)} tokens: read in overlapping windows"
+                f"{len(windows) - len(documents)} texts or parts are longer than the context "
+                f"of {find_context(scorer)} tokens: they are read in overlapping windows"
             )
-        for batch in length_sorted_batches(lengths, BATCH_TOKENS):
+        # 2) Score windows of similar length together, so that little is padded.
+        for batch in batch_by_length(lengths, BATCH_TOKENS):
             start = perf_counter()
-            texts = [pieces[place][1] for place in batch]
-            of = [documents[pieces[place][0]] for place in batch]
-            rows = np.moveaxis(score(texts, of).float().cpu().numpy(), -2, 0)
-            for place, row in zip(batch, rows, strict=True):
-                index, window = pieces[place]
-                found[index].append((window, row[..., : len(window.input_ids)]))
+            texts = [windows[number][1] for number in batch]
+            batch_documents = [documents[windows[number][0]] for number in batch]
+            scores = score(texts, batch_documents).float().cpu().numpy()
+            for number, row in zip(batch, np.moveaxis(scores, -2, 0), strict=True):
+                index, window = windows[number]
+                scored[index].append((window, row[..., : len(window.input_ids)]))
                 seconds[index] += (perf_counter() - start) / len(batch)
-            bar.update(len({pieces[place][0] for place in batch}))
-    return [_stitched(parts, spent) for parts, spent in zip(found, seconds, strict=True)]
+            bar.update(len({windows[number][0] for number in batch}))
+    # 3) Put the windows of each document together.
+    return [_stitch(parts, spent) for parts, spent in zip(scored, seconds, strict=True)]
 
 
-def context_of(scorer: LoadedModel) -> int | None:
+def find_context(scorer: LoadedModel) -> int | None:
     """Tokens that a model reads at a time; None where its config does not say."""
     return getattr(scorer.model.config, "max_position_embeddings", None)
 
 
-def windows(text: EncodedText, context: int | None) -> list[EncodedText]:
+def cut_windows(text: EncodedText, context: int | None) -> list[EncodedText]:
     """A text in windows of at most `context` tokens that overlap by half, each with the prefix."""
     if context is None or len(text.input_ids) <= context:
         return [text]
     prefix, body = text.input_ids[: text.prefix], text.input_ids[text.prefix :]
     size = context - len(prefix)
     starts = [*range(0, len(body) - size, size // 2), len(body) - size]
-    return [_window(text, prefix, start, size) for start in starts]
+    return [_cut_window(text, prefix, start, size) for start in starts]
 
 
-def _window(text: EncodedText, prefix: list[int], start: int, size: int) -> EncodedText:
+def _cut_window(text: EncodedText, prefix: list[int], start: int, size: int) -> EncodedText:
     """`size` tokens of a text's body from `start` on, behind the prefix, and their units."""
     first, end = len(prefix) + start, len(prefix) + start + size
     inside = [
@@ -201,39 +184,39 @@ def _window(text: EncodedText, prefix: list[int], start: int, size: int) -> Enco
     )
 
 
-def _stitched(parts: list[tuple[EncodedText, np.ndarray]], seconds: float) -> TokenScores:
+def _stitch(parts: list[tuple[EncodedText, np.ndarray]], seconds: float) -> TokenScores:
     """Scores of a document's units: the mean over each unit's tokens, and over windows."""
-    sums: dict[tuple[int, int], list[np.ndarray]] = {}
+    rows_by_unit: dict[Span, list[np.ndarray]] = {}
     for window, row in parts:
         for unit, tokens in zip(window.units, window.unit_tokens, strict=True):
-            sums.setdefault(unit, []).append(row[..., tokens].mean(-1))
-    units = sorted(sums)
-    scores = np.array([np.mean(sums[unit], axis=0) for unit in units], dtype=np.float32)
+            rows_by_unit.setdefault(unit, []).append(row[..., tokens].mean(-1))
+    units = sorted(rows_by_unit)
+    scores = np.array([np.mean(rows_by_unit[unit], axis=0) for unit in units], dtype=np.float32)
     return TokenScores(units, np.moveaxis(scores, 0, -1), float(seconds))
 
 
-def padded(texts: list[EncodedText], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def pad_texts(texts: list[EncodedText], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids and mask of texts, padded on the right.  # both (batch, token)."""
     rows = [text.input_ids for text in texts]
     return pad_rows(rows, device=device), mask_rows(rows, device=device)
 
 
-def tokens_before_values(
+def mark_tokens_before_values(
     texts: list[EncodedText], documents: list[Document], mask: torch.Tensor
 ) -> torch.Tensor:
-    """1 at the last token of the unit before each value, from where it is predicted.
+    """1 at the last token of the unit before each value, from which the value is predicted.
 
     Source: arXiv 2409.17954, section on the analysis of attention.
 
     Returns:
         Zeros and ones.  # (batch, token)
     """
-    chosen = torch.zeros_like(mask)
+    marks = torch.zeros_like(mask)
     for row, (text, document) in enumerate(zip(texts, documents, strict=True)):
         starts = sorted(fact.start for fact in document.facts)
-        for (_, end), tokens, following in zip(
+        for (_, end), tokens, next_unit in zip(
             text.units, text.unit_tokens, [*text.units[1:], (-1, -1)], strict=True
         ):
-            if any(end <= start <= following[0] for start in starts):
-                chosen[row, tokens[-1]] = 1
-    return chosen
+            if any(end <= start <= next_unit[0] for start in starts):
+                marks[row, tokens[-1]] = 1
+    return marks

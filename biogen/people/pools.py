@@ -1,4 +1,4 @@
-"""Pools that names and values are drawn from, made once with Faker or read from `words/`."""
+"""Pools of names and values, built once with Faker or read from `words/`."""
 
 import calendar
 import datetime
@@ -10,19 +10,19 @@ from faker.config import AVAILABLE_LOCALES
 from faker.providers.address.en_US import Provider as AddressProvider
 from faker.providers.geo import Provider as GeoProvider
 
-from elusive.common.errors import InputError, unknown_name
+from elusive.common.errors import InputError, build_unknown_name_error
 
 POOL_SEED = 2409
-"""Fixed, so that pools do not change with the seed of a dataset."""
+"""Seed of the pools; it is fixed, so they do not change with the seed of a dataset."""
 
 NUM_COMPANIES = 263
-"""As many as in bioS (arXiv 2309.14316)."""
+"""Companies, as many as in bioS (arXiv 2309.14316)."""
 
 FEWEST_NAMES = 5
-"""Last names below which everybody would be called the same."""
+"""Fewest last names of a usable locale: with fewer, most people would share theirs."""
 
 MAX_VALUES = 1_000_000
-"""Values that a pool may hold; they are kept in memory."""
+"""Most values of a pool; they are kept in memory."""
 
 UNIVERSITY_PATTERNS = (
     "{} University",
@@ -39,55 +39,57 @@ WORDS = Path(__file__).parent.parent / "words"
 
 
 @cache
-def words(name: str) -> tuple[str, ...]:
-    """The lines of a list that comes with the package."""
+def read_words(name: str) -> tuple[str, ...]:
+    """Read the lines of a word list that comes with the package."""
     return tuple((WORDS / f"{name}.txt").read_text(encoding="utf-8").splitlines())
 
 
 @cache
-def first_names(locale: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Female and male first names of a Faker locale, sorted; those that both carry are left out.
+def list_first_names(locale: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the female and the male first names of a Faker locale, sorted.
+
+    Names that both genders have are left out.
 
     Raises:
-        InputError: no such locale, or one without female and male first names.
+        InputError: there is no such locale, or it has no female and male first names.
     """
     female, male = (
-        {name for name in _names(locale, f"first_names_{gender}") if not name[0].islower()}
+        {name for name in _read_names(locale, f"first_names_{gender}") if not name[0].islower()}
         for gender in ("female", "male")
     )
     pair = tuple(sorted(female - male)), tuple(sorted(male - female))
     if not all(pair):
         raise InputError(
-            f"locale {locale!r} has no first names for women and men apart: "
+            f"locale {locale!r} has no separate first names for women and men: "
             "choose another, such as en_US, de_DE or es_ES"
         )
     return pair
 
 
 @cache
-def last_names(locale: str) -> tuple[str, ...]:
-    """Last names of a Faker locale, sorted.
+def list_last_names(locale: str) -> tuple[str, ...]:
+    """Return the last names of a Faker locale, sorted.
 
     Raises:
-        InputError: no such locale, or hardly any last names.
+        InputError: there is no such locale, or it has hardly any last names.
     """
-    found = tuple(sorted(_names(locale, "last_names")))
-    if len(found) < FEWEST_NAMES:
+    names = tuple(sorted(_read_names(locale, "last_names")))
+    if len(names) < FEWEST_NAMES:
         raise InputError(
-            f"Faker has too few last names for locale {locale!r} ({len(found)}): choose another, "
+            f"Faker has too few last names for locale {locale!r} ({len(names)}): choose another, "
             "such as en_US, de_DE or es_ES"
         )
-    return found
+    return names
 
 
-def _names(locale: str, kind: str) -> set[str]:
-    """One of Faker's lists of names for a locale.
+def _read_names(locale: str, kind: str) -> set[str]:
+    """Return one of Faker's lists of names for a locale.
 
     Raises:
-        InputError: no such locale, or Faker falls back on another language for it.
+        InputError: there is no such locale, or Faker falls back on another language for it.
     """
     if locale not in AVAILABLE_LOCALES:
-        raise unknown_name("locale", locale, AVAILABLE_LOCALES)
+        raise build_unknown_name_error("locale", locale, AVAILABLE_LOCALES)
     (provider,) = (
         provider
         for provider in Faker(locale).get_providers()
@@ -95,20 +97,22 @@ def _names(locale: str, kind: str) -> set[str]:
     )
     source = type(provider).__module__.rpartition(".")[2]
     if source.partition("_")[0] != locale.partition("_")[0]:
-        raise InputError(f"Faker has no names for locale {locale!r}, only those of {source}")
+        raise InputError(
+            f"Faker has no names for locale {locale!r}, only those of {source}: choose that one"
+        )
     return {" ".join(name.split()) for name in getattr(provider, kind, ())}
 
 
 @cache
-def cities() -> tuple[str, ...]:
-    """Real places from all over the world whose names are written in ASCII, sorted."""
-    places = {entry[2] for entry in GeoProvider.land_coords}
+def list_cities() -> tuple[str, ...]:
+    """Return real places from all over the world whose names are in ASCII, sorted."""
+    places = {coordinates[2] for coordinates in GeoProvider.land_coords}
     return tuple(sorted(place for place in places if place.isascii() and place[0].isupper()))
 
 
 @cache
-def universities() -> tuple[str, ...]:
-    """300 universities, as in bioS, named after the states of the USA, sorted."""
+def list_universities() -> tuple[str, ...]:
+    """Return 300 universities, as in bioS, named after the states of the USA, sorted."""
     states = AddressProvider.states
     return tuple(
         sorted(pattern.format(state) for state in states for pattern in UNIVERSITY_PATTERNS)
@@ -116,26 +120,26 @@ def universities() -> tuple[str, ...]:
 
 
 @cache
-def companies() -> tuple[str, ...]:
-    """Company names made by Faker, sorted; none ends in a full stop."""
-    return faked("company", NUM_COMPANIES)
+def list_companies() -> tuple[str, ...]:
+    """Return company names from Faker, sorted; none ends in a full stop."""
+    return fake_values("company", NUM_COMPANIES)
 
 
 POOLS = {
-    "cities": cities,
-    "universities": universities,
-    "majors": lambda: words("majors"),
-    "companies": companies,
-    "languages": lambda: words("languages"),
-    "instruments": lambda: words("instruments"),
-    "sports": lambda: words("sports"),
+    "cities": list_cities,
+    "universities": list_universities,
+    "majors": lambda: read_words("majors"),
+    "companies": list_companies,
+    "languages": lambda: read_words("languages"),
+    "instruments": lambda: read_words("instruments"),
+    "sports": lambda: read_words("sports"),
 }
 """Pools that a field can name."""
 
 
 @cache
-def dates(first: datetime.date, last: datetime.date) -> tuple[str, ...]:
-    """Every day from `first` to `last`, such as `January 5, 1990`.
+def list_dates(first: datetime.date, last: datetime.date) -> tuple[str, ...]:
+    """Return every day from `first` to `last`, such as `January 5, 1990`.
 
     Raises:
         InputError: `last` is not after `first`.
@@ -145,8 +149,8 @@ def dates(first: datetime.date, last: datetime.date) -> tuple[str, ...]:
     return tuple(f"{_MONTHS[day.month]} {day.day}, {day.year}" for day in _days(first, last))
 
 
-def other_dates(first: datetime.date, last: datetime.date) -> tuple[list[str], list[str]]:
-    """The same days as `5 January 1990` and as `1990-01-05`."""
+def list_other_dates(first: datetime.date, last: datetime.date) -> tuple[list[str], list[str]]:
+    """Return the same days as `5 January 1990` and as `1990-01-05`."""
     days = _days(first, last)
     return (
         [f"{day.day} {_MONTHS[day.month]} {day.year}" for day in days],
@@ -155,47 +159,48 @@ def other_dates(first: datetime.date, last: datetime.date) -> tuple[list[str], l
 
 
 def _days(first: datetime.date, last: datetime.date) -> list[datetime.date]:
-    """Every day from the first to the last."""
     ordinals = range(first.toordinal(), last.toordinal() + 1)
     return [datetime.date.fromordinal(ordinal) for ordinal in ordinals]
 
 
-def numbers(lowest: int, highest: int) -> tuple[str, ...]:
-    """Every whole number from `lowest` to `highest`.
+def list_numbers(lowest: int, highest: int) -> tuple[str, ...]:
+    """Return every whole number from `lowest` to `highest`.
 
     Raises:
-        InputError: there are none, or too many.
+        InputError: there are fewer than two, or too many.
     """
     if not 1 < highest - lowest + 1 <= MAX_VALUES:
         raise InputError(
-            f"numbers: {lowest} to {highest} should be 2 to {MAX_VALUES} different numbers"
+            f"numbers: {lowest} to {highest} should cover 2 to {MAX_VALUES} different numbers"
         )
     return tuple(str(number) for number in range(lowest, highest + 1))
 
 
 @cache
-def faked(method: str, count: int) -> tuple[str, ...]:
-    """Up to `count` different strings by a method of Faker, sorted; none ends in a full stop.
+def fake_values(method: str, count: int) -> tuple[str, ...]:
+    """Return up to `count` different strings from a method of Faker, sorted.
+
+    Strings that end in a full stop or do not have single spaces are left out.
 
     Raises:
-        InputError: Faker has no such method, or it gives no strings.
+        InputError: Faker has no such method, or the method does not return a string.
     """
     faker = Faker("en_US")
     faker.seed_instance(POOL_SEED)
-    make = getattr(faker, method, None) if not method.startswith("_") else None
-    found: set[str] = set()
+    draw = getattr(faker, method, None) if not method.startswith("_") else None
+    values: set[str] = set()
     for _ in range(20 * count):
         try:
-            value = make() if callable(make) else None
+            value = draw() if callable(draw) else None
         except (AttributeError, TypeError, ValueError):
             value = None
         if not isinstance(value, str):
             raise InputError(
-                f"Faker has no method {method!r} that gives a string without being told more: "
+                f"Faker has no method {method!r} that returns a string and needs no arguments: "
                 "see faker.readthedocs.io"
             )
         if not value.endswith(".") and value == " ".join(value.split()):
-            found.add(value)
-        if len(found) == count:
+            values.add(value)
+        if len(values) == count:
             break
-    return tuple(sorted(found))
+    return tuple(sorted(values))

@@ -1,35 +1,40 @@
-"""Filler between a name and a value, of any number of words, and sentences that bring a name up."""
+"""Filler text of any number of words between a name and a value, and sentences with a name."""
 
 from functools import cache
 
-from elusive.biogen.people.pools import POOL_SEED, words
+from elusive.biogen.people.pools import POOL_SEED, read_words
 from elusive.common.seeding import stream
 
 NUM_VARIANTS = 32
-"""Passages of each length, drawn from at random."""
+"""Passages of each length; one of them is drawn at random."""
 
 
-def lead_parts() -> list[tuple[str, str]]:
-    """Text before and after the name in sentences that state nothing but the name."""
-    pairs = [line.split("{name}") for line in words("leads")]
+def read_lead_parts() -> list[tuple[str, str]]:
+    """Read the sentences that state only a name: the text before and after it."""
+    pairs = [line.split("{name}") for line in read_words("leads")]
     return [(before, f"{after} ") for before, after in pairs]
 
 
 @cache
-def passages(num_words: int) -> list[tuple[str, int]]:
-    """Fillers of exactly `num_words` words, each with a space behind, and their sentences."""
-    return [_passage(num_words, variant) for variant in range(NUM_VARIANTS)]
+def build_passages(num_words: int) -> list[tuple[str, int]]:
+    """Return fillers of exactly `num_words` words, each with its number of sentences.
+
+    Each filler ends in a space.
+    """
+    return [_build_passage(num_words, variant) for variant in range(NUM_VARIANTS)]
 
 
-def _passage(num_words: int, variant: int) -> tuple[str, int]:
-    """One filler; no sentence twice in a row."""
+def _build_passage(num_words: int, variant: int) -> tuple[str, int]:
     rng = stream(POOL_SEED, "filler", num_words, variant)
-    chosen: list[str] = [""]
-    left = num_words
-    while left:
-        shortest = min(left, 4)  # shorter ones only fill up what is left
-        fitting = [s for s in words("fillers") if shortest <= len(s.split()) <= left]
-        fitting = [s for s in fitting if s != chosen[-1]]
-        chosen.append(fitting[rng.integers(len(fitting))])
-        left -= len(chosen[-1].split())
-    return "".join(f"{sentence} " for sentence in chosen[1:]), len(chosen) - 1
+    passage: list[str] = []
+    rest = num_words
+    while rest:
+        shortest = min(rest, 4)  # shorter sentences only fill what is left at the end
+        candidates = [
+            sentence
+            for sentence in read_words("fillers")
+            if shortest <= len(sentence.split()) <= rest and [sentence] != passage[-1:]
+        ]
+        passage.append(candidates[rng.integers(len(candidates))])
+        rest -= len(passage[-1].split())
+    return "".join(f"{sentence} " for sentence in passage), len(passage)

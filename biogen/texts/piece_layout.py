@@ -1,4 +1,4 @@
-"""Which pieces make up each document, and where among them names and values stand."""
+"""Which pieces each document consists of, and which of them are names and values."""
 
 from dataclasses import dataclass
 
@@ -11,75 +11,77 @@ from elusive.biogen.world import World
 
 @dataclass(frozen=True)
 class Layout:
-    """The pieces of each row's text, and where among them names and values stand.
+    """The pieces of each row's text, and the indices of names and values among them.
 
-    A sentence is [lead, name, lead's end, filler,] first part, name or value, part between, the
-    other one, last part; the pieces in brackets only with `distance`.
+    A sentence is [lead, name, end of the lead, filler,] first part, name or value, part between,
+    the other of the two, last part; the pieces in brackets exist only with `distance`.
     """
 
     pieces: np.ndarray  # (piece, row)
+    form: np.ndarray  # (row, sentence) number of the form
     value: np.ndarray  # (row, sentence) which piece of the row is the value
     name: np.ndarray  # (row, sentence) which piece of the row is the name, if there is one
     has_name: np.ndarray  # (row, sentence) bool
 
 
-def layout_of(world: World, rows: Rows, sentences: Sentences) -> Layout:
+def build_layout(world: World, rows: Rows, sentences: Sentences) -> Layout:
     """Choose the pieces of every sentence."""
+    wordings = world.wordings
     named = is_named(world, rows, sentences)
-    form = world.wordings.base[sentences.field] + named
-    form = form + (sentences.template * 3 + sentences.pronouns) * 2
-    value_first = named & world.wordings.value_first[form]
+    form = wordings.compute_forms(sentences.field, sentences.template, sentences.pronouns, named)
+    value_first = named & wordings.value_first[form]
+    num_shown = sentences.is_shown.sum(1)[:, None]
+    is_followed = np.arange(form.shape[1]) < num_shown - 1  # sentences that are not shown come last
+    leads = _choose_leads(world, rows, sentences, form) if world.config.distance else []
     blocks = [
-        world.wordings.first[form],
+        *leads,
+        wordings.first[form],
         np.where(value_first, sentences.value, np.where(named, sentences.name, EMPTY)),
-        world.wordings.between[form],
+        wordings.between[form],
         np.where(value_first, sentences.name, sentences.value),
-        world.wordings.last[form] + ~_is_last(sentences.is_shown),
+        wordings.last[form, is_followed.astype(np.int64)],
     ]
-    leads = _leads(world, rows, sentences, form) if world.config.distance else []
-    pieces, place = _without_empty_columns(leads + blocks, sentences.is_shown)
-    first, second = place[:, len(leads) + 1], place[:, len(leads) + 3]
-    led = sentences.is_head if leads else np.zeros_like(named)
+    pieces, index = _drop_empty_columns(blocks, sentences.is_shown)
+    first, second = index[:, len(leads) + 1], index[:, len(leads) + 3]
+    has_lead = sentences.is_head if leads else np.zeros_like(named)
     return Layout(
         pieces=pieces,
+        form=form,
         value=np.where(value_first, first, second),
-        name=np.where(led, place[:, 1], np.where(value_first, second, first)),
-        has_name=(named | led) & sentences.is_shown,
+        name=np.where(has_lead, index[:, 1], np.where(value_first, second, first)),
+        has_name=(named | has_lead) & sentences.is_shown,
     )
 
 
-def _without_empty_columns(
+def _drop_empty_columns(
     blocks: list[np.ndarray], is_shown: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The blocks of all sentences one after the other, and where among them each one went.
+    """Put the blocks of all sentences one after the other, without those that are always empty.
 
     Returns:
-        Pieces (piece, row), and numbers of pieces (sentence, block).
+        Pieces (piece, row), and the index of every block among them (sentence, block).
     """
     columns = [
-        block[:, sentence] * is_shown[:, sentence]
+        block[:, sentence] * is_shown[:, sentence]  # times False is EMPTY
         for sentence in range(is_shown.shape[1])
         for block in blocks
     ]
     is_used = np.array([column.any() for column in columns])
-    place = np.maximum(np.cumsum(is_used) - 1, 0).reshape(-1, len(blocks))
-    return np.stack([column for column, used in zip(columns, is_used, strict=True) if used]), place
+    index = np.maximum(np.cumsum(is_used) - 1, 0).reshape(-1, len(blocks))
+    return np.stack([column for column, used in zip(columns, is_used, strict=True) if used]), index
 
 
-def _is_last(shown: np.ndarray) -> np.ndarray:
-    """The last sentence of each row that is shown, (row, sentence)."""
-    return np.arange(shown.shape[1]) == shown.sum(1)[:, None] - 1
-
-
-def _leads(world: World, rows: Rows, sentences: Sentences, form: np.ndarray) -> list[np.ndarray]:
-    """Pieces before a sentence that put its value at a distance: a name, then filler."""
+def _choose_leads(
+    world: World, rows: Rows, sentences: Sentences, form: np.ndarray
+) -> list[np.ndarray]:
+    """Choose the blocks before a sentence that put its value at a distance: a name, then filler."""
     wordings, distances = world.wordings, np.array(world.config.distance)
     items = rows.item[:, None] * len(world.fields) + sentences.field
-    # Sentences of one text begin at a random lead and go on with the next, so that none repeats.
-    first_lead = world.integers(len(wordings.leads), rows.item, "lead")[:, None]
+    # The sentences of a text start at a random lead and take the next one each, so none repeats.
+    first_lead = world.draw_integers(len(wordings.leads), rows.item, "lead")[:, None]
     lead = wordings.leads[(first_lead + sentences.field) % len(wordings.leads)]
-    distance = distances[world.integers(len(distances), items, "distance")]
-    variant = world.integers(wordings.fillers.shape[1], items, "filler")
+    distance = distances[world.draw_integers(len(distances), items, "distance")]
+    variant = world.draw_integers(wordings.fillers.shape[1], items, "filler")
     num_words = np.where(sentences.is_head, distance - 1 - wordings.words_before[form], 0)
     blocks = [lead[:, :, 0], sentences.name, lead[:, :, 1], wordings.fillers[num_words, variant]]
     return [np.where(sentences.is_head, block, EMPTY) for block in blocks]

@@ -1,75 +1,112 @@
-"""Texts put together from pieces, many at a time, with the place of every piece known.
+"""Texts joined from pieces, many at a time, with the position of every piece known.
 
-A text is a row of piece numbers. Taking all pieces of all rows, one after the other, from one Arrow
-array gives a data buffer that already is the texts joined; sums of lengths give the places.
+A piece is a string that has a number: its index in one Arrow array. A text is a row of piece
+numbers. Taking the pieces of all rows from the Arrow array, one after the other, gives a data
+buffer that already holds the joined texts; cumulative sums of the lengths give the positions.
 """
-
-# pyright: reportAttributeAccessIssue=false
-# (pyarrow.compute makes its functions when it is imported)
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from elusive.biogen.texts.arrow_arrays import build_integer_array, build_string_array
 
 _CHARACTERS, _SPACES = 32, 12
-"""A measure packs characters, spaces and sentence ends into one number, so that one lookup and one
-sum serve all three: characters from bit 32 up, spaces from bit 12, sentence ends below."""
+"""Lowest bits of two of the three counts that a measure packs."""
 
 
-def characters(measures: np.ndarray) -> np.ndarray:
-    """Characters of measures, or of sums of measures."""
-    return (measures >> _CHARACTERS).astype(np.int32)
+@dataclass(frozen=True)
+class Measures:
+    """Characters, spaces and sentence ends of strings, or of the text before some position.
 
+    One int64 packs the three counts, so that one lookup and one addition serve all of them:
+    characters from bit 32 up, spaces from bit 12, sentence ends below. Sums of measures stay
+    exact, because no text has 2**20 spaces or 2**12 sentence ends.
+    """
 
-def spaces(measures: np.ndarray) -> np.ndarray:
-    """Spaces of measures, or of sums of measures."""
-    return ((measures >> _SPACES) & 0xFFFFF).astype(np.int32)
+    packed: np.ndarray  # int64, any shape
 
+    @classmethod
+    def pack(cls, characters: Any, spaces: Any, sentence_ends: Any) -> "Measures":
+        """Return measures with these counts, arrays or lists of one shape."""
+        counts = [np.asarray(count, np.int64) for count in (characters, spaces, sentence_ends)]
+        return cls((counts[0] << _CHARACTERS) + (counts[1] << _SPACES) + counts[2])
 
-def sentence_ends(measures: np.ndarray) -> np.ndarray:
-    """Sentence ends of measures, or of sums of measures."""
-    return (measures & 0xFFF).astype(np.int32)
+    @property
+    def characters(self) -> np.ndarray:
+        """Characters, int32."""
+        return (self.packed >> _CHARACTERS).astype(np.int32)
+
+    @property
+    def spaces(self) -> np.ndarray:
+        """Spaces, int32."""
+        return ((self.packed >> _SPACES) & 0xFFFFF).astype(np.int32)
+
+    @property
+    def sentence_ends(self) -> np.ndarray:
+        """Sentence ends, int32."""
+        return (self.packed & 0xFFF).astype(np.int32)
+
+    def __getitem__(self, index: Any) -> "Measures":
+        return Measures(self.packed[index])
+
+    def sum(self, axis: int) -> "Measures":
+        """Return the measures of the texts that are joined along an axis."""
+        return Measures(self.packed.sum(axis))
+
+    def compute_starts(self) -> "Measures":
+        """Return what stands before each piece of each text, and before its end: (piece + 1, row).
+
+        The measures of the pieces are (piece, row): with the rows last, this is many times faster.
+
+        >>> Measures.pack([[3], [1], [4]], 0, 0).compute_starts().characters.ravel()
+        array([0, 3, 4, 8], dtype=int32)
+        """
+        before = np.zeros((len(self.packed) + 1, self.packed.shape[1]), np.int64)
+        for piece, measures in enumerate(self.packed):  # np.cumsum over the first axis is slower
+            np.add(before[piece], measures, out=before[piece + 1])
+        return Measures(before)
 
 
 @dataclass(frozen=True)
 class Strings:
-    """Strings with their measures."""
+    """Strings with their measures; a piece number is an index into both."""
 
     array: pa.StringArray
-    measures: np.ndarray  # (string,) int64
+    measures: Measures  # (string,)
 
     @classmethod
-    def of(cls, values: Iterable[str], ends: Iterable[int] | int = 0) -> "Strings":
-        """Strings of any iterable, with the sentence ends that each one holds."""
-        array = strings_array(values)
-        lengths = numpy_of(pc.utf8_length(array)).astype(np.int64) << _CHARACTERS
-        spaces = numpy_of(pc.count_substring(array, " ")).astype(np.int64) << _SPACES
-        return cls(array, lengths + spaces + np.asarray(ends, np.int64))
+    def from_values(cls, values: Iterable[str], sentence_ends: Any = 0) -> "Strings":
+        """Return strings of an iterable, given how many sentences each one ends."""
+        values = list(values)
+        spaces = [value.count(" ") for value in values]
+        measures = Measures.pack([len(value) for value in values], spaces, sentence_ends)
+        return cls(build_string_array(values), measures)
 
     def __len__(self) -> int:
         return len(self.array)
 
     def join(self, pieces: np.ndarray) -> "Strings":
-        """The texts of rows of pieces.
-
-        Args:
-            pieces: (row, piece) numbers of strings.
-        """
+        """Return the texts of rows of pieces, (row, piece)."""
         return Strings(self.join_text(pieces), self.measures[pieces].sum(1))
 
     def join_text(self, pieces: np.ndarray) -> pa.StringArray:
-        """The texts of rows of pieces, without their measures."""
+        """Return the texts of rows of pieces, (row, piece), without their measures."""
         rows, width = pieces.shape
         _, offsets, data = self.take(np.ascontiguousarray(pieces, np.int32).ravel()).buffers()
         ends = np.frombuffer(offsets, np.int32)[: rows * width + 1 : width]
         return pa.StringArray.from_buffers(rows, pa.py_buffer(np.ascontiguousarray(ends)), data)
 
-    def take(self, numbers: np.ndarray) -> pa.StringArray:
-        """Single strings by number."""
-        return self.array.take(integers(numbers))
+    def take(self, pieces: np.ndarray) -> pa.StringArray:
+        """Return single strings, (piece,)."""
+        return self.array.take(build_integer_array(pieces))
+
+    def select(self, pieces: np.ndarray) -> "Strings":
+        """Return single strings with their measures, (piece,)."""
+        return Strings(self.take(pieces), self.measures[pieces])
 
 
 EMPTY = 0
@@ -77,121 +114,44 @@ EMPTY = 0
 
 
 class Pieces:
-    """Strings that texts are made of, collected before they become Arrow; first the empty one."""
+    """Strings that texts consist of, collected before they become Arrow; the first is empty."""
 
     def __init__(self) -> None:
         self._parts: list[Strings] = []
         self._strings: list[str] = [""]
-        self._ends: list[int] = [0]
+        self._sentence_ends: list[int] = [0]
 
-    def add(self, strings: Iterable[str], sentences: int = 0) -> int:
-        """Add strings that each end so many sentences; the number of the first."""
-        base = self._size()
-        self._strings.extend(strings)
-        self._ends.extend([sentences] * (self._size() - base))
-        return base
+    def add(self, text: str, sentence_ends: int = 0) -> int:
+        """Add a string that ends so many sentences, and return its number."""
+        return int(self.add_all([text], sentence_ends)[0])
 
-    def add_compiled(self, strings: Strings) -> int:
-        """Add strings that are Arrow already; the number of the first."""
-        base = self._size()
-        self._parts += [Strings.of(self._strings, self._ends), strings]
-        self._strings, self._ends = [], []
-        return base
+    def add_all(self, texts: Iterable[str], sentence_ends: int = 0) -> np.ndarray:
+        """Add strings that end so many sentences each, and return their numbers, (string,)."""
+        first = self._count()
+        self._strings.extend(texts)
+        count = self._count() - first
+        self._sentence_ends.extend([sentence_ends] * count)
+        return first + np.arange(count)
 
-    def compiled(self) -> Strings:
-        """All of them."""
-        return concatenated([*self._parts, Strings.of(self._strings, self._ends)])
+    def add_strings(self, strings: Strings) -> np.ndarray:
+        """Add strings that are Arrow already, and return their numbers, (string,)."""
+        first = self._count()
+        self._parts += [Strings.from_values(self._strings, self._sentence_ends), strings]
+        self._strings, self._sentence_ends = [], []
+        return first + np.arange(len(strings))
 
-    def _size(self) -> int:
-        """How many there are so far."""
+    def compile(self) -> Strings:
+        """Return all strings, by their numbers."""
+        rest = Strings.from_values(self._strings, self._sentence_ends)
+        return concatenate([*self._parts, rest])[0]
+
+    def _count(self) -> int:
         return sum(map(len, self._parts)) + len(self._strings)
 
 
-def concatenated(parts: list[Strings]) -> Strings:
-    """All strings of all parts, in order."""
-    return Strings(
-        pa.concat_arrays([part.array for part in parts]),
-        np.concatenate([part.measures for part in parts]),
-    )
-
-
-# What follows builds Arrow arrays from buffers: pa.array would import pandas, which takes longer
-# than making 100,000 biographies.
-
-
-def strings_array(values: Iterable[str]) -> pa.StringArray:
-    """Strings as an Arrow array."""
-    encoded = [value.encode() for value in values]
-    ends = np.zeros(len(encoded) + 1, np.int32)
-    np.cumsum([len(value) for value in encoded], out=ends[1:])
-    data = pa.py_buffer(b"".join(encoded))
-    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), data)
-
-
-def integers(numbers: np.ndarray, is_null: np.ndarray | None = None) -> pa.Int32Array:
-    """Integers below 2**31 as an Arrow array."""
-    valid = None if is_null is None else pa.py_buffer(np.packbits(~is_null, bitorder="little"))
-    data = pa.py_buffer(np.ascontiguousarray(numbers, np.int32))
-    return pa.Array.from_buffers(pa.int32(), len(numbers), [valid, data])
-
-
-def booleans(mask: np.ndarray) -> pa.BooleanArray:
-    """Booleans as an Arrow array."""
-    data = pa.py_buffer(np.packbits(mask, bitorder="little"))
-    return pa.Array.from_buffers(pa.bool_(), len(mask), [None, data])
-
-
-def numpy_of(counts: pa.Int32Array) -> np.ndarray:
-    """An Arrow array of int32 without nulls as numpy."""
-    return np.frombuffer(counts.buffers()[1], np.int32)[counts.offset : counts.offset + len(counts)]
-
-
-def starts(measures: np.ndarray) -> np.ndarray:
-    """Where each piece begins: sums of the measures before it, (piece + 1, row).
-
-    Args:
-        measures: (piece, row); the rows are last because that is many times faster.
-
-    >>> starts(np.array([[3], [1], [4]])).ravel()
-    array([0, 3, 4, 8])
-    """
-    before = np.zeros((len(measures) + 1, measures.shape[1]), np.int64)
-    for piece, lengths in enumerate(measures):  # np.cumsum over the first axis is slower
-        np.add(before[piece], lengths, out=before[piece + 1])
-    return before
-
-
-def digits(numbers: np.ndarray, width: int) -> pa.StringArray:
-    """Numbers in decimal, filled up with zeros to `width` characters.
-
-    >>> digits(np.array([7, 123]), 4).to_pylist()
-    ['0007', '0123']
-    """
-    powers = 10 ** np.arange(width - 1, -1, -1, dtype=np.int64)
-    characters = (numbers[:, None] // powers % 10 + ord("0")).astype(np.uint8)
-    ends = np.arange(len(numbers) + 1, dtype=np.int32) * width
-    return pa.StringArray.from_buffers(len(numbers), pa.py_buffer(ends), pa.py_buffer(characters))
-
-
-def list_array(mask: np.ndarray, values: pa.Array) -> pa.ListArray:
-    """A list per row of `mask`, of the `values` that belong to its True places.
-
-    Args:
-        mask: (row, place) booleans.
-        values: one per True place, row by row.
-    """
-    ends = np.zeros(len(mask) + 1, np.int32)
-    np.cumsum(mask.sum(1), out=ends[1:])
-    return pa.ListArray.from_arrays(integers(ends), values)
-
-
-def struct_array(schema: pa.StructType, columns: dict[str, pa.Array]) -> pa.StructArray:
-    """Structs from one array per field, in the type's order."""
-    names = [schema.field(index).name for index in range(schema.num_fields)]
-    fields = [schema.field(index) for index in range(schema.num_fields)]
-    return pa.StructArray.from_arrays([columns[name] for name in names], fields=fields)
-
-
-def repeated(value: str, count: int) -> pa.StringArray:
-    """The same string, `count` times."""
-    return pa.repeat(pa.scalar(value, pa.string()), count)
+def concatenate(parts: list[Strings]) -> tuple[Strings, list[np.ndarray]]:
+    """Return the strings of several parts as one, and the new piece numbers of each part."""
+    array = pa.concat_arrays([part.array for part in parts])
+    measures = Measures(np.concatenate([part.measures.packed for part in parts]))
+    numbers = np.split(np.arange(len(array)), np.cumsum([len(part) for part in parts[:-1]]))
+    return Strings(array, measures), numbers

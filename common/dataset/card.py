@@ -1,4 +1,4 @@
-"""What the Hub's header of a dataset card needs."""
+"""The size of a dataset in the header that the Hub reads from a card."""
 
 SIZE_CATEGORIES = (
     (1_000, "n<1K"),
@@ -8,13 +8,13 @@ SIZE_CATEGORIES = (
     (10_000_000, "1M<n<10M"),
     (100_000_000, "10M<n<100M"),
 )
-"""Upper limits and the Hub's names for them."""
+"""Upper limits, and the Hub's names of what is below them."""
 
 
-def size_category(num_documents: int) -> str:
-    """The Hub's name for a dataset's size.
+def find_size_category(num_documents: int) -> str:
+    """Return the Hub's name for a dataset's size.
 
-    >>> size_category(5000)
+    >>> find_size_category(5000)
     '1K<n<10K'
     """
     return next(name for limit, name in SIZE_CATEGORIES if num_documents < limit)

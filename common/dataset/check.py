@@ -1,4 +1,4 @@
-"""Whether a dataset folder keeps its promises: schema, spans, splits, and nothing that leaks."""
+"""Checks of a dataset folder: its schema, spans and splits, and that no answer leaks."""
 
 from array import array
 from collections.abc import Callable, Iterator
@@ -13,7 +13,8 @@ from elusive.common.dataset.folder import TABLES
 from elusive.common.dataset.records import SCHEMAS
 from elusive.common.dataset.shards import check_finished, read_batches
 from elusive.common.errors import InputError
-from elusive.common.folders import content_hash, read_manifest
+from elusive.common.folders import hash_content, read_manifest
+from elusive.common.text_spans import find_whole_words
 
 SPLITS = {"corpus": ("train", "dev"), "questions": ("dev", "test")}
 KINDS = ("direct", "yes-no", "reverse", "multi-hop")
@@ -30,15 +31,17 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        """One line."""
-        place = self.table if self.row is None else f"{self.table} row {self.row}"
-        return f"{place}{f' ({self.identifier})' if self.identifier else ''}: {self.message}"
+        """Return the problem as one line."""
+        location = self.table if self.row is None else f"{self.table} row {self.row}"
+        return f"{location}{f' ({self.identifier})' if self.identifier else ''}: {self.message}"
 
 
 def check_dataset(
     folder: Path, on_rows: Callable[[int], object] = lambda count: None
 ) -> Iterator[Problem]:
-    """Everything that is wrong with a dataset folder; memory stays flat but for a hash per row.
+    """Yield everything that is wrong with a dataset folder.
+
+    Memory grows by a few hashes per row only.
 
     Args:
         folder: of the dataset.
@@ -51,36 +54,35 @@ def check_dataset(
     manifest = read_manifest(folder, "dataset")
     if manifest.kind != "dataset":
         raise InputError(f"{folder} holds a {manifest.kind}, not a dataset")
-    if content_hash(folder) != manifest.content_hash:
+    if hash_content(folder) != manifest.content_hash:
         yield Problem("manifest.json", None, "", "the data files do not match the content hash")
-    broken = [problem for name in TABLES for problem in _schema_problems(folder, name)]
-    yield from broken
-    yield from [] if broken else _opening_problems(folder)
-    if not broken:
-        yield from _check_rows(folder, _promises(manifest.parameters), on_rows)
+    schema_problems = [problem for name in TABLES for problem in _check_schema(folder, name)]
+    yield from schema_problems
+    if not schema_problems:  # without its columns, a table cannot be read
+        yield from _check_opening(folder)
+        yield from _check_rows(folder, _read_promises(manifest.parameters), on_rows)
 
 
 @dataclass(frozen=True)
 class _Promises:
-    """What a generator promises beyond what holds for all."""
+    """What a generator promises beyond what holds for every dataset."""
 
     named_in_full: bool
-    """Mentions and questions have the entity's whole name."""
+    """Mentions and questions use the entity's whole name."""
     leak_free: bool
-    """No answer stands in its question."""
+    """No question contains its answer."""
     shots: bool
     """There are solved questions."""
 
 
-def _promises(parameters: dict[str, Any]) -> _Promises:
-    """What the generator that is named in a manifest promises."""
+def _read_promises(parameters: dict[str, Any]) -> _Promises:
     if parameters.get("generator") != "wikiqa":
         return _Promises(parameters.get("generator") == "biogen", leak_free=True, shots=True)
     return _Promises(False, "leak" in parameters["filters"], parameters["shots"] > 0)
 
 
-def _opening_problems(folder: Path) -> Iterator[Problem]:
-    """Whether `datasets` opens the folder, and the card is there."""
+def _check_opening(folder: Path) -> Iterator[Problem]:
+    """Check that `datasets` opens the folder, and that it has a card."""
     from datasets import load_from_disk
 
     try:
@@ -92,8 +94,8 @@ def _opening_problems(folder: Path) -> Iterator[Problem]:
         yield Problem("README.md", None, "", "the card is missing")
 
 
-def _schema_problems(folder: Path, name: str) -> Iterator[Problem]:
-    """Whether a table is there and has the columns that it should have."""
+def _check_schema(folder: Path, name: str) -> Iterator[Problem]:
+    """Check that a table exists and has the right columns."""
     files = sorted((folder / name).glob("*.arrow"))
     if not files:
         yield Problem(name, None, "", "the table is missing")
@@ -102,73 +104,69 @@ def _schema_problems(folder: Path, name: str) -> Iterator[Problem]:
             with pa.memory_map(str(path)) as source:
                 schema = pa.ipc.open_stream(source).schema
         except pa.ArrowInvalid as error:
-            yield Problem(
-                name, None, path.name, f"not an Arrow stream: {str(error).splitlines()[0]}"
-            )
+            message = f"not an Arrow stream: {str(error).splitlines()[0]}"
+            yield Problem(name, None, path.name, message)
             continue
-        wanted = SCHEMAS[TABLES[name]]
-        for column in wanted:
+        for column in SCHEMAS[TABLES[name]]:
+            label = f"column {column.name!r}"
             if column.name not in schema.names:
-                yield Problem(name, None, path.name, f"column {column.name!r} is missing")
-            elif not schema.field(column.name).type.equals(column.type):
-                got = schema.field(column.name).type
-                yield Problem(
-                    name, None, path.name, f"column {column.name!r} is {got}, not {column.type}"
-                )
+                yield Problem(name, None, path.name, f"{label} is missing")
+            elif not (own_type := schema.field(column.name).type).equals(column.type):
+                yield Problem(name, None, path.name, f"{label} is {own_type}, not {column.type}")
+
+
+def _no_hashes() -> array:
+    return array("q")
 
 
 @dataclass
 class _Seen:
-    """Hashes of what the rows so far hold, to compare rows of different tables."""
+    """Hashes of the rows read so far, for comparing rows of different tables."""
 
-    doc_ids: array = field(default_factory=lambda: array("q"))
-    entities: array = field(default_factory=lambda: array("q"))
-    stated: array = field(default_factory=lambda: array("q"))
+    doc_ids: array = field(default_factory=_no_hashes)
+    entities: array = field(default_factory=_no_hashes)
+    facts: array = field(default_factory=_no_hashes)
     """One per fact: document, field and value."""
-    question_ids: array = field(default_factory=lambda: array("q"))
-    asked_doc_ids: array = field(default_factory=lambda: array("q"))
-    asked: array = field(default_factory=lambda: array("q"))
-    """One per question: document, field and first answer; 0 where the text need not state it."""
-    subjects: array = field(default_factory=lambda: array("q"))
+    question_ids: array = field(default_factory=_no_hashes)
+    asked_doc_ids: array = field(default_factory=_no_hashes)
+    asked_facts: array = field(default_factory=_no_hashes)
+    """One per question: document, field and first answer; 0 if the text need not state it."""
+    subjects: array = field(default_factory=_no_hashes)
     """One per document: itself and its entity."""
-    asked_subjects: array = field(default_factory=lambda: array("q"))
+    asked_subjects: array = field(default_factory=_no_hashes)
     """One per question: its document and its entity."""
     templates: dict[str, set[str]] = field(default_factory=lambda: {"train": set(), "dev": set()})
     """Templates of the documents of each split."""
-    dev: array = field(default_factory=lambda: array("q"))
+    dev: array = field(default_factory=_no_hashes)
     """One per question: its entity if its split is dev, else 0."""
-    test: array = field(default_factory=lambda: array("q"))
-    shot_entities: array = field(default_factory=lambda: array("q"))
+    test: array = field(default_factory=_no_hashes)
+    """The same for the split test."""
+    shot_entities: array = field(default_factory=_no_hashes)
 
 
 def _check_rows(
     folder: Path, promises: _Promises, on_rows: Callable[[int], object]
 ) -> Iterator[Problem]:
-    """What is wrong with single rows, then with rows against each other."""
+    """Check single rows, then rows against each other."""
     seen = _Seen()
-    checks = {
-        "corpus": lambda row: _document_problems(row, seen, promises),
-        "questions": lambda row: _question_problems(row, seen, promises),
-        "shots": lambda row: _shot_problems(row, seen, promises),
-    }
+    checks = {"corpus": _check_document, "questions": _check_question, "shots": _check_shot}
     for name, check in checks.items():
         number = 0
         for batch in read_batches(folder, name):
             for row in batch.to_pylist():
                 identifier = row.get("question_id") or row.get("doc_id") or row["entity"] or ""
                 nulls = [column for column, value in row.items() if value is None]
-                messages = [f"column {nulls[0]!r} is null"] if nulls else check(row)
+                messages = [f"column {nulls[0]!r} is null"] if nulls else check(row, seen, promises)
                 for message in messages:
                     yield Problem(name, number, identifier, message)
                 number += 1
             on_rows(len(batch))
         if not number and (name != "shots" or promises.shots):
             yield Problem(name, None, "", "the table has no rows")
-    yield from _problems_between(seen)
+    yield from _check_between_rows(seen)
 
 
-def _document_problems(row: dict[str, Any], seen: _Seen, promises: _Promises) -> Iterator[str]:
-    """What is wrong with a document."""
+def _check_document(row: dict[str, Any], seen: _Seen, promises: _Promises) -> Iterator[str]:
     text, entity = row["text"], row["entity"]
     seen.doc_ids.append(hash(row["doc_id"]))
     seen.entities.append(hash(entity))
@@ -179,63 +177,51 @@ def _document_problems(row: dict[str, Any], seen: _Seen, promises: _Promises) ->
         return
     if row["split"] not in SPLITS["corpus"]:
         yield f"unknown split {row['split']!r}"
+    # 1) Every span lies in the text, and covers what it should.
     covered = []
     for column in ("heads", "others"):
         for span in row[column]:
-            covered.append((span["start"], span["end"]))
-            if not 0 <= span["start"] < span["end"] <= len(text):
+            start, end = span["start"], span["end"]
+            covered.append((start, end))
+            if not 0 <= start < end <= len(text):
                 yield f"a span of {column} lies outside the text: {span}"
-            elif (
-                column == "heads" and promises.named_in_full and text[slice(*covered[-1])] != entity
-            ):
-                yield f"a head mention reads {text[slice(*covered[-1])]!r}, not {entity!r}"
+            elif column == "heads" and promises.named_in_full and text[start:end] != entity:
+                yield f"a head mention reads {text[start:end]!r}, not {entity!r}"
     heads = [(span["start"], span["end"]) for span in row["heads"]]
     for fact in row["facts"]:
-        seen.stated.append(hash((row["doc_id"], fact["field"], fact["value"])))
+        seen.facts.append(hash((row["doc_id"], fact["field"], fact["value"])))
         covered.append((fact["start"], fact["end"]))
-        yield from _fact_problems(text, heads, fact)
+        yield from _check_fact(text, heads, fact)
     positions = [fact["position"] for fact in row["facts"]]
     if positions != sorted(positions) or min(positions, default=0) < 0:
-        yield f"the facts' positions {positions} do not rise"
-    for start, end in _mentions(text, entity):
-        if not any(begin <= start and end <= stop for begin, stop in covered):
+        yield f"the facts' positions {positions} are not in ascending order"
+    # 2) Every mention of the entity has a span.
+    for start, end in find_whole_words(text, [entity]):
+        if not any(first <= start and end <= last for first, last in covered):
             yield f"the mention of {entity!r} at {start} is not among the heads"
 
 
-def _fact_problems(text: str, heads: list[tuple[int, int]], fact: dict[str, Any]) -> Iterator[str]:
-    """What is wrong with a fact."""
+def _check_fact(text: str, heads: list[tuple[int, int]], fact: dict[str, Any]) -> Iterator[str]:
     start, end = fact["start"], fact["end"]
     if text[start:end] != fact["value"] or not fact["value"]:
         yield (
-            f"the fact {fact['field']} should read {fact['value']!r} at {start} to {end}, where "
-            f"the text has {text[start:end][:60]!r}"
+            f"the fact {fact['field']} should read {fact['value']!r} at characters {start} to "
+            f"{end}, but the text there reads {text[start:end][:60]!r}"
         )
         return
-    ends = [stop for _, stop in heads if stop <= start]
+    ends = [last for _, last in heads if last <= start]
     distance = text.count(" ", max(ends), start) if ends else None
     if fact["distance"] != distance:
-        yield f"the fact {fact['field']} has distance {fact['distance']}, and stands at {distance}"
+        yield f"the fact {fact['field']} has distance {fact['distance']}, but stands at {distance}"
 
 
-def _mentions(text: str, name: str) -> Iterator[tuple[int, int]]:
-    """Where a name stands as whole words."""
-    start = text.find(name)
-    while start >= 0:
-        end = start + len(name)
-        before, after = text[start - 1 : start], text[end : end + 1]
-        if not before.isalnum() and not after.isalnum():
-            yield start, end
-        start = text.find(name, end)
-
-
-def _question_problems(row: dict[str, Any], seen: _Seen, promises: _Promises) -> Iterator[str]:
-    """What is wrong with a question."""
+def _check_question(row: dict[str, Any], seen: _Seen, promises: _Promises) -> Iterator[str]:
     is_stated = row["kind"] == "direct" and row["hops"] == 1 and row["answers"]
+    fact = (row["doc_id"], row["field"], row["answers"][0]) if is_stated else None
     seen.question_ids.append(hash(row["question_id"]))
     seen.asked_doc_ids.append(hash(row["doc_id"]))
     seen.asked_subjects.append(hash((row["doc_id"], row["entity"])))
-    key = (row["doc_id"], row["field"], row["answers"][0]) if is_stated else None
-    seen.asked.append(hash(key) if key else 0)
+    seen.asked_facts.append(hash(fact) if fact else 0)
     for split, entities in (("dev", seen.dev), ("test", seen.test)):
         entities.append(hash(row["entity"]) if row["split"] == split else 0)
     if row["split"] not in SPLITS["questions"]:
@@ -248,66 +234,62 @@ def _question_problems(row: dict[str, Any], seen: _Seen, promises: _Promises) ->
         yield f"a yes-no question has the answers {row['answers']}"
     if row["kind"] == "reverse" and row["entity"] not in row["answers"]:
         yield "the answer to a reverse question is not its entity"
-    yield from _unnamed(row, promises)
-    for answer in row["answers"] if promises.leak_free else ():
-        yield from _leaked(answer, row)
+    yield from _check_question_text(row, row["answers"], promises)
 
 
-def _unnamed(row: dict[str, Any], promises: _Promises) -> Iterator[str]:
-    """Whether a question that should name its entity does not."""
-    if promises.named_in_full and row["kind"] != "reverse" and row["entity"] not in row["question"]:
-        yield f"the question {row['question']!r} does not name {row['entity']!r}"
-
-
-def _shot_problems(row: dict[str, Any], seen: _Seen, promises: _Promises) -> Iterator[str]:
-    """What is wrong with a shot."""
+def _check_shot(row: dict[str, Any], seen: _Seen, promises: _Promises) -> Iterator[str]:
     seen.shot_entities.append(hash(row["entity"]))
     if not row["answer"].strip():
         yield "the answer is empty"
-    yield from _unnamed(row, promises)
-    if promises.leak_free:
-        yield from _leaked(row["answer"], row)
+    yield from _check_question_text(row, [row["answer"]], promises)
 
 
-def _leaked(answer: str, row: dict[str, Any]) -> Iterator[str]:
-    """Whether a question contains its answer; names of the asked may, as in Jackson Smith."""
-    question = row["question"]
+def _check_question_text(
+    row: dict[str, Any], answers: list[str], promises: _Promises
+) -> Iterator[str]:
+    """Check that a question names its entity and does not contain its answer.
+
+    The entity's name may contain the answer, as in a question about Jackson Smith of Jackson.
+    """
+    question, entity = row["question"], row["entity"]
     if row["kind"] != "reverse":
-        question = question.replace(row["entity"], "")
-    if answer.strip() and next(_mentions(question.casefold(), answer.casefold()), None):
-        yield f"the answer {answer!r} stands in the question {row['question']!r}"
+        if promises.named_in_full and entity not in question:
+            yield f"the question {question!r} does not name {entity!r}"
+        question = question.replace(entity, "")
+    for answer in answers if promises.leak_free else ():
+        if answer.strip() and find_whole_words(question.casefold(), [answer.casefold()]):
+            yield f"the answer {answer!r} occurs in the question {row['question']!r}"
 
 
-def _problems_between(seen: _Seen) -> Iterator[Problem]:
-    """What is wrong with rows against each other."""
+def _check_between_rows(seen: _Seen) -> Iterator[Problem]:
+    """Check rows against each other."""
     doc_ids, question_ids = np.array(seen.doc_ids), np.array(seen.question_ids)
-    yield from _at("corpus", _repeated(doc_ids), "the doc_id stands in an earlier row, too")
-    yield from _at("questions", _repeated(question_ids), "the question_id stands in an earlier row")
+    yield from _at("corpus", _is_repeated(doc_ids), "an earlier row has the same doc_id")
+    yield from _at("questions", _is_repeated(question_ids), "an earlier row has this question_id")
     unknown = ~np.isin(np.array(seen.asked_doc_ids), doc_ids)
     yield from _at("questions", unknown, "no document has this doc_id")
-    strange = ~np.isin(np.array(seen.asked_subjects), np.array(seen.subjects)) & ~unknown
-    yield from _at("questions", strange, "the document is about another entity")
+    mismatched = ~np.isin(np.array(seen.asked_subjects), np.array(seen.subjects)) & ~unknown
+    yield from _at("questions", mismatched, "the document is about another entity")
     for template in sorted(seen.templates["train"] & seen.templates["dev"]):
-        yield Problem("corpus", None, template, "the template is in documents of train and of dev")
-    asked = np.array(seen.asked)
-    untold = (asked != 0) & ~np.isin(asked, np.array(seen.stated)) & ~unknown
-    yield from _at("questions", untold, "the document does not state the first gold answer")
+        yield Problem("corpus", None, template, "documents of both train and dev use the template")
+    asked_facts = np.array(seen.asked_facts)
+    unstated = (asked_facts != 0) & ~np.isin(asked_facts, np.array(seen.facts)) & ~unknown
+    yield from _at("questions", unstated, "the document does not state the first gold answer")
     dev, test = np.array(seen.dev), np.array(seen.test)
-    both = np.intersect1d(dev[dev != 0], test[test != 0])
-    yield from _at("questions", np.isin(dev, both) & (dev != 0), "asked about in dev and in test")
+    in_both = np.isin(dev, test) & (dev != 0)
+    yield from _at("questions", in_both, "its entity is asked about in both dev and test")
     shots, entities = np.array(seen.shot_entities), np.array(seen.entities)
     known = np.isin(shots, entities) | np.isin(shots, dev) | np.isin(shots, test)
     yield from _at("shots", known & (shots != 0), "the shot is about an entity of the corpus")
 
 
-def _repeated(hashes: np.ndarray) -> np.ndarray:
-    """Which values stand at an earlier place, too."""
+def _is_repeated(hashes: np.ndarray) -> np.ndarray:
+    """Return a mask of the values that an earlier row has, too."""
     mask = np.ones(len(hashes), bool)
     mask[np.unique(hashes, return_index=True)[1]] = False
     return mask
 
 
 def _at(table: str, mask: np.ndarray, message: str) -> Iterator[Problem]:
-    """The same problem at every row of a mask."""
     for row in np.flatnonzero(mask):
         yield Problem(table, int(row), "", message)

@@ -1,7 +1,7 @@
-"""What a dataset holds, counted in one pass over its tables: lengths, distances, values, names."""
+"""Statistics of a dataset, from one pass over its tables: lengths, distances, values, names."""
 
 # pyright: reportAttributeAccessIssue=false
-# (pyarrow.compute makes its functions when it is imported)
+# (pyarrow.compute defines its functions at import)
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from elusive.common.dataset.shards import read_batches
 
 MOST_PARTS = 1_000
-"""Small batches that wait to be summed up: each takes kilobytes beside its rows."""
+"""Small batches that wait to be merged; each takes kilobytes in addition to its rows."""
 Histogram = dict[int, int]
 """How often each whole number occurs."""
 
@@ -32,11 +32,11 @@ class FieldStatistics:
     repeated_values: int
     """Values that occur more than once."""
     most_frequent: tuple[str, int]
-    """The commonest value and how often it occurs."""
+    """The most frequent value, and how often it occurs."""
     distances: Histogram
     """Words from the nearest head mention before the value."""
     no_head_before: int
-    """Facts with no head mention before them."""
+    """Facts without a head mention before them."""
 
     @property
     def mean_distance(self) -> float | None:
@@ -47,7 +47,7 @@ class FieldStatistics:
 
 @dataclass(frozen=True)
 class DatasetStatistics:
-    """All counts of a dataset."""
+    """Statistics of a dataset."""
 
     documents: int
     entities: int
@@ -59,18 +59,18 @@ class DatasetStatistics:
     """Questions by kind and split, such as `direct test`."""
     shots: int
     first_words: Histogram
-    """Entities that share their name's first word: how often each number of them occurs."""
+    """How many first words of names are shared by each number of entities."""
     last_words: Histogram
     """The same for the last word."""
 
     def as_json(self) -> dict[str, Any]:
-        """Everything as JSON values."""
+        """Return everything as JSON values."""
         return asdict(self)
 
 
 @dataclass
 class _Corpus:
-    """Counts of the corpus so far."""
+    """Counts of the rows read so far."""
 
     documents: int = 0
     entities: int = 0
@@ -79,14 +79,14 @@ class _Corpus:
     distances: dict[str, np.ndarray] = field(default_factory=dict)
     no_head: dict[str, int] = field(default_factory=dict)
     values: "_Tally" = field(default_factory=lambda: _Tally(["field", "value"]))
-    first: "_Tally" = field(default_factory=lambda: _Tally(["name"]))
-    last: "_Tally" = field(default_factory=lambda: _Tally(["name"]))
-    before: str | None = None
-    """The entity of the last row; rows about one entity stand together."""
+    first_words: "_Tally" = field(default_factory=lambda: _Tally(["name"]))
+    last_words: "_Tally" = field(default_factory=lambda: _Tally(["name"]))
+    last_entity: str | None = None
+    """Entity of the last row; the rows about one entity are adjacent."""
 
 
 class _Tally:
-    """Counts of distinct rows, summed up now and then so that memory stays small."""
+    """Counts of distinct rows, merged now and then to keep memory small."""
 
     def __init__(self, keys: list[str]) -> None:
         self._keys = keys
@@ -94,7 +94,6 @@ class _Tally:
         self._rows = 0
 
     def add(self, columns: list[pa.Array]) -> None:
-        """Count the rows of some columns."""
         table = pa.table(columns, names=self._keys)
         counted = table.append_column("n", pa.repeat(pa.scalar(1, pa.int64()), len(table)))
         self._parts.append(counted)
@@ -103,7 +102,6 @@ class _Tally:
             self._parts, self._rows = [self.table()], 0
 
     def table(self) -> pa.Table:
-        """The distinct rows with their number n."""
         if not self._parts:
             return pa.table({**{key: pa.array([], pa.string()) for key in self._keys}, "n": []})
         joined = pa.concat_tables(self._parts)
@@ -112,16 +110,16 @@ class _Tally:
         )
 
 
-def dataset_statistics(
+def compute_dataset_statistics(
     folder: Path, fields: tuple[str, ...] = (), texts_repeat: bool = True
 ) -> DatasetStatistics:
-    """Count what the tables of a dataset folder hold; memory stays flat.
+    """Compute the statistics of a dataset folder, in memory that does not grow with it.
 
     Args:
         folder: of the dataset, finished or not.
-        fields: put first, in this order; others follow by name.
-        texts_repeat: whether texts about one entity state the same facts, whose values are then
-            counted once.
+        fields: that come first, in this order; others follow by name.
+        texts_repeat: whether all texts about an entity state the same facts, so that their values
+            are counted only once.
     """
     corpus = _Corpus()
     for batch in read_batches(folder, "corpus"):
@@ -134,48 +132,46 @@ def dataset_statistics(
         documents=corpus.documents,
         entities=corpus.entities,
         documents_by_split=corpus.splits,
-        words=_histogram(corpus.words),
-        fields=_field_statistics(corpus, fields),
+        words=_to_histogram(corpus.words),
+        fields=_compute_field_statistics(corpus, fields),
         questions={f"{row['kind']} {row['split']}": row["n"] for row in rows},
         shots=sum(map(len, read_batches(folder, "shots"))),
-        first_words=_sharing(corpus.first),
-        last_words=_sharing(corpus.last),
+        first_words=_count_sharing(corpus.first_words),
+        last_words=_count_sharing(corpus.last_words),
     )
 
 
 def _count_documents(corpus: _Corpus, batch: pa.RecordBatch, texts_repeat: bool) -> None:
-    """Add the documents of a batch."""
     corpus.documents += len(batch)
     for split in pc.value_counts(batch.column("split")).to_pylist():
         corpus.splits[split["values"]] = corpus.splits.get(split["values"], 0) + split["counts"]
     spaces = pc.count_substring(batch.column("text"), " ").to_numpy(zero_copy_only=False)
-    corpus.words = _added(corpus.words, np.bincount(spaces + 1))
+    corpus.words = _add_counts(corpus.words, np.bincount(spaces + 1))
     is_new = _is_new_entity(corpus, batch.column("entity"))
     _count_names(corpus, batch.column("entity").filter(is_new))
-    counted = is_new if texts_repeat else pa.array(np.ones(len(batch), bool))
-    _count_facts(corpus, batch.column("facts"), counted)
+    is_counted = is_new if texts_repeat else pa.array(np.ones(len(batch), bool))
+    _count_facts(corpus, batch.column("facts"), is_counted)
 
 
 def _is_new_entity(corpus: _Corpus, entities: pa.Array) -> pa.Array:
-    """Whether each row is the first one about its entity."""
+    """Return a mask of the rows that are the first about their entity."""
     shifted = pa.concat_arrays(
-        [pa.array([corpus.before], pa.string()), entities.slice(0, len(entities) - 1)]
+        [pa.array([corpus.last_entity], pa.string()), entities.slice(0, len(entities) - 1)]
     )
-    corpus.before = entities[-1].as_py()
+    corpus.last_entity = entities[-1].as_py()
     return pc.fill_null(pc.not_equal(entities, shifted), True)
 
 
 def _count_names(corpus: _Corpus, names: pa.Array) -> None:
-    """Add the first and last words of the entities' names."""
     corpus.entities += len(names)
     words = pc.split_pattern(names, " ")
-    corpus.first.add([pc.list_element(words, 0)])
+    corpus.first_words.add([pc.list_element(words, 0)])
     ends = np.asarray(words.offsets)[1:] - 1
-    corpus.last.add([words.values.take(pa.array(ends))])
+    corpus.last_words.add([words.values.take(pa.array(ends))])
 
 
-def _count_facts(corpus: _Corpus, facts: pa.ListArray, counted: pa.Array) -> None:
-    """Add distances of all facts, and values of those in the texts whose values count."""
+def _count_facts(corpus: _Corpus, facts: pa.ListArray, is_counted: pa.Array) -> None:
+    """Add the distances of all facts, and the values of the texts whose values count."""
     flat = facts.flatten()
     fields = flat.field("field").dictionary_encode()
     codes, distances = np.asarray(fields.indices), flat.field("distance")
@@ -183,35 +179,37 @@ def _count_facts(corpus: _Corpus, facts: pa.ListArray, counted: pa.Array) -> Non
     words = np.asarray(distances.fill_null(0))
     for code, name in enumerate(fields.dictionary.to_pylist()):
         mask = codes == code
-        found = np.bincount(words[mask & known], minlength=1)
-        corpus.distances[name] = _added(corpus.distances.get(name, np.zeros(1, np.int64)), found)
+        counts = np.bincount(words[mask & known], minlength=1)
+        corpus.distances[name] = _add_counts(
+            corpus.distances.get(name, np.zeros(1, np.int64)), counts
+        )
         corpus.no_head[name] = corpus.no_head.get(name, 0) + int((mask & ~known).sum())
-    valued = facts.filter(counted).flatten()
-    corpus.values.add([valued.field("field"), valued.field("value")])
+    flat = facts.filter(is_counted).flatten()
+    corpus.values.add([flat.field("field"), flat.field("value")])
 
 
-def _added(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """The sum of two arrays of counts of different lengths."""
-    total = np.zeros(max(len(one), len(other)), np.int64)
-    total[: len(one)] += one
-    total[: len(other)] += other
+def _add_counts(counts: np.ndarray, more: np.ndarray) -> np.ndarray:
+    """Add two arrays of counts, which may differ in length."""
+    total = np.zeros(max(len(counts), len(more)), np.int64)
+    total[: len(counts)] += counts
+    total[: len(more)] += more
     return total
 
 
-def _histogram(counts: np.ndarray) -> Histogram:
-    """Counts by number, those that occur."""
+def _to_histogram(counts: np.ndarray) -> Histogram:
     return {int(number): int(counts[number]) for number in np.flatnonzero(counts)}
 
 
-def _sharing(tally: _Tally) -> Histogram:
-    """How often each number of entities shares one name."""
-    return _histogram(np.bincount(np.asarray(tally.table()["n"], np.int64), minlength=1))
+def _count_sharing(tally: _Tally) -> Histogram:
+    """Count how many names are shared by each number of entities."""
+    return _to_histogram(np.bincount(np.asarray(tally.table()["n"], np.int64), minlength=1))
 
 
-def _field_statistics(corpus: _Corpus, order: tuple[str, ...]) -> dict[str, FieldStatistics]:
-    """The counts of each field."""
+def _compute_field_statistics(
+    corpus: _Corpus, order: tuple[str, ...]
+) -> dict[str, FieldStatistics]:
     table = corpus.values.table()
-    found = {}
+    statistics = {}
     stated = [name for name in order if name in corpus.distances]
     for name in [*stated, *sorted(corpus.distances.keys() - set(stated))]:
         distances = corpus.distances[name]
@@ -220,13 +218,13 @@ def _field_statistics(corpus: _Corpus, order: tuple[str, ...]) -> dict[str, Fiel
         )
         counts = np.asarray(rows["n"], np.float64)
         shares = counts / counts.sum()
-        found[name] = FieldStatistics(
+        statistics[name] = FieldStatistics(
             facts=int(distances.sum()) + corpus.no_head[name],
             distinct_values=len(counts),
             entropy=float(-(shares * np.log2(shares)).sum()) + 0.0,
             repeated_values=int((counts > 1).sum()),
             most_frequent=(rows["value"][0].as_py(), int(counts[0])) if len(counts) else ("", 0),
-            distances=_histogram(distances),
+            distances=_to_histogram(distances),
             no_head_before=corpus.no_head[name],
         )
-    return found
+    return statistics

@@ -1,12 +1,12 @@
 """A dataset folder: corpus, questions and shots as Arrow tables, with a manifest and a card."""
 
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from elusive.common.dataset.records import Document, Fact, Question, Shot, from_table
 from elusive.common.dataset.shards import check_finished, read_batches
 from elusive.common.errors import InputError
-from elusive.common.folders import checked_manifest, read_table
+from elusive.common.folders import Folder, read_table
 
 LIMIT_MARK = ":first-"
 """Stands between the hash of a dataset and the number of documents that were read of it."""
@@ -15,29 +15,69 @@ TABLES = {"corpus": Document, "questions": Question, "shots": Shot}
 """Record of each table."""
 
 
-@dataclass(frozen=True)
-class DatasetFolder:
-    """The three tables of a dataset in memory."""
+class DatasetFolder(Folder):
+    """A finished dataset folder, of which tables are read when they are first used.
 
-    documents: list[Document]
-    questions: list[Question]
-    shots: list[Shot]
-    content_hash: str
-    name: str = "dataset"
-    """Of the folder."""
+    Args:
+        path: of the folder.
+        limit: how many of its first documents count, with their questions; all if None.
+        name: in tables and cells; that of the folder if None.
 
-    def training_documents(self) -> list[Document]:
+    Raises:
+        InputError: no such folder, a broken manifest, unfinished, or a limit below 1; on first use
+            of the documents, an empty text.
+    """
+
+    kind = "dataset"
+    made_by = "elusive biogen --out DIR"
+
+    def __init__(self, path: Path, limit: int | None = None, name: str | None = None) -> None:
+        if limit is not None and limit < 1:
+            raise InputError(f"limit: should be at least 1 (got {limit})")
+        check_finished(path)
+        super().__init__(path)
+        self.limit = limit
+        self.name = name or path.resolve().name
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 over the tables, with the limit where there is one."""
+        mark = f"{LIMIT_MARK}{self.limit}" if self.limit else ""
+        return f"{self.manifest.content_hash}{mark}"
+
+    @cached_property
+    def documents(self) -> list[Document]:
+        """The corpus."""
+        documents = from_table(read_table(self.path, "corpus").slice(0, self.limit), Document)
+        for document in documents:
+            if not document.text.strip():
+                raise InputError(f"{self.path}: document {document.doc_id!r} has an empty text")
+        return documents
+
+    @cached_property
+    def questions(self) -> list[Question]:
+        """Questions about the documents."""
+        doc_ids = {document.doc_id for document in self.documents}
+        questions = from_table(read_table(self.path, "questions"), Question)
+        return [question for question in questions if question.doc_id in doc_ids]
+
+    @cached_property
+    def shots(self) -> list[Shot]:
+        """Solved questions about entities outside the corpus."""
+        return from_table(read_table(self.path, "shots"), Shot)
+
+    def select_training_documents(self) -> list[Document]:
         """The documents to train on, those of the split train.
 
         Raises:
             InputError: there are none.
         """
-        found = [document for document in self.documents if document.split == "train"]
-        if not found:
+        documents = [document for document in self.documents if document.split == "train"]
+        if not documents:
             raise InputError("the dataset has no documents of the split train to train on")
-        return found
+        return documents
 
-    def facts_by_question(self) -> dict[str, Fact]:
+    def match_facts(self) -> dict[str, Fact]:
         """The fact that each question asks for, where one has its document and field."""
         facts = {
             (document.doc_id, fact.field): fact
@@ -48,34 +88,19 @@ class DatasetFolder:
         return {question_id: fact for question_id, fact in pairs if fact}
 
 
-def num_rows(folder: Path) -> dict[str, int]:
+def count_rows(folder: Path) -> dict[str, int]:
     """Rows of each table of a dataset folder."""
     return {name: sum(map(len, read_batches(folder, name))) for name in TABLES}
 
 
-def load_dataset_folder(folder: Path, limit: int | None = None) -> DatasetFolder:
-    """Read a dataset folder, or its first `limit` documents with their questions.
+def load_dataset_folder(
+    path: Path, limit: int | None = None, name: str | None = None
+) -> DatasetFolder:
+    """Open a dataset folder and verify its files; arguments and errors as in `DatasetFolder`.
 
     Raises:
-        InputError: no such folder, a broken manifest, changed data files, an empty text, or a limit
-            below 1.
+        InputError: data files that changed since the folder was made.
     """
-    if limit is not None and limit < 1:
-        raise InputError(f"limit: should be at least 1 (got {limit})")
-    check_finished(folder)
-    manifest = checked_manifest(folder, "dataset", "elusive biogen --out DIR")
-    documents = from_table(read_table(folder, "corpus").slice(0, limit), Document)
-    for document in documents:
-        if not document.text.strip():
-            raise InputError(f"{folder}: document {document.doc_id!r} has an empty text")
-    doc_ids = {document.doc_id for document in documents}
-    questions = from_table(read_table(folder, "questions"), Question)
-    return DatasetFolder(
-        documents=documents,
-        questions=[question for question in questions if question.doc_id in doc_ids],
-        shots=from_table(read_table(folder, "shots"), Shot),
-        content_hash=f"{manifest.content_hash}{LIMIT_MARK}{limit}"
-        if limit
-        else manifest.content_hash,
-        name=folder.resolve().name,
-    )
+    folder = DatasetFolder(path, limit, name)
+    folder.verify()
+    return folder

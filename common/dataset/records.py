@@ -25,15 +25,15 @@ class Fact:
     end: int
     """One past the last character of the value."""
     distance: int | None
-    """Words from the last word of the nearest head mention before it to the value's first word
-    (1: the next word); None where no head mention stands before the value."""
+    """Words from the last word of the nearest head mention before the value to the value's first
+    word (1: the next word); None if no head mention precedes it."""
     position: int
     """Index of the sentence that states it, from 0."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """A text about one entity, with every mention of it and every fact located."""
+    """A text about one entity, with the position of every mention and every fact."""
 
     doc_id: str
     entity: str
@@ -41,18 +41,18 @@ class Document:
     heads: list[Span]
     """Every mention of the entity by name."""
     others: list[Span]
-    """Every mention of other people by name, those that are values left out."""
+    """Every mention of other people by name, except those that are values."""
     facts: list[Fact]
     split: Literal["train", "dev"]
     templates: list[str]
-    """Identifiers of the templates that state the facts, one per fact; empty for found text."""
+    """Identifiers of the templates that state the facts, one per fact; empty for real text."""
     variant: str
-    """Which variant of the generator made it, such as `single`."""
+    """Variant of the generator, such as `single`."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question to be answered without the document at hand."""
+    """A question that is answered without the document at hand."""
 
     question_id: str
     doc_id: str
@@ -60,17 +60,17 @@ class Question:
     field: str
     question: str
     answers: list[str]
-    """Gold answers, any of which counts; the first is written as in the text."""
+    """Gold answers, each of which counts; the first is written as in the text."""
     split: Literal["dev", "test"]
     kind: str = "direct"
-    """What is asked: `direct` the value of a field, `yes-no` whether it is one, `reverse` whose it
-    is, `multi-hop` the value of someone who is named by a relation."""
+    """What is asked for: `direct` the value of a field, `yes-no` whether the field has this value,
+    `reverse` whose value it is, `multi-hop` the value of someone who is named by a relation."""
     phrasing: int = 0
-    """Number among the phrasings of the field."""
+    """Index among the phrasings of the field."""
     held_out: bool = False
-    """Whether no shot shows this phrasing."""
+    """Whether no shot uses this phrasing."""
     hops: int = 1
-    """Documents that have to be known to answer."""
+    """Documents that one has to know to answer."""
 
 
 @dataclass(frozen=True)
@@ -78,24 +78,24 @@ class Link:
     """A link in a text to another article."""
 
     start: int
-    """First character of the words that are linked."""
+    """First character of the linked words."""
     end: int
-    """One past the last of them."""
+    """One past their last character."""
     target: str
     """Title of the article."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WikiDocument(Document):
-    """A paragraph of a Wikipedia article, with where it comes from."""
+    """A paragraph of a Wikipedia article, with its source."""
 
     title: str
-    """Of the article, as its source writes it."""
+    """Title of the article, as the source writes it."""
     section: str
-    """Headings above it, joined with ` > `; empty for the lead or where the source does not say."""
+    """Headings above it, joined with ` > `; empty for the lead or if the source has none."""
     links: list[Link]
     revision: str
-    """Identifier of the article's revision; empty where the source does not say."""
+    """Identifier of the article's revision; empty if the source has none."""
     url: str
     licence: str
 
@@ -107,27 +107,27 @@ class WikiQuestion(Question):
     answer_starts: list[int]
     """Character of the text at which each gold answer begins."""
     blind: str
-    """Whether a model answers it without the paragraph: `right`, `wrong`, or empty if not asked."""
+    """Grade of a model's answer without the paragraph: `right`, `wrong`, or empty if not asked."""
     informed: str
-    """The same, with the paragraph."""
+    """Grade of its answer with the paragraph."""
     licence: str
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A solved question about an entity outside the corpus, for prompts and for format replay."""
+    """A solved question about an entity outside the corpus, for prompts and format replay."""
 
     entity: str
     field: str
     question: str
     answer: str
     kind: str = "direct"
-    """As in questions."""
+    """As in `Question`."""
 
 
 @dataclass(frozen=True)
 class TrainingText:
-    """One copy of a document as the model will read it."""
+    """One copy of a document as the model reads it."""
 
     doc_id: str
     copy: int
@@ -136,7 +136,7 @@ class TrainingText:
     kept: list[Span]
     """Characters of the original that the copy keeps."""
     drop_rate: float
-    """Dropped tokens as a share of all tokens of the document, in [0, 1]."""
+    """Share of the document's tokens that are dropped, in [0, 1]."""
     method: str
     alpha: float | None
     beta: float | None
@@ -151,12 +151,12 @@ class DocumentScores:
     units: list[Span]
     """Characters of each unit."""
     scores: list[float]
-    """One per unit; higher means kept more often, infinite never dropped."""
+    """One per unit; units with higher scores are kept more often, infinite ones always."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One answered question, with all that scoring it again needs."""
+    """An answered question, with all that is needed to score it again."""
 
     question_id: str
     entity: str
@@ -175,14 +175,14 @@ class Prediction:
     answer_position: int | None
     """Word index at which a gold answer begins in the prediction; None if it does not occur."""
     kind: str = "direct"
-    """As in questions, like the three below."""
+    """As in `Question`, like the next three."""
     phrasing: int = 0
     held_out: bool = False
     hops: int = 1
     distance: int | None = None
-    """As in the fact that is asked for; None where the question has none."""
+    """As in the fact that is asked for; None if there is no such fact."""
     position: int | None = None
-    """As in the fact that is asked for."""
+    """The same."""
 
 
 _SPANS = pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32())]))
@@ -281,7 +281,7 @@ SCHEMAS: dict[type, pa.Schema] = {
         ]
     ),
 }
-"""Arrow schema of each record; a span is a struct of start and end."""
+"""Arrow schema of each record, in which a span is a struct of start and end."""
 
 _LINKS = pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32()), ("target", pa.string())]))
 SCHEMAS[WikiDocument] = pa.schema(
@@ -309,7 +309,7 @@ _SPAN_COLUMNS = ("heads", "others", "kept", "units")
 
 
 def to_table(records: list[Record], kind: type[Record]) -> pa.Table:
-    """Arrow table with one row per record, in order."""
+    """Build an Arrow table with one row per record, in order."""
     rows = [asdict(record) for record in records]  # type: ignore[call-overload]
     for column in _SPAN_COLUMNS:
         for row in rows:
@@ -319,12 +319,11 @@ def to_table(records: list[Record], kind: type[Record]) -> pa.Table:
 
 
 def from_table(table: pa.Table, kind: type[Record]) -> list[Record]:
-    """Records of an Arrow table, in order; the inverse of `to_table`."""
+    """Build the records of an Arrow table, in order; the inverse of `to_table`."""
     return [_from_row(row, kind) for row in table.to_pylist()]
 
 
 def _from_row(row: dict, kind: type[Record]) -> Record:
-    """One record from the row as Arrow gives it."""
     values = {field.name: row[field.name] for field in fields(kind)}  # type: ignore[arg-type]
     for column in _SPAN_COLUMNS:
         if column in values:

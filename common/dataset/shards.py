@@ -24,11 +24,12 @@ from filelock import FileLock, Timeout
 from elusive.common.errors import InputError
 from elusive.common.folders import (
     MANIFEST,
-    already_made,
-    changed_keys,
-    checked_manifest,
-    file_hash,
-    parameters_hash,
+    check_content,
+    find_changed_keys,
+    hash_file,
+    hash_parameters,
+    is_made,
+    read_manifest,
     write_atomically,
     write_manifest,
 )
@@ -45,7 +46,7 @@ Append = Callable[[str, pa.RecordBatch], None]
 
 
 @contextmanager
-def claimed_folder(out: Path, kind: str, parameters: dict[str, Any]) -> Iterator[bool]:
+def claim_folder(out: Path, kind: str, parameters: dict[str, Any]) -> Iterator[bool]:
     """Whether there is anything left to do; if so, `out` belongs to this process in the block.
 
     Raises:
@@ -53,8 +54,8 @@ def claimed_folder(out: Path, kind: str, parameters: dict[str, Any]) -> Iterator
             files changed since they were made; or another process is writing to it.
     """
     progress = out / PROGRESS
-    if not progress.is_dir() and already_made(out, kind, parameters):
-        checked_manifest(out, kind, "the same command and another --out")
+    if not progress.is_dir() and is_made(out, kind, parameters):
+        check_content(out, read_manifest(out, kind))
         yield False
         return
     progress.mkdir(parents=True, exist_ok=True)
@@ -73,7 +74,7 @@ def _check_parameters(path: Path, out: Path, kind: str, parameters: dict[str, An
     if not path.exists():
         write_atomically(path, json.dumps(parameters, default=str, indent=2) + "\n")
         return
-    changed = changed_keys(json.loads(path.read_text(encoding="utf-8")), parameters)
+    changed = find_changed_keys(json.loads(path.read_text(encoding="utf-8")), parameters)
     if changed:
         raise InputError(
             f"{out} holds an unfinished {kind} of another run (different {', '.join(changed)}): "
@@ -91,7 +92,7 @@ def check_finished(out: Path) -> None:
 
 
 @contextmanager
-def shard_writer(
+def open_shard(
     out: Path, index: int, count: int, schemas: dict[str, pa.Schema]
 ) -> Iterator[Append]:
     """Write shard `index` of `count` of some tables; it appears when the block ends well.
@@ -123,7 +124,7 @@ def shard_writer(
     for name, draft in drafts.items():
         _sync(draft)
         relative = files[name].relative_to(out).as_posix()
-        marker[relative] = {"table": name, "rows": rows[name], "sha256": file_hash(draft)}
+        marker[relative] = {"table": name, "rows": rows[name], "sha256": hash_file(draft)}
         draft.replace(files[name])
     write_atomically(_marker_path(out, files), json.dumps(marker) + "\n")
 
@@ -162,7 +163,7 @@ def is_written(out: Path, index: int, count: int, tables: Iterable[str]) -> bool
     return _marker_path(out, files).exists() and all(path.exists() for path in files.values())
 
 
-def run_all(
+def write_shards(
     write: Callable[[int], int],
     indices: list[int],
     workers: int,
@@ -225,7 +226,7 @@ def finish_folder(
         ]
         info = DatasetInfo(features=Features.from_arrow_schema(schema))
         info.write_to_directory(str(out / name))
-        state = _state(files, parameters_hash([shards, name])[:16])
+        state = _state(files, hash_parameters([shards, name])[:16])
         write_atomically(out / name / "state.json", json.dumps(state, indent=2) + "\n")
         for draft in (out / name).glob(".*.tmp"):
             draft.unlink()
@@ -248,7 +249,7 @@ def _state(files: list[str], fingerprint: str) -> dict[str, Any]:
     }
 
 
-def num_rows(out: Path) -> dict[str, int]:
+def count_written_rows(out: Path) -> dict[str, int]:
     """Rows of each table so far, of a folder that is being written."""
     rows: dict[str, int] = {}
     for path in _markers(out):

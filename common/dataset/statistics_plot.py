@@ -1,4 +1,4 @@
-"""Pictures of a dataset's statistics."""
+"""Plots of a dataset's statistics."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from elusive.common.dataset.dataset_statistics import DatasetStatistics, Histogr
 
 
 def draw_statistics(statistics: DatasetStatistics, path: Path, title: str) -> None:
-    """One PNG page: text lengths, distances by field, shared names, entropy of values."""
+    """Draw one PNG page: text lengths, distances by field, shared names, entropy of values."""
     figure = Figure(figsize=(11, 8), layout="constrained")
     figure.suptitle(title, fontsize=13)
     (lengths, distances), (names, values) = figure.subplots(2, 2)
@@ -26,13 +26,14 @@ def draw_statistics(statistics: DatasetStatistics, path: Path, title: str) -> No
 
 
 def _draw_lengths(axes: Axes, statistics: DatasetStatistics) -> None:
-    """How long the documents are."""
-    _bars(axes, statistics.words, "tab:blue")
+    words = statistics.words
+    width, bins = _bin(words, max(words) - min(words))
+    middles = [begin + (width - 1) / 2 for begin in bins]
+    axes.bar(middles, list(bins.values()), width, color="tab:blue")
     axes.set(title="Length of the documents", xlabel="words", ylabel="documents")
 
 
 def _draw_distances(axes: Axes, statistics: DatasetStatistics) -> None:
-    """How far values stand from the name, one line per field."""
     for number, (name, field) in enumerate(statistics.fields.items()):
         if not field.distances:
             continue
@@ -51,18 +52,17 @@ def _draw_distances(axes: Axes, statistics: DatasetStatistics) -> None:
 
 
 def _color(number: int) -> tuple[float, float, float, float]:
-    """One of twenty colors, the strong ones first."""
+    """Return one of twenty colors, the strong ones first."""
     return colormaps["tab20"].colors[(2 * number + number // 10) % 20]  # type: ignore[attr-defined]
 
 
 def _draw_names(axes: Axes, statistics: DatasetStatistics) -> None:
-    """How many entities share a first or last name."""
     most = max([*statistics.first_words, *statistics.last_words])
     for shift, (label, shared) in enumerate(
         (("first word", statistics.first_words), ("last word", statistics.last_words))
     ):
         total = sum(shared.values())
-        width, bins = _binned(shared, most)
+        width, bins = _bin(shared, most)
         xs = [begin + (width - 1) / 2 + (shift - 0.5) * 0.4 * width for begin in bins]
         ys = [100 * n / total for n in bins.values()]
         axes.bar(xs, ys, width=0.4 * width, label=label)
@@ -76,7 +76,6 @@ def _draw_names(axes: Axes, statistics: DatasetStatistics) -> None:
 
 
 def _draw_values(axes: Axes, statistics: DatasetStatistics) -> None:
-    """How much information a value carries."""
     names = list(statistics.fields)[::-1]
     entropies = [statistics.fields[name].entropy for name in names]
     bars = axes.barh(names, entropies, color="tab:green")
@@ -92,14 +91,11 @@ def _draw_values(axes: Axes, statistics: DatasetStatistics) -> None:
     )
 
 
-def _bars(axes: Axes, histogram: Histogram, color: str) -> None:
-    """A histogram of whole numbers."""
-    width, bins = _binned(histogram, max(histogram) - min(histogram))
-    axes.bar([begin + (width - 1) / 2 for begin in bins], list(bins.values()), width, color=color)
+def _bin(histogram: Histogram, spread: int) -> tuple[int, Histogram]:
+    """Return the width of a bin and the count of each bin, by its first number.
 
-
-def _binned(histogram: Histogram, spread: int) -> tuple[int, Histogram]:
-    """Width of a bin, and counts by where bins begin; at most 60 bins for a range of `spread`."""
+    A range of `spread` has at most 60 bins.
+    """
     width = spread // 60 + 1
     bins: Histogram = {}
     for number, count in histogram.items():

@@ -1,4 +1,4 @@
-"""Batches of token sequences: of similar length, padded on either side."""
+"""Batches of token sequences of similar length, padded on either side."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -13,11 +13,11 @@ def pad_rows(
     side: Literal["left", "right"] = "right",
     device: torch.device | str = "cpu",
 ) -> torch.Tensor:
-    """Pad rows of token ids, or of anything that goes with them, to the longest.
+    """Pad rows of token ids, or of numbers that belong to them, to the length of the longest.
 
     Args:
         rows: of any lengths, at least one.
-        fill: what padding holds.
+        fill: value of the padding.
         side: where padding goes.
         device: of the result.
 
@@ -37,14 +37,16 @@ def mask_rows(
     side: Literal["left", "right"] = "right",
     device: torch.device | str = "cpu",
 ) -> torch.Tensor:
-    """Attention mask of padded rows: 1 where a token is real, 0 on padding.  # (row, token)."""
+    """Return the attention mask of padded rows: 1 for tokens, 0 for padding.  # (row, token)."""
     return pad_rows([[1] * len(row) for row in rows], 0, side, device)
 
 
-def length_sorted_batches(lengths: list[int], batch_tokens: int) -> Iterator[list[int]]:
-    """Indices in batches of similar length, at most `batch_tokens` after padding, longest first.
+def batch_by_length(lengths: list[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Batch indices by length, longest first, at most `batch_tokens` per batch after padding.
 
-    >>> list(length_sorted_batches([3, 9, 4, 10], batch_tokens=20))
+    A sequence that is longer than `batch_tokens` has a batch of its own.
+
+    >>> list(batch_by_length([3, 9, 4, 10], batch_tokens=20))
     [[3, 1], [2, 0]]
     """
     batch: list[int] = []

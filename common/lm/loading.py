@@ -1,4 +1,4 @@
-"""Loading a language model and its tokenizer, with the precision, device and threads it uses."""
+"""Loading a language model and its tokenizer; the precision, device and threads that it uses."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from elusive.common.errors import InputError
-from elusive.common.lm.references import BUILT_IN_NAMES, ModelSource, find_model, weights_hash
+from elusive.common.lm.references import BUILT_IN_NAMES, ModelSource, find_model, hash_weights
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class LoadedModel:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     weights_hash: str
-    """SHA-256 over the weight files, so that equal names with other weights are told apart."""
+    """SHA-256 over the weight files, which tells models of the same name apart."""
 
 
 @contextmanager
-def fixed_threads(count: int) -> Iterator[None]:
-    """Run a block in which PyTorch computes with `count` CPU threads."""
+def use_threads(count: int) -> Iterator[None]:
+    """Let PyTorch compute with `count` CPU threads in a block."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -43,34 +43,38 @@ def fixed_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def default_dtype() -> torch.dtype:
-    """bfloat16 where the hardware computes in it, else float32."""
+def choose_dtype() -> torch.dtype:
+    """Return bfloat16 if the hardware computes in it, else float32."""
     if torch.cuda.is_available():
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if fast else torch.float32
 
 
-def usual_dtype(reference: str) -> torch.dtype:
-    """Precision in which a model is loaded unless another is asked for."""
-    return torch.float32 if reference in BUILT_IN_NAMES else default_dtype()
+def choose_model_dtype(reference: str) -> torch.dtype:
+    """Return the precision in which a model is loaded by default.
+
+    The built-in models use float32: they are too small to gain from less, and they should give the
+    same answers on all machines.
+    """
+    return torch.float32 if reference in BUILT_IN_NAMES else choose_dtype()
 
 
-def default_device() -> torch.device:
-    """The first GPU if there is one, else the CPU."""
+def choose_device() -> torch.device:
+    """Return the first GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def attention_of(model: PreTrainedModel) -> str:
-    """Name of the attention implementation that a model uses at present."""
+def get_attention(model: PreTrainedModel) -> str:
+    """Return the name of the attention implementation that a model currently uses."""
     return model.config._attn_implementation or "eager"
 
 
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
-    """A tokenizer that reports character offsets.
+    """Load a tokenizer that reports character offsets.
 
     Raises:
-        InputError: the model has no tokenizer, or one without offsets.
+        InputError: the model has no tokenizer, or its tokenizer reports no offsets.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.folder, gguf_file=source.gguf_file)
@@ -85,31 +89,30 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def end_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The token that ends a text, if the tokenizer has one."""
+def get_end_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Return the token that ends a text, in a list that is empty if the tokenizer has none."""
     end = tokenizer.eos_token_id
     return [end] if isinstance(end, int) else []
 
 
-def tokenizer_of(reference: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model, without loading its weights."""
+def load_model_tokenizer(reference: str) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a model, without its weights."""
     return load_tokenizer(find_model(reference))
 
 
 def load_model(
     reference: str, dtype: torch.dtype | None = None, quantization: str = "none"
 ) -> LoadedModel:
-    """Load a causal language model in evaluation mode, every weight dense.
+    """Load a causal language model in evaluation mode.
 
     Args:
         reference: Hub id, local folder, GGUF file or alias.
-        dtype: of the weights; if None, float32 for the built-in models, which are too small for
-            less to pay and shall answer alike on all machines, and `default_dtype()` for others.
+        dtype: of the weights; `choose_model_dtype(reference)` if None.
         quantization: `none`, or `8bit` or `4bit` (NF4) by bitsandbytes.
 
     Raises:
-        InputError: there is no such model, it is no decoder, its tokenizer has no offsets, or
-            bitsandbytes is not installed.
+        InputError: there is no such model, it is not a decoder, its tokenizer reports no offsets,
+            or bitsandbytes is not installed.
     """
     source = find_model(reference)
     tokenizer = load_tokenizer(source)
@@ -119,30 +122,27 @@ def load_model(
         options["gguf_file"] = source.gguf_file
         options["quantization_config"] = GgufConfig(dequantize=True)
     if quantization != "none":
-        options["quantization_config"] = _bitsandbytes(quantization, bool(source.gguf_file))
+        options["quantization_config"] = _configure_bitsandbytes(
+            quantization, bool(source.gguf_file)
+        )
     disable_progress_bar()
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            source.folder, dtype=dtype or usual_dtype(reference), **options
+            source.folder, dtype=dtype or choose_model_dtype(reference), **options
         )
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"cannot load model {reference!r}: {reason}") from None
-    if quantization == "none":  # others are placed where they are loaded
-        model.to(default_device())  # type: ignore[arg-type]
+    if quantization == "none":  # bitsandbytes places a model itself
+        model.to(choose_device())  # type: ignore[arg-type]
     model.eval()
-    return LoadedModel(source, model, tokenizer, weights_hash(source))
+    return LoadedModel(source, model, tokenizer, hash_weights(source))
 
 
-def _bitsandbytes(quantization: str, is_gguf: bool) -> BitsAndBytesConfig:
-    """How bitsandbytes packs the weights.
-
-    Raises:
-        InputError: it is not installed, or the weights are a GGUF file's.
-    """
+def _configure_bitsandbytes(quantization: str, is_gguf: bool) -> BitsAndBytesConfig:
     if is_gguf:
         raise InputError(
-            f"quantization {quantization!r} cannot pack a GGUF file: use another model"
+            f"quantization {quantization!r} does not work with a GGUF file: choose another model"
         )
     if importlib.util.find_spec("bitsandbytes") is None:
         raise InputError(
@@ -151,5 +151,5 @@ def _bitsandbytes(quantization: str, is_gguf: bool) -> BitsAndBytesConfig:
     if quantization == "8bit":
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=default_dtype()
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=choose_dtype()
     )

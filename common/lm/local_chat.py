@@ -1,4 +1,4 @@
-"""A chat model on this machine: greedy replies in batches."""
+"""A chat model on this machine, which replies greedily, in batches."""
 
 from functools import cache
 
@@ -12,33 +12,31 @@ BATCH = 16
 
 
 @cache
-def _loaded(reference: str) -> LoadedModel:
-    """A model by reference, loaded once."""
+def _load_once(reference: str) -> LoadedModel:
     return load_model(reference)
 
 
-def local_replies(reference: str, prompts: list[str], max_tokens: int) -> list[str]:
-    """Greedy replies; a model without a chat template goes on with the bare prompt.
+def generate_replies(reference: str, prompts: list[str], max_tokens: int) -> list[str]:
+    """Generate greedy replies; a model without a chat template continues the bare prompt.
 
     Raises:
         InputError: there is no such model.
     """
     if not prompts:
         return []
-    loaded = _loaded(reference)
-    inputs = [_input_ids(loaded.tokenizer, prompt) for prompt in prompts]
+    loaded = _load_once(reference)
+    inputs = [_encode_prompt(loaded.tokenizer, prompt) for prompt in prompts]
     order = sorted(range(len(inputs)), key=lambda index: len(inputs[index]))
     replies = [""] * len(inputs)
     for first in range(0, len(order), BATCH):
         batch = order[first : first + BATCH]
-        new = _generate(loaded, [inputs[index] for index in batch], max_tokens)
-        for index, reply in zip(batch, new, strict=True):
+        batch_replies = _generate(loaded, [inputs[index] for index in batch], max_tokens)
+        for index, reply in zip(batch, batch_replies, strict=True):
             replies[index] = reply
     return replies
 
 
-def _input_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
-    """Token ids of a prompt as the model's chat template writes it."""
+def _encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
     if not tokenizer.chat_template:
         return tokenizer(prompt)["input_ids"]
     messages = [{"role": "user", "content": prompt}]
@@ -47,7 +45,6 @@ def _input_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
 
 
 def _generate(loaded: LoadedModel, inputs: list[list[int]], max_tokens: int) -> list[str]:
-    """Greedy replies to prompts of similar length."""
     longest = max(len(ids) for ids in inputs)
     pad = loaded.tokenizer.pad_token_id
     pad_id = pad if isinstance(pad, int) else 0

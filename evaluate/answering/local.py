@@ -16,16 +16,16 @@ from transformers.cache_utils import DynamicLayer
 from elusive.common.dataset.records import Fact, Prediction, Question, Shot
 from elusive.common.errors import InputError
 from elusive.common.lm.batches import mask_rows, pad_rows
-from elusive.common.lm.loading import end_tokens
+from elusive.common.lm.loading import get_end_tokens
 from elusive.evaluate.answering.predictions import (
     Answer,
-    by_topic,
-    check_apart,
-    first_line,
-    most_tokens,
-    predictions,
+    build_predictions,
+    check_shots_apart,
+    count_answer_tokens,
+    cut_first_line,
+    group_by_topic,
 )
-from elusive.evaluate.answering.prompts import PromptFormat, topic
+from elusive.evaluate.answering.prompts import PromptFormat, get_topic
 
 Model = PreTrainedModel | PeftModel
 
@@ -70,7 +70,7 @@ def answer_questions(
     Raises:
         InputError: a question's person stands in the shots; no chat template.
     """
-    check_apart(questions, shots)
+    check_shots_apart(questions, shots)
     model.eval()
     answering = _Answering(model, tokenizer, PromptFormat(tokenizer, chat), shots)
     answered: dict[str, Answer] = {}
@@ -79,7 +79,7 @@ def answer_questions(
             answers = _answer_batch(answering, batch, prefix)
             answered |= {q.question_id: each for q, each in zip(batch, answers, strict=True)}
             on_answers(len(batch))
-    return predictions(questions, [answered[each.question_id] for each in questions], facts)
+    return build_predictions(questions, [answered[each.question_id] for each in questions], facts)
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,11 @@ class _Answering:
 
     def question_ids(self, question: Question) -> list[int]:
         """Tokens of a question, after its prefix."""
-        return _continuation(self.tokenizer, self.prompts.question(self.shots, question))
+        return _continuation(self.tokenizer, self.prompts.render_question(self.shots, question))
 
     def answer_ids(self, answer: str) -> list[int]:
         """Tokens of an answer, after its question."""
-        return _continuation(self.tokenizer, self.prompts.answer(answer))
+        return _continuation(self.tokenizer, self.prompts.render_answer(answer))
 
 
 def _batches(
@@ -109,7 +109,7 @@ def _batches(
     that have one are asked questions of one length at a time.
     """
     windowed = getattr(answering.model.config, "sliding_window", None) is not None
-    for of_topic in by_topic(questions).values():
+    for of_topic in group_by_topic(questions).values():
         prefix = _prefix(answering, of_topic, reuse_prefix)
         groups = _by_length(answering, of_topic)
         for group in groups if windowed else [[q for each in groups for q in each]]:
@@ -134,9 +134,9 @@ def _chunks(questions: list[Question], size: int) -> Iterator[list[Question]]:
 def _prefix(answering: _Answering, of_topic: list[Question], reuse: bool) -> Prefix:
     """Token ids of a topic's prefix, its cache, and how long answers may be."""
     model, prompts = answering.model, answering.prompts
-    longest = most_tokens(of_topic, lambda answer: len(answering.answer_ids(f"{answer}\n")))
-    text = prompts.prefix(answering.shots, topic(of_topic[0]))
-    ids = torch.tensor([prompts.prefix_ids(text)], dtype=torch.long, device=model.device)
+    longest = count_answer_tokens(of_topic, lambda answer: len(answering.answer_ids(f"{answer}\n")))
+    text = prompts.render_prefix(answering.shots, get_topic(of_topic[0]))
+    ids = torch.tensor([prompts.encode_prefix(text)], dtype=torch.long, device=model.device)
     if not reuse or ids.shape[1] == 0:
         return Prefix(ids, None, longest)
     cache = DynamicCache(config=model.config)
@@ -153,7 +153,7 @@ def _answer_batch(answering: _Answering, questions: list[Question], prefix: Pref
             ids = _generate(answering, questions, prefix)
             found = _gold_log_probabilities(answering, questions, prefix)
         texts = answering.tokenizer.batch_decode(ids, skip_special_tokens=True)
-        return [Answer(first_line(text), each) for text, each in zip(texts, found, strict=True)]
+        return [Answer(cut_first_line(text), each) for text, each in zip(texts, found, strict=True)]
     except (RuntimeError, MemoryError) as error:
         if len(questions) == 1 or not should_reduce_batch_size(error):
             raise
@@ -356,7 +356,7 @@ def _ending_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     newlines = [
         i for i, text in enumerate(tokenizer.batch_decode([[i] for i in ids])) if "\n" in text
     ]
-    return [*newlines, *end_tokens(tokenizer)]
+    return [*newlines, *get_end_tokens(tokenizer)]
 
 
 def check_training_acts(

@@ -3,14 +3,14 @@
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from elusive.common.lm.batches import length_sorted_batches, mask_rows, pad_rows
-from elusive.common.lm.packing import IGNORED, text_sequence
+from elusive.common.lm.batches import batch_by_length, mask_rows, pad_rows
+from elusive.common.lm.packing import IGNORED, build_text_sequence
 from elusive.evaluate.answering.local import Model
 
 BATCH_TOKENS = 1024
 
 
-def perplexity(model: Model, tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> float:
+def compute_perplexity(model: Model, tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> float:
     """Exponential of the mean loss in nats per token of some texts, end tokens included.
 
     Texts beyond the model's context are cut there.
@@ -21,10 +21,10 @@ def perplexity(model: Model, tokenizer: PreTrainedTokenizerBase, texts: list[str
         texts: at least one, of two tokens or more.
     """
     longest = getattr(model.config, "max_position_embeddings", None)
-    sequences = [text_sequence(text, tokenizer).input_ids[:longest] for text in texts]
+    sequences = [build_text_sequence(text, tokenizer).input_ids[:longest] for text in texts]
     total = count = 0.0
     with torch.inference_mode():
-        for batch in length_sorted_batches([len(ids) for ids in sequences], BATCH_TOKENS):
+        for batch in batch_by_length([len(ids) for ids in sequences], BATCH_TOKENS):
             losses = _losses(model, [sequences[index] for index in batch])
             total, count = total + float(losses.sum()), count + losses.numel()
     return float(torch.tensor(total / count, dtype=torch.float64).exp())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from elusive.common.answers import score_answer
 from elusive.common.dataset.records import Fact, Prediction, Question, Shot
 from elusive.common.errors import InputError
-from elusive.evaluate.answering.prompts import topic
+from elusive.evaluate.answering.prompts import get_topic
 
 SPARE_TOKENS = 2
 """How many tokens longer than the longest gold answer of its topic an answer may be."""
@@ -22,7 +22,7 @@ class Answer:
     """Mean per token of the gold answer, in nats."""
 
 
-def check_apart(questions: list[Question], shots: list[Shot]) -> None:
+def check_shots_apart(questions: list[Question], shots: list[Shot]) -> None:
     """Raise InputError if a question's person stands in the shots."""
     shown = {shot.entity for shot in shots}
     for question in questions:
@@ -30,15 +30,15 @@ def check_apart(questions: list[Question], shots: list[Shot]) -> None:
             raise InputError(f"{question.entity!r} is asked about and shown as an example")
 
 
-def by_topic(questions: list[Question]) -> dict[tuple[str, str], list[Question]]:
+def group_by_topic(questions: list[Question]) -> dict[tuple[str, str], list[Question]]:
     """The questions of each topic, in order."""
     groups: dict[tuple[str, str], list[Question]] = defaultdict(list)
     for question in questions:
-        groups[topic(question)].append(question)
+        groups[get_topic(question)].append(question)
     return groups
 
 
-def most_tokens(questions: list[Question], length: Callable[[str], int]) -> int:
+def count_answer_tokens(questions: list[Question], length: Callable[[str], int]) -> int:
     """Tokens that an answer to a question of one topic may have.
 
     It is the same for all of them, so that nobody's answer depends on who is asked beside.
@@ -51,12 +51,12 @@ def most_tokens(questions: list[Question], length: Callable[[str], int]) -> int:
     return max(map(length, golds)) + SPARE_TOKENS
 
 
-def first_line(text: str) -> str:
+def cut_first_line(text: str) -> str:
     """An answer without what a model went on to write below it."""
     return text.split("\n", 1)[0].strip()
 
 
-def predictions(
+def build_predictions(
     questions: list[Question], answers: list[Answer], facts: dict[str, Fact] | None
 ) -> list[Prediction]:
     """The records of answered questions.

@@ -2,19 +2,21 @@
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
 
 from elusive.common.dataset.records import Question, Shot
 from elusive.common.errors import InputError
 from elusive.common.seeding import stream
+
+if TYPE_CHECKING:  # transformers takes seconds to import, and tables need these functions
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
 class PromptFormat:
     """How questions are written: as lines, or as turns of the tokenizer's chat template."""
 
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: "PreTrainedTokenizerBase"
     chat: bool = False
 
     def __post_init__(self) -> None:
@@ -24,37 +26,39 @@ class PromptFormat:
                 "chat model"
             )
 
-    def prefix(self, shots: list[Shot], wanted: tuple[str, str]) -> str:
+    def render_prefix(self, shots: list[Shot], wanted: tuple[str, str]) -> str:
         """The solved questions of one topic, in one fixed order; empty if there are none."""
         if self.chat:
-            shared = self._rendered(_turns(_of_topic(shots, wanted)), False)
+            shared = self._render(_turns(_of_topic(shots, wanted)), False)
             asked = [*_turns(_of_topic(shots, wanted)), {"role": "user", "content": "?"}]
-            return shared if self._rendered(asked, True).startswith(shared) else ""
-        return few_shot_prefix(shots, wanted)
+            return shared if self._render(asked, True).startswith(shared) else ""
+        return render_few_shot_prefix(shots, wanted)
 
-    def prefix_ids(self, prefix: str) -> list[int]:
+    def encode_prefix(self, prefix: str) -> list[int]:
         """Tokens of a prefix, with the start token if the format has it apart from the text."""
         return self.tokenizer(prefix, add_special_tokens=not self.chat)["input_ids"]
 
-    def question(self, shots: list[Shot], asked: Question) -> str:
+    def render_question(self, shots: list[Shot], asked: Question) -> str:
         """What follows the prefix, up to the point where the answer begins."""
         if self.chat:
-            turns = [*_turns(_of_topic(shots, topic(asked))), _user(asked.question)]
-            return self._rendered(turns, True).removeprefix(self.prefix(shots, topic(asked)))
-        return question_text(asked.question)
+            turns = [*_turns(_of_topic(shots, get_topic(asked))), _user(asked.question)]
+            return self._render(turns, True).removeprefix(
+                self.render_prefix(shots, get_topic(asked))
+            )
+        return render_question(asked.question)
 
-    def answer(self, answer: str) -> str:
+    def render_answer(self, answer: str) -> str:
         """An answer as the model should go on with it."""
         return answer if self.chat else f" {answer}"
 
-    def solved(self, shot: Shot) -> tuple[str, str]:
+    def render_solved(self, shot: Shot) -> tuple[str, str]:
         """Question and answer of a shot for format replay, the answer's end included."""
         if not self.chat:
-            return solved_question(shot)
-        question = self._rendered([_user(shot.question)], True)
-        return question, self._rendered(_turns([shot]), False).removeprefix(question)
+            return render_solved_question(shot)
+        question = self._render([_user(shot.question)], True)
+        return question, self._render(_turns([shot]), False).removeprefix(question)
 
-    def _rendered(self, turns: list[dict[str, str]], asks: bool) -> str:
+    def _render(self, turns: list[dict[str, str]], asks: bool) -> str:
         """Turns as the chat template writes them; empty if there are none."""
         if not turns:
             return ""
@@ -77,17 +81,17 @@ def _turns(shots: list[Shot]) -> list[dict[str, str]]:
 
 def _of_topic(shots: list[Shot], wanted: tuple[str, str]) -> list[Shot]:
     """The shots of one topic."""
-    return [shot for shot in shots if topic(shot) == wanted]
+    return [shot for shot in shots if get_topic(shot) == wanted]
 
 
-def question_text(question: str) -> str:
+def render_question(question: str) -> str:
     """A question up to the point where its answer begins; the answer starts with a space."""
     return f"Question: {question}\nAnswer:"
 
 
-def solved_question(shot: Shot) -> tuple[str, str]:
+def render_solved_question(shot: Shot) -> tuple[str, str]:
     """Question and answer of a shot as they stand in prompts, the line's end included."""
-    return question_text(shot.question), f" {shot.answer}\n"
+    return render_question(shot.question), f" {shot.answer}\n"
 
 
 def split_shots(shots: list[Shot], num_shots: int, seed: int) -> tuple[list[Shot], list[Shot]]:
@@ -116,22 +120,22 @@ def split_shots(shots: list[Shot], num_shots: int, seed: int) -> tuple[list[Shot
     turns: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for index, shot in enumerate(shots):
         if shot.entity in shown:
-            turns[topic(shot)].append((seen[shot.entity, topic(shot)], index))
-            seen[shot.entity, topic(shot)] += 1
+            turns[get_topic(shot)].append((seen[shot.entity, get_topic(shot)], index))
+            seen[shot.entity, get_topic(shot)] += 1
     taken = sorted(
         index for of_topic in turns.values() for _, index in sorted(of_topic)[:num_shots]
     )
     return [shots[index] for index in taken], [shot for shot in shots if shot.entity not in shown]
 
 
-def topic(asked: Question | Shot) -> tuple[str, str]:
+def get_topic(asked: Question | Shot) -> tuple[str, str]:
     """What prompts hold examples of: kind and field."""
     return asked.kind, asked.field
 
 
-def few_shot_prefix(shots: list[Shot], wanted: tuple[str, str]) -> str:
+def render_few_shot_prefix(shots: list[Shot], wanted: tuple[str, str]) -> str:
     """The solved questions of one topic, in one fixed order; empty if there are none."""
-    return "".join("".join(solved_question(shot)) for shot in _of_topic(shots, wanted))
+    return "".join("".join(render_solved_question(shot)) for shot in _of_topic(shots, wanted))
 
 
 def sample_replay(shots: list[Shot], count: int, seed: int) -> list[Shot]:

@@ -9,6 +9,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from elusive.common.folders import write_atomically
 from elusive.common.templates import render_template
+from elusive.evaluate.cells.cell import get_arm
 
 
 def write_adapter_card(cell: Path, parameters: dict[str, Any], base: str) -> None:
@@ -20,10 +21,10 @@ def write_adapter_card(cell: Path, parameters: dict[str, Any], base: str) -> Non
         base: name of the model that the adapter is for.
     """
     metrics = json.loads((cell / "metrics.json").read_text(encoding="utf-8"))
-    write_atomically(cell / "adapter" / "README.md", adapter_card(parameters, metrics, base))
+    write_atomically(cell / "adapter" / "README.md", render_adapter_card(parameters, metrics, base))
 
 
-def adapter_card(
+def render_adapter_card(
     parameters: dict[str, Any], metrics: dict[str, Any], base: str, location: str = '"adapter"'
 ) -> str:
     """The card of an adapter.
@@ -38,6 +39,7 @@ def adapter_card(
         Path(__file__).parent / "adapter.md.j2",
         base=base,
         base_model=base if _is_hub_name(base) else None,
+        arm=get_arm(parameters),
         parameters=parameters,
         metrics=metrics,
         location=location,
@@ -45,7 +47,7 @@ def adapter_card(
 
 
 def _is_hub_name(base: str) -> bool:
-    """Whether the Hub takes a name as that of a model; it refuses cards with a local path."""
+    """Whether the Hub accepts a name as that of a model; it refuses cards with a local path."""
     try:
         validate_repo_id(base)
     except HFValidationError:

@@ -6,8 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from elusive.augment.clues.top_tokens import KINDS, TopRow
-from elusive.common.intervals import Estimate
-from elusive.evaluate.compare.figure_data import METRICS, DistanceRow, Gains
+from elusive.common.intervals import Estimate, format_estimate
+from elusive.evaluate.compare.clue_gains import ClueGains
+from elusive.evaluate.compare.distances import METRICS, DistanceRow
 
 # Okabe and Ito's colors, told apart by color-blind readers.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
@@ -98,7 +99,7 @@ def draw_top(rows: list[TopRow], title: str) -> Figure:
     return figure
 
 
-def draw_gains(found: Gains) -> Figure:
+def draw_gains(found: ClueGains) -> Figure:
     """Clue recall against gain over random: a marker per arm, a color per field."""
     figure = Figure(figsize=(11, 5.4), layout="constrained")
     arms = list(dict.fromkeys(row.arm for row in found.rows))
@@ -114,9 +115,7 @@ def draw_gains(found: Gains) -> Figure:
             )
         axes.axhline(0, color="gray", linewidth=0.8, linestyle=":")
         pearson = next(one.pearson for one in found.correlations if one.metric == metric)
-        axes.set_title(
-            f"r = {pearson.mean:.2f} [{pearson.low:.2f}, {pearson.high:.2f}]", fontsize=11
-        )
+        axes.set_title(f"r = {format_estimate(pearson)}", fontsize=11)
         axes.set(
             xlabel="copies that keep a name and the value, %",
             ylabel=f"gain over random: {LABELS[metric]}",

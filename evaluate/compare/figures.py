@@ -1,4 +1,4 @@
-"""Figures of a run: the paper's three, and clue recall against what is learnt."""
+"""Figures of a run: the paper's three, and clue recall against what is learned."""
 
 import csv
 import io
@@ -12,29 +12,31 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from elusive.augment.clues.top_tokens import (
-    Before,
+    AttentionBefore,
     TopRow,
-    attention_before_values,
-    large_minus_small,
-    top_rows,
+    contrast_attention,
+    count_top_tokens,
+    read_attention_before_values,
 )
 from elusive.augment.scores.scoring import Reading
 from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
 from elusive.common.errors import InputError
-from elusive.common.folders import already_made, new_folder, write_atomically
-from elusive.common.intervals import Estimate
+from elusive.common.folders import create_folder, is_made, write_atomically
+from elusive.common.intervals import format_estimate
 from elusive.common.lm.loading import load_model
-from elusive.evaluate.cells.cell import CellResult, file_name
-from elusive.evaluate.compare.figure_data import distance_rows, gains
+from elusive.evaluate.cells.cell import make_file_name
+from elusive.evaluate.cells.cell_folder import CellResult, find_cells
+from elusive.evaluate.compare.clue_gains import measure_gains
+from elusive.evaluate.compare.distances import measure_distances
 from elusive.evaluate.compare.figure_drawing import draw_distance, draw_gains, draw_top
-from elusive.evaluate.compare.table import benchmarks, find_cells, named_cells
-from elusive.evaluate.plans import dataset_of
+from elusive.evaluate.compare.table import group_arms, group_benchmarks
+from elusive.evaluate.plans import find_dataset
 
 PAGE = "figures.md"
 
 
 def write_figures(run: Path, out: Path, limit: int) -> str:
-    """Draw the figures of a run into `out`, and give what its page says.
+    """Draw the figures of a run into `out`, and return the text of its page.
 
     Each figure is a PNG, an SVG and a CSV of what it shows, with intervals. A figure that the run
     has no data for is left out, and the page says why.
@@ -49,141 +51,135 @@ def write_figures(run: Path, out: Path, limit: int) -> str:
     """
     cells = find_cells(run)
     parameters = {"cells": sorted(cell.folder.name for cell in cells), "limit": limit}
-    if already_made(out, "figures", parameters):
+    if is_made(out, "figures", parameters):
         return (out / PAGE).read_text(encoding="utf-8")
-    with new_folder(out, "figures", parameters) as folder:
-        found = benchmarks(cells)
+    with create_folder(out, "figures", parameters) as folder:
+        benchmarks = group_benchmarks(cells)
+        is_single = len(benchmarks) == 1
         pages = []
-        for name, members in found.items():
-            folder_of = dataset_of(run, members[0].parameters.get("dataset_name"))
-            dataset = load_dataset_folder(folder_of)
-            place = folder if len(found) == 1 else folder / file_name(name)
-            place.mkdir(exist_ok=True)
-            title = f"# Figures of {run.name}" + (f": {name}" if len(found) > 1 else "")
-            pages.append(_write_page(place, title, named_cells(members), dataset, run, limit))
-        if len(found) > 1:
-            links = [f"- [{name}]({file_name(name)}/{PAGE})" for name in found]
-            write_atomically(
-                folder / PAGE, f"# Figures of {run.name}\n\n" + "\n".join(links) + "\n"
+        for name, members in benchmarks.items():
+            dataset = load_dataset_folder(
+                find_dataset(run, members[0].parameters.get("dataset_name"))
             )
+            target = folder if is_single else folder / make_file_name(name)
+            target.mkdir(exist_ok=True)
+            title = f"# Figures of {run.name}" + ("" if is_single else f": {name}")
+            pages.append(_write_page(target, title, group_arms(members), dataset, run, limit))
+        if not is_single:
+            links = [f"- [{name}]({make_file_name(name)}/{PAGE})" for name in benchmarks]
+            text = f"# Figures of {run.name}\n\n" + "\n".join(links) + "\n"
+            write_atomically(folder / PAGE, text)
     return "\n".join(pages)
 
 
 def _write_page(
     folder: Path,
     title: str,
-    named: dict[str, list[CellResult]],
+    arms: dict[str, list[CellResult]],
     dataset: DatasetFolder,
     run: Path,
     limit: int,
 ) -> str:
-    """The figures of one benchmark, and their page."""
+    """Draw the figures of one benchmark, and write their page."""
     sections = [
-        _by_distance(folder, named, dataset),
-        *_tops(folder, named, dataset, limit),
-        _gain(folder, named, dataset, run),
+        _draw_distances(folder, arms),
+        *_draw_top_tokens(folder, arms, dataset, limit),
+        _draw_gains(folder, arms, dataset, run),
     ]
     page = f"{title}\n\n" + "\n".join(sections)
     write_atomically(folder / PAGE, page)
     return page
 
 
-def _by_distance(folder: Path, named: dict[str, list[CellResult]], dataset: DatasetFolder) -> str:
-    """Accuracy by distance."""
+def _draw_distances(folder: Path, arms: dict[str, list[CellResult]]) -> str:
     title = "Accuracy by distance from the name"
     try:
-        rows, fields = distance_rows(named, dataset.facts_by_question())
+        rows, fields = measure_distances(arms)
     except InputError as reason:
-        return _left_out(title, str(reason))
+        return _render_missing(title, str(reason))
     _save(folder, "accuracy-by-distance", draw_distance(rows, fields), rows)
-    confounded = all("," not in each for each in fields)
+    is_confounded = all("," not in names for names in fields)
     caption = "Words between the nearest mention of the name before a value and the value."
-    if confounded:
+    if is_confounded:
         caption += " Every distance has a field of its own, so field and distance vary together."
-    return _section(title, "accuracy-by-distance", caption)
+    return _render_section(title, "accuracy-by-distance", caption)
 
 
-def _tops(
-    folder: Path, named: dict[str, list[CellResult]], dataset: DatasetFolder, limit: int
+def _draw_top_tokens(
+    folder: Path, arms: dict[str, list[CellResult]], dataset: DatasetFolder, limit: int
 ) -> list[str]:
-    """What stands in the top 10 by attention, and by differences."""
-    documents = dataset.training_documents()[:limit]
-    models, pairs, depths = _scorers(named)
+    """What stands in the top 10 by attention, and by differences of attention."""
+    documents = dataset.select_training_documents()[:limit]
+    models, pairs, depths = _find_scorers(arms)
 
     @cache
-    def read(model: str, minus: str) -> list[Before]:
-        reading = Reading(minus_layers=minus)
-        return list(attention_before_values(documents, load_model(model), reading))
+    def read(model: str, minus_depth: float | None = None) -> list[AttentionBefore]:
+        reading = Reading(minus_depth=minus_depth)
+        return list(read_attention_before_values(documents, load_model(model), reading))
 
-    alone = [row for model in models for row in top_rows(model, read(model, ""))]
-    different: list[TopRow] = []
+    alone = [row for model in models for row in count_top_tokens(model, read(model))]
+    differences: list[TopRow] = []
     for large, small in pairs:
-        difference = large_minus_small(read(large, ""), read(small, ""))
-        different += top_rows(f"{large} minus {small}", difference)
+        contrast = contrast_attention(read(large), read(small))
+        differences += count_top_tokens(f"{large} minus {small}", contrast)
     for model, depth in depths:
-        minus = read(model, f"0.0-{depth:.6f}")
-        different += top_rows(f"{model}, all layers minus the first {depth:.0%}", minus)
-    read_from = f"Read from the last token before each value of {len(documents)} documents."
-    return [
-        _top(folder, "The ten tokens with most attention", "top-10-by-attention", alone, read_from),
-        _top(folder, "The ten largest differences", "top-10-by-difference", different, read_from),
-    ]
+        name = f"{model}, all layers minus the first {depth:.0%}"
+        differences += count_top_tokens(name, read(model, depth))
+    source = f"Read from the last token before each value of {len(documents)} documents."
+    figures = (
+        ("The ten tokens with most attention", "top-10-by-attention", alone),
+        ("The ten largest differences", "top-10-by-difference", differences),
+    )
+    return [_draw_top(folder, *figure, source) for figure in figures]
 
 
-def _top(folder: Path, title: str, name: str, rows: list[TopRow], caption: str) -> str:
-    """One figure of what stands in the top 10."""
+def _draw_top(folder: Path, title: str, name: str, rows: list[TopRow], caption: str) -> str:
     if not rows:
-        return _left_out(title, "no value has more than ten tokens before it")
+        return _render_missing(title, "no value has more than ten tokens before it")
     _save(folder, name, draw_top(rows, title), rows)
-    return _section(title, name, caption)
+    return _render_section(title, name, caption)
 
 
-def _scorers(
-    named: dict[str, list[CellResult]],
+def _find_scorers(
+    arms: dict[str, list[CellResult]],
 ) -> tuple[list[str], list[tuple[str, str]], list[tuple[str, float]]]:
     """Models whose attention arms read, pairs that they contrast, and models with depths."""
-    settings = [cells[0].parameters["augment"] for cells in named.values()]
-    trained = next(iter(named.values()))[0].parameters["model"]
-    pairs = [(one["large"], one["small"]) for one in settings if one.get("large") and one["small"]]
-    depths = [
-        (one["model"], one["depth"]) for one in settings if one["method"] == "depth-contrast"
-    ] or [(trained, 0.5)]
+    settings = [cells[0].parameters["augment"] for cells in arms.values()]
+    trained = next(iter(arms.values()))[0].parameters["model"]
+    pairs = [(s["large"], s["small"]) for s in settings if s.get("large") and s["small"]]
+    depths = [(s["model"], s["depth"]) for s in settings if s["method"] == "depth-contrast"]
+    depths = depths or [(trained, 0.5)]
     models = [trained, *(model for pair in pairs for model in pair)]
     return list(dict.fromkeys(models)), list(dict.fromkeys(pairs)), list(dict.fromkeys(depths))
 
 
-def _gain(
-    folder: Path, named: dict[str, list[CellResult]], dataset: DatasetFolder, run: Path
+def _draw_gains(
+    folder: Path, arms: dict[str, list[CellResult]], dataset: DatasetFolder, run: Path
 ) -> str:
-    """Clue recall against gain."""
     title = "Clue recall against gain"
     try:
-        found = gains(named, dataset, run)
+        gains = measure_gains(arms, dataset, run)
     except InputError as reason:
-        return _left_out(title, str(reason))
-    _save(folder, "recall-against-gain", draw_gains(found), found.rows)
+        return _render_missing(title, str(reason))
+    _save(folder, "recall-against-gain", draw_gains(gains), gains.rows)
     caption = (
         "One point per arm that drops tokens and per field: the share of its copies that keep a "
         "name and the value whole, and what it gains over `random`. Intervals resample entities.\n"
     )
     lines = ["| metric | Pearson | Spearman |", "|---|---|---|"]
-    for one in found.correlations:
-        metric = one.metric.replace("_", "-")
-        lines.append(f"| {metric} | {_interval(one.pearson)} | {_interval(one.spearman)} |")
-    return _section(title, "recall-against-gain", "\n".join([caption, *lines]))
+    for correlation in gains.correlations:
+        metric = correlation.metric.replace("_", "-")
+        pearson, spearman = map(format_estimate, (correlation.pearson, correlation.spearman))
+        lines.append(f"| {metric} | {pearson} | {spearman} |")
+    return _render_section(title, "recall-against-gain", "\n".join([caption, *lines]))
 
 
-def _interval(estimate: Estimate) -> str:
-    """A correlation with its interval."""
-    return f"{estimate.mean:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
-
-
-def _section(title: str, name: str, caption: str) -> str:
+def _render_section(title: str, name: str, caption: str) -> str:
     """A figure's part of the page."""
     return f"## {title}\n\n![{title}]({name}.png)\n\n{caption}\n"
 
 
-def _left_out(title: str, reason: str) -> str:
+def _render_missing(title: str, reason: str) -> str:
     """A missing figure's part of the page."""
     return f"## {title}\n\nLeft out: {reason}.\n"
 

@@ -11,7 +11,7 @@ ALIKE = 0.3
 """Correlation between answers about one person that is assumed."""
 
 
-def smallest_difference(people: int, questions: int, arms: int = 2) -> float:
+def compute_smallest_difference(people: int, questions: int, arms: int = 2) -> float:
     """Difference in exact match between two arms that 80% of such runs would find, in [0, 1].
 
     Answers of two arms are taken as independent, so pairing can only make it smaller; with more
@@ -30,12 +30,12 @@ def smallest_difference(people: int, questions: int, arms: int = 2) -> float:
     return float(min(1.0, quantiles * np.sqrt(variance / people)))
 
 
-def design_line(people: int, questions: int, arms: int, seeds: int) -> str:
+def render_design(people: int, questions: int, arms: int, seeds: int) -> str:
     """The design and what it can show, in one line."""
     plural = "seed" if seeds == 1 else "seeds"
     if people < 2:
         return f"{people} person: no difference between arms can be told from chance"
-    points = 100 * smallest_difference(people, questions, arms)
+    points = 100 * compute_smallest_difference(people, questions, arms)
     return (
         f"{people} people x {questions} questions, {arms} arms x {seeds} {plural}: differences of "
         f"{points:.0f} EM points and more would be found in 80% of such runs (EM near "

@@ -1,4 +1,4 @@
-"""Which arms differ: paired permutation tests, corrected for their number, and shared ranks."""
+"""Ranks that arms share: paired permutation tests between arms, corrected for their number."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,10 +7,9 @@ from functools import lru_cache
 from itertools import chain, combinations
 
 import numpy as np
-from scipy.stats import permutation_test
 
-from elusive.common.intervals import Estimate, means_over_entities
-from elusive.evaluate.cells.cell import CellResult
+from elusive.common.intervals import Estimate, estimate_means
+from elusive.evaluate.cells.cell_folder import CellResult
 
 LEVEL = 0.05
 FLIPS = 9999
@@ -30,7 +29,7 @@ class Comparison:
     difference: Estimate
     """Mean of the first minus that of the second, with its interval over people and seeds."""
     p_value: float
-    """Of a two-sided permutation test, before any correction."""
+    """Of a two-sided permutation test, uncorrected."""
     effect: float
     """Cohen's d_z: mean over standard deviation of people's differences; 0 where they are all 0."""
 
@@ -39,7 +38,7 @@ class Comparison:
         return p_value < LEVEL and not self.difference.low <= 0 <= self.difference.high
 
 
-def compare(first: list[CellResult], second: list[CellResult], metric: str) -> Comparison:
+def compare_arms(first: list[CellResult], second: list[CellResult], metric: str) -> Comparison:
     """Compare two arms on what both answered.
 
     Each person's answers in one arm are exchanged for those in the other one, all together: that is
@@ -47,55 +46,56 @@ def compare(first: list[CellResult], second: list[CellResult], metric: str) -> C
 
     Args:
         first: cells of an arm, one per seed.
-        second: cells of the other one, of the same questions and seeds.
+        second: cells of the other arm, of the same questions and seeds.
         metric: a numeric column of predictions, such as `em`.
-
-    Source: scipy.stats.permutation_test, permutation_type "samples".
     """
-    named = {"first": first, "second": second}
-    return compare_pairs(named, [("first", "second")], metric)[0]
+    arms = {"first": first, "second": second}
+    return compare_pairs(arms, [("first", "second")], metric)[0]
 
 
 def compare_pairs(
-    named: Mapping[str, list[CellResult]], pairs: Sequence[tuple[str, str]], metric: str
+    arms: Mapping[str, list[CellResult]], pairs: Sequence[tuple[str, str]], metric: str
 ) -> list[Comparison]:
-    """Compare pairs of arms by name, each as `compare` does, all with the same exchanges.
+    """Compare pairs of arms by name, each as `compare_arms` does, all with the same exchanges.
 
     Args:
-        named: cells of each arm, of the same questions and seeds.
+        arms: cells of each arm, of the same questions and seeds.
         pairs: names of two arms.
         metric: a numeric column of predictions.
     """
     if not pairs:
         return []
-    answers = {name: _by_question(named[name], metric) for name in dict.fromkeys(chain(*pairs))}
+    # 1) One row per answered question, in the same order for all arms.
+    answers = {name: _map_answers(arms[name], metric) for name in dict.fromkeys(chain(*pairs))}
     keys = sorted(answers[pairs[0][0]])
-    values = {name: np.array([of[key] for key in keys]) for name, of in answers.items()}
+    values = {name: np.array([scores[key] for key in keys]) for name, scores in answers.items()}
     entities, seeds = [key[0] for key in keys], [key[1] for key in keys]
     _, index = np.unique(entities, return_inverse=True)
+    # 2) Differences with their intervals, and each person's mean difference.
     estimates: list[Estimate] = []
     differences = []
     for start in range(0, len(pairs), PAIRS_AT_A_TIME):
-        chosen = pairs[start : start + PAIRS_AT_A_TIME]
-        gaps = np.stack([values[a] - values[b] for a, b in chosen], axis=1)
+        chunk = pairs[start : start + PAIRS_AT_A_TIME]
+        gaps = np.stack([values[a] - values[b] for a, b in chunk], axis=1)
         sums = np.stack([np.bincount(index, weights=column) for column in gaps.T], axis=1)
         differences.append(sums / np.bincount(index)[:, None])
-        estimates += means_over_entities(gaps, entities, seeds)
+        estimates += estimate_means(gaps, entities, seeds)
     by_person = np.concatenate(differences, axis=1)  # (person, pair)
-    rows = zip(estimates, _p_values(by_person), _effects(by_person), strict=True)
-    return [Comparison(*row) for row in rows]
+    # 3) Tests and effects.
+    p_values, effects = _compute_p_values(by_person), _compute_effects(by_person)
+    return [Comparison(*row) for row in zip(estimates, p_values, effects, strict=True)]
 
 
-def _effects(by_person: np.ndarray) -> list[float]:
+def _compute_effects(by_person: np.ndarray) -> list[float]:
     """Mean over standard deviation of each pair's differences between people; 0 where all equal."""
     effects = []
     for column in by_person.T:
-        spread = float(column.std(ddof=1)) if len(column) > 1 else 0.0
-        effects.append(float(column.mean() / spread) if spread else 0.0)
+        deviation = float(column.std(ddof=1)) if len(column) > 1 else 0.0
+        effects.append(float(column.mean() / deviation) if deviation else 0.0)
     return effects
 
 
-def _by_question(cells: list[CellResult], metric: str) -> dict[tuple[str, int, str], float]:
+def _map_answers(cells: list[CellResult], metric: str) -> dict[tuple[str, int, str], float]:
     """A metric by person, seed and question."""
     return {
         (p.entity, cell.parameters["seed"], p.question_id): getattr(p, metric)
@@ -104,11 +104,11 @@ def _by_question(cells: list[CellResult], metric: str) -> dict[tuple[str, int, s
     }
 
 
-def _p_values(by_person: np.ndarray) -> list[float]:
+def _compute_p_values(by_person: np.ndarray) -> list[float]:
     """How often exchanging people's answers makes the arms of each pair differ at least as much.
 
-    So many pairs can be compared that the smallest p-value of 9,999 exchanges, corrected for their
-    number, is never significant: pairs that reach it then get as many more as that takes.
+    With very many pairs, the smallest p-value that 9,999 exchanges can give, corrected for the
+    number of pairs, is never significant: pairs that reach it get as many more as that takes.
 
     Args:
         by_person: differences.  # (person, pair)
@@ -117,20 +117,20 @@ def _p_values(by_person: np.ndarray) -> list[float]:
     differ = by_person.any(axis=0)
     if num_people < 2 or not differ.any():
         return [1.0] * num_pairs
-    exchanges = _exchanges(num_people)
-    counts = _num_extreme(exchanges, by_person)
-    # Of random exchanges, the one that was found counts, too: no p-value is 0.
+    exchanges = _sample_exchanges(num_people)
+    counts = _count_extreme(exchanges, by_person)
+    # Among random exchanges the observed one counts, too: no p-value is 0.
     added = 0 if len(exchanges) == 2**num_people else 1
     p_values = np.minimum(2 * (counts + added) / (len(exchanges) + added), 1.0)
-    smallest = counts + added == 1
-    if added and 2 * num_pairs / (FLIPS + 1) >= LEVEL and smallest.any():
+    is_smallest = counts + added == 1
+    if added and 2 * num_pairs / (FLIPS + 1) >= LEVEL and is_smallest.any():
         blocks = math.ceil(num_pairs * FLIPS_PER_PAIR / FLIPS)
-        more = _num_more_extreme(blocks, by_person[:, smallest])
-        p_values[smallest] = 2 * (more + 1) / (FLIPS * (blocks + 1) + 1)
+        more = _count_more_extreme(blocks, by_person[:, is_smallest])
+        p_values[is_smallest] = 2 * (more + 1) / (FLIPS * (blocks + 1) + 1)
     return np.where(differ, p_values, 1.0).tolist()
 
 
-def _num_extreme(exchanges: np.ndarray, by_person: np.ndarray) -> np.ndarray:
+def _count_extreme(exchanges: np.ndarray, by_person: np.ndarray) -> np.ndarray:
     """Exchanges that make a pair's difference as low, or as high if those are fewer.  # (pair,).
 
     Args:
@@ -150,11 +150,11 @@ def _num_extreme(exchanges: np.ndarray, by_person: np.ndarray) -> np.ndarray:
     return np.minimum(low, high)
 
 
-def _num_more_extreme(blocks: int, by_person: np.ndarray) -> np.ndarray:
-    """The same for pairs that hardly any exchange reaches, of random exchanges drawn anew.
+def _count_more_extreme(blocks: int, by_person: np.ndarray) -> np.ndarray:
+    """The same count for pairs that hardly any exchange reaches, of newly drawn exchanges.
 
-    In single precision, which is enough where ties are so rare: exchanges
-    that come within rounding of what was found count.
+    Single precision is enough where ties are so rare; exchanges within rounding of the observed
+    difference count.
 
     Args:
         blocks: of 9,999 exchanges.
@@ -162,48 +162,39 @@ def _num_more_extreme(blocks: int, by_person: np.ndarray) -> np.ndarray:
     """
     num_people, num_pairs = by_person.shape
     upward = (by_person * np.sign(by_person.sum(axis=0))).astype(np.float32)
-    reached = upward.sum(axis=0) - 1e-5 * np.abs(upward).sum(axis=0)
+    observed = upward.sum(axis=0) - 1e-5 * np.abs(upward).sum(axis=0)
     size = max(1, DIFFERENCES_AT_A_TIME // num_pairs)
-    found = np.zeros(num_pairs, int)
+    counts = np.zeros(num_pairs, int)
     rng = np.random.default_rng(1)
     for left in range(blocks * FLIPS, 0, -size):
-        drawn = rng.integers(0, 2, (min(size, left), num_people), np.int8)
-        exchanged = (2 * drawn - 1).astype(np.float32) @ upward  # (exchange, pair)
-        found += np.bincount(np.nonzero(exchanged >= reached)[1], minlength=num_pairs)
-    return found
+        draws = rng.integers(0, 2, (min(size, left), num_people), np.int8)
+        exchanged = (2 * draws - 1).astype(np.float32) @ upward  # (exchange, pair)
+        counts += np.bincount(np.nonzero(exchanged >= observed)[1], minlength=num_pairs)
+    return counts
 
 
 @lru_cache(maxsize=4)
-def _exchanges(num_people: int) -> np.ndarray:
-    """Which people's answers are exchanged, as signs: -1 where they are.  # (exchange, person)
+def _sample_exchanges(num_people: int) -> np.ndarray:
+    """Which people's answers are exchanged, as signs: -1 where they are.  # (exchange, person).
 
-    They depend on the number of people alone, so one draw serves all pairs of arms.
+    They depend only on the number of people, so one draw serves all pairs of arms. The draws are
+    those of scipy.stats.permutation_test with permutation_type "samples", which a test compares.
     """
-    drawn: list[np.ndarray] = []
-
-    def keep(kept: np.ndarray, exchanged: np.ndarray, axis: int) -> np.ndarray:
-        if kept.ndim == 2:  # exchanges, not the answers as they are
-            drawn.append((kept - exchanged).astype(np.int8))
-        return kept.mean(axis=axis)
-
-    permutation_test(
-        (np.ones(num_people), np.zeros(num_people)),
-        keep,
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=FLIPS,
-        batch=1000,
-        rng=np.random.default_rng(0),
-    )
-    return np.concatenate(drawn)
+    if 2**num_people <= FLIPS:
+        numbers = np.arange(2**num_people)[:, None]
+        return (1 - 2 * (numbers >> np.arange(num_people) & 1)).astype(np.int8)
+    rng = np.random.default_rng(0)
+    pairs = np.tile([0, 1], (1000, num_people, 1))
+    draws = [rng.permuted(pairs, axis=-1)[..., 0] for _ in range(math.ceil(FLIPS / len(pairs)))]
+    return (1 - 2 * np.concatenate(draws)[:FLIPS]).astype(np.int8)
 
 
-def holm(p_values: list[float]) -> list[float]:
+def correct_p_values(p_values: list[float]) -> list[float]:
     """P-values corrected for their number, in the same order.
 
     Source: Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
 
-    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
+    >>> [round(p, 3) for p in correct_p_values([0.01, 0.04, 0.03])]
     [0.03, 0.06, 0.06]
     """
     order = np.argsort(p_values)
@@ -213,27 +204,27 @@ def holm(p_values: list[float]) -> list[float]:
     return corrected.tolist()
 
 
-def against(
-    named: Mapping[str, list[CellResult]], baseline: str, metric: str
+def compare_with_baseline(
+    arms: Mapping[str, list[CellResult]], baseline: str, metric: str
 ) -> dict[str, tuple[Comparison, float]]:
     """Every arm against the baseline, with p-values corrected for the number of arms."""
-    others = [name for name in named if name != baseline]
-    found = compare_pairs(named, [(name, baseline) for name in others], metric)
-    corrected = holm([each.p_value for each in found])
-    return {name: pair for name, *pair in zip(others, found, corrected, strict=True)}  # type: ignore[return-value]
+    others = [name for name in arms if name != baseline]
+    comparisons = compare_pairs(arms, [(name, baseline) for name in others], metric)
+    corrected = correct_p_values([comparison.p_value for comparison in comparisons])
+    return dict(zip(others, zip(comparisons, corrected, strict=True), strict=True))
 
 
-def shared_ranks(named: Mapping[str, list[CellResult]], metric: str) -> dict[str, int]:
+def rank_arms(arms: Mapping[str, list[CellResult]], metric: str) -> dict[str, int]:
     """Rank of each arm: 1 plus the number of arms that are significantly better.
 
     All pairs are tested, and corrected for their number; arms that cannot be told apart from the
     best one share rank 1 with it.
     """
-    pairs = list(combinations(named, 2))
-    found = compare_pairs(named, pairs, metric)
-    corrected = holm([each.p_value for each in found])
-    ranks = dict.fromkeys(named, 1)
-    for (a, b), each, p_value in zip(pairs, found, corrected, strict=True):
-        if each.is_significant(p_value):
-            ranks[b if each.difference.mean > 0 else a] += 1
+    pairs = list(combinations(arms, 2))
+    comparisons = compare_pairs(arms, pairs, metric)
+    corrected = correct_p_values([comparison.p_value for comparison in comparisons])
+    ranks = dict.fromkeys(arms, 1)
+    for (a, b), comparison, p_value in zip(pairs, comparisons, corrected, strict=True):
+        if comparison.is_significant(p_value):
+            ranks[b if comparison.difference.mean > 0 else a] += 1
     return ranks

@@ -1,44 +1,114 @@
-"""Arms that act in training: their text is plain, and every step they change what is learnt."""
+"""Arms that act in training: their text is plain, and they change what each step learns."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
 from elusive.common.errors import InputError
-from elusive.common.lm.batches import length_sorted_batches, mask_rows, pad_rows
-from elusive.common.lm.loading import LoadedModel
+from elusive.common.lm.batches import batch_by_length, mask_rows, pad_rows
+from elusive.common.lm.loading import LoadedModel, load_model
 from elusive.common.lm.packing import IGNORED, Sequence
+from elusive.evaluate.config import NEXT_TOKEN, TrainingConfig
 
 BATCH_TOKENS = 1024
 
+ChangeSequences = Callable[[list[Sequence], np.random.Generator], list[Sequence]]
+BuildMask = Callable[[torch.Tensor, torch.dtype, np.random.Generator], torch.Tensor]
+ReduceLosses = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
-def with_random_tokens(
+
+@dataclass(frozen=True)
+class Objective:
+    """How training differs from predicting the next token; what is None stays as usual."""
+
+    change_sequences: ChangeSequences | None = None
+    """From the text sequences of an epoch to those that are trained on; replayed questions are left
+    alone."""
+    build_mask: BuildMask | None = None
+    """From the position ids of a packed row to its additive attention mask."""
+    reduce_losses: ReduceLosses | None = None
+    """From the losses of labeled tokens, and those under a reference model, to the row's loss."""
+
+
+def build_objective(config: TrainingConfig, loaded: LoadedModel) -> Objective:
+    """The objective that the settings name.
+
+    Raises:
+        InputError: a model that it needs cannot be used.
+    """
+    if config.objective == NEXT_TOKEN:
+        return Objective()
+    return OBJECTIVES[config.objective](config, loaded)
+
+
+def _build_d_ar(config: TrainingConfig, loaded: LoadedModel) -> Objective:
+    """Source: D-AR, Saito et al. 2025."""
+    vocabulary = list_ordinary_tokens(loaded.tokenizer)
+
+    def change(sequences: list[Sequence], rng: np.random.Generator) -> list[Sequence]:
+        return [replace_tokens(sequence, config.noise, vocabulary, rng) for sequence in sequences]
+
+    return Objective(change_sequences=change)
+
+
+def _build_attention_dropout(config: TrainingConfig, loaded: LoadedModel) -> Objective:
+    """Source: the baseline "attention dropout" of Saito et al. 2025."""
+
+    def build_mask(
+        position_ids: torch.Tensor, dtype: torch.dtype, rng: np.random.Generator
+    ) -> torch.Tensor:
+        return sample_attention_mask(position_ids, config.noise, dtype, rng)
+
+    return Objective(build_mask=build_mask)
+
+
+def _build_rho_1(config: TrainingConfig, loaded: LoadedModel) -> Objective:
+    """Source: Rho-1, Lin et al. 2024, arXiv 2404.07965, section 2.2."""
+    assert config.reference is not None
+    reference = load_model(config.reference)
+    check_same_tokenizer(loaded, reference)
+    return Objective(
+        change_sequences=lambda sequences, rng: add_reference_losses(sequences, reference),
+        reduce_losses=partial(compute_selected_loss, share=config.selected),
+    )
+
+
+OBJECTIVES: dict[str, Callable[[TrainingConfig, LoadedModel], Objective]] = {
+    "d-ar": _build_d_ar,
+    "attention-dropout": _build_attention_dropout,
+    "rho-1": _build_rho_1,
+}
+"""The arms of kind `objective` in `augment/arms.py`, each with the function that builds it."""
+
+
+def replace_tokens(
     sequence: Sequence, share: float, vocabulary: np.ndarray, rng: np.random.Generator
 ) -> Sequence:
-    """A sequence with some input tokens replaced by random ones; what is predicted stays.
+    """A sequence with some input tokens replaced by random ones; its labels stay.
 
     Args:
         sequence: its first token, which may be the start token, is never replaced.
         share: probability with which a token is replaced.
         vocabulary: token ids to draw from.  # (token kind,)
         rng: randomness.
-
-    Source: D-AR, Saito et al. 2025.
     """
-    chosen = rng.random(len(sequence.input_ids)) < share
-    chosen[:1] = False
-    drawn = rng.choice(vocabulary, len(sequence.input_ids))
-    return replace(sequence, input_ids=np.where(chosen, drawn, sequence.input_ids).tolist())
+    is_replaced = rng.random(len(sequence.input_ids)) < share
+    is_replaced[:1] = False
+    random_ids = rng.choice(vocabulary, len(sequence.input_ids))
+    input_ids = np.where(is_replaced, random_ids, sequence.input_ids).tolist()
+    return replace(sequence, input_ids=input_ids)
 
 
-def ordinary_tokens(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
+def list_ordinary_tokens(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
     """Ids of all tokens but the special ones.  # (token kind,)."""
     return np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
 
 
-def noisy_mask(
+def sample_attention_mask(
     position_ids: torch.Tensor, share: float, dtype: torch.dtype, rng: np.random.Generator
 ) -> torch.Tensor:
     """Additive attention mask of a packed row with some of its open entries closed.
@@ -53,51 +123,49 @@ def noisy_mask(
 
     Returns:
         0 where a query sees a key, the lowest number elsewhere.  # (1, 1, query, key)
-
-    Source: the baseline "attention dropout" of Saito et al. 2025.
     """
     sequence = (position_ids[0] == 0).cumsum(0)
     length = len(sequence)
-    seen = (sequence[:, None] == sequence[None]) & torch.ones(length, length).tril().bool()
-    closed = torch.from_numpy(rng.random((length, length)) < share)
-    seen &= ~closed | torch.eye(length, dtype=torch.bool)
-    return torch.where(seen, 0.0, torch.finfo(dtype).min).to(dtype)[None, None]
+    is_open = (sequence[:, None] == sequence[None]) & torch.ones(length, length).tril().bool()
+    is_closed = torch.from_numpy(rng.random((length, length)) < share)
+    is_open &= ~is_closed | torch.eye(length, dtype=torch.bool)
+    return torch.where(is_open, 0.0, torch.finfo(dtype).min).to(dtype)[None, None]
 
 
-def selected_loss(losses: torch.Tensor, reference: torch.Tensor, share: float) -> torch.Tensor:
+def compute_selected_loss(
+    losses: torch.Tensor, reference: torch.Tensor, share: float
+) -> torch.Tensor:
     """Mean loss of the tokens that are harder for the model than for the reference model.
 
     Args:
-        losses: of each labelled token, in nats.  # (token,)
+        losses: of each labeled token, in nats.  # (token,)
         reference: under the reference model; -inf for tokens that always count.  # (token,)
-        share: of the other tokens, those with the highest excess loss, that count.
-
-    Source: Rho-1, Lin et al. 2024, arXiv 2404.07965, section 2.2.
+        share: of the other tokens, the share with the highest excess loss that counts.
     """
     excess = losses.detach() - reference
-    always = int(excess.isposinf().sum())
-    count = always + max(1, round(share * (len(losses) - always)))
-    return losses[excess.topk(min(count, len(losses))).indices].mean()
+    num_always = int(excess.isposinf().sum())
+    num_selected = num_always + max(1, round(share * (len(losses) - num_always)))
+    return losses[excess.topk(min(num_selected, len(losses))).indices].mean()
 
 
-def with_reference_losses(sequences: list[Sequence], reference: LoadedModel) -> list[Sequence]:
+def add_reference_losses(sequences: list[Sequence], reference: LoadedModel) -> list[Sequence]:
     """Sequences with the loss of each of their labels under a reference model."""
     keys = [(tuple(sequence.input_ids), tuple(sequence.labels)) for sequence in sequences]
     distinct = list(dict(zip(keys, sequences, strict=True)).items())  # most texts come often
     lengths = [len(sequence.input_ids) for _, sequence in distinct]
-    found: dict[tuple, list[float]] = {}
-    for batch in length_sorted_batches(lengths, BATCH_TOKENS):
-        losses = _losses([distinct[index][1] for index in batch], reference)
-        for index, row in zip(batch, losses, strict=True):
-            found[distinct[index][0]] = row[: lengths[index]]
+    losses: dict[tuple, list[float]] = {}
+    for batch in batch_by_length(lengths, BATCH_TOKENS):
+        rows = _compute_losses([distinct[index][1] for index in batch], reference)
+        for index, row in zip(batch, rows, strict=True):
+            losses[distinct[index][0]] = row[: lengths[index]]
     return [
-        replace(sequence, reference_losses=found[key])
+        replace(sequence, reference_losses=losses[key])
         for key, sequence in zip(keys, sequences, strict=True)
     ]
 
 
-def _losses(sequences: list[Sequence], reference: LoadedModel) -> list[list[float]]:
-    """Loss of each label of some sequences of like length, 0 where nothing is predicted."""
+def _compute_losses(sequences: list[Sequence], reference: LoadedModel) -> list[list[float]]:
+    """Loss of each label of sequences of similar length, 0 where nothing is predicted."""
     rows = [sequence.input_ids for sequence in sequences]
     labels = pad_rows([sequence.labels for sequence in sequences], IGNORED)
     device = reference.model.device
@@ -119,5 +187,6 @@ def check_same_tokenizer(trained: LoadedModel, reference: LoadedModel) -> None:
     if trained.tokenizer.get_vocab() != reference.tokenizer.get_vocab():
         raise InputError(
             f"reference {reference.source.reference!r} has another tokenizer than "
-            f"{trained.source.reference!r}: rho-1 compares losses token by token"
+            f"{trained.source.reference!r}, and rho-1 compares losses token by token: choose a "
+            "reference of the same family"
         )

@@ -1,4 +1,4 @@
-"""Training sequences of texts and solved questions, and the rows of all epochs."""
+"""Training sequences of texts and of solved questions, and the packed rows of all epochs."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -8,40 +8,73 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from elusive.augment.rewrites import REWRITES
+from elusive.augment.arms import ARMS
 from elusive.common.dataset.records import Document, Shot, Span, TrainingText
 from elusive.common.errors import InputError
-from elusive.common.lm.loading import end_tokens
-from elusive.common.lm.packing import IGNORED, Sequence, packed_row, text_sequence
+from elusive.common.lm.loading import get_end_tokens
+from elusive.common.lm.packing import IGNORED, Sequence, build_text_sequence, pack_row
 from elusive.evaluate.answering.prompts import PromptFormat
 
 
-def clean_label_sequence(
+def build_training_sequences(
+    texts: list[TrainingText],
+    documents: list[Document],
+    tokenizer: PreTrainedTokenizerBase,
+    clean_labels: bool,
+) -> list[Sequence]:
+    """Every training text once, in order.
+
+    Raises:
+        InputError: clean labels are asked for, and a text does not keep the order of its original.
+    """
+    if not clean_labels:
+        return [
+            replace(
+                build_text_sequence(text.text, tokenizer), name=f"{text.doc_id} copy {text.copy}"
+            )
+            for text in texts
+        ]
+    for text in texts:
+        if text.method in ARMS and not ARMS[text.method].keeps_order:
+            raise InputError(
+                f"labels 'clean' predicts the original's next token, and {text.method!r} does not "
+                "keep the order of the original: use labels 'dropped' for this arm"
+            )
+    originals = {document.doc_id: document.text for document in documents}
+    return [
+        build_clean_label_sequence(originals[text.doc_id], text.kept, tokenizer) for text in texts
+    ]
+
+
+def build_clean_label_sequence(
     original: str, kept: list[Span], tokenizer: PreTrainedTokenizerBase
 ) -> Sequence:
-    """Input with the dropped tokens missing; each kept token predicts the original's next token.
+    """Input that lacks the dropped tokens; each kept token predicts the original's next token.
 
     Only the input is corrupted, as in D-AR (Saito et al. 2025), where tokens are replaced.
     """
     encoded = tokenizer(original, return_offsets_mapping=True)
-    ids = encoded["input_ids"] + end_tokens(tokenizer)
-    offsets = encoded["offset_mapping"]
-    keep = [i for i, (start, end) in enumerate(offsets) if _within(start, end, original, kept)]
-    inputs = [ids[i] for i in keep]
-    following = [ids[i + 1] for i in keep]
-    return Sequence([*inputs, ids[-1]], [IGNORED, *following])
+    ids = encoded["input_ids"] + get_end_tokens(tokenizer)
+    kept_indices = [
+        index
+        for index, (start, end) in enumerate(encoded["offset_mapping"])
+        if _is_kept(start, end, original, kept)
+    ]
+    inputs = [ids[index] for index in kept_indices]
+    next_ids = [ids[index + 1] for index in kept_indices]
+    return Sequence([*inputs, ids[-1]], [IGNORED, *next_ids])
 
 
-def _within(start: int, end: int, text: str, kept: list[Span]) -> bool:
-    """Whether the token's characters, white space aside, are kept."""
+def _is_kept(start: int, end: int, text: str, kept: list[Span]) -> bool:
+    """Whether a token's characters are kept, apart from the white space before them."""
     while start < end and text[start].isspace():
         start += 1
     return start == end or any(first <= start and end <= last for first, last in kept)
 
 
-def replay_sequence(shot: Shot, prompts: PromptFormat) -> Sequence:
+def build_replay_sequence(shot: Shot, prompts: PromptFormat) -> Sequence:
     """A solved question of which only the answer and its end are predicted."""
-    question, answer = prompts.solved(shot)
+    question, answer = prompts.render_solved(shot)
     encoded = prompts.tokenizer(
         question + answer, return_offsets_mapping=True, add_special_tokens=not prompts.chat
     )
@@ -53,34 +86,8 @@ def replay_sequence(shot: Shot, prompts: PromptFormat) -> Sequence:
     return Sequence(ids, labels)
 
 
-def training_sequences(
-    texts: list[TrainingText],
-    documents: list[Document],
-    tokenizer: PreTrainedTokenizerBase,
-    clean_labels: bool,
-) -> list[Sequence]:
-    """Every training text once, unshuffled.
-
-    Raises:
-        InputError: labels are to be clean and a text has not the order of the original.
-    """
-    if not clean_labels:
-        return [
-            replace(text_sequence(text.text, tokenizer), name=f"{text.doc_id} copy {text.copy}")
-            for text in texts
-        ]
-    for text in texts:
-        if text.method in REWRITES:
-            raise InputError(
-                f"labels 'clean' predicts the original's next token, and {text.method!r} writes "
-                "sentences in another order: use labels 'dropped' for this arm"
-            )
-    originals = {document.doc_id: document.text for document in documents}
-    return [clean_label_sequence(originals[text.doc_id], text.kept, tokenizer) for text in texts]
-
-
-def packed_rows(
-    texts_of: Callable[[int], list[Sequence]],
+def pack_epochs(
+    build_epoch: Callable[[int], list[Sequence]],
     replay: list[Sequence],
     epochs: int,
     batch_size: int,
@@ -90,7 +97,7 @@ def packed_rows(
     """Rows of `batch_size` sequences each.
 
     The texts of each epoch, equally many, come once in an order of their own. Solved questions come
-    once in all, spread over the epochs: they are there to keep the format, not to be learnt by
+    once in all, spread over the epochs: they keep the format alive and are not to be learned by
     heart. With `num_tokens`, epochs go on until the texts have that many tokens.
 
     Every arm has as many sequences, so every arm takes as many steps. `position_ids` restart at
@@ -102,17 +109,19 @@ def packed_rows(
     for epoch in count():
         if left <= 0 if num_tokens else epoch == epochs:
             break
-        of_epoch = texts_of(epoch)
+        sequences = build_epoch(epoch)
         if num_tokens:
-            of_epoch = _up_to(left, [of_epoch[i] for i in rng.permutation(len(of_epoch))])
-            left -= sum(len(sequence.input_ids) for sequence in of_epoch)
-        of_epoch = of_epoch + (replay[epoch::epochs] if epoch < epochs else [])
-        order += [of_epoch[index] for index in rng.permutation(len(of_epoch))]
+            shuffled = [sequences[index] for index in rng.permutation(len(sequences))]
+            sequences = _take_tokens(left, shuffled)
+            left -= sum(len(sequence.input_ids) for sequence in sequences)
+        sequences = sequences + (replay[epoch::epochs] if epoch < epochs else [])
+        order += [sequences[index] for index in rng.permutation(len(sequences))]
     for start in range(0, len(order), batch_size):
-        yield packed_row(order[start : start + batch_size])
+        yield pack_row(order[start : start + batch_size])
 
 
-def _up_to(num_tokens: int, sequences: list[Sequence]) -> list[Sequence]:
+def _take_tokens(num_tokens: int, sequences: list[Sequence]) -> list[Sequence]:
     """The first sequences, as many as it takes to have so many tokens."""
-    before = np.cumsum([0, *(len(sequence.input_ids) for sequence in sequences)])[:-1]
-    return [each for each, start in zip(sequences, before, strict=True) if start < num_tokens]
+    starts = np.cumsum([0, *(len(sequence.input_ids) for sequence in sequences)])[:-1]
+    pairs = zip(sequences, starts, strict=True)
+    return [sequence for sequence, start in pairs if start < num_tokens]

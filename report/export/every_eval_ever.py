@@ -1,4 +1,4 @@
-"""Cells as records of Every Eval Ever (arXiv 2606.14516), schema version 0.3.0."""
+"""Export cells as records of Every Eval Ever (arXiv 2606.14516), schema version 0.3.0."""
 
 import hashlib
 import json
@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from elusive.common.dataset.records import Prediction
-from elusive.common.folders import already_made, file_hash, new_folder, read_manifest
-from elusive.common.intervals import RESAMPLES, mean_over_entities
+from elusive.common.folders import create_folder, hash_file, hash_parameters, is_made, read_manifest
+from elusive.common.intervals import INTERVAL_METHOD, RESAMPLES, estimate_mean
 from elusive.common.lm.references import ALIASES, BUILT_IN_NAMES
-from elusive.evaluate.answering.prompts import question_text
-from elusive.evaluate.cells.cell import CellResult, cell_id
+from elusive.evaluate.answering.prompts import render_question
+from elusive.evaluate.cells.cell import compute_cell_id
+from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.config import UNTRAINED
 
 SCHEMA_VERSION = "0.3.0"
@@ -25,7 +26,7 @@ METRICS: dict[str, dict[str, Any]] = {
         "metric_name": "Exact match",
         "metric_kind": "accuracy",
         "metric_unit": "proportion",
-        "evaluation_description": "Equal to a gold answer after SQuAD's normalisation.",
+        "evaluation_description": "Equal to a gold answer after SQuAD's normalization.",
         "lower_is_better": False,
         "score_type": "continuous",
         "min_score": 0,
@@ -36,7 +37,7 @@ METRICS: dict[str, dict[str, Any]] = {
         "metric_name": "F1",
         "metric_kind": "f1",
         "metric_unit": "proportion",
-        "evaluation_description": "F1 over bags of words after SQuAD's normalisation.",
+        "evaluation_description": "Best F1 over bags of words after SQuAD's normalization.",
         "lower_is_better": False,
         "score_type": "continuous",
         "min_score": 0,
@@ -54,18 +55,19 @@ METRICS: dict[str, dict[str, Any]] = {
         "max_score": 0,
     },
 }
-"""What is said of each metric, by its column in predictions."""
+"""Description of each metric, by its column in predictions."""
 
 
 def export_records(cells: list[CellResult], out: Path, organization: str) -> list[Path]:
-    """Paths of the records, one per cell, below a folder laid out as the datastore is.
-
-    Beside each record stands a file with one line per question and metric.
+    """Write one record per cell, with a file beside it that has one line per question and metric.
 
     Args:
-        cells: finished ones.
-        out: folder to write.
-        organization: who ran them.
+        cells: finished cells.
+        out: folder to write, with the layout of the datastore.
+        organization: name of the organization that ran the cells.
+
+    Returns:
+        Paths of the records.
 
     Raises:
         InputError: `out` holds something else.
@@ -73,31 +75,31 @@ def export_records(cells: list[CellResult], out: Path, organization: str) -> lis
     parameters = {
         "format": "every-eval-ever",
         "organization": organization,
-        "cells": [cell_id(cell.parameters) for cell in cells],
+        "cells": [compute_cell_id(cell.parameters) for cell in cells],
     }
-    if not already_made(out, "export", parameters):
-        with new_folder(out, "export", parameters) as folder:
+    if not is_made(out, "export", parameters):
+        with create_folder(out, "export", parameters) as folder:
             for cell in cells:
                 _write_record(cell, folder, organization)
     return sorted(out.glob("data/*/*/*/*.json"))
 
 
-def model_id(cell: CellResult) -> str:
-    """A model's identifier, developer first; a trained one has its cell in its name."""
+def build_model_id(cell: CellResult) -> str:
+    """Build the identifier `developer/name` of a model, with the cell's id if trained."""
     parameters = cell.parameters
-    base = base_id(parameters["model"])
+    base = build_base_id(parameters["model"])
     if parameters["augment"]["method"] == UNTRAINED and "adapter" not in parameters:
         return base
     name = base.split("/", 1)[1]
-    end = f"{parameters['label']}-seed{parameters['seed']}-{cell_id(parameters)}"
-    return f"elusive/{_component(f'{name}-{end}')}"
+    arm = f"{parameters['label']}-seed{parameters['seed']}-{compute_cell_id(parameters)}"
+    return f"elusive/{_to_path_part(f'{name}-{arm}')}"
 
 
-def base_id(reference: str) -> str:
-    """A base model's identifier, developer first.
+def build_base_id(reference: str) -> str:
+    """Build the identifier `developer/name` of a base model from its reference.
 
-    >>> base_id("nano-large"), base_id("Qwen/Qwen3-8B"), base_id("/models/mine.gguf")
-    ('elusive/nano-large', 'Qwen/Qwen3-8B', 'local/mine.gguf')
+    >>> [build_base_id(name) for name in ("nano-large", "Qwen/Qwen3-8B", "/models/mine.gguf")]
+    ['elusive/nano-large', 'Qwen/Qwen3-8B', 'local/mine.gguf']
     """
     if reference in BUILT_IN_NAMES:
         return f"elusive/{reference}"
@@ -105,23 +107,22 @@ def base_id(reference: str) -> str:
         reference = ALIASES[reference].hub_id
     if re.fullmatch(r"[\w.-]+/[\w.-]+", reference) and not Path(reference).exists():
         return reference
-    return f"local/{_component(Path(reference).name)}"
+    return f"local/{_to_path_part(Path(reference).name)}"
 
 
-def _component(name: str) -> str:
-    """A name as a part of a path on any system."""
+def _to_path_part(name: str) -> str:
+    """The name with signs replaced that some file systems do not allow."""
     return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip(".-") or "unnamed"
 
 
 def _write_record(cell: CellResult, folder: Path, organization: str) -> None:
-    """The record of a cell, and the lines of its questions."""
-    developer, name = model_id(cell).split("/", 1)
-    collection = _component(f"elusive-{cell.parameters['dataset_name']}")
-    place = Path("data", collection, developer, name)
-    digest = hashlib.sha256(cell_id(cell.parameters).encode()).digest()
+    developer, name = build_model_id(cell).split("/", 1)
+    collection = _to_path_part(f"elusive-{cell.parameters['dataset_name']}")
+    location = Path("data", collection, developer, name)
+    digest = hashlib.sha256(compute_cell_id(cell.parameters).encode()).digest()
     identifier = uuid.UUID(bytes=digest[:16], version=4)
-    samples = place / f"{identifier}_samples.jsonl"
-    (folder / place).mkdir(parents=True, exist_ok=True)
+    samples = location / f"{identifier}_samples.jsonl"
+    (folder / location).mkdir(parents=True, exist_ok=True)
     record = _record(cell, organization)
     lines = [json.dumps(row, ensure_ascii=True) for row in _rows(cell, record["evaluation_id"])]
     (folder / samples).write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -129,30 +130,28 @@ def _write_record(cell: CellResult, folder: Path, organization: str) -> None:
         "format": "jsonl",
         "file_path": samples.as_posix(),
         "hash_algorithm": "sha256",
-        "checksum": file_hash(folder / samples),
+        "checksum": hash_file(folder / samples),
         "total_rows": len(lines),
     }
     text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    (folder / place / f"{identifier}.json").write_text(text, encoding="utf-8")
+    (folder / location / f"{identifier}.json").write_text(text, encoding="utf-8")
 
 
 def _record(cell: CellResult, organization: str) -> dict[str, Any]:
-    """A cell's record, without its questions."""
-    now, parameters = int(time.time()), cell.parameters
-    made = int((cell.folder / "manifest.json").stat().st_mtime)
+    finished = int((cell.folder / "manifest.json").stat().st_mtime)
     versions = read_manifest(cell.folder, "cell").versions
-    name = parameters["dataset_name"]
+    identifier = build_model_id(cell)
     return {
         "schema_version": SCHEMA_VERSION,
-        "evaluation_id": f"elusive-{name}/{model_id(cell)}/{made}",
-        "evaluation_timestamp": str(made),
-        "retrieved_timestamp": str(now),
+        "evaluation_id": f"elusive-{cell.parameters['dataset_name']}/{identifier}/{finished}",
+        "evaluation_timestamp": str(finished),
+        "retrieved_timestamp": str(int(time.time())),
         "source_metadata": {
             "source_name": "elusive",
             "source_type": "evaluation_run",
             "source_organization_name": organization,
             "evaluator_relationship": "first_party"
-            if model_id(cell).startswith(("elusive/", "local/"))
+            if identifier.startswith(("elusive/", "local/"))
             else "third_party",
         },
         "eval_library": {"name": "elusive", "version": versions["elusive"]},
@@ -162,35 +161,39 @@ def _record(cell: CellResult, organization: str) -> dict[str, Any]:
 
 
 def _model_info(cell: CellResult, versions: dict[str, str]) -> dict[str, Any]:
-    """What was asked, and on what it was trained."""
-    parameters, identifier = cell.parameters, model_id(cell)
+    """The model, what it was made from, and the software that answered."""
+    parameters, identifier = cell.parameters, build_model_id(cell)
+    served = parameters["answering"].get("served")
     details = {
-        "deployment_type": "self_deployed",
+        "deployment_type": "unknown" if served else "self_deployed",
         "model_availability": "unknown"
-        if identifier != base_id(parameters["model"]) or identifier.startswith("local/")
+        if identifier != build_base_id(parameters["model"]) or identifier.startswith("local/")
         else "open_weights",
-        "base_model": base_id(parameters["model"]),
-        "base_weights_sha256": parameters["weights"],
+        "base_model": build_base_id(parameters["model"]),
         "arm": parameters["label"],
         "seed": str(parameters["seed"]),
         "augment": json.dumps(parameters["augment"], sort_keys=True),
         "training": json.dumps(parameters["training"], sort_keys=True),
     }
+    # Of a model that only a server knows, the parameter `weights` is a hash of its name there.
+    if not served or parameters["weights"] != hash_parameters(served):
+        details["base_weights_sha256"] = parameters["weights"]
     return {
         "name": identifier.split("/", 1)[1],
         "id": identifier,
         "developer": identifier.split("/", 1)[0],
-        "inference_engine": {"name": "transformers", "version": versions["transformers"]},
+        "inference_engine": {"name": "OpenAI-compatible server"}
+        if served
+        else {"name": "transformers", "version": versions["transformers"]},
         "additional_details": details,
     }
 
 
 def _result(cell: CellResult, column: str) -> dict[str, Any]:
-    """One metric of a cell."""
     parameters = cell.parameters
     answering = parameters["answering"]
     values = [getattr(prediction, column) for prediction in cell.predictions]
-    estimate = mean_over_entities(values, [each.entity for each in cell.predictions])
+    estimate = estimate_mean(values, [prediction.entity for prediction in cell.predictions])
     uncertainty: dict[str, Any] = {"num_samples": len(values)}
     if math.isfinite(estimate.low):
         uncertainty |= {
@@ -199,12 +202,12 @@ def _result(cell: CellResult, column: str) -> dict[str, Any]:
                 "lower": estimate.low,
                 "upper": estimate.high,
                 "confidence_level": 0.95,
-                "method": "expanded percentile bootstrap over people",
+                "method": INTERVAL_METHOD,
             },
         }
-    arguments: dict[str, Any] = {"temperature": 0.0}
+    arguments: dict[str, Any] = {"temperature": 0.0}  # decoding is greedy
     if not answering["chat_template"]:
-        arguments["prompt_template"] = question_text("{question}")
+        arguments["prompt_template"] = render_question("{question}")
     return {
         "evaluation_result_id": column,
         "evaluation_name": f"elusive-{parameters['dataset_name']}",
@@ -223,13 +226,12 @@ def _result(cell: CellResult, column: str) -> dict[str, Any]:
 
 
 def _rows(cell: CellResult, evaluation_id: str) -> Iterator[dict[str, Any]]:
-    """One line per question and metric."""
     for column in METRICS:
         for prediction in cell.predictions:
             yield {
                 "schema_version": SCHEMA_VERSION,
                 "evaluation_id": evaluation_id,
-                "model_id": model_id(cell),
+                "model_id": build_model_id(cell),
                 "evaluation_name": f"elusive-{cell.parameters['dataset_name']}",
                 "evaluation_result_id": column,
                 **_sample(prediction, getattr(prediction, column)),
@@ -238,10 +240,10 @@ def _rows(cell: CellResult, evaluation_id: str) -> Iterator[dict[str, Any]]:
 
 def _sample(prediction: Prediction, score: float) -> dict[str, Any]:
     """A question, its answer and one of its scores."""
-    asked = prediction.question + json.dumps(prediction.answers)
+    identity = prediction.question + json.dumps(prediction.answers)
     return {
         "sample_id": prediction.question_id,
-        "sample_hash": hashlib.sha256(asked.encode()).hexdigest(),
+        "sample_hash": hashlib.sha256(identity.encode()).hexdigest(),
         "interaction_type": "single_turn",
         "input": {"raw": prediction.question, "reference": prediction.answers},
         "output": {"raw": [prediction.prediction]},
@@ -250,7 +252,7 @@ def _sample(prediction: Prediction, score: float) -> dict[str, Any]:
                 "turn_idx": 0,
                 "source": "output.raw",
                 "extracted_value": prediction.prediction,
-                "extraction_method": "first line, white space stripped",
+                "extraction_method": "first line, surrounding white space removed",
                 "is_terminal": True,
             }
         ],

@@ -1,7 +1,8 @@
-"""A dataset as tasks of EleutherAI's lm-evaluation-harness, asked and scored as `elusive` does it.
+"""Export a dataset as tasks of EleutherAI's lm-evaluation-harness, with our prompts and scores.
 
-One task per topic, in a group: the harness shows a task's first shots before each question, so the
-shots stay data of its own, and its `--num_fewshot` and `--apply_chat_template` go on working.
+There is one task per topic, and a group of all tasks. The shots are data of each task, of which the
+harness shows the first ones before each question, so its options `--num_fewshot` and
+`--apply_chat_template` keep working.
 """
 
 import inspect
@@ -14,13 +15,14 @@ from typing import Any
 import yaml
 
 from elusive.common import answers
-from elusive.common.answers import exact_match, f1, scoring_hash
+from elusive.common.answers import compute_exact_match, compute_f1, hash_scoring
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.dataset.records import Question, Shot
-from elusive.common.folders import already_made, new_folder
+from elusive.common.folders import create_folder, is_made
 from elusive.common.templates import render_template
-from elusive.evaluate.answering.prompts import question_text, split_shots, topic
-from elusive.evaluate.cells.cell import asked_questions
+from elusive.evaluate.answering.predictions import SPARE_TOKENS
+from elusive.evaluate.answering.prompts import get_topic, render_question, split_shots
+from elusive.evaluate.cells.cell import select_questions
 from elusive.evaluate.config import AnsweringConfig
 
 SCORES, DATA = "answer_scores", "data"
@@ -29,10 +31,10 @@ METRICS = ("exact_match", "f1")
 
 @dataclass(frozen=True)
 class HarnessTasks:
-    """What was exported."""
+    """Result of an export."""
 
     group: str
-    """Name that the harness runs all tasks by."""
+    """Name under which the harness runs all tasks."""
     tasks: list[str]
     num_questions: int
 
@@ -40,68 +42,71 @@ class HarnessTasks:
 def export_harness_tasks(
     dataset: DatasetFolder, out: Path, num_shots: int = 5, seed: int = 0, split: str = "test"
 ) -> HarnessTasks:
-    """The tasks of a dataset, written into a folder for the harness's `--include_path`.
+    """Write the tasks of a dataset to a folder for the harness's `--include_path`.
 
     Args:
-        dataset: whose questions are asked.
-        out: folder to write; nothing in it depends on where it stands.
-        num_shots: solved questions before each one.
-        seed: decides which, as in a cell of that seed.
-        split: of the questions: dev, test or all.
+        dataset: dataset whose questions are asked.
+        out: folder to write; it can be moved.
+        num_shots: number of solved questions before each question.
+        seed: chooses the solved questions, as in a cell of that seed.
+        split: questions to ask: dev, test or all.
 
     Raises:
-        InputError: no questions of that split, too few shots, or `out` holds something else.
+        InputError: the split has no questions, there are too few shots, or `out` holds something
+            else.
     """
-    asked = asked_questions(dataset, AnsweringConfig(num_shots=num_shots, split=split))  # type: ignore[arg-type]
-    shown, _ = split_shots(dataset.shots, num_shots, seed)
-    group = task_name(dataset.name)
-    topics = list(dict.fromkeys(map(topic, asked)))
-    names = {wanted: task_name(dataset.name, *wanted) for wanted in topics}
+    questions = select_questions(dataset, AnsweringConfig(num_shots=num_shots, split=split))  # type: ignore[arg-type]
+    shots, _ = split_shots(dataset.shots, num_shots, seed)
+    group = build_task_name(dataset.name)
+    tasks = {get_topic(q): build_task_name(dataset.name, *get_topic(q)) for q in questions}
     origin = {
         "dataset": dataset.content_hash,
         "num_shots": num_shots,
         "seed": seed,
         "split": split,
-        "scoring": scoring_hash(),
+        "scoring": hash_scoring(),
     }
     parameters = origin | {"format": "lm-eval", "name": dataset.name}
-    if not already_made(out, "export", parameters):
-        with new_folder(out, "export", parameters) as folder:
+    if not is_made(out, "export", parameters):
+        with create_folder(out, "export", parameters) as folder:
             (folder / DATA).mkdir()
-            for wanted, name in names.items():
-                _write_task(folder, name, wanted, asked, shown, origin)
-            _write_yaml(folder / f"{group}.yaml", _group(group, list(names.values())))
-            (folder / f"{SCORES}.py").write_text(scores_module(), encoding="utf-8")
+            for kind_and_field, name in tasks.items():
+                own_questions = [q for q in questions if get_topic(q) == kind_and_field]
+                own_shots = [shot for shot in shots if get_topic(shot) == kind_and_field]
+                _write_task(folder, name, own_questions, own_shots, origin)
+            _write_yaml(folder / f"{group}.yaml", _group(group, list(tasks.values())))
+            (folder / f"{SCORES}.py").write_text(render_scores_module(), encoding="utf-8")
             readme = render_template(
                 Path(__file__).parent / "harness_task.md.j2",
                 group=group,
-                tasks=list(names.values()),
+                tasks=list(tasks.values()),
+                spare_tokens=SPARE_TOKENS,
                 **origin,
             )
             (folder / "README.md").write_text(readme, encoding="utf-8")
-    return HarnessTasks(group, list(names.values()), len(asked))
+    return HarnessTasks(group, list(tasks.values()), len(questions))
 
 
-def task_name(*parts: str) -> str:
-    """Name of a task that no task of the harness has.
+def build_task_name(*parts: str) -> str:
+    """Build the name of a task; the prefix keeps it apart from the harness's own tasks.
 
-    >>> task_name("my people", "multi-hop", "sibling.company")
+    >>> build_task_name("my people", "multi-hop", "sibling.company")
     'elusive_my_people_multi_hop_sibling_company'
     """
     return "_".join(["elusive", *(re.sub(r"\W+", "_", part) for part in parts)])
 
 
 def process_results(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-    """Exact match and F1 of a question's answer, its white space stripped."""
+    """Return exact match and F1 of an answer without its surrounding white space."""
     answer = results[0].strip()
     return {
-        "exact_match": exact_match(answer, doc["answers"]),
-        "f1": f1(answer, doc["answers"]),
+        "exact_match": compute_exact_match(answer, doc["answers"]),
+        "f1": compute_f1(answer, doc["answers"]),
     }
 
 
-def questions_and_shots(task: str, **_: object) -> Any:
-    """The questions of a task, and the solved ones that stand before each."""
+def load_questions_and_shots(task: str, **_: object) -> Any:
+    """Load the questions of a task, and the solved questions that stand before each."""
     from datasets import Dataset, DatasetDict
 
     folder = Path(__file__).parent / "data"
@@ -112,31 +117,28 @@ def questions_and_shots(task: str, **_: object) -> Any:
     return DatasetDict(tables)
 
 
-def scores_module() -> str:
-    """Source of the exported module: how `elusive` scores answers, and what the harness calls.
+def render_scores_module() -> str:
+    """Render the source of the exported module: our scoring, and the functions the harness calls.
 
-    A copy, so that the tasks run where `elusive` is not installed.
+    It is a copy, so that the tasks also run without `elusive`.
     """
     head = "import json\nfrom pathlib import Path\nfrom typing import Any\n\n"
     doc, _, rest = inspect.getsource(answers).partition('"""\n\n')
-    called = "\n\n".join(map(inspect.getsource, (process_results, questions_and_shots)))
-    return f'{doc}"""\n\n{head}{rest}\n\n{called}'
+    hooks = "\n\n".join(map(inspect.getsource, (process_results, load_questions_and_shots)))
+    return f'{doc}"""\n\n{head}{rest}\n\n{hooks}'
 
 
 def _write_task(
     folder: Path,
     name: str,
-    wanted: tuple[str, str],
-    asked: list[Question],
-    shown: list[Shot],
+    questions: list[Question],
+    shots: list[Shot],
     origin: dict[str, Any],
 ) -> None:
-    """One topic's YAML, questions and shots."""
-    questions = [question for question in asked if topic(question) == wanted]
-    shots = [shot for shot in shown if topic(shot) == wanted]
+    """Write the YAML, the questions and the shots of one topic."""
     rows = {
         "questions": [_row(q.question_id, q.question, q.answers) for q in questions],
-        # The harness wants its shots split to have columns, even where it shows none.
+        # The harness needs columns in the split of shots, even if it shows none of them.
         "shots": [_row("", shot.question, [shot.answer]) for shot in shots] or [_row("", "", [""])],
     }
     for table, content in rows.items():
@@ -147,21 +149,20 @@ def _write_task(
 
 
 def _row(question_id: str, question: str, golds: list[str]) -> dict[str, Any]:
-    """A question as the harness reads it."""
+    """A question in the form that the harness reads."""
     return {
         "question_id": question_id,
         "question": question,
-        "prompt": question_text(question),
+        "prompt": render_question(question),
         "answer": golds[0],
         "answers": golds,
     }
 
 
 def _task(name: str, num_shots: int, longest: int, origin: dict[str, Any]) -> dict[str, Any]:
-    """Settings of one task."""
     return {
         "task": name,
-        "custom_dataset": _Function(f"{SCORES}.questions_and_shots"),
+        "custom_dataset": _Function(f"{SCORES}.load_questions_and_shots"),
         "dataset_kwargs": {"task": name},
         "test_split": "questions",
         "fewshot_split": "shots",
@@ -172,7 +173,7 @@ def _task(name: str, num_shots: int, longest: int, origin: dict[str, Any]) -> di
         "doc_to_target": "answer",
         "target_delimiter": " ",
         "fewshot_delimiter": "\n",
-        # No tokenizer that falls back to bytes writes an answer in more tokens than bytes.
+        # A tokenizer that falls back to bytes never needs more tokens than bytes for an answer.
         "generation_kwargs": {"until": ["\n"], "do_sample": False, "max_gen_toks": longest},
         "process_results": _Function(f"{SCORES}.process_results"),
         "metric_list": [
@@ -184,7 +185,7 @@ def _task(name: str, num_shots: int, longest: int, origin: dict[str, Any]) -> di
 
 
 def _group(group: str, tasks: list[str]) -> dict[str, Any]:
-    """Settings of the group: means over all questions."""
+    """Settings of the group, whose scores are means over all questions."""
     return {
         "group": group,
         "task": tasks,
@@ -196,11 +197,11 @@ def _group(group: str, tasks: list[str]) -> dict[str, Any]:
 
 
 class _Function(str):
-    """Name of a function, written with the harness's tag."""
+    """Name of a function, written with the tag of the harness."""
 
 
 class _Dumper(yaml.SafeDumper):
-    """YAML with the harness's tag for functions."""
+    """Writer of YAML that knows the tag of the harness for functions."""
 
 
 _Dumper.add_representer(
@@ -209,6 +210,5 @@ _Dumper.add_representer(
 
 
 def _write_yaml(path: Path, content: dict[str, Any]) -> None:
-    """Settings in the order given."""
     text = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     path.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A dataset as one file in SQuAD 1.1 layout."""
+"""Export a dataset as one file in the SQuAD 1.1 layout."""
 
 from collections import Counter
 from dataclasses import fields
@@ -18,21 +18,24 @@ from elusive.common.folders import read_table
 from elusive.wikiqa.sources.squad import write_squad
 
 NOT_STATED = "the answer is not in the text"
-OTHER_WORDS = "other ways to write an answer"
+OTHER_WORDS = "answers in words that the text does not use"
 
 
 def export_squad(folder: Path, out: Path) -> tuple[int, Counter[str]]:
-    """Number of questions written, and what was left out, by reason.
+    """Write the questions of a dataset whose answers are spans of its texts.
 
-    SQuAD asks for spans of the paragraph. Of biographies, questions for a field and for a person
-    have them; yes-no and multi-hop ones do not.
+    Of biographies, these are the questions for a field or for a person; the answers of yes-no and
+    multi-hop questions are not spans.
 
     Args:
-        folder: of a dataset, of biographies or of paragraphs.
+        folder: dataset of biographies or of Wikipedia paragraphs.
         out: file to write.
 
+    Returns:
+        Number of questions written, and the number of questions and answers left out, by reason.
+
     Raises:
-        InputError: no dataset, `out` exists, or no question has its answer in the text.
+        InputError: `folder` is not a dataset, `out` exists, or no answer is a span of its text.
     """
     if out.exists():
         raise InputError(f"{out} exists: choose another --out or delete it")
@@ -44,17 +47,19 @@ def export_squad(folder: Path, out: Path) -> tuple[int, Counter[str]]:
     else:
         documents = [_as_article(document) for document in dataset.documents]
         by_id = {document.doc_id: document for document in dataset.documents}
-        found = (_with_starts(q, by_id[q.doc_id], left_out) for q in dataset.questions)
-        questions = [question for question in found if question]
+        converted = (_with_starts(q, by_id[q.doc_id], left_out) for q in dataset.questions)
+        questions = [question for question in converted if question]
     if not questions:
-        raise InputError(f"{folder}: no question has its answer in the text, as SQuAD layout asks")
+        raise InputError(
+            f"{folder}: no question has its answer in the text, which the SQuAD layout requires"
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     write_squad(documents, questions, out)
     return len(questions), left_out
 
 
 def _as_article(document: Document) -> WikiDocument:
-    """A biography as a paragraph of the article about its person."""
+    """Convert a biography to a paragraph of an article about its person."""
     return WikiDocument(
         **_fields(document),
         title=document.entity,
@@ -69,20 +74,23 @@ def _as_article(document: Document) -> WikiDocument:
 def _with_starts(
     question: Question, document: Document, left_out: Counter[str]
 ) -> WikiQuestion | None:
-    """A question with those of its answers that its document states; None if there is none."""
-    starts = answer_starts(question, document)
+    """Keep the answers of a question that its document states; None if it states none."""
+    starts = find_answer_starts(question, document)
     if not starts:
         left_out[f"{NOT_STATED} ({question.kind})"] += 1
         return None
     left_out[OTHER_WORDS] += len(question.answers) - len(starts)
-    own: dict[str, Any] = _fields(question) | {"answers": list(starts)}
+    values: dict[str, Any] = _fields(question) | {"answers": list(starts)}
     return WikiQuestion(
-        **own, answer_starts=list(starts.values()), blind="", informed="", licence=""
+        **values, answer_starts=list(starts.values()), blind="", informed="", licence=""
     )
 
 
-def answer_starts(question: Question, document: Document) -> dict[str, int]:
-    """Where the document states each gold answer: as the field's value, or as a name."""
+def find_answer_starts(question: Question, document: Document) -> dict[str, int]:
+    """Return the offset of each gold answer that the document states, in characters, by answer.
+
+    A document states an answer as the value of a fact, or as a mention of the name.
+    """
     if question.kind == "direct":
         facts = [fact for fact in document.facts if fact.field == question.field]
         stated = {fact.value: fact.start for fact in reversed(facts)}
@@ -94,5 +102,5 @@ def answer_starts(question: Question, document: Document) -> dict[str, int]:
 
 
 def _fields(record: Document | Question) -> dict[str, Any]:
-    """The fields of a record by name, nested records as they are."""
-    return {each.name: getattr(record, each.name) for each in fields(record)}
+    # Unlike `asdict`, this keeps nested records as records.
+    return {field.name: getattr(record, field.name) for field in fields(record)}

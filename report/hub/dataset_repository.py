@@ -1,11 +1,11 @@
-"""A dataset folder as the content of a Hub repository: Parquet, a card, and what measures with it.
+"""Convert a dataset folder to the content of a Hub repository: Parquet, a card and a benchmark.
 
-A table's column `split` becomes the splits of its config, named as in the column; `shots` has no
-such column and is the split `train`.
+The values of a table's column `split` become the splits of its config. `shots` has no such column:
+all of it is the split `train`.
 """
 
 # pyright: reportAttributeAccessIssue=false
-# (pyarrow.compute makes its functions when it is imported)
+# (pyarrow.compute creates its functions when it is imported)
 
 import json
 import re
@@ -20,29 +20,28 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 
-from elusive.common.dataset.folder import TABLES
-from elusive.common.dataset.shards import check_finished, read_batches
+from elusive.common.dataset.folder import TABLES, load_dataset_folder
+from elusive.common.dataset.shards import read_batches
 from elusive.common.errors import InputError
-from elusive.common.folders import MANIFEST, checked_manifest, write_atomically
+from elusive.common.folders import MANIFEST, write_atomically
 from elusive.common.templates import render_template
 
-MADE_BY = "elusive biogen --out DIR"
 SHARD_BYTES = 256 << 20
-"""Rows of a Parquet file, as Arrow holds them; the Hub's viewer reads files of this size well."""
+"""Size of a Parquet file's rows in Arrow; the Hub's viewer reads files of this size well."""
 GROUP_BYTES = 16 << 20
-"""Rows of a row group, which wait in memory."""
+"""Size of a row group's rows in Arrow; so many wait in memory."""
 ONLY_SPLIT = "train"
-"""Of a table without a column `split`."""
+"""Split of a table that has no column `split`."""
 COPIED = ("statistics.json", "statistics.png", "own_fields.yaml", MANIFEST)
 OWNED = ("corpus/", "questions/", "shots/", "README.md", "eval.yaml", *COPIED)
-"""Files of the repository that a publish may delete; others are left alone."""
+"""Files of the repository that publishing may delete; all others stay."""
 TASKS = {"test": "closed_book", "dev": "closed_book_dev"}
-"""Task of the benchmark for each split of the questions."""
+"""Name of the benchmark's task for each split of the questions."""
 
 
 @dataclass
 class SplitFiles:
-    """The Parquet files of one split, while they are written."""
+    """Writer of the Parquet files of one split."""
 
     folder: Path
     name: str
@@ -50,7 +49,7 @@ class SplitFiles:
     shard_bytes: int
     rows: int = 0
     num_bytes: int = 0
-    """As Arrow holds them, which is how `datasets` counts."""
+    """Size in Arrow, which is what `datasets` counts."""
     _waiting: list[pa.RecordBatch] = field(default_factory=list)
     _waiting_bytes: int = 0
     _writer: pq.ParquetWriter | None = None
@@ -68,13 +67,13 @@ class SplitFiles:
             self._flush()
 
     def _flush(self) -> None:
-        """Write what waits as one row group; a file that is full is closed."""
+        """Write the waiting rows as one row group, and close the file if it is full."""
         if not self._waiting:
             return
         if self._writer is None:
             self._drafts.append(self.folder / f".{self.name}-{len(self._drafts):05d}.tmp")
-            # Pages that end where the content says so: a changed row leaves the others' bytes as
-            # they are, and the Hub's storage keeps equal bytes once.
+            # Page ends depend on the content, so a changed row leaves the bytes of the others as
+            # they are, and the Hub stores equal bytes only once.
             self._writer = pq.ParquetWriter(
                 self._drafts[-1],
                 self.schema,
@@ -89,13 +88,12 @@ class SplitFiles:
             self._close()
 
     def _close(self) -> None:
-        """End the file that is being written."""
         if self._writer is not None:
             self._writer.close()
         self._writer, self._shard_bytes = None, 0
 
     def finish(self) -> int:
-        """Give the files their names, which say how many there are; their bytes."""
+        """Close and name the files, whose names say how many there are; return their size."""
         self._flush()
         self._close()
         count, size = len(self._drafts), 0
@@ -113,25 +111,24 @@ def build_dataset_repository(
     on_rows: Callable[[int], object] = lambda count: None,
     shard_bytes: int = SHARD_BYTES,
 ) -> None:
-    """Write the content of a Hub dataset to `out`.
+    """Write the content of a dataset repository.
 
     Args:
-        dataset: a finished dataset folder.
-        out: folder to write to, which exists.
-        repository: its id, for the card.
+        dataset: folder of a finished dataset.
+        out: existing folder to write to.
+        repository: identifier of the repository, for the card.
         on_rows: called with the number of rows written since the last call.
-        shard_bytes: of a Parquet file, as Arrow holds its rows.
+        shard_bytes: size of a Parquet file's rows in Arrow.
 
     Raises:
-        InputError: no finished dataset, data files that changed, or a card that cannot be read.
+        InputError: the dataset is not finished, its data files changed, or its card cannot be read.
     """
-    check_finished(dataset)
-    checked_manifest(dataset, "dataset", MADE_BY)
+    load_dataset_folder(dataset)
     infos = {name: _write_config(dataset, name, out, on_rows, shard_bytes) for name in TABLES}
     for name in COPIED:
         if (dataset / name).exists():
             shutil.copyfile(dataset / name, out / name)
-    header, body = card_parts(dataset / "README.md")
+    header, body = read_card(dataset / "README.md")
     splits = {name: list(info.splits or {}) for name, info in infos.items()}
     write_atomically(out / "README.md", _card(header, body, infos, splits, repository))
     evaluation = _benchmark(header["pretty_name"], infos["questions"].splits)
@@ -141,26 +138,27 @@ def build_dataset_repository(
 
 
 def _benchmark(name: str, splits: Any) -> dict[str, Any]:
-    """The content of eval.yaml, by which the Hub and inspect-ai know a benchmark.
+    """Build the content of eval.yaml, from which the Hub and inspect-ai recognize a benchmark.
 
-    Format: https://huggingface.co/docs/hub/eval-results, and for what inspect-ai adds to it
-    `inspect_ai/_eval/task/hf.py`. The identifier of the framework has to be one that the Hub lists,
-    and inspect-ai runs the tasks from this file alone.
+    The framework has to be one that the Hub lists; inspect-ai runs the tasks from this file alone.
+
+    Source: https://huggingface.co/docs/hub/eval-results; `inspect_ai/_eval/task/hf.py` for the keys
+    that inspect-ai adds.
     """
-    asked = ", ".join(
-        f"{split.num_examples} of the split {split.name}" for split in splits.values()
+    counts = ", ".join(
+        f"{split.num_examples} in the split {split.name}" for split in splits.values()
     )
     return {
         "name": name,
         "description": "Closed-book questions about facts that the texts of the config corpus "
-        f"state: {asked}. Measures what a model has learned from the texts, which no prompt shows.",
+        f"state: {counts}. They measure what a model learned from the texts; no prompt shows them.",
         "evaluation_framework": "inspect-ai",
         "tasks": [_task(split) for split in TASKS if split in splits],
     }
 
 
 def _task(split: str) -> dict[str, Any]:
-    """One task of the benchmark: the questions of a split."""
+    """The task of the benchmark that asks the questions of a split."""
     template = "Answer with a few words and nothing else.\n\n{prompt}"
     return {
         "id": TASKS[split],
@@ -186,36 +184,35 @@ def _write_config(
     on_rows: Callable[[int], object],
     shard_bytes: int,
 ) -> Any:
-    """Write one table as Parquet; its `datasets.DatasetInfo`."""
+    """Write one table as Parquet and return its `datasets.DatasetInfo`."""
     from datasets import DatasetInfo, Features, SplitDict, SplitInfo
 
-    folder, written = out / table, {}
+    folder, writers = out / table, {}
     folder.mkdir()
     schema = None
     for batch in read_batches(dataset, table):
         schema = batch.schema
         for split, rows in _by_split(batch):
-            if split not in written:
-                written[split] = SplitFiles(folder, split, schema, shard_bytes)
-            written[split].add(rows)
+            if split not in writers:
+                writers[split] = SplitFiles(folder, split, schema, shard_bytes)
+            writers[split].add(rows)
         on_rows(batch.num_rows)
-    if schema is None or not written:
-        raise InputError(f"{dataset}: the table {table} has no rows: make the dataset again")
-    download = sum(files.finish() for files in written.values())
+    if schema is None or not writers:
+        raise InputError(f"{dataset}: the table {table} has no rows: generate the dataset again")
+    download_size = sum(files.finish() for files in writers.values())
     splits = SplitDict()
-    for name, files in sorted(written.items(), key=lambda item: item[0] != "train"):
+    for name, files in sorted(writers.items(), key=lambda item: item[0] != "train"):
         splits.add(SplitInfo(name, files.num_bytes, files.rows))
-    total = sum(files.num_bytes for files in written.values())
+    dataset_size = sum(files.num_bytes for files in writers.values())
     return DatasetInfo(
         features=Features.from_arrow_schema(schema),
         splits=splits,
-        download_size=download,
-        dataset_size=total,
+        download_size=download_size,
+        dataset_size=dataset_size,
     )
 
 
 def _by_split(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """The rows of each split of a batch."""
     if "split" not in batch.schema.names:
         yield ONLY_SPLIT, batch
         return
@@ -224,21 +221,21 @@ def _by_split(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
         yield split, batch.filter(pc.equal(column, split))
 
 
-def card_parts(path: Path) -> tuple[dict[str, Any], str]:
-    """The header and the text of a dataset folder's card.
+def read_card(path: Path) -> tuple[dict[str, Any], str]:
+    """Read the header and the text of a dataset folder's card.
 
     Raises:
-        InputError: it is not there, or has no YAML header.
+        InputError: the card is missing or has no YAML header.
     """
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    found = re.match(r"---\n(.*?)\n---\n+(.*)", text, re.DOTALL)
+    match = re.match(r"---\n(.*?)\n---\n+(.*)", text, re.DOTALL)
     try:
-        header = yaml.safe_load(found[1]) if found else None
+        header = yaml.safe_load(match[1]) if match else None
     except yaml.YAMLError:
         header = None
-    if not found or not isinstance(header, dict):
-        raise InputError(f"{path} is no card with a YAML header: make the dataset again")
-    return header, found[2]
+    if not match or not isinstance(header, dict):
+        raise InputError(f"{path} is not a card with a YAML header: generate the dataset again")
+    return header, match[2]
 
 
 def _card(
@@ -248,7 +245,7 @@ def _card(
     splits: dict[str, list[str]],
     repository: str,
 ) -> str:
-    """The folder's card with the Hub's header, and how it is loaded from there."""
+    """The folder's card with the Hub's header, and with an example that loads it from the Hub."""
     from datasets.info import DatasetInfosDict
     from huggingface_hub import DatasetCardData
 
@@ -267,14 +264,14 @@ def _card(
     usage = render_template(
         Path(__file__).parent / "dataset_usage.md.j2", repository=repository, infos=infos
     )
-    # The folder's own example opens a folder, which readers of the Hub do not have.
+    # Readers on the Hub do not have the folder that the card's own example opens.
     body = re.sub(r"```python\n(?:(?!```).)*load_from_disk.*?```\n+", "", body, flags=re.DOTALL)
-    first, mark, rest = body.partition("\n## ")
-    return f"---\n{data.to_yaml()}\n---\n\n{first.rstrip()}\n\n{usage}{mark}{rest}"
+    introduction, mark, sections = body.partition("\n## ")
+    return f"---\n{data.to_yaml()}\n---\n\n{introduction.rstrip()}\n\n{usage}{mark}{sections}"
 
 
-def published_manifest(text: str) -> str | None:
-    """The content hash that a published manifest names; None if it is none of a dataset."""
+def parse_content_hash(text: str) -> str | None:
+    """Return the content hash in a published manifest; None if it is not that of a dataset."""
     try:
         manifest = json.loads(text)
         return manifest["content_hash"] if manifest["kind"] == "dataset" else None

@@ -1,7 +1,7 @@
-"""A run as the content of a Hub repository: adapters, answers, metrics, and a card of all arms.
+"""Convert a run to the content of a Hub repository: adapters, answers, metrics and a card.
 
-The layout is that of a run folder, `cells/NAME/...`: what is downloaded is a run that `elusive
-table` reads, and PEFT loads an adapter with `subfolder="cells/NAME/adapter"`.
+The layout is that of a run folder, `cells/NAME/...`, so `elusive table` reads a downloaded copy,
+and PEFT loads an adapter with `subfolder="cells/NAME/adapter"`.
 """
 
 import json
@@ -19,11 +19,11 @@ from elusive.common.dataset.folder import LIMIT_MARK
 from elusive.common.errors import InputError
 from elusive.common.folders import MANIFEST, write_atomically
 from elusive.common.templates import render_template
-from elusive.evaluate.cells.adapter_card import adapter_card
-from elusive.evaluate.cells.cell import CHECKSUMS, CellResult
-from elusive.evaluate.compare.table import benchmarks, complete_arms, find_cells, results
-from elusive.evaluate.compare.table_columns import table_cells
-from elusive.report.hub.dataset_repository import TASKS, published_manifest
+from elusive.evaluate.cells.adapter_card import render_adapter_card
+from elusive.evaluate.cells.cell_folder import CHECKSUMS, CellResult, find_cells
+from elusive.evaluate.compare.table import build_table, group_benchmarks, select_complete_arms
+from elusive.evaluate.compare.table_columns import format_cells
+from elusive.report.hub.dataset_repository import TASKS, parse_content_hash
 
 CELL_FILES = (
     MANIFEST,
@@ -38,25 +38,25 @@ CELL_FOLDERS = ("adapter", "model")
 PLAN = "plan.yaml"
 RESULTS = ".eval_results"
 OWNED = ("cells/", f"{RESULTS}/", "README.md", PLAN)
-"""Files of the repository that a publish may delete; others are left alone."""
+"""Files of the repository that publishing may delete; all others stay."""
 
 
 @dataclass(frozen=True)
 class PublishedDataset:
-    """The dataset of the Hub that cells were measured on."""
+    """A dataset on the Hub that cells were measured on."""
 
     repository: str
     revision: str
-    """Its commit."""
+    """Commit of the dataset."""
     content_hash: str
-    """Of the folder that it was made from."""
+    """Content hash of the folder that was published."""
 
 
-def published_dataset(repository: str, api: HfApi | None = None) -> PublishedDataset:
-    """A dataset that `elusive publish` put on the Hub.
+def load_published_dataset(repository: str, api: HfApi | None = None) -> PublishedDataset:
+    """Load what identifies a dataset that `elusive publish` put on the Hub.
 
     Raises:
-        InputError: it is not there, or was not made by `elusive publish`.
+        InputError: there is no such dataset, or `elusive publish` did not make it.
     """
     api = api or HfApi()
     try:
@@ -67,10 +67,12 @@ def published_dataset(repository: str, api: HfApi | None = None) -> PublishedDat
             f"--dataset: cannot read {MANIFEST} of {repository!r} on the Hub "
             f"({type(error).__name__}): publish it with `elusive publish DATASET --to {repository}`"
         ) from None
-    found = published_manifest(Path(path).read_text(encoding="utf-8"))
-    if found is None:
-        raise InputError(f"--dataset: {repository!r} is no dataset of `elusive publish`")
-    return PublishedDataset(repository, commit, found)
+    content_hash = parse_content_hash(Path(path).read_text(encoding="utf-8"))
+    if content_hash is None:
+        raise InputError(
+            f"--dataset: `elusive publish` did not make {repository!r}: publish the dataset first"
+        )
+    return PublishedDataset(repository, commit, content_hash)
 
 
 def build_run_repository(
@@ -80,43 +82,40 @@ def build_run_repository(
     dataset: PublishedDataset | None = None,
     on_cell: Callable[[int], object] = lambda count: None,
 ) -> tuple[int, int]:
-    """Write the content of a Hub model to `out`; numbers of cells, and of results for leaderboards.
+    """Write the content of a model repository.
 
     Args:
-        run: a run folder, or one cell.
-        out: folder to write to, which exists.
-        repository: its id, for the cards.
-        dataset: that the cells were measured on, where it is published; without it there are no
-            results for leaderboards.
+        run: folder of a run, or of one cell.
+        out: existing folder to write to.
+        repository: identifier of the repository, for the cards.
+        dataset: published dataset that the cells were measured on; without it, no results for the
+            Hub's leaderboards are written.
         on_cell: called with the number of cells written since the last call.
 
+    Returns:
+        Number of cells, and number of results for the Hub's leaderboards.
+
     Raises:
-        InputError: no finished cells, a damaged one, or none that was measured on that dataset.
+        InputError: there are no finished cells, one is damaged, or none was measured on `dataset`.
     """
     cells = find_cells(run)
     if dataset and not any(_origin(cell) == dataset.content_hash for cell in cells):
         raise InputError(
-            f"--dataset: no cell of {run} was measured on {dataset.repository}, whose content "
-            f"hash is {dataset.content_hash[:12]}: name the dataset of the run"
+            f"--dataset: no cell of {run} was measured on {dataset.repository} (content hash "
+            f"{dataset.content_hash[:12]}): name the dataset that the run was measured on"
         )
     for cell in cells:
         _copy_cell(cell, out / "cells" / cell.folder.name, repository)
         on_cell(1)
     if (run / PLAN).exists():
         shutil.copyfile(run / PLAN, out / PLAN)
-    entries = {cell.folder.name: entry_of(cell, dataset) for cell in cells} if dataset else {}
-    written = {name: entry for name, entry in entries.items() if entry}
-    if written:
-        (out / RESULTS).mkdir()
-    for name, entry in written.items():
-        text = yaml.safe_dump(eval_result_entries_to_yaml([entry]), sort_keys=False)
-        write_atomically(out / RESULTS / f"{name}.yaml", text)
-    write_atomically(out / "README.md", _card(cells, repository, dataset, len(written)))
-    return len(cells), len(written)
+    num_results = _write_hub_results(cells, out / RESULTS, dataset) if dataset else 0
+    write_atomically(out / "README.md", _card(cells, repository, dataset, num_results))
+    return len(cells), num_results
 
 
 def _copy_cell(cell: CellResult, out: Path, repository: str) -> None:
-    """A cell's files, and its adapter with a card that says where it is."""
+    """Copy a cell's files, and give its adapter a card that says how to load it from the Hub."""
     out.mkdir(parents=True)
     for name in CELL_FILES:
         if (cell.folder / name).exists():
@@ -126,12 +125,12 @@ def _copy_cell(cell: CellResult, out: Path, repository: str) -> None:
             shutil.copytree(cell.folder / name, out / name)
     if (out / "adapter").exists():
         location = f'"{repository}", subfolder="cells/{cell.folder.name}/adapter"'
-        card = adapter_card(cell.parameters, cell.metrics, _base(cell), location)
+        card = render_adapter_card(cell.parameters, cell.metrics, _base(cell), location)
         write_atomically(out / "adapter" / "README.md", card)
 
 
 def _base(cell: CellResult) -> str:
-    """Name of the model that was trained, for other tools where there is an adapter."""
+    """Name of the base model; if the cell has an adapter, the name that PEFT loads it by."""
     path = cell.folder / "adapter" / "adapter_config.json"
     if not path.exists():
         return cell.parameters["model"]
@@ -139,15 +138,31 @@ def _base(cell: CellResult) -> str:
 
 
 def _origin(cell: CellResult) -> str:
-    """Content hash of the dataset that a cell was measured on, the whole of which it may not be."""
+    """Content hash of the whole dataset of a cell, which may have been measured on a part of it."""
     return cell.parameters["dataset"].split(LIMIT_MARK)[0]
 
 
-def entry_of(cell: CellResult, dataset: PublishedDataset) -> EvalResultEntry | None:
-    """A cell's exact match as the Hub's leaderboards read it, in [0, 1].
+def _write_hub_results(cells: list[CellResult], folder: Path, dataset: PublishedDataset) -> int:
+    """Write a file for each cell that has a result for the Hub's leaderboards; return how many."""
+    hub_results = {
+        cell.folder.name: hub_result
+        for cell in cells
+        if (hub_result := build_hub_result(cell, dataset))
+    }
+    if hub_results:
+        folder.mkdir()
+    for name, hub_result in hub_results.items():
+        text = yaml.safe_dump(eval_result_entries_to_yaml([hub_result]), sort_keys=False)
+        write_atomically(folder / f"{name}.yaml", text)
+    return len(hub_results)
 
-    None where the cell did not answer all questions of one split of the published dataset, so that
-    its number stands for something else.
+
+def build_hub_result(cell: CellResult, dataset: PublishedDataset) -> EvalResultEntry | None:
+    """Build the result of a cell for the Hub's leaderboards: its exact match, in [0, 1].
+
+    Returns:
+        None if the cell did not answer exactly the questions of one split of the published dataset,
+        because its exact match is then not comparable.
     """
     answering = cell.parameters["answering"]
     if cell.parameters["dataset"] != dataset.content_hash:
@@ -159,19 +174,25 @@ def entry_of(cell: CellResult, dataset: PublishedDataset) -> EvalResultEntry | N
         task_id=TASKS[answering["split"]],
         value=round(cell.metrics["em"], 4),
         dataset_revision=dataset.revision,
-        notes=f"exact match, {answering['num_shots']} shots, {_base(cell)} trained on the arm "
-        f"{cell.parameters['label']}, seed {cell.parameters['seed']}"
-        if cell.log
-        else f"exact match, {answering['num_shots']} shots, {_base(cell)} as it is",
+        notes=f"exact match, {answering['num_shots']} shots, {_base(cell)} {_treatment(cell)}",
     )
 
 
+def _treatment(cell: CellResult) -> str:
+    """What was done to the base model before it was asked."""
+    parameters = cell.parameters
+    if cell.log:
+        return f"trained on the arm {parameters['label']}, seed {parameters['seed']}"
+    if "adapter" in parameters:
+        return f"with a finished adapter, {parameters['label']} ({parameters['adapter'][:12]})"
+    return "without training"
+
+
 def _card(
-    cells: list[CellResult], repository: str, dataset: PublishedDataset | None, num_entries: int
+    cells: list[CellResult], repository: str, dataset: PublishedDataset | None, num_results: int
 ) -> str:
-    """The card of the repository."""
     bases = sorted({_base(cell) for cell in cells if cell.log})
-    # Of the names that models have here, only those of the Hub have one slash and no dot first.
+    # Only names on the Hub have exactly one slash and do not begin with a dot or a slash.
     on_hub = [name for name in bases if name.count("/") == 1 and not name.startswith((".", "/"))]
     data = ModelCardData(
         library_name="peft",
@@ -184,26 +205,26 @@ def _card(
         Path(__file__).parent / "run_card.md.j2",
         header=data.to_yaml(),
         repository=repository,
-        tables={name: _table(members) for name, members in benchmarks(cells).items()},
-        cells=[_line(cell) for cell in cells],
+        tables={name: _table(members) for name, members in group_benchmarks(cells).items()},
+        cells=[_describe(cell) for cell in cells],
         example=next((c.folder.name for c in cells if (c.folder / "adapter").exists()), None),
         base=bases[0] if bases else None,
         dataset=dataset,
-        num_entries=num_entries,
+        num_results=num_results,
     )
 
 
-def _line(cell: CellResult) -> dict[str, Any]:
-    """What the card says of one cell."""
+def _describe(cell: CellResult) -> dict[str, Any]:
+    """Values of a cell's line on the card."""
     saved = next((name for name in CELL_FOLDERS if (cell.folder / name).exists()), "")
     return {"name": cell.folder.name, "base": _base(cell), "saved": saved, **cell.metrics}
 
 
 def _table(cells: list[CellResult]) -> dict[str, Any]:
-    """The table of some comparable cells, or why there is none."""
-    kept = complete_arms(cells)
+    """The table of comparable cells, or the reason why there is none."""
+    kept = select_complete_arms(cells)
     try:
-        header, rows = table_cells(results(kept), ("accuracy",))
+        header, rows = format_cells(build_table(kept), ("accuracy",))
     except InputError as error:
         return {"reason": str(error), "left_out": 0}
     return {"header": header, "rows": rows, "left_out": len(cells) - len(kept)}

@@ -1,4 +1,4 @@
-"""What a leaderboard is built into: a Parquet file of all numbers, markdown tables, a web page."""
+"""Build a leaderboard into a Parquet file of all numbers, markdown tables and a web page."""
 
 import json
 from collections.abc import Callable
@@ -12,30 +12,27 @@ import pyarrow.parquet as pq
 from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
 from elusive.common.templates import render_template
-from elusive.evaluate.cells.cell import CellResult
-from elusive.evaluate.compare.table import Results, benchmarks, named_cells, results
-from elusive.evaluate.compare.table_columns import NOTE, flat_table, render_markdown
+from elusive.evaluate.cells.cell_folder import CellResult
+from elusive.evaluate.compare.table import ResultTable, build_table, group_arms, group_benchmarks
+from elusive.evaluate.compare.table_columns import build_arrow_table
+from elusive.evaluate.compare.table_formats import NOTE, render_markdown
 from elusive.report.leaderboard.check import check_board
+from elusive.report.page.page import write_page
 
 TITLE = "Leaderboard"
 TABLE, MARKDOWN, PAGE = "leaderboard.parquet", "leaderboard.md", "index.html"
 GROUPS = ("accuracy", "costs")
-"""Columns of the markdown tables; the others are in the Parquet file and on the page."""
+"""Groups of columns in the markdown tables; the Parquet file and the page hold all columns."""
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A table of a leaderboard: arms that can be compared."""
+    """Arms that can be compared: cells that share dataset, model and way of asking."""
 
     name: str
-    arms: dict[str, list[CellResult]]
-    found: Results
-    """Its rows, the best arm first."""
-
-    @property
-    def first(self) -> CellResult:
-        """One of its cells: they share dataset, model and way of asking."""
-        return next(iter(self.arms.values()))[0]
+    cells: list[CellResult]
+    results: ResultTable
+    """One row per arm, the best arm first."""
 
 
 def build_board(
@@ -45,12 +42,15 @@ def build_board(
 
     Args:
         board: folder of the leaderboard.
-        out: where the files go; older ones are replaced.
-        metric: what arms are ranked by: em, f1 or log_probability.
-        on_entry: called after each entry that was read.
+        out: folder for the files; replaces older ones.
+        metric: metric that ranks the arms: em, f1 or log_probability.
+        on_entry: called after each entry is read.
+
+    Returns:
+        Paths of the three files.
 
     Raises:
-        InputError: an entry is altered, an arm incomplete; no such metric.
+        InputError: `elusive leaderboard check` finds a problem, or there is no such metric.
     """
     checked = check_board(board, on_entry)
     if checked.problems:
@@ -59,48 +59,46 @@ def build_board(
             f"{board} has {count} problem{'s' * (count > 1)}, such as {checked.problems[0]}: "
             f"`elusive leaderboard check {board}` lists them"
         )
-    from elusive.report.page.page import write_page  # type: ignore[import-not-found]
-
-    tables = ranked_benchmarks(checked.cells, metric)
+    ranked = rank_benchmarks(checked.cells, metric)
     out.mkdir(parents=True, exist_ok=True)
     temporary = out / f".{TABLE}"
-    pq.write_table(board_table(tables), temporary)
+    pq.write_table(build_board_table(ranked), temporary)
     temporary.replace(out / TABLE)
-    write_atomically(out / MARKDOWN, render_board(tables))
+    write_atomically(out / MARKDOWN, render_board(ranked))
     write_page(checked.cells, out / PAGE, TITLE)
     return [out / name for name in (TABLE, MARKDOWN, PAGE)]
 
 
-def ranked_benchmarks(cells: list[CellResult], metric: str) -> list[Benchmark]:
-    """The tables of some cells, the best arms first.
+def rank_benchmarks(cells: list[CellResult], metric: str) -> list[Benchmark]:
+    """Return the benchmarks of some cells, each with its best arm first.
 
     Raises:
         InputError: as `elusive.evaluate.compare.table.results`.
     """
-    tables = []
-    for name, members in benchmarks(cells).items():
-        found = results(members, metric=metric)
-        rows = sorted(found.rows, key=lambda row: (row.rank, -getattr(row, metric).mean))
-        tables.append(Benchmark(name, named_cells(members), replace(found, rows=rows)))
-    return tables
+    ranked = []
+    for name, members in group_benchmarks(cells).items():
+        table = build_table(members, metric=metric)
+        rows = sorted(table.rows, key=lambda row: (row.rank, -getattr(row, metric).mean))
+        ranked.append(Benchmark(name, members, replace(table, rows=rows)))
+    return ranked
 
 
-def board_table(tables: list[Benchmark]) -> pa.Table:
-    """One row per benchmark and arm: every number, its interval, the costs, and the settings."""
+def build_board_table(ranked: list[Benchmark]) -> pa.Table:
+    """Return one row per benchmark and arm: settings, scores with their intervals, and costs."""
     parts = []
-    for table in tables:
-        settings = [_settings(table, row.label) for row in table.found.rows]
-        columns = pa.Table.from_pylist(settings)
-        numbers = flat_table(table.found)
+    for benchmark in ranked:
+        arms = group_arms(benchmark.cells)
+        rows = [_settings(benchmark, arms[row.label]) for row in benchmark.results.rows]
+        columns = pa.Table.from_pylist(rows)
+        numbers = build_arrow_table(benchmark.results)
         for name in numbers.column_names:
             columns = columns.append_column(name, numbers[name])
         parts.append(columns)
     return pa.concat_tables(parts, promote_options="permissive")
 
 
-def _settings(table: Benchmark, arm: str) -> dict[str, Any]:
-    """What one arm of a benchmark was made with; settings as JSON."""
-    cells = table.arms[arm]
+def _settings(benchmark: Benchmark, cells: list[CellResult]) -> dict[str, Any]:
+    """Settings of one arm, the nested ones as JSON."""
     parameters = cells[0].parameters
     names = ("dataset_name", "dataset", "model", "weights", "scoring", "label")
     texts = {name: parameters[name] for name in names}
@@ -109,9 +107,9 @@ def _settings(table: Benchmark, arm: str) -> dict[str, Any]:
         for name in ("augment", "training", "answering")
     }
     return {
-        "benchmark": table.name,
-        "metric": table.found.metric,
-        "baseline": table.found.baseline,
+        "benchmark": benchmark.name,
+        "metric": benchmark.results.metric,
+        "baseline": benchmark.results.baseline,
         **texts,
         "method": parameters["augment"]["method"],
         **settings,
@@ -120,10 +118,10 @@ def _settings(table: Benchmark, arm: str) -> dict[str, Any]:
     }
 
 
-def render_board(tables: list[Benchmark]) -> str:
-    """All tables in markdown, one section per benchmark."""
-    sections = [(table, render_markdown(table.found, GROUPS)) for table in tables]
-    note = NOTE.format(metric=tables[0].found.metric)
+def render_board(ranked: list[Benchmark]) -> str:
+    """Render all tables in markdown, one section per benchmark."""
+    sections = [(benchmark, render_markdown(benchmark.results, GROUPS)) for benchmark in ranked]
+    note = NOTE.format(metric=ranked[0].results.metric)
     return render_template(
         Path(__file__).parent / "leaderboard.md.j2", title=TITLE, sections=sections, note=note
     )

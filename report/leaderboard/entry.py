@@ -1,4 +1,4 @@
-"""Entries of a leaderboard: one finished cell each, in the form that the JSON Schema publishes."""
+"""Entries of a leaderboard: one finished cell each, in the form that a JSON Schema describes."""
 
 import json
 import math
@@ -9,14 +9,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue
 
 from elusive.common.dataset.records import Prediction
-from elusive.common.errors import validated
-from elusive.common.folders import file_hash, parameters_hash, read_manifest
-from elusive.evaluate.cells.cell import KNOWN, PREDICTIONS, CellResult, cell_id
+from elusive.common.errors import validate_config
+from elusive.common.folders import hash_file, hash_parameters, read_manifest
+from elusive.evaluate.cells.cell import compute_cell_id
+from elusive.evaluate.cells.cell_folder import KNOWN, PREDICTIONS, CellResult
 
 SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).parent / "entry.schema.json"
 PATHS = ("model", "augment")
-"""Parameters that may hold paths of the machine a cell was made on; they decide nothing."""
+"""Parameters that may contain paths of the machine that made the cell; the id ignores them."""
 ENDS = ("first_loss", "last_loss")
 
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -26,22 +27,22 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class _Part(BaseModel):
-    """What all parts of an entry share: unknown keys are errors, docstrings become descriptions."""
+    """Base of all parts: unknown keys are errors, docstrings become descriptions of the schema."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Augmentation(BaseModel):
-    """How the training text was made: all settings of `elusive augment`; `untrained` has one."""
+    """All settings of `elusive augment`; only `method` where nothing was trained."""
 
     model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
 
     method: str
-    """Arm, or name of one's own scoring function."""
+    """Arm, or name of a scoring function of one's own."""
 
 
 class Parameters(_Part):
-    """Everything that decides a cell's outcome, and its names."""
+    """Everything that decides the result of a cell, and its names."""
 
     label: str = Field(min_length=1, max_length=200)
     """Name of the arm in tables."""
@@ -50,29 +51,29 @@ class Parameters(_Part):
     dataset_name: str = Field(min_length=1, max_length=200)
     """Name of the dataset."""
     train: Hash | None
-    """Content hash of the training text; null where nothing was trained."""
+    """Content hash of the training text; null if nothing was trained."""
     augment: Augmentation
-    """How that text was made."""
+    """Settings that the training text was made with."""
     model: str = Field(min_length=1, max_length=500)
-    """Reference of the model; of a local folder, its name alone."""
+    """Hub id, alias or file name of the model; for a local folder, only its name."""
     weights: str
     """Hash of the model's weights."""
     seed: int
-    """Seed of adapter, order, shots and replay."""
+    """Seed of the adapter, the order of texts, the shots and the replay."""
     training: dict[str, JsonValue] | None
-    """Settings of training; null where nothing was trained."""
+    """Settings of training; null if nothing was trained."""
     answering: dict[str, JsonValue]
     """Settings of answering."""
     scoring: str
-    """Hash of how answers were scored."""
+    """Hash of the scoring of answers."""
     known: Hash | None = None
-    """Content hash of the dataset of what the model knew before, if it was asked."""
+    """Content hash of the dataset of what the model knew before training, if that was asked."""
     adapter: Hash | None = None
-    """Hash of the adapter that was scored in place of training one."""
+    """Hash of a finished adapter that was scored instead of training one."""
     threads: Annotated[int, Field(ge=1)] | None = None
-    """CPU threads that the cell computed with, where the plan set them."""
+    """CPU threads that the cell computed with, if the plan set them."""
     acting: dict[str, JsonValue] | None = None
-    """What decides the outcome of an arm that acts in training."""
+    """Settings of an arm that acts during training."""
 
 
 class Scores(_Part):
@@ -81,116 +82,121 @@ class Scores(_Part):
     em: Rate
     """Exact match."""
     f1: Rate
-    """F1 over bags of words."""
+    """F1 over bags of words, the highest over the gold answers."""
     opens: Rate
-    """Answers that open with a gold answer."""
+    """Share of answers that begin with a gold answer."""
     contains: Rate
-    """Answers in which a gold answer occurs."""
+    """Share of answers that contain a gold answer."""
     log_probability: FiniteFloat
-    """Mean log-probability per token of the gold answers, in nats."""
+    """Mean log-probability per token of the first gold answer, in nats."""
     questions: int = Field(ge=1)
     """Number of answers."""
 
 
 class KnownScores(Scores):
-    """Mean scores on what the model knew before."""
+    """Mean scores on what the model knew before training."""
 
     perplexity: Amount | None
-    """Perplexity of the texts that it knew."""
+    """Perplexity of the texts that the model knew."""
 
 
 class Metrics(Scores):
-    """Mean scores of all answers, and broken down."""
+    """Mean scores of all answers, in total and broken down."""
 
     by: dict[str, dict[str, Scores]]
-    """By field, kind, distance, position, phrasing and hops."""
+    """Mean scores by field, kind, distance, position, phrasing and hops."""
     known: KnownScores | None = None
-    """On what the model knew before, if it was asked."""
+    """Mean scores on what the model knew before training, if that was asked."""
 
 
 class Costs(_Part):
-    """What a cell took."""
+    """Cost of a cell."""
 
     seconds: dict[str, Amount]
-    """By stage: scoring, dropping, training, answering."""
+    """Seconds of each stage: scoring, dropping, training, answering."""
     peak_memory_mib: dict[str, Amount]
-    """Largest memory by stage, in MiB."""
+    """Peak memory of each stage, in MiB."""
     drop_rate: Rate
-    """Share of tokens dropped from a copy."""
+    """Mean share of tokens dropped from a copy."""
     training_tokens: Count
-    """Tokens read in training."""
+    """Number of tokens read in training."""
     questions: Count
-    """Questions answered."""
+    """Number of questions answered."""
     threads: Annotated[int, Field(ge=1)] | None = None
-    """CPU threads that the cell computed with; null if a server computed or none was recorded."""
+    """CPU threads that the cell computed with; null if a server computed or none were recorded."""
 
 
 class TrainingSummary(_Part):
-    """How training went."""
+    """Log of training."""
 
     steps: Count
-    """Optimizer steps."""
+    """Number of optimizer steps."""
     tokens: Count
-    """Tokens read, all epochs together."""
+    """Number of tokens read in all epochs."""
     losses: list[FiniteFloat | None]
-    """Loss in nats per token at each logged step; null where it was no finite number."""
+    """Loss in nats per token at each logged step; null if not finite."""
     first_loss: FiniteFloat | None
-    """First of them."""
+    """First loss."""
     last_loss: FiniteFloat | None
-    """Last of them."""
+    """Last loss."""
     seconds: Amount
     """Seconds of training."""
     packed_attention: bool
-    """Whether attention cost what its sequences cost, or that of whole rows."""
+    """Whether attention was computed per text of a packed row, or over whole rows."""
 
 
 class Entry(_Part):
     """One submission to a leaderboard: a finished cell of `elusive run` or `elusive evaluate`.
 
-    Made by `elusive leaderboard add`, never by hand.
+    `elusive leaderboard add` writes entries; never edit one by hand.
     """
 
     schema_version: Literal[1]
     """Version of this schema."""
     cell: str = Field(pattern=r"^[0-9a-f]{12}$")
-    """Identifier: follows from the parameters, and names the file."""
+    """Identifier, computed from the parameters; also the name of the file."""
     parameters: Parameters
-    """Everything that decides the outcome."""
+    """Everything that decides the result."""
     metrics: Metrics
-    """Scores, which follow from the stored answers."""
+    """Scores, computed from the stored answers."""
     costs: Costs
-    """Seconds, memory and tokens."""
+    """Cost in seconds, memory and tokens."""
     training_log: TrainingSummary | None
-    """How training went; null where nothing was trained."""
+    """Log of training; null if nothing was trained."""
     versions: dict[str, str]
-    """Versions of the packages that made it."""
+    """Versions of the packages that made the cell."""
     predictions_sha256: Hash
     """SHA-256 of the answers beside the entry, `<cell>.parquet`."""
     known_sha256: Hash | None = None
-    """SHA-256 of `<cell>.known.parquet`, the answers about what the model knew before."""
+    """SHA-256 of `<cell>.known.parquet`, the answers about what the model knew before training."""
     submitted_by: str | None = Field(default=None, min_length=1, max_length=200)
-    """Who submitted it."""
+    """Name of the submitter."""
     submitted: date
     """Day of submission."""
     digest: Hash
-    """SHA-256 of all the rest: shows that something was changed later, not who changed it."""
+    """SHA-256 of all the rest: shows that the entry was changed later, but not by whom."""
 
 
 SUBMISSION = ("submitted_by", "submitted", "digest")
-"""What tells apart two submissions of one cell."""
+"""Keys in which two submissions of one cell may differ."""
 
 
-def schema_text() -> str:
-    """The JSON Schema of entries, as it is published."""
+def render_schema() -> str:
+    """Render the JSON Schema of entries."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Entry.model_json_schema()
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-def entry_of(cell: CellResult, by: str | None, day: date) -> dict[str, Any]:
-    """The entry of a finished cell, as JSON has it.
+def build_entry(cell: CellResult, by: str | None, day: date) -> dict[str, Any]:
+    """Build the entry of a finished cell, as JSON values.
+
+    Args:
+        cell: a finished cell in its folder.
+        by: name of the submitter; None leaves it out.
+        day: day of submission.
 
     Raises:
-        InputError: the cell lacks something that entries hold, such as one of an older version.
+        InputError: the cell lacks something that entries need; cells of older versions may.
     """
     parameters = {
         name: _without_paths(value) if name in PATHS else value
@@ -198,39 +204,39 @@ def entry_of(cell: CellResult, by: str | None, day: date) -> dict[str, Any]:
     }
     values: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
-        "cell": cell_id(parameters),
+        "cell": compute_cell_id(parameters),
         "parameters": parameters,
         "metrics": cell.metrics,
         "costs": cell.costs,
         "training_log": _finite(cell.log),
         "versions": read_manifest(cell.folder, "cell").versions,
-        "predictions_sha256": file_hash(cell.folder / PREDICTIONS),
+        "predictions_sha256": hash_file(cell.folder / PREDICTIONS),
         "submitted": day.isoformat(),
     }
     if (known := cell.folder / KNOWN).exists():
-        values["known_sha256"] = file_hash(known)
+        values["known_sha256"] = hash_file(known)
     if by is not None:
         values["submitted_by"] = by
-    values["digest"] = digest(values)
-    validated(Entry, values)
+    values["digest"] = hash_entry(values)
+    validate_config(Entry, values)
     return values
 
 
-def digest(entry: dict[str, Any]) -> str:
-    """SHA-256 of an entry as JSON has it, but for the digest itself."""
-    return parameters_hash({name: value for name, value in entry.items() if name != "digest"})
+def hash_entry(entry: dict[str, Any]) -> str:
+    """Return the SHA-256 of an entry's JSON values without the digest itself."""
+    return hash_parameters({name: value for name, value in entry.items() if name != "digest"})
 
 
-def differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """Names of what differs between two entries beside who submitted them and when."""
-    names = (one.keys() | other.keys()) - set(SUBMISSION)
-    return sorted(name for name in names if one.get(name) != other.get(name))
+def find_differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
+    """Return the keys in which two entries differ, apart from submitter, day and digest."""
+    keys = (first.keys() | second.keys()) - set(SUBMISSION)
+    return sorted(key for key in keys if first.get(key) != second.get(key))
 
 
-def cell_of(
+def build_cell(
     entry: dict[str, Any], path: Path, predictions: list[Prediction], known: list[Prediction]
 ) -> CellResult:
-    """The cell that an entry was made of; its folder has the entry's name, and need not exist."""
+    """Build the cell of an entry; its folder is named like the entry and need not exist."""
     log = entry["training_log"]
     if log is not None:
         ends = {name: math.nan if log[name] is None else log[name] for name in ENDS}
@@ -248,20 +254,20 @@ def cell_of(
 
 
 def _without_paths(value: Any) -> Any:
-    """Settings with absolute paths cut down to their last part: they tell of a machine, not a cell.
+    """Settings with absolute paths cut to their last part, as paths say nothing about a cell.
 
     >>> _without_paths({"model": "/home/me/models/tiny", "large": "nano-large"})
     {'model': 'tiny', 'large': 'nano-large'}
     """
     if isinstance(value, dict):
-        return {name: _without_paths(each) for name, each in value.items()}
+        return {name: _without_paths(item) for name, item in value.items()}
     if isinstance(value, str) and PurePath(value).is_absolute():
         return PurePath(value).name or value
     return value
 
 
 def _finite(log: dict[str, Any] | None) -> dict[str, Any] | None:
-    """A training log with null in place of the numbers that JSON lacks."""
+    """A training log with null in place of NaN and infinity, which JSON lacks."""
     if log is None:
         return None
     losses = [loss if math.isfinite(loss) else None for loss in log["losses"]]

@@ -1,114 +1,117 @@
-"""What is wrong with one entry: its scores, its id and its digest must follow from the rest."""
+"""Check one entry: its scores, its id and its digest must be those that the rest gives."""
 
 import math
 from collections.abc import Iterator
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from elusive.common.answers import scoring_hash
+from elusive.common.answers import hash_scoring
 from elusive.common.dataset.records import Prediction
-from elusive.evaluate.cells.cell import cell_id
-from elusive.evaluate.cells.results import mean_scores, metrics, scored_again
-from elusive.report.leaderboard.entry import Entry, digest
+from elusive.evaluate.cells.cell import compute_cell_id
+from elusive.evaluate.cells.metrics import compute_mean_scores, compute_metrics
+from elusive.evaluate.cells.rescore import score_again
+from elusive.report.leaderboard.entry import Entry, hash_entry
 
 SHOWN = 200
-"""Signs of a message that are shown."""
+"""Number of characters of a message that are shown."""
 TOLERANCE = 1e-9
 SCORES = ("em", "f1", "opens", "contains", "answer_position")
 
 
 @cache
 def _validator() -> Draft202012Validator:
-    """Validator of the schema of entries."""
     return Draft202012Validator(Entry.model_json_schema())
 
 
-def schema_problems(entry: Any) -> Iterator[str]:
-    """What the JSON Schema does not allow, with the path of each."""
-    for error in sorted(_validator().iter_errors(entry), key=lambda each: each.json_path):
+def find_schema_problems(entry: Any) -> Iterator[str]:
+    """Yield each violation of the JSON Schema with its path in the entry."""
+    for error in sorted(_validator().iter_errors(entry), key=lambda error: error.json_path):
         message = " ".join(error.message.split())
         yield f"{error.json_path}: {message[:SHOWN]}{'...' * (len(message) > SHOWN)}"
 
 
-def entry_problems(
+def find_entry_problems(
     entry: dict[str, Any], predictions: list[Prediction], known: list[Prediction]
 ) -> Iterator[str]:
-    """What does not follow from the rest, in an entry that the schema allows.
+    """Yield the problems of an entry that the schema allows.
 
     Scores and metrics are computed again from the stored answers. Log-probabilities and the
-    perplexity need the model: of them, only the means are looked at.
+    perplexity would need the model: only the means of the stored log-probabilities are checked.
+
+    Args:
+        entry: JSON values of the entry.
+        predictions: its answers.
+        known: its answers about what the model knew before training.
     """
-    wanted = cell_id(entry["parameters"])
-    if entry["cell"] != wanted:
-        yield f"$.cell: is {entry['cell']!r}, but {wanted!r} follows from the parameters"
+    identifier = compute_cell_id(entry["parameters"])
+    if entry["cell"] != identifier:
+        yield f"$.cell: is {entry['cell']!r}, but the parameters give {identifier!r}"
     if not predictions:
         yield "the file of answers is empty"
         return
-    if entry["parameters"]["scoring"] != scoring_hash():
+    if entry["parameters"]["scoring"] != hash_scoring():
         yield (
-            f"$.parameters.scoring: {entry['parameters']['scoring']!r} is not how this version "
-            f"scores answers ({scoring_hash()!r}): `elusive rescore` the run and add it again"
+            f"$.parameters.scoring: is {entry['parameters']['scoring']!r}, but this version scores "
+            f"answers by {hash_scoring()!r}: run `elusive rescore` on the run and add it again"
         )
         return
-    found = list(_score_problems(entry, predictions, known))
-    yield from found
-    if not found and entry["digest"] != digest(entry):
+    problems = list(_score_problems(entry, predictions, known))
+    yield from problems
+    if not problems and entry["digest"] != hash_entry(entry):
         yield "$.digest: something in the entry was changed after it was made"
 
 
 def _score_problems(
     entry: dict[str, Any], predictions: list[Prediction], known: list[Prediction]
 ) -> Iterator[str]:
-    """Scores of answers and metrics that are not those of the answers."""
-    again = scored_again(predictions)
-    yield from _answer_problem("answers", predictions, again)
-    yield from _answer_problem("known answers", known, scored_again(known))
+    """Scores and metrics that the answers do not give."""
+    rescored = score_again(predictions)
+    yield from _answer_problem("answers", predictions, rescored)
+    yield from _answer_problem("known answers", known, score_again(known))
     stored = {name: value for name, value in entry["metrics"].items() if name != "known"}
-    yield from _metric_problem("$.metrics", stored, metrics(again))
+    yield from _metric_problem("$.metrics", stored, compute_metrics(rescored))
     before = entry["metrics"].get("known") or {}
     if bool(before) != bool(known):
-        yield "$.metrics.known: what was known before needs both metrics and answers"
+        yield "$.metrics.known: an entry has either both metrics and answers for it, or neither"
     elif known:
         rest = {name: value for name, value in before.items() if name != "perplexity"}
-        yield from _metric_problem("$.metrics.known", rest, mean_scores(known))
+        yield from _metric_problem("$.metrics.known", rest, compute_mean_scores(known))
     if entry["costs"]["questions"] != len(predictions):
-        yield f"$.costs.questions: {entry['costs']['questions']}, but there are {len(predictions)}"
+        yield f"$.costs.questions: is {entry['costs']['questions']}, not {len(predictions)}"
 
 
-def _answer_problem(name: str, stored: list[Prediction], again: list[Prediction]) -> Iterator[str]:
-    """That stored scores are not those that the texts of the answers get."""
-    pairs = zip(stored, again, strict=True)
-    wrong = [old.question_id for old, new in pairs if _scores(old) != _scores(new)]
+def _answer_problem(
+    name: str, stored: list[Prediction], rescored: list[Prediction]
+) -> Iterator[str]:
+    """One line if the texts of some answers do not give their stored scores."""
+    scores = attrgetter(*SCORES)
+    pairs = zip(stored, rescored, strict=True)
+    wrong = [old.question_id for old, new in pairs if scores(old) != scores(new)]
     if wrong:
-        yield f"scores of {len(wrong)} {name} are not those of the text, first {wrong[0]!r}"
+        yield f"the texts of {len(wrong)} {name} give other scores, first that of {wrong[0]!r}"
 
 
-def _scores(prediction: Prediction) -> tuple[object, ...]:
-    """The scores of an answer that follow from its text."""
-    return tuple(getattr(prediction, name) for name in SCORES)
-
-
-def _metric_problem(path: str, stored: Any, wanted: Any) -> Iterator[str]:
-    """The first metric that does not follow from the answers, and how many there are."""
-    wrong = list(_differences(path, stored, wanted))
+def _metric_problem(path: str, stored: Any, computed: Any) -> Iterator[str]:
+    """The first metric that the answers do not give, with the number of the others."""
+    wrong = list(_differences(path, stored, computed))
     if wrong:
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         yield wrong[0] + more
 
 
-def _differences(path: str, stored: Any, wanted: Any) -> Iterator[str]:
+def _differences(path: str, stored: Any, computed: Any) -> Iterator[str]:
     """Every number that differs between two trees of metrics."""
-    if isinstance(stored, dict) and isinstance(wanted, dict):
-        for name in sorted(stored.keys() | wanted.keys()):
-            yield from _differences(f"{path}.{name}", stored.get(name), wanted.get(name))
-    elif isinstance(stored, dict) or isinstance(wanted, dict) or None in (stored, wanted):
-        yield f"{path}: is {_short(stored)}, the answers give {_short(wanted)}"
-    elif not math.isclose(stored, wanted, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
-        yield f"{path}: is {stored:.6g}, the answers give {wanted:.6g}"
+    if isinstance(stored, dict) and isinstance(computed, dict):
+        for name in sorted(stored.keys() | computed.keys()):
+            yield from _differences(f"{path}.{name}", stored.get(name), computed.get(name))
+    elif isinstance(stored, dict) or isinstance(computed, dict) or None in (stored, computed):
+        yield f"{path}: is {_shorten(stored)}, the answers give {_shorten(computed)}"
+    elif not math.isclose(stored, computed, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
+        yield f"{path}: is {stored:.6g}, the answers give {computed:.6g}"
 
 
-def _short(value: Any) -> str:
-    """A missing number, a number, or that there are several."""
+def _shorten(value: Any) -> str:
     return "several numbers" if isinstance(value, dict) else str(value).replace("None", "nothing")

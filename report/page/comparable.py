@@ -2,11 +2,11 @@
 
 from collections import Counter
 
-from elusive.evaluate.cells.cell import CellResult
-from elusive.evaluate.compare.table import named_cells
+from elusive.evaluate.cells.cell_folder import CellResult
+from elusive.evaluate.compare.table import group_arms
 
 
-def comparable_cells(cells: list[CellResult]) -> tuple[list[CellResult], list[str]]:
+def select_comparable_cells(cells: list[CellResult]) -> tuple[list[CellResult], list[str]]:
     """The cells of the arms and seeds that make the largest full table, and what is left out.
 
     A run that is still going has all seeds of some arms and a few of others. Of the sets of seeds
@@ -16,7 +16,7 @@ def comparable_cells(cells: list[CellResult]) -> tuple[list[CellResult], list[st
     Returns:
         Cells, and a line for each arm, and each seed, that is left out.
     """
-    named = {name: _by_seed(members) for name, members in named_cells(cells).items()}
+    named = {name: _by_seed(members) for name, members in group_arms(cells).items()}
     seeds = _largest(list(named.values()))
     whole = {name: by_seed for name, by_seed in named.items() if seeds <= by_seed.keys()}
     kept = [by_seed[seed] for by_seed in whole.values() for seed in sorted(seeds)]

@@ -13,12 +13,12 @@ from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
 from elusive.common.templates import render_template
-from elusive.evaluate.cells.cell import CellResult
-from elusive.evaluate.compare.table import benchmarks, named_cells
-from elusive.evaluate.plans import PLAN, dataset_of
-from elusive.report.page.comparable import comparable_cells
-from elusive.report.page.data import benchmark_data
-from elusive.report.page.texts import NO_RUN, gain_data, viewer_data
+from elusive.evaluate.cells.cell_folder import CellResult
+from elusive.evaluate.compare.table import group_arms, group_benchmarks
+from elusive.evaluate.plans import PLAN, find_dataset
+from elusive.report.page.comparable import select_comparable_cells
+from elusive.report.page.data import build_benchmark_data
+from elusive.report.page.texts import NO_RUN, build_gain_data, build_viewer_data
 
 MADE_BY = '<meta name="generator" content="elusive report">'
 """Stands in every page, so that only pages are overwritten."""
@@ -49,7 +49,7 @@ def write_page(
             text of the run is damaged.
     """
     check_replaceable(out)
-    data = page_data(cells, title, run, baseline, metric)
+    data = build_page_data(cells, title, run, baseline, metric)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, render_report(data))
 
@@ -62,7 +62,7 @@ def check_replaceable(out: Path) -> None:
         raise InputError(f"{out} holds something else: choose another --out or delete it")
 
 
-def page_data(
+def build_page_data(
     cells: list[CellResult],
     title: str,
     run: Path | None = None,
@@ -72,9 +72,9 @@ def page_data(
     """What the page shows, as JSON; arguments and errors as in `write_page`."""
     shown: list[dict[str, Any]] = []
     reasons: dict[str, InputError] = {}
-    for name, members in benchmarks(cells).items():
+    for name, members in group_benchmarks(cells).items():
         try:
-            shown.append(benchmark_data(name, members, baseline, metric))
+            shown.append(build_benchmark_data(name, members, baseline, metric))
         except InputError as reason:
             reasons[name] = reason
             continue
@@ -94,15 +94,15 @@ def _from_run(cells: list[CellResult], run: Path | None) -> dict[str, Any]:
     """What the texts of a run show of a benchmark, or why they do not."""
     if run is None or not (run / PLAN).exists():
         return {"gains": {"why": NO_RUN}, "viewer": {"why": NO_RUN}}
-    folder = dataset_of(run, cells[0].parameters.get("dataset_name"))
+    folder = find_dataset(run, cells[0].parameters.get("dataset_name"))
     dataset = load_dataset_folder(folder)
-    named = named_cells(comparable_cells(cells)[0])
+    named = group_arms(select_comparable_cells(cells)[0])
     if cells[0].parameters["dataset"] != dataset.content_hash:
         why = {"why": f"{folder} is not the dataset of these cells"}
         return {"gains": why, "viewer": why}
     return {
-        "gains": gain_data(named, dataset, run),
-        "viewer": viewer_data(named, dataset, folder, run),
+        "gains": build_gain_data(named, dataset, run),
+        "viewer": build_viewer_data(named, dataset, folder, run),
     }
 
 

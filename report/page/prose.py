@@ -1,11 +1,11 @@
-"""Sentences of the report page: what was found, what was compared, what to be careful about."""
+"""Sentences of the report page: what was table, what was compared, what to be careful about."""
 
 from typing import Any
 
-from elusive.common.intervals import Estimate
-from elusive.evaluate.cells.cell import CellResult
-from elusive.evaluate.compare.power import smallest_difference
-from elusive.evaluate.compare.table import ArmRow, Results
+from elusive.common.intervals import Estimate, format_estimate
+from elusive.evaluate.cells.cell_folder import CellResult
+from elusive.evaluate.compare.power import compute_smallest_difference
+from elusive.evaluate.compare.table import ArmRow, ResultTable
 from elusive.evaluate.config import UNTRAINED
 
 METRIC_NAMES = {"em": "exact match", "f1": "F1", "log_probability": "gold log-probability"}
@@ -17,17 +17,17 @@ FORGOTTEN = 0.1
 MOST_NAMED = 4
 
 
-def headline(found: Results) -> str:
-    """What was found, in two sentences."""
-    name = METRIC_NAMES[found.metric]
+def write_headline(table: ResultTable) -> str:
+    """What was table, in two sentences."""
+    name = METRIC_NAMES[table.metric]
     best = sorted(
-        (row for row in found.rows if row.rank == 1),
-        key=lambda row: -getattr(row, found.metric).mean,
+        (row for row in table.rows if row.rank == 1),
+        key=lambda row: -getattr(row, table.metric).mean,
     )
-    told = [f"{row.label} {_shown(getattr(row, found.metric), found.metric)}" for row in best]
-    if len(found.rows) == 1:
+    told = [f"{row.label} {_shown(getattr(row, table.metric), table.metric)}" for row in best]
+    if len(table.rows) == 1:
         return f"One arm alone, so nothing is compared: {name} of {told[0]}."
-    if len(best) == len(found.rows):
+    if len(best) == len(table.rows):
         return f"No arm is significantly better than another one in {name}; highest: {told[0]}."
     if len(best) == 1:
         return f"Best in {name}: {told[0]}, the one arm that none is significantly better than."
@@ -39,33 +39,32 @@ def headline(found: Results) -> str:
 def _shown(estimate: Estimate, metric: str) -> str:
     """A mean with its interval and unit."""
     scale, digits, unit = (1, 2, " nats") if metric == "log_probability" else (100, 0, "%")
-    mean, low, high = (
-        f"{scale * each:.{digits}f}" for each in (estimate.mean, estimate.low, estimate.high)
-    )
-    return f"{mean}{unit} [{low}, {high}]"
+    return format_estimate(estimate, scale, digits, unit)
 
 
-def design_facts(found: Results, cells: list[CellResult]) -> list[tuple[str, str]]:
+def list_design_facts(table: ResultTable, cells: list[CellResult]) -> list[tuple[str, str]]:
     """What was compared, as terms and their values."""
     first = cells[0]
     answering = first.parameters.get("answering") or {}
-    people, questions = found.rows[0].people, len(first.predictions)
+    people, questions = table.rows[0].people, len(first.predictions)
     seeds = sorted({cell.parameters["seed"] for cell in cells})
     facts = [
         ("dataset", str(first.parameters["dataset_name"])),
         ("model", str(first.parameters["model"])),
-        ("arms", str(len(found.rows))),
+        ("arms", str(len(table.rows))),
         ("seeds per arm", f"{len(seeds)} ({_brief(seeds)})"),
         ("people asked about", str(people)),
         ("questions per cell", str(questions)),
         ("solved questions in the prompt", str(answering.get("num_shots", "not recorded"))),
         ("questions of the split", str(answering.get("split", "not recorded"))),
-        ("compared with", found.baseline or "no arm: neither random nor plain is there"),
-        ("ranked by", METRIC_NAMES[found.metric]),
+        ("compared with", table.baseline or "no arm: neither random nor plain is there"),
+        ("ranked by", METRIC_NAMES[table.metric]),
     ]
-    if people > 1 and len(found.rows) > 1:
-        points = 100 * smallest_difference(people, round(questions / people), len(found.rows))
-        facts.append(("difference found in 80% of such runs", f"{points:.0f} EM points or more"))
+    if people > 1 and len(table.rows) > 1:
+        points = 100 * compute_smallest_difference(
+            people, round(questions / people), len(table.rows)
+        )
+        facts.append(("difference table in 80% of such runs", f"{points:.0f} EM points or more"))
     return facts
 
 
@@ -80,15 +79,15 @@ def _brief(seeds: list[int]) -> str:
     return ", ".join(map(str, seeds))
 
 
-def cautions(found: Results, confounded: bool) -> list[str]:
+def list_cautions(table: ResultTable, confounded: bool) -> list[str]:
     """What a reader should be careful about, as far as the results themselves show it.
 
     Args:
-        found: the table.
+        table: the table.
         confounded: whether every distance has a field of its own.
     """
-    rows = found.rows
-    checks = [_seeds(rows), _people(rows), _before(rows), _floor(found), _forgotten(rows)]
+    rows = table.rows
+    checks = [_seeds(rows), _people(rows), _before(rows), _floor(table), _forgotten(rows)]
     if confounded:
         checks.append(
             "Every distance has a field of its own, so distance and field vary together: the curve "
@@ -134,10 +133,10 @@ def _before(rows: list[ArmRow]) -> str:
     )
 
 
-def _floor(found: Results) -> str:
+def _floor(table: ResultTable) -> str:
     """On arms that answer next to nothing."""
-    low = [row.label for row in found.rows if row.label != UNTRAINED and row.em.mean < FLOOR]
-    if found.metric != "em" or len(low) < 2:
+    low = [row.label for row in table.rows if row.label != UNTRAINED and row.em.mean < FLOOR]
+    if table.metric != "em" or len(low) < 2:
         return ""
     return (
         f"{len(low)} trained arms answer less than {FLOOR:.0%} exactly. Exact match hardly tells "
@@ -160,9 +159,9 @@ def _forgotten(rows: list[ArmRow]) -> str:
     )
 
 
-def trust_lines(found: Results, cells: list[CellResult]) -> list[str]:
+def explain_method(table: ResultTable, cells: list[CellResult]) -> list[str]:
     """How the numbers came about, one step after the other."""
-    metric = METRIC_NAMES[found.metric]
+    metric = METRIC_NAMES[table.metric]
     shots: Any = (cells[0].parameters.get("answering") or {}).get("num_shots", "some")
     return [
         f"Every arm trains the same model from the same weights, and answers the same questions "

@@ -4,81 +4,74 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from elusive.augment.augment import load_scores
-from elusive.augment.config import AugmentConfig
-from elusive.augment.look import augment_command, page_nonce, page_of_scores, render_page
+from elusive.augment.look_page import (
+    build_look_page,
+    compute_nonce,
+    render_augment_command,
+    render_look_page,
+)
+from elusive.augment.training_text import find_training_texts
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.errors import InputError
-from elusive.common.folders import checked_manifest
-from elusive.evaluate.cells.cell import CellResult
-from elusive.evaluate.compare.figure_data import gains, texts_by_hash
-from elusive.report.page.data import numbers
+from elusive.evaluate.cells.cell_folder import CellResult
+from elusive.evaluate.compare.clue_gains import measure_gains
+from elusive.report.page.data import list_numbers
 
 NUM_DOCUMENTS = 6
 NUM_COPIES = 3
 NO_RUN = "the page was made from cells alone, without the run folder that holds their texts"
-MADE_BY = "elusive augment DATASET --method NAME --out DIR"
 
 
-def gain_data(
-    named: dict[str, list[CellResult]], dataset: DatasetFolder, run: Path
+def build_gain_data(
+    arms: dict[str, list[CellResult]], dataset: DatasetFolder, run: Path
 ) -> dict[str, Any]:
     """Clue recall of every dropping arm and field against its gain, or why there is none."""
     try:
-        found = gains(named, dataset, run)
+        gains = measure_gains(arms, dataset, run)
     except InputError as reason:
         return {"why": str(reason)}
     correlations = [
         {
-            "metric": one.metric,
-            "pearson": numbers(one.pearson),
-            "spearman": numbers(one.spearman),
+            "metric": correlation.metric,
+            "pearson": list_numbers(correlation.pearson),
+            "spearman": list_numbers(correlation.spearman),
         }
-        for one in found.correlations
+        for correlation in gains.correlations
     ]
-    return {"points": [asdict(row) for row in found.rows], "correlations": correlations}
+    return {"points": [asdict(row) for row in gains.rows], "correlations": correlations}
 
 
-def viewer_data(
-    named: dict[str, list[CellResult]], dataset: DatasetFolder, folder: Path, run: Path
+def build_viewer_data(
+    arms: dict[str, list[CellResult]], dataset: DatasetFolder, folder: Path, run: Path
 ) -> dict[str, Any]:
-    """The page of `elusive look` on the texts that the arms were trained on, or why there is none.
+    """The page of `elusive look` on the texts that arms were trained on, or why there is none.
 
     Scores are those that a run keeps beside its texts, and copies follow from them, so no model is
     asked.
 
     Args:
-        named: cells by arm.
+        arms: cells by arm.
         dataset: that the texts were made from.
         folder: of the dataset.
         run: folder that holds the texts.
     """
-    texts = texts_by_hash(run)
-    found = {
-        arm: texts.get(cells[0].parameters["train"])
-        for arm, cells in named.items()
-        if cells[0].parameters["train"]
+    by_hash = find_training_texts(run)
+    texts = {
+        arm: by_hash[cells[0].parameters["train"]]
+        for arm, cells in arms.items()
+        if cells[0].parameters["train"] in by_hash
     }
-    stored = {arm: path for arm, path in found.items() if path}
-    if not stored:
+    if not texts:
         return {"why": f"{run.name} holds no training texts of these cells"}
-    documents = dataset.training_documents()[:NUM_DOCUMENTS]
-    configs = [_config(path) for path in stored.values()]
-    scored = []
-    for path in stored.values():
-        scores = load_scores(path)
-        scored.append([scores[document.doc_id] for document in documents])
-    page = page_of_scores(documents, configs, scored)
-    for arm, label in zip(page["arms"], stored, strict=True):
+    documents = dataset.select_training_documents()[:NUM_DOCUMENTS]
+    configs = [
+        text.config.model_copy(update={"copies": min(NUM_COPIES, text.config.copies)})
+        for text in texts.values()
+    ]
+    scored = [[text.scores[document.doc_id] for document in documents] for text in texts.values()]
+    page = build_look_page(documents, configs, scored)
+    for arm, label in zip(page["arms"], texts, strict=True):
         arm["method"] = label
-    commands = [augment_command(folder, config, len(documents)) for config in configs]
+    commands = [render_augment_command(folder, config, len(documents)) for config in configs]
     page |= {"dataset": dataset.name, "commands": commands}
-    return {"html": render_page(page), "nonce": page_nonce(page)}
-
-
-def _config(folder: Path) -> AugmentConfig:
-    """How a training text was made, with as many copies as are shown."""
-    parameters = checked_manifest(folder, "training-text", MADE_BY).parameters
-    known = {key: parameters[key] for key in AugmentConfig.model_fields if key in parameters}
-    copies = min(NUM_COPIES, parameters["copies"])
-    return AugmentConfig.model_validate(known | {"copies": copies})
+    return {"html": render_look_page(page), "nonce": compute_nonce(page)}

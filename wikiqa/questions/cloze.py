@@ -1,12 +1,12 @@
-"""Cloze questions: a sentence with its answer's place marked, and its article named."""
+"""Cloze questions: a sentence with a blank in place of the answer, and the article's name."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from elusive.common.dataset.records import Span
-from elusive.common.sentences import sentence_spans
-from elusive.wikiqa.articles import Article, Asked, Paragraph, entity_of
+from elusive.common.text_spans import find_sentences
+from elusive.wikiqa.articles import Article, Asked, Paragraph, to_entity
 
 BLANK = "___"
 
@@ -24,50 +24,50 @@ PATTERNS = {
         r"(?<![\d.,$€£-])\b\d{1,3}(?:,\d{3})+(?:\.\d+)?\b|(?<![\d.,-])\b\d+\.\d+\b"
     ),
 }
-"""Kinds of answers beside links, in the order in which they are looked for."""
+"""Kinds of answers besides links, in the order in which they are searched for."""
 
 
-def cloze_questions(article: Article) -> Article:
-    """The article with a question for every link, date, quantity and number of its paragraphs."""
+def add_cloze_questions(article: Article) -> Article:
+    """Return the article with a question for each link, date, quantity and number."""
     paragraphs = [
-        replace(paragraph, asked=list(_asked(article, paragraph, number)))
+        replace(paragraph, asked=list(_write_questions(article, paragraph, number)))
         for number, paragraph in enumerate(article.paragraphs)
     ]
     return replace(article, paragraphs=paragraphs)
 
 
-def _asked(article: Article, paragraph: Paragraph, number: int) -> Iterator[Asked]:
-    """Questions of one paragraph; only answers that stand there once are asked for."""
+def _write_questions(article: Article, paragraph: Paragraph, number: int) -> Iterator[Asked]:
+    """Yield the questions of one paragraph, for answers that occur in it exactly once."""
     text = paragraph.text
-    spans = sentence_spans(text, [(link.start, link.end) for link in paragraph.links])
-    for count, (kind, start, end) in enumerate(answer_spans(paragraph)):
-        sentence = next((s for s in spans if s[0] <= start and end <= s[1]), None)
+    sentences = find_sentences(text, [(link.start, link.end) for link in paragraph.links])
+    for count, (kind, start, end) in enumerate(find_answer_spans(paragraph)):
+        sentence = next((s for s in sentences if s[0] <= start and end <= s[1]), None)
         if sentence is None or text.count(text[start:end]) > 1:
             continue
         yield Asked(
             question_id=f"{number}-{count}",
-            question=cloze_question(article.title, text, sentence, (start, end)),
+            question=build_cloze_question(article.title, text, sentence, (start, end)),
             answers=[(text[start:end], start)],
             field=kind,
         )
 
 
-def answer_spans(paragraph: Paragraph) -> list[tuple[str, int, int]]:
-    """Kind and characters of everything that can be asked for, in order, without overlaps."""
-    found = [("link", link.start, link.end) for link in paragraph.links]
+def find_answer_spans(paragraph: Paragraph) -> list[tuple[str, int, int]]:
+    """Return the kind and span of all possible answers, in order, without overlaps."""
+    spans = [("link", link.start, link.end) for link in paragraph.links]
     for kind, pattern in PATTERNS.items():
         for match in pattern.finditer(paragraph.text):
             start, end = match.span()
-            if all(end <= first or last <= start for _, first, last in found):
-                found.append((kind, start, end))
-    return sorted(found, key=lambda span: span[1])
+            if all(end <= first or last <= start for _, first, last in spans):
+                spans.append((kind, start, end))
+    return sorted(spans, key=lambda span: span[1])
 
 
-def cloze_question(title: str, text: str, sentence: Span, answer: Span) -> str:
-    """The question for closed-book use.
+def build_cloze_question(title: str, text: str, sentence: Span, answer: Span) -> str:
+    """Build a question that can be answered closed-book.
 
-    >>> cloze_question("Rome", "Rome is in Italy.", (0, 17), (11, 16))
+    >>> build_cloze_question("Rome", "Rome is in Italy.", (0, 17), (11, 16))
     'Which words fill the blank in this sentence about Rome? "Rome is in ___."'
     """
     with_blank = f"{text[sentence[0] : answer[0]]}{BLANK}{text[answer[1] : sentence[1]]}"
-    return f'Which words fill the blank in this sentence about {entity_of(title)}? "{with_blank}"'
+    return f'Which words fill the blank in this sentence about {to_entity(title)}? "{with_blank}"'

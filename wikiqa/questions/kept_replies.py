@@ -1,4 +1,4 @@
-"""Replies of chat models, kept by prompt so that no prompt is paid for twice."""
+"""Replies of chat models, stored by prompt so that no prompt is paid for twice."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ TABLE = "CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply TEXT)"
 
 
 class KeptReplies:
-    """Replies by key in a file that several processes may use."""
+    """Replies by key, in a file that several processes can use."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -19,10 +19,12 @@ class KeptReplies:
             with closing(self._open()) as database, database:
                 database.execute(TABLE)
         except sqlite3.Error as error:
-            raise InputError(f"cannot use {path} ({error}): delete it") from None
+            raise InputError(
+                f"cannot use the stored replies in {path} ({error}): delete it"
+            ) from None
 
     def find(self, keys: Iterable[str]) -> dict[str, str]:
-        """The replies that are there."""
+        """Return the replies that are stored, by key."""
         with closing(self._open()) as database:
             rows = [
                 database.execute("SELECT key, reply FROM replies WHERE key = ?", (key,)).fetchone()
@@ -31,10 +33,9 @@ class KeptReplies:
         return dict(row for row in rows if row)
 
     def keep(self, replies: dict[str, str]) -> None:
-        """Add replies; all of them are on the disk afterwards."""
+        """Store replies; all of them are on the disk afterwards."""
         with closing(self._open()) as database, database:
             database.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?)", replies.items())
 
     def _open(self) -> sqlite3.Connection:
-        """A connection that waits while another process writes."""
-        return sqlite3.connect(self._path, timeout=60)
+        return sqlite3.connect(self._path, timeout=60)  # seconds to wait for other processes

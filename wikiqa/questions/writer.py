@@ -1,4 +1,4 @@
-"""Questions that a chat model writes: the prompt, and the parser of its replies."""
+"""Questions written by a chat model: the prompt, and the parser of its replies."""
 
 import json
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, StringConstraints, TypeAdapter, ValidationError
 
-from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph, entity_of
-from elusive.wikiqa.documents import whole_words
+from elusive.common.text_spans import find_whole_words
+from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph, to_entity
 from elusive.wikiqa.questions.chat import ChatModel
 
 FIELD = "written"
@@ -46,51 +46,45 @@ class Written(BaseModel):
 _WRITTEN = TypeAdapter(list[Written])
 
 
-def written_questions(
+def add_written_questions(
     articles: list[Article], chat: ChatModel, count: int, counts: Counts
 ) -> list[Article]:
-    """The articles with at most `count` questions on every paragraph, written by a model.
+    """Return the articles with at most `count` questions on every paragraph, written by a model.
 
-    A paragraph whose reply cannot be read is asked about a second time. What is of no use is
-    counted by reason.
+    If a reply cannot be parsed, the model is asked a second time. Replies and questions that are
+    of no use are counted by reason.
     """
-    places = [(a, p) for a, article in enumerate(articles) for p in range(len(article.paragraphs))]
-    prompts = [_prompt(articles[a], articles[a].paragraphs[p], count) for a, p in places]
-    parsed = _asked(chat, prompts, counts)
-    asked = {
-        (a, p): list(_usable(written[:count], articles[a].paragraphs[p], p, counts))
-        for (a, p), written in zip(places, parsed, strict=True)
-    }
+    prompts = [
+        PROMPT.format(title=to_entity(article.title), count=count, text=paragraph.text)
+        for article in articles
+        for paragraph in article.paragraphs
+    ]
+    replies = iter(_ask(chat, prompts, counts))
     return [
         replace(
             article,
             paragraphs=[
-                replace(paragraph, asked=asked[a, p])
+                replace(paragraph, asked=list(_place(next(replies)[:count], paragraph, p, counts)))
                 for p, paragraph in enumerate(article.paragraphs)
             ],
         )
-        for a, article in enumerate(articles)
+        for article in articles
     ]
 
 
-def _prompt(article: Article, paragraph: Paragraph, count: int) -> str:
-    """What the model is told about a paragraph."""
-    return PROMPT.format(title=entity_of(article.title), count=count, text=paragraph.text)
-
-
-def _asked(chat: ChatModel, prompts: list[str], counts: Counts) -> list[list[Written]]:
-    """What the model wrote for each prompt; nothing where its second reply is no better."""
+def _ask(chat: ChatModel, prompts: list[str], counts: Counts) -> list[list[Written]]:
+    """Return the questions for each prompt; none if the second reply cannot be parsed either."""
     parsed = [parse_reply(reply) for reply in chat.ask(prompts, MAX_TOKENS)]
-    unread = [index for index, written in enumerate(parsed) if written is None]
-    again = chat.ask([prompts[index] + AGAIN for index in unread], MAX_TOKENS)
-    for index, reply in zip(unread, again, strict=True):
+    failed = [index for index, written in enumerate(parsed) if written is None]
+    second_replies = chat.ask([prompts[index] + AGAIN for index in failed], MAX_TOKENS)
+    for index, reply in zip(failed, second_replies, strict=True):
         parsed[index] = parse_reply(reply)
     counts["reply of the writer that is no JSON list of questions"] += parsed.count(None)
     return [written or [] for written in parsed]
 
 
 def parse_reply(reply: str) -> list[Written] | None:
-    """The first JSON list of questions in a reply; None if there is none.
+    """Return the first JSON list of questions in a reply, or None if there is none.
 
     >>> parse_reply('Sure! ```json [{"question": "Who?", "answer": "Ada"}] ```')
     [Written(question='Who?', answer='Ada')]
@@ -98,23 +92,23 @@ def parse_reply(reply: str) -> list[Written] | None:
     True
     """
     decoder = json.JSONDecoder()
-    for place, sign in enumerate(reply):
-        if sign == "[":
+    for index, character in enumerate(reply):
+        if character == "[":
             try:
-                return _WRITTEN.validate_python(decoder.raw_decode(reply, place)[0])
+                return _WRITTEN.validate_python(decoder.raw_decode(reply, index)[0])
             except (json.JSONDecodeError, ValidationError, RecursionError):
                 continue
     return None
 
 
-def _usable(
-    written: list[Written], paragraph: Paragraph, number: int, counts: Counts
+def _place(
+    questions: list[Written], paragraph: Paragraph, number: int, counts: Counts
 ) -> Iterator[Asked]:
-    """The questions whose answers stand in the paragraph, each with its answer's first place."""
-    for index, each in enumerate(written):
-        places = whole_words(each.answer, paragraph.text)
-        if places:
-            name = f"{number}-{index}"
-            yield Asked(name, each.question, [(each.answer, places[0])], FIELD)
+    """Yield the questions whose answers the paragraph contains, with the first position of each."""
+    for index, written in enumerate(questions):
+        spans = find_whole_words(paragraph.text, [written.answer])
+        if spans:
+            answers = [(written.answer, spans[0][0])]
+            yield Asked(f"{number}-{index}", written.question, answers, FIELD)
         else:
             counts["written question whose answer the paragraph has not"] += 1

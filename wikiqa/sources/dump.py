@@ -21,7 +21,7 @@ from elusive.wikiqa.sources.wikitext import clean_article
 
 OPENERS = {".bz2": bz2.open, ".gz": gzip.open}
 MAX_CHARACTERS = 2_000_000
-"""Longer wikitext is a list or a mistake, and takes minutes to parse."""
+"""Longer wikitext is a list or an error, and takes minutes to parse."""
 
 DISAMBIGUATION = re.compile(
     r"\{\{\s*(disambig(uation)?|hndis|geodis|dab|surname|given name|set index( article)?|sia)"
@@ -33,23 +33,23 @@ LIST_TITLE = re.compile(r"^(lists? of|outline of|index of|timeline of|glossary o
 
 @dataclass(frozen=True)
 class Page:
-    """An article as the dump has it."""
+    """An article as it is in the dump."""
 
     title: str
     wikitext: str
     revision: str
     site: str
-    """Address of the wiki, such as `https://en.wikipedia.org`; empty if the dump does not say."""
+    """Address of the wiki, such as `https://en.wikipedia.org`; empty if the dump has none."""
 
 
 def read_pages(path: Path, counts: Counts) -> Iterator[Page]:
-    """The articles of a dump, in its order; other pages are left out and counted.
+    """Read the articles of a dump, in its order; other pages are left out and counted.
 
     Raises:
-        InputError: no such file, a truncated or damaged archive, malformed XML, or no dump.
+        InputError: the file does not exist, is truncated or damaged, or is not a dump in XML.
     """
     number = 0
-    with _opened(path) as file:
+    with _open_dump(path) as file:
         try:
             dump = mwxml.Dump.from_file(file)
             base = getattr(dump.site_info, "base", None) or ""
@@ -60,7 +60,7 @@ def read_pages(path: Path, counts: Counts) -> Iterator[Page]:
                 revision = next(iter(page), None)
                 title = page.title or ""
                 text = (revision.text if revision else None) or ""
-                reason = _left_out(page, title, text)
+                reason = _find_drop_reason(page, title, text)
                 if reason:
                     counts[reason] += 1
                 else:
@@ -68,7 +68,7 @@ def read_pages(path: Path, counts: Counts) -> Iterator[Page]:
                     yield Page(title, text, str(revision.id if revision else ""), site)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise InputError(
-                f"{path} ends or is damaged after page {number} ({error}): fetch it again"
+                f"{path} is truncated or damaged after page {number} ({error}): download it again"
             ) from None
         except OSError as error:
             raise InputError(f"{path} cannot be read after page {number}: {error}") from None
@@ -76,13 +76,13 @@ def read_pages(path: Path, counts: Counts) -> Iterator[Page]:
             raise InputError(f"{path} is not UTF-8 after page {number}: {error.reason}") from None
         except (ParseError, MalformedXML, AssertionError) as error:
             raise InputError(
-                f"{path} is no well-formed pages-articles XML after page {number}: {error}"
+                f"{path} is not well-formed pages-articles XML after page {number}: {error}"
             ) from None
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
-    """A dump, unpacked as its name says."""
+def _open_dump(path: Path) -> Iterator[IO[bytes]]:
+    """Open a dump, decompressed according to its suffix."""
     try:
         file = OPENERS.get(path.suffix, open)(path, "rb")
     except OSError as error:
@@ -91,8 +91,8 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
         yield file  # type: ignore[misc]
 
 
-def _left_out(page: mwxml.Page, title: str, text: str) -> str | None:
-    """Why a page is no article, if it is none."""
+def _find_drop_reason(page: mwxml.Page, title: str, text: str) -> str | None:
+    """Return why a page is not an article, or None if it is one."""
     if page.namespace:
         return "page of another namespace"
     if page.redirect or text.lstrip()[:9].casefold() == "#redirect":
@@ -106,8 +106,8 @@ def _left_out(page: mwxml.Page, title: str, text: str) -> str | None:
     return None
 
 
-def article_of(page: Page, min_words: int, counts: Counts) -> Article:
-    """The prose of a page."""
+def build_article(page: Page, min_words: int, counts: Counts) -> Article:
+    """Build an article from the prose of a page."""
     cleaned = clean_article(page.wikitext, counts, min_words)
     counts["paragraphs read"] += len(cleaned.paragraphs)
     counts["links"] += sum(len(paragraph.links) for paragraph in cleaned.paragraphs)

@@ -1,4 +1,4 @@
-"""Sets with a question per row: datasets of the Hub, JSON Lines, Parquet."""
+"""Sources with a question or an article per row: datasets of the Hub, JSON Lines, Parquet."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -18,36 +18,33 @@ Row = Mapping[str, Any]
 
 
 def read_table_file(path: Path, config: WikiqaConfig, counts: Counts) -> Iterator[Article]:
-    """The articles of a JSON Lines or Parquet file.
+    """Read the articles of a JSON Lines or Parquet file.
 
     Raises:
-        InputError: no such file, another format, a broken line, or a column that is missing.
+        InputError: the file does not exist, has another format or a broken line, or lacks a column.
     """
     if not path.is_file():
         raise InputError(f"no file at {path}")
-    rows = _parquet_rows(path) if path.suffix == ".parquet" else _json_rows(path)
-    return _articles(rows, config, str(path), counts)
+    rows = _read_parquet(path) if path.suffix == ".parquet" else _read_json_lines(path)
+    return _read_articles(rows, config, str(path), counts)
 
 
-def _articles(
+def _read_articles(
     rows: Iterator[Row], config: WikiqaConfig, source: str, counts: Counts
 ) -> Iterator[Article]:
-    """Articles of rows that are questions, or articles."""
-    read = raw_articles if config.raw else articles_of_rows
-    return read(rows, config.column_names, source, counts)
+    build = build_raw_articles if config.raw else build_articles
+    return build(rows, config.column_names, source, counts)
 
 
-def _parquet_rows(path: Path) -> Iterator[Row]:
-    """Rows of a Parquet file, batch by batch."""
+def _read_parquet(path: Path) -> Iterator[Row]:
     try:
         for batch in pq.ParquetFile(path).iter_batches():
             yield from batch.to_pylist()
     except pa.ArrowException as error:
-        raise InputError(f"{path} is no Parquet file: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{path} is not a Parquet file: {str(error).splitlines()[0]}") from None
 
 
-def _json_rows(path: Path) -> Iterator[Row]:
-    """Rows of a JSON Lines file."""
+def _read_json_lines(path: Path) -> Iterator[Row]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
@@ -55,17 +52,19 @@ def _json_rows(path: Path) -> Iterator[Row]:
             try:
                 row = json.loads(line)
             except ValueError as error:
-                raise InputError(f"{path}, line {number}: no JSON ({error})") from None
+                raise InputError(f"{path}, line {number}: not JSON ({error})") from None
             if not isinstance(row, dict):
-                raise InputError(f"{path}, line {number}: a row should be an object")
+                raise InputError(
+                    f"{path}, line {number}: not a JSON object, which every row should be"
+                )
             yield row
 
 
 def read_hub(name: str, config: WikiqaConfig, counts: Counts) -> Iterator[Article]:
-    """The articles of a dataset of the Hub, streamed.
+    """Read the articles of a dataset of the Hub as a stream.
 
     Raises:
-        InputError: no network, no such dataset, split or revision, or a column that is missing.
+        InputError: there is no network, or no such dataset, split, revision or column.
     """
     from datasets import load_dataset
     from huggingface_hub.errors import (
@@ -80,22 +79,18 @@ def read_hub(name: str, config: WikiqaConfig, counts: Counts) -> Iterator[Articl
             revision=config.revision,
             streaming=True,
         )
-        yield from _articles(rows, config, name, counts)  # type: ignore[arg-type]
+        yield from _read_articles(rows, config, name, counts)  # type: ignore[arg-type]
     except InputError:
         raise
     except (HTTPError, OSError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0][:160]
-        raise InputError(
-            f"cannot read {name!r} from the Hub ({type(error).__name__}: {reason}): without a "
-            "network, fetch one of its Parquet files elsewhere and name it with --table FILE"
-        ) from None
+        raise _build_hub_error(f"cannot read {name!r} from the Hub", error) from None
 
 
-def hub_revision(name: str, revision: str | None) -> str:
-    """The commit that a revision of a dataset stands for, to be noted down.
+def find_hub_revision(name: str, revision: str | None) -> str:
+    """Return the commit to which a revision of a dataset refers, for the manifest.
 
     Raises:
-        InputError: no network, or no such dataset or revision.
+        InputError: there is no network, or no such dataset or revision.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
@@ -105,21 +100,25 @@ def hub_revision(name: str, revision: str | None) -> str:
     try:
         commit = HfApi().dataset_info(name, revision=revision).sha
     except (HTTPError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0][:160]
-        raise InputError(
-            f"cannot reach {name!r} on the Hub ({type(error).__name__}: {reason}): without a "
-            "network, fetch one of its Parquet files elsewhere and name it with --table FILE"
-        ) from None
+        raise _build_hub_error(f"cannot reach {name!r} on the Hub", error) from None
     return commit or "main"
 
 
-def articles_of_rows(
+def _build_hub_error(message: str, error: Exception) -> InputError:
+    reason = str(error).splitlines()[0][:160]
+    return InputError(
+        f"{message} ({type(error).__name__}: {reason}): without a network, download one of its "
+        "Parquet files elsewhere and name it with --table FILE"
+    )
+
+
+def build_articles(
     rows: Iterator[Row], columns: dict[str, str], source: str, counts: Counts
 ) -> Iterator[Article]:
-    """Rows put together: those of one paragraph, paragraphs of one title, that follow each other.
+    """Group adjacent rows with the same paragraph, and adjacent paragraphs with the same title.
 
     Raises:
-        InputError: a column that is missing, or a row of another shape.
+        InputError: a column is missing, or a row has another shape.
     """
     title: str | None = None
     paragraphs: list[Paragraph] = []
@@ -127,39 +126,40 @@ def articles_of_rows(
         if number == 0:
             _check_columns(row, columns, NEEDED, source)
         counts["questions read"] += 1
-        its_title = str(row.get(columns["title"]) or "")
+        row_title = str(row.get(columns["title"]) or "")
         text = row.get(columns["context"])
         if not isinstance(text, str):
-            raise InputError(f"{source}, row {number}: the context is no text (got {text!r:.60})")
-        if title is not None and its_title != title:
-            yield _counted(Article(title, paragraphs), counts)
+            raise InputError(
+                f"{source}, row {number}: the context is not a text (got {text!r:.60})"
+            )
+        if title is not None and row_title != title:
+            yield _count_article(Article(title, paragraphs), counts)
             paragraphs = []
-        title = its_title
+        title = row_title
         if not paragraphs or paragraphs[-1].text != text:
             paragraphs.append(Paragraph(text))
-        asked = _asked(row, columns, source, number)
+        asked = _read_question(row, columns, source, number)
         if asked.answers:
             paragraphs[-1].asked.append(asked)
         else:
             counts["question without an answer"] += 1
     if title is not None:
-        yield _counted(Article(title, paragraphs), counts)
+        yield _count_article(Article(title, paragraphs), counts)
 
 
-def _counted(article: Article, counts: Counts) -> Article:
-    """The article, counted."""
+def _count_article(article: Article, counts: Counts) -> Article:
     counts["articles read"] += 1
     counts["paragraphs read"] += len(article.paragraphs)
     return article
 
 
-def raw_articles(
+def build_raw_articles(
     rows: Iterator[Row], columns: dict[str, str], source: str, counts: Counts
 ) -> Iterator[Article]:
-    """Rows that are articles in plain text, a paragraph per line.
+    """Build articles from rows that have an article's plain text, with a paragraph per line.
 
     Raises:
-        InputError: a column that is missing.
+        InputError: a column is missing.
     """
     for number, row in enumerate(rows):
         if number == 0:
@@ -168,25 +168,25 @@ def raw_articles(
             " ".join(line.split()) for line in str(row.get(columns["text"]) or "").splitlines()
         )
         paragraphs = [Paragraph(line) for line in lines if line]
-        url = str(row.get(columns["url"]) or "")
-        yield _counted(Article(str(row.get(columns["title"]) or ""), paragraphs, url=url), counts)
+        title, url = (str(row.get(columns[name]) or "") for name in ("title", "url"))
+        yield _count_article(Article(title, paragraphs, url=url), counts)
 
 
 def _check_columns(row: Row, columns: dict[str, str], needed: tuple[str, ...], source: str) -> None:
-    """Refuse rows without the columns that cannot be done without."""
+    """Raise InputError if a required or renamed column is missing."""
     renamed = [name for name, theirs in columns.items() if name != theirs]
     missing = [columns[name] for name in (*needed, *renamed) if columns[name] not in row]
     if missing:
         raise InputError(
-            f"{source} has no column {missing[0]!r} (it has {', '.join(row)}): say which column is "
-            "meant with --columns WANTED=THEIRS"
+            f"{source} has no column {missing[0]!r} (it has {', '.join(row)}): name the right one "
+            "with --columns OURS=THEIRS"
         )
 
 
-def _asked(row: Row, columns: dict[str, str], source: str, number: int) -> Asked:
-    """The question of a row; its answers are {text, answer_start}, a list of texts, or one text.
+def _read_question(row: Row, columns: dict[str, str], source: str, number: int) -> Asked:
+    """Read a row's question, whose answers are {text, answer_start}, a list of texts, or one text.
 
-    An answer without a place gets -1: it is looked for later.
+    An answer without a position gets -1; its position is found later.
     """
     answers, question = row.get(columns["answers"]), row.get(columns["question"])
     if isinstance(answers, Mapping):
@@ -204,10 +204,10 @@ def _asked(row: Row, columns: dict[str, str], source: str, number: int) -> Asked
         or not all(isinstance(start, int) for start in starts)
     ):
         raise InputError(
-            f"{source}, row {number}: wanted are a question and answers, which are a text, a list "
-            f"of texts, or {{text: [...], answer_start: [...]}} (got {question!r:.60} and "
+            f"{source}, row {number}: the question should be a text, and answers a text, a list of "
+            f"texts, or {{text: [...], answer_start: [...]}} (got {question!r:.60} and "
             f"{answers!r:.60})"
         )
     identifier = str(row.get(columns["id"]) or f"row-{number}")
-    placed = [(str(text), int(start)) for text, start in zip(texts, starts, strict=True)]
-    return Asked(identifier, question, placed)
+    pairs = [(str(text), int(start)) for text, start in zip(texts, starts, strict=True)]
+    return Asked(identifier, question, pairs)

@@ -1,4 +1,4 @@
-"""Files in SQuAD layout: read as a stream, so that memory does not grow with them, and written."""
+"""Files in SQuAD layout: read as a stream, in memory that does not grow with the file; written."""
 
 import json
 from collections.abc import Iterator
@@ -13,46 +13,47 @@ from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
 
 
 def read_squad(path: Path, counts: Counts) -> Iterator[Article]:
-    """The articles of a file in SQuAD layout, version 1.1 or 2.0, in their order.
+    """Read the articles of a file in SQuAD layout, version 1.1 or 2.0, in their order.
 
     Questions without an answer are left out and counted.
 
     Raises:
-        InputError: no such file, no UTF-8, no JSON, or another layout.
+        InputError: the file does not exist, or is not UTF-8, JSON, or in SQuAD layout.
     """
+    is_empty = True
     try:
         with path.open("rb") as file:
-            found = False
             for entry in ijson.items(file, "data.item"):
-                found = True
-                yield _article(entry, path, counts)
+                is_empty = False
+                yield _read_article(entry, path, counts)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8: {error.reason}; convert it first") from None
+        raise InputError(f"{path} is not UTF-8 ({error.reason}): convert it first") from None
     except ijson.JSONError as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path} is no complete JSON file: {reason[:160]}") from None
-    if not found:
+        raise InputError(
+            f"{path} is not a complete JSON file ({reason[:160]}): restore it"
+        ) from None
+    if is_empty:
         raise InputError(f"{path} has no articles: SQuAD layout is {{'data': [{{'title': ...}}]}}")
 
 
-def _article(entry: Any, path: Path, counts: Counts) -> Article:
-    """One article."""
+def _read_article(entry: Any, path: Path, counts: Counts) -> Article:
     try:
         counts["articles read"] += 1
-        paragraphs = [_paragraph(paragraph, counts) for paragraph in entry["paragraphs"]]
+        paragraphs = [_read_paragraph(paragraph, counts) for paragraph in entry["paragraphs"]]
         return Article(title=entry.get("title") or "", paragraphs=paragraphs)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         number = counts["articles read"]
         raise InputError(
-            f"{path}: article {number} is not in SQuAD layout ({type(error).__name__}: {error}); "
-            "wanted are title, paragraphs, context, qas, id, question, answers, text, answer_start"
+            f"{path}: article {number} is not in SQuAD layout ({type(error).__name__}: {error}): "
+            "it needs title, paragraphs, context, qas, id, question, answers, text, answer_start"
         ) from None
 
 
-def _paragraph(entry: dict[str, Any], counts: Counts) -> Paragraph:
-    """One paragraph with those of its questions that have an answer."""
+def _read_paragraph(entry: dict[str, Any], counts: Counts) -> Paragraph:
+    """Read a paragraph with those of its questions that have an answer."""
     counts["paragraphs read"] += 1
     asked = []
     for qa in entry["qas"]:
@@ -60,35 +61,35 @@ def _paragraph(entry: dict[str, Any], counts: Counts) -> Paragraph:
         if qa.get("is_impossible") or not qa["answers"]:
             counts["question without an answer"] += 1
             continue
-        answers = [(_text(answer["text"]), int(answer["answer_start"])) for answer in qa["answers"]]
-        asked.append(Asked(str(qa["id"]), _text(qa["question"]), answers))
-    return Paragraph(_text(entry["context"]), asked)
+        answers = [
+            (_check_text(answer["text"]), int(answer["answer_start"])) for answer in qa["answers"]
+        ]
+        asked.append(Asked(str(qa["id"]), _check_text(qa["question"]), answers))
+    return Paragraph(_check_text(entry["context"]), asked)
 
 
-def _text(value: object) -> str:
-    """The value, which has to be a text."""
+def _check_text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"a text is wanted, not {value!r}"[:80])
+        raise TypeError(f"expected a text, got {value!r}"[:80])
     return value
 
 
 def write_squad(documents: list[WikiDocument], questions: list[WikiQuestion], path: Path) -> None:
     """Write documents with their questions as one file in SQuAD layout, version 1.1."""
-    of_document: dict[str, list[WikiQuestion]] = {document.doc_id: [] for document in documents}
+    by_document: dict[str, list[WikiQuestion]] = {document.doc_id: [] for document in documents}
     for question in questions:
-        of_document[question.doc_id].append(question)
+        by_document[question.doc_id].append(question)
     articles: list[dict[str, Any]] = []
     for document in documents:
         if not articles or articles[-1]["title"] != document.title:
             articles.append({"title": document.title, "paragraphs": []})
-        qas = [_qa(question) for question in of_document[document.doc_id]]
+        qas = [_build_qa(question) for question in by_document[document.doc_id]]
         articles[-1]["paragraphs"].append({"context": document.text, "qas": qas})
     content = {"version": "1.1", "data": articles}
     path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
-def _qa(question: WikiQuestion) -> dict[str, Any]:
-    """A question in SQuAD layout."""
+def _build_qa(question: WikiQuestion) -> dict[str, Any]:
     answers = [
         {"text": text, "answer_start": start}
         for text, start in zip(question.answers, question.answer_starts, strict=True)

@@ -1,0 +1,77 @@
+"""Scores of a document's units, in memory and as Arrow; imports no PyTorch."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from elusive.common.dataset.records import Span
+
+_UNITS = pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32())]))
+SCHEMA = pa.schema([("doc_id", pa.string()), ("units", _UNITS), ("scores", pa.list_(pa.float32()))])
+"""Scores as a training text keeps them."""
+COSTED_SCHEMA = pa.schema(
+    [
+        *SCHEMA,
+        ("first_half", pa.list_(pa.float32())),
+        ("second_half", pa.list_(pa.float32())),
+        ("seconds", pa.float64()),
+    ]
+)
+"""Scores as the cache keeps them, with all that a model gave."""
+
+
+@dataclass(frozen=True)
+class TokenScores:
+    """A document's droppable units and their scores under one scorer."""
+
+    units: list[Span]
+    scores: np.ndarray
+    """One float32 per unit; higher means kept more often, +inf never dropped.  # (..., unit)"""
+    seconds: float = 0.0
+    """What a model took to read the document: its share of the batch's time."""
+    halves: tuple[np.ndarray, np.ndarray] | None = None
+    """The same scores from every second head and from the other heads. How well the two halves
+    agree shows how much of the score is signal. None where there are no heads."""
+
+    @classmethod
+    def from_rows(cls, units: list[Span], rows: np.ndarray, seconds: float) -> "TokenScores":
+        """Scores of all heads in the first row, and of the two halves in the next two if given."""
+        halves = (rows[1], rows[2]) if len(rows) == 3 else None
+        return cls(units, rows[0], seconds, halves)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The inverse of `from_rows`.  # (1 or 3, unit)."""
+        return np.stack([self.scores, *(self.halves or ())])
+
+
+def scores_to_table(
+    doc_ids: Iterable[str], scored: Iterable[TokenScores], schema: pa.Schema = SCHEMA
+) -> pa.Table:
+    """Arrow table with a row per document; `schema` is `SCHEMA` or `COSTED_SCHEMA`."""
+    rows = [
+        {
+            "doc_id": doc_id,
+            "units": [{"start": start, "end": end} for start, end in scores.units],
+            "scores": scores.scores.tolist(),
+            "first_half": scores.halves[0].tolist() if scores.halves else None,
+            "second_half": scores.halves[1].tolist() if scores.halves else None,
+            "seconds": scores.seconds,
+        }
+        for doc_id, scores in zip(doc_ids, scored, strict=True)
+    ]
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def scores_from_table(table: pa.Table) -> dict[str, TokenScores]:
+    """Scores by document; the inverse of `scores_to_table`."""
+    return {row["doc_id"]: _from_row(row) for row in table.to_pylist()}
+
+
+def _from_row(row: dict) -> TokenScores:
+    units = [(unit["start"], unit["end"]) for unit in row["units"]]
+    rows = [row["scores"], row.get("first_half"), row.get("second_half")]
+    values = np.array([values for values in rows if values is not None], dtype=np.float32)
+    return TokenScores.from_rows(units, values, row.get("seconds") or 0.0)

@@ -1,0 +1,85 @@
+"""A training-text folder: originals and copies, the scores they follow from, and a summary."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from elusive.augment.config import AugmentConfig
+from elusive.augment.diagnostics import Diagnostics
+from elusive.augment.scores.token_scores import TokenScores, scores_from_table
+from elusive.common.dataset.folder import LIMIT_MARK
+from elusive.common.dataset.records import TrainingText, from_table
+from elusive.common.errors import InputError
+from elusive.common.folders import Folder, read_table
+
+KIND = "training-text"
+MADE_BY = "elusive augment DATASET --method NAME --out DIR"
+SUMMARY, TEXTS, SCORES = "summary.json", "texts", "scores"
+
+
+@dataclass(frozen=True)
+class AugmentSummary:
+    """What was made, for the user to read."""
+
+    num_texts: int
+    drop_rate: float
+    """Mean share of tokens dropped from a copy, the originals left out."""
+    diagnostics: Diagnostics
+    seconds: dict[str, float]
+    """Wall-clock seconds of `scoring` (as measured when kept scores were made) and `dropping`."""
+    peak_memory_mib: dict[str, float]
+    """Peak memory of both stages in this run."""
+
+
+class TrainingTextFolder(Folder):
+    """A finished training-text folder; its manifest is read once, its files are verified once.
+
+    Raises:
+        InputError: no such folder, a broken manifest, or another kind of folder; on first access
+            to `texts` or `scores`, data files that changed since they were written.
+    """
+
+    kind = KIND
+    made_by = MADE_BY
+
+    @cached_property
+    def config(self) -> AugmentConfig:
+        """The settings that it was made with."""
+        stored = self.parameters
+        names = [name for name in AugmentConfig.model_fields if name in stored]
+        return AugmentConfig(**{name: stored[name] for name in names})
+
+    @cached_property
+    def texts(self) -> list[TrainingText]:
+        """Original and copies, document by document."""
+        self.verify()
+        return from_table(read_table(self.path, TEXTS), TrainingText)
+
+    @cached_property
+    def scores(self) -> dict[str, TokenScores]:
+        """Scores by document, from which more copies can be drawn."""
+        self.verify()
+        return scores_from_table(read_table(self.path, SCORES))
+
+    @cached_property
+    def summary(self) -> AugmentSummary:
+        """Counts and costs, as stored when the folder was made."""
+        content = json.loads((self.path / SUMMARY).read_text(encoding="utf-8"))
+        diagnostics = Diagnostics(**content.pop("diagnostics"))
+        return AugmentSummary(**content, diagnostics=diagnostics)
+
+    def check_origin(self, dataset_hash: str) -> None:
+        """Raise InputError unless the text was made from the dataset of this content hash."""
+        if self.parameters["dataset"].split(LIMIT_MARK)[0] != dataset_hash:
+            raise InputError(
+                f"{self.path} was made from another dataset: augment this dataset first, "
+                "with `elusive augment DATASET --method NAME --out DIR`"
+            )
+
+
+def find_training_texts(run: Path) -> dict[str, TrainingTextFolder]:
+    """Training texts of a run by the hash of their content."""
+    paths = sorted(path.parent for path in run.glob("train/*/manifest.json"))
+    folders = [TrainingTextFolder(path) for path in paths]
+    return {folder.content_hash: folder for folder in folders}

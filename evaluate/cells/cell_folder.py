@@ -1,0 +1,134 @@
+"""Finished cells as read from their folders, or from a leaderboard's entries."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from elusive.common.dataset.records import Prediction, from_table
+from elusive.common.errors import InputError
+from elusive.common.folders import Folder, hash_file, write_atomically
+
+PREDICTIONS, KNOWN = "predictions.parquet", "known.parquet"
+CHECKSUMS = "weights.sha256"
+"""Hashes of trained weights, as `sha256sum --check` reads them."""
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """A finished cell."""
+
+    folder: Path
+    parameters: dict[str, Any]
+    predictions: list[Prediction]
+    known: list[Prediction]
+    """Answers to what the model knew before; empty if it was not asked."""
+    metrics: dict[str, Any]
+    costs: dict[str, Any]
+    log: dict[str, Any] | None
+    """None where nothing was trained."""
+
+
+class CellFolder(Folder):
+    """The folder of a finished cell."""
+
+    kind = "cell"
+    made_by = "elusive evaluate DATASET --out DIR"
+
+    def load(self) -> CellResult:
+        """Read the cell.
+
+        Raises:
+            InputError: its predictions changed since it was written, or a file is broken.
+        """
+        self.verify()
+        try:
+            contents = {
+                name: json.loads((self.path / f"{name}.json").read_text(encoding="utf-8"))
+                for name in ("costs", "metrics", "training_log")
+            }
+            answers = {
+                name: from_table(pq.read_table(self.path / name), Prediction)
+                for name in (PREDICTIONS, KNOWN)
+                if (self.path / name).exists()
+            }
+            predictions = answers[PREDICTIONS]
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            raise InputError(
+                f"{self.path}: a file of the cell is broken ({type(error).__name__}: {error}): run "
+                "its plan again, or `elusive evaluate` into another folder"
+            ) from None
+        return CellResult(
+            folder=self.path,
+            parameters=self.parameters,
+            predictions=predictions,
+            known=answers.get(KNOWN, []),
+            metrics=contents["metrics"],
+            costs=contents["costs"],
+            log=contents["training_log"],
+        )
+
+
+def load_cell(folder: Path) -> CellResult:
+    """Read a finished cell.
+
+    Raises:
+        InputError: the folder is not a cell, its predictions changed since it was written, or a
+            file is broken.
+    """
+    return CellFolder(folder).load()
+
+
+def find_cell_paths(folder: Path) -> list[Path]:
+    """Folders of all finished cells of a run, or the folder itself if it is a cell.
+
+    Raises:
+        InputError: there are none.
+    """
+    if not folder.is_dir():
+        raise InputError(f"no run folder at {folder}: make one with `elusive run PLAN --out DIR`")
+    if (folder / PREDICTIONS).exists():
+        return [folder]
+    paths = sorted(path.parent for path in folder.glob("cells/[!.]*/manifest.json"))
+    if not paths:
+        raise InputError(
+            f"{folder} holds no finished cells: name the folder that `elusive run PLAN --out DIR` "
+            "was given"
+        )
+    return paths
+
+
+def find_cells(folder: Path) -> list[CellResult]:
+    """All finished cells of a run, or the one cell that the folder is.
+
+    Raises:
+        InputError: there are none, or one is damaged.
+    """
+    return [load_cell(path) for path in find_cell_paths(folder)]
+
+
+def write_checksums(folder: Path) -> None:
+    """Keep the hashes of the weights that a cell's folder holds."""
+    paths = sorted(folder.glob("*/*.safetensors"))
+    lines = [f"{hash_file(path)}  {path.relative_to(folder).as_posix()}\n" for path in paths]
+    write_atomically(folder / CHECKSUMS, "".join(lines))
+
+
+def check_weights(folder: Path) -> None:
+    """Compare a cell's trained weights with their hashes; weights may have been removed.
+
+    Raises:
+        InputError: a file changed since it was written.
+    """
+    if not (folder / CHECKSUMS).exists():
+        return
+    for line in (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines():
+        digest, name = line.split("  ", 1)
+        if (folder / name).exists() and hash_file(folder / name) != digest:
+            raise InputError(
+                f"{folder / name} is not what was trained: run its plan again, or remove the file "
+                "if you need only the answers"
+            )

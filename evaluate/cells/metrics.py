@@ -1,0 +1,101 @@
+"""Metrics of answers, and the files of a cell's folder that hold them."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from elusive.common.dataset.records import Prediction, to_table
+from elusive.common.folders import write_atomically
+from elusive.common.memory import Cost
+from elusive.evaluate.cells.cell_folder import KNOWN, PREDICTIONS
+
+if TYPE_CHECKING:  # scoring answers again imports no PyTorch
+    from elusive.evaluate.training.train import TrainingLog
+
+SCORES = ("em", "f1", "opens", "contains", "log_probability")
+BREAKDOWNS: dict[str, Callable[[Prediction], object]] = {
+    "field": lambda prediction: prediction.field,
+    "kind": lambda prediction: prediction.kind,
+    "distance": lambda prediction: prediction.distance,
+    "position": lambda prediction: prediction.position,
+    "phrasing": lambda prediction: "held out" if prediction.held_out else "seen",
+    "hops": lambda prediction: prediction.hops,
+}
+"""What results are broken down by."""
+
+
+@dataclass
+class Outcome:
+    """What making a cell gave."""
+
+    predictions: list[Prediction]
+    known: list[Prediction] = field(default_factory=list)
+    known_perplexity: float | None = None
+    log: "TrainingLog | None" = None
+    drop_rate: float = 0.0
+    costs: dict[str, Cost] = field(default_factory=dict)
+    """By stage."""
+    threads: int | None = None
+    """CPU threads of training and answering; None where a server computed."""
+
+
+def compute_mean_scores(predictions: list[Prediction]) -> dict[str, Any]:
+    """Mean exact match, F1, answer recall and gold log-probability, from the stored scores."""
+    count = len(predictions)
+    means = {name: sum(getattr(p, name) for p in predictions) / count for name in SCORES}
+    return means | {"questions": count}
+
+
+def compute_metrics(predictions: list[Prediction]) -> dict[str, Any]:
+    """Mean scores of all answers, and by field, kind, distance, position, phrasing and hops.
+
+    Distance is in words from the name to the value, position the sentence that states it; questions
+    without either stand under `none`.
+    """
+    breakdowns = {name: _break_down(predictions, key) for name, key in BREAKDOWNS.items()}
+    return compute_mean_scores(predictions) | {"by": breakdowns}
+
+
+def _break_down(
+    predictions: list[Prediction], key: Callable[[Prediction], object]
+) -> dict[str, dict[str, Any]]:
+    groups: dict[object, list[Prediction]] = defaultdict(list)
+    for prediction in predictions:
+        groups[key(prediction)].append(prediction)
+    ordered = sorted(groups, key=lambda name: (isinstance(name, str), name is None, name or 0))
+    return {
+        "none" if name is None else str(name): compute_mean_scores(groups[name]) for name in ordered
+    }
+
+
+def write_results(folder: Path, outcome: Outcome) -> None:
+    """Write predictions as Parquet, and metrics, training log and costs as JSON."""
+    write_predictions(folder, outcome.predictions, outcome.known, outcome.known_perplexity)
+    costs = {
+        "seconds": {stage: cost.seconds for stage, cost in outcome.costs.items()},
+        "peak_memory_mib": {stage: cost.peak_memory_mib for stage, cost in outcome.costs.items()},
+        "drop_rate": outcome.drop_rate,
+        "training_tokens": outcome.log.tokens if outcome.log else 0,
+        "questions": len(outcome.predictions),
+        "threads": outcome.threads,
+    }
+    contents = {"training_log": asdict(outcome.log) if outcome.log else None, "costs": costs}
+    for name, content in contents.items():
+        write_atomically(folder / f"{name}.json", json.dumps(content, indent=2) + "\n")
+
+
+def write_predictions(
+    folder: Path, answers: list[Prediction], known: list[Prediction], perplexity: float | None
+) -> None:
+    """Write answers, and the metrics that follow from them."""
+    pq.write_table(to_table(answers, Prediction), folder / PREDICTIONS)
+    metrics = compute_metrics(answers)
+    if known:
+        pq.write_table(to_table(known, Prediction), folder / KNOWN)
+        metrics["known"] = compute_mean_scores(known) | {"perplexity": perplexity}
+    write_atomically(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")

@@ -1,0 +1,58 @@
+"""Stored answers scored again; needs no model."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from elusive.common.answers import hash_scoring, score_answer
+from elusive.common.dataset.records import Prediction
+from elusive.common.folders import write_manifest
+from elusive.evaluate.cells.cell import find_cell_folder
+from elusive.evaluate.cells.cell_folder import CellResult, find_cells
+from elusive.evaluate.cells.metrics import write_predictions
+
+
+def score_again(predictions: list[Prediction]) -> list[Prediction]:
+    """Answers with the scores that this version gives them."""
+    return [
+        replace(prediction, **score_answer(prediction.prediction, prediction.answers))  # type: ignore[arg-type]
+        for prediction in predictions
+    ]
+
+
+def rescore(folder: Path) -> list[str]:
+    """Score the stored answers of a run, or of a cell, again.
+
+    A cell whose scores are those of this version is left alone. The others get the name that their
+    id asks for.
+
+    Returns:
+        Names of the cells that were scored again.
+
+    Raises:
+        InputError: no finished cells, or a damaged one.
+    """
+    cells = find_cells(folder)
+    outdated = [cell for cell in cells if cell.parameters.get("scoring") != hash_scoring()]
+    for cell in outdated:
+        parameters = cell.parameters | {"scoring": hash_scoring()}
+        is_single = cell.folder == folder
+        _replace_cell(
+            cell, parameters, folder if is_single else find_cell_folder(folder, parameters)
+        )
+    return [cell.folder.name for cell in outdated]
+
+
+def _replace_cell(cell: CellResult, parameters: dict[str, Any], target: Path) -> None:
+    """Put a copy of a cell with new scores in its place."""
+    copy = cell.folder.with_name(f".{cell.folder.name}.rescored")
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(cell.folder, copy)
+    perplexity = cell.metrics.get("known", {}).get("perplexity")
+    write_predictions(copy, score_again(cell.predictions), score_again(cell.known), perplexity)
+    write_manifest(copy, "cell", parameters)
+    before = cell.folder.with_name(f".{cell.folder.name}.before")
+    cell.folder.replace(before)
+    copy.replace(target)
+    shutil.rmtree(before)

@@ -1,0 +1,87 @@
+"""Result tables written out: for terminals, as markdown, CSV and LaTeX."""
+
+import csv
+import io
+from collections.abc import Callable
+
+from elusive.common.errors import build_unknown_name_error
+from elusive.common.text_tables import (
+    render_latex_table,
+    render_markdown_table,
+    render_terminal_table,
+)
+from elusive.evaluate.compare.table import ResultTable
+from elusive.evaluate.compare.table_columns import GROUPS, flatten_row, format_cells
+
+NOTE = """\
+95% intervals in brackets: bootstrap over people and seeds. Rank: 1 + the number of significantly
+better arms ({metric}; paired permutation tests, Holm's correction). Preparing: scoring, dropping.
+"""
+
+
+def render_terminal(table: ResultTable) -> str:
+    """The table for a terminal: one for accuracy, one for fields, one for costs."""
+    parts = []
+    for group in GROUPS:
+        header, rows = format_cells(table, (group,))
+        parts.append(render_terminal_table([name.removesuffix(" EM") for name in header], rows))
+    return "\n".join(parts) + "\n" + NOTE.format(metric=table.metric)
+
+
+def render_markdown(table: ResultTable, groups: tuple[str, ...] = GROUPS) -> str:
+    """The table in markdown, some groups of columns or all."""
+    return render_markdown_table(*format_cells(table, groups))
+
+
+def render_latex(table: ResultTable) -> str:
+    """The table in LaTeX, with the rules of the package booktabs."""
+    return render_latex_table(*format_cells(table))
+
+
+def render_csv(table: ResultTable) -> str:
+    """The table as CSV with plain numbers, intervals in columns of their own."""
+    return _write_csv([flatten_row(row) for row in table.rows])
+
+
+def _write_csv(rows: list[dict[str, object]]) -> str:
+    """Rows as CSV; columns that some rows lack are empty there."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    file = io.StringIO()
+    writer = csv.DictWriter(file, fieldnames=names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+RENDERERS: dict[str, Callable[[ResultTable], str]] = {
+    "terminal": render_terminal,
+    "markdown": render_markdown,
+    "csv": render_csv,
+    "latex": render_latex,
+}
+
+
+def render_tables(tables: dict[str, ResultTable], layout: str) -> str:
+    """Tables of several benchmarks, each under its name, or the only one there is.
+
+    CSV has one header and the benchmark in its first column.
+
+    Raises:
+        InputError: no such layout.
+    """
+    if layout not in RENDERERS:
+        raise build_unknown_name_error("format", layout, RENDERERS)
+    if len(tables) == 1:
+        return RENDERERS[layout](next(iter(tables.values())))
+    if layout == "csv":
+        return _write_csv(
+            [
+                {"benchmark": name} | flatten_row(row)
+                for name, table in tables.items()
+                for row in table.rows
+            ]
+        )
+    title = {"markdown": "## {}\n\n", "latex": "% {}\n"}.get(layout, "{}\n")
+    return "\n".join(
+        title.format(name) + RENDERERS[layout](table) for name, table in tables.items()
+    )

@@ -1,0 +1,241 @@
+"""A plan in its folder: what its cells share, where they go, and how one of them is made."""
+
+import copy
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerBase
+
+from elusive.augment.augment import augment_dataset, collect_parameters
+from elusive.augment.scores.scorers import Scorers
+from elusive.augment.training_text import TrainingTextFolder
+from elusive.biogen.generate import generate_dataset
+from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
+from elusive.common.errors import InputError
+from elusive.common.folders import find_full_disk_error, hash_parameters, write_atomically
+from elusive.common.lm.loading import LoadedModel, load_model, load_model_tokenizer
+from elusive.common.lm.references import hash_model_weights
+from elusive.evaluate.answering.prompts import sample_replay, split_shots
+from elusive.evaluate.cells.cell import Cell, count_steps, find_cell_folder, select_questions
+from elusive.evaluate.cells.cell_folder import check_weights, load_cell
+from elusive.evaluate.cells.make_cell import find_parameters, make_cell
+from elusive.evaluate.jobs import Failure, Job, build_failure, render_error
+from elusive.evaluate.plans import Plan, Source
+from elusive.evaluate.training.trainer import OnStep
+
+
+class RunFolder:
+    """A plan in its folder.
+
+    Raises:
+        InputError: a dataset of the plan is missing or damaged.
+    """
+
+    def __init__(self, plan: Plan, out: Path) -> None:
+        self.plan, self.out = plan, out
+        self.models = _Models(plan.training.quantization)
+        self.datasets = {
+            name: _prepare_dataset(source, plan.find_dataset_folder(name, out), name)
+            for name, source in plan.sources.items()
+        }
+        self.known = None
+        if plan.known:
+            folder = plan.known if isinstance(plan.known, Path) else out / "known"
+            self.known = _prepare_dataset(plan.known, folder)
+
+    def open_below(self, name: str) -> "RunFolder":
+        """The same plan, datasets and models, with cells in a folder below this one's."""
+        run = copy.copy(self)
+        run.out = self.out / name
+        return run
+
+    def check(self) -> None:
+        """Raise InputError for what would make all cells fail."""
+        for dataset in self.datasets.values():
+            select_questions(dataset, self.plan.answering)
+            for seed in self.plan.seeds:
+                _, rest = split_shots(dataset.shots, self.plan.answering.num_shots, seed)
+                sample_replay(rest, self.plan.training.format_replay, seed)
+        for model in self.plan.trained:
+            hash_model_weights(model)
+        self.models.load(self.plan.trained[0])
+
+    def count_steps(self, job: Job) -> int:
+        """Optimizer steps that a cell takes."""
+        if job.arm is None:
+            return 0
+        documents = self.datasets[job.dataset].select_training_documents()
+        return count_steps(len(documents) * (1 + job.arm.copies), job.settings.training)
+
+    def find_text_folder(self, job: Job) -> Path | None:
+        """Where the training text of a cell goes; None for the model before training."""
+        if job.arm is None:
+            return None
+        parameters = collect_parameters(self.datasets[job.dataset], job.augment)
+        digest = hash_parameters(parameters)[:8]
+        return self.out / "train" / f"{job.prefix}{job.arm.method}-seed{job.seed}-{digest}"
+
+    def find_finished(self, job: Job) -> Path | None:
+        """The folder of a cell, if the cell is finished."""
+        try:
+            path = self.find_text_folder(job)
+            if path and not path.exists():
+                return None
+            folder = self._find_folder(job, path and TrainingTextFolder(path))
+        except InputError:  # such as a model that is not there: making the cell says so
+            return None
+        return folder if folder.exists() else None
+
+    def prepare_text(self, job: Job) -> TrainingTextFolder | None:
+        """The training text of a cell, made unless it is there and undamaged."""
+        path = self.find_text_folder(job)
+        if path is None:
+            return None
+        with self.lock(path.name):
+            if path.exists():
+                try:
+                    text = TrainingTextFolder(path)
+                    text.verify()
+                except InputError as error:
+                    _remove_damaged(path, error)
+                else:
+                    return text
+            _clear_leftovers(path)
+            scorers = Scorers(
+                job.augment, self.models.load, self.models.load_tokenizer, job.settings.threads
+            )
+            augment_dataset(self.datasets[job.dataset], job.augment, path, scorers=scorers)
+            return TrainingTextFolder(path)
+
+    def make(self, job: Job, on_step: OnStep = lambda: None, wait: bool = True) -> bool:
+        """Make a cell unless it is there and undamaged; False if another process is making it.
+
+        A cell that fails is recorded.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        try:
+            text = self.prepare_text(job)
+            folder = self._find_folder(job, text)
+            with self.lock(folder.name, wait):
+                if folder.exists():
+                    try:
+                        load_cell(folder)
+                        check_weights(folder)
+                    except InputError as error:
+                        _remove_damaged(folder, error)
+                if not folder.exists():
+                    _clear_leftovers(folder)
+                    loaded = self.models.load(job.model)
+                    cell = self._build_cell(job, text)
+                    make_cell(cell, self.datasets[job.dataset], loaded, folder, on_step)
+        except Timeout:
+            return False
+        except Exception as error:
+            if full := find_full_disk_error(error):
+                raise full from None
+            self.record(build_failure(job, error))
+        else:
+            self._find_record(job.name).unlink(missing_ok=True)
+        return True
+
+    def _build_cell(self, job: Job, text: TrainingTextFolder | None) -> Cell:
+        return Cell(
+            job.label, text, job.model, job.seed, job.settings, self.known, chosen=job.chosen
+        )
+
+    def _find_folder(self, job: Job, text: TrainingTextFolder | None) -> Path:
+        cell, weights = self._build_cell(job, text), hash_model_weights(job.model)
+        return find_cell_folder(
+            self.out, find_parameters(cell, self.datasets[job.dataset], weights)
+        )
+
+    @contextmanager
+    def lock(self, name: str, wait: bool = True) -> Iterator[None]:
+        """Hold what is being made; the system releases it when this process ends, however it ends.
+
+        Raises:
+            Timeout: another process holds it, and `wait` is False.
+        """
+        folder = self.out / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{name}.lock", timeout=-1 if wait else 0):
+            yield
+
+    def record(self, failure: Failure) -> None:
+        """Keep a failure, and report it."""
+        path = self._find_record(failure.cell)
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, json.dumps(asdict(failure), indent=2) + "\n")
+        print_warning(f"{failure.cell} failed: {failure.error}")
+
+    def find_failure(self, job: Job) -> Failure | None:
+        """The failure of a cell, if it failed."""
+        path = self._find_record(job.name)
+        return Failure(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+    def _find_record(self, name: str) -> Path:
+        return self.out / "failed" / f"{name}.json"
+
+
+def _remove_damaged(folder: Path, error: InputError) -> None:
+    print_warning(f"{folder} is damaged ({render_error(error)}): it is made again")
+    shutil.rmtree(folder)
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """Remove what a killed process left of this folder, except its checkpoints."""
+    for path in folder.parent.glob(f".{folder.name}.*"):
+        if path.suffix != ".checkpoints":
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def print_warning(message: str) -> None:
+    """Print a line on stderr without breaking progress bars."""
+    tqdm.write(f"elusive: {message}", file=sys.stderr)
+
+
+def _prepare_dataset(source: Source, folder: Path, name: str | None = None) -> DatasetFolder:
+    """A dataset of a plan, made first if the plan gives settings instead of a folder."""
+    if isinstance(source, Path):
+        return load_dataset_folder(source, name=name)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        generate_dataset(source, folder)
+        try:
+            return load_dataset_folder(folder, name=name)
+        except InputError as error:
+            _remove_damaged(folder, error)
+            generate_dataset(source, folder)
+            return load_dataset_folder(folder, name=name)
+
+
+class _Models:
+    """The models of a run; the last one stays loaded, so that cells in a row share it."""
+
+    def __init__(self, quantization: str) -> None:
+        self._quantization = quantization
+        self._reference: str | None = None
+        self._loaded: LoadedModel | None = None
+
+    def load(self, reference: str) -> LoadedModel:
+        """The model, loaded unless it was the last one asked for."""
+        if self._loaded is None or reference != self._reference:
+            self._loaded = None
+            self._loaded = load_model(reference, quantization=self._quantization)
+            self._reference = reference
+        return self._loaded
+
+    def load_tokenizer(self, reference: str) -> PreTrainedTokenizerBase:
+        """The tokenizer of a model, from the model if that is loaded."""
+        if self._loaded and reference == self._reference:
+            return self._loaded.tokenizer
+        return load_model_tokenizer(reference)

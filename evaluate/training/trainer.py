@@ -1,0 +1,120 @@
+"""transformers' Trainer with the toolkit's loss, progress and checkpoints."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from elusive.common.errors import InputError
+from elusive.common.folders import write_atomically
+from elusive.common.lm.chunked_loss import (
+    compute_chunked_losses,
+    compute_whole_losses,
+    matches_model_loss,
+)
+from elusive.common.lm.packed_attention import build_border_columns
+from elusive.common.lm.packing import IGNORED
+from elusive.common.memory import give_back_freed_memory
+from elusive.common.seeding import stream
+from elusive.evaluate.training.objectives import Objective
+
+OnStep = Callable[[], object]
+
+GIVE_BACK_EVERY = 16
+"""Steps after which freed memory is given back: rows differ in length."""
+
+
+class ProgressCallback(TrainerCallback):
+    """Calls back after every optimizer step, and saves the training now and then."""
+
+    def __init__(self, on_step: OnStep, minutes: float, checkpoints: Path) -> None:
+        self.on_step = on_step
+        self.interval = 60 * minutes
+        self.clock = checkpoints / "seconds.json"
+        self.start = self.saved = perf_counter()
+        self.before = json.loads(self.clock.read_text()) if self.clock.exists() else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, including those before an interruption."""
+        return self.before + perf_counter() - self.start
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Report the step, and ask for a checkpoint when one is due."""
+        if state.global_step % GIVE_BACK_EVERY == 0:
+            give_back_freed_memory()
+        if perf_counter() - self.saved > self.interval and state.global_step < state.max_steps:
+            control.should_save, self.saved = True, perf_counter()
+        self.on_step()
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Keep the seconds beside the checkpoint."""
+        write_atomically(self.clock, json.dumps(self.seconds))
+
+
+class ChunkedTrainer(Trainer):
+    """A Trainer that never holds the logits of a whole row, where the model allows that."""
+
+    objective: Objective = Objective()
+    _is_chunked: bool | None = None
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """A row's part of the mean loss of an optimizer step."""
+        reference = inputs.pop("reference_losses", None)
+        names = inputs.pop("names")
+        with self.accelerator.autocast():
+            if self._is_chunked is None:
+                self._is_chunked = matches_model_loss(model, inputs)
+            compute = compute_chunked_losses if self._is_chunked else compute_whole_losses
+            losses = compute(model, inputs)
+        if reference is None or self.objective.reduce_losses is None:
+            loss = losses.mean()
+        else:
+            is_labeled = inputs["labels"][:, 1:] != IGNORED
+            loss = self.objective.reduce_losses(losses, reference[:, 1:][is_labeled])
+        if not torch.isfinite(loss):
+            raise InputError(
+                f"the training loss is {loss.item()} at step {self.state.global_step + 1}, on "
+                f"{', '.join(names)}: lower the learning rate, or look at these texts"
+            )
+        share = len(losses) / num_items_in_batch if num_items_in_batch else 1.0
+        return loss * share
+
+
+@dataclass(frozen=True)
+class RowCollator:
+    """Makes the model's inputs of a numbered row, the same whenever it is asked."""
+
+    is_packed: bool
+    """Whether attention is cut at the borders of the row's sequences."""
+    objective: Objective
+    dtype: torch.dtype
+    seed: int
+
+    def __call__(self, batch: list[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
+        """Inputs of the one row of a batch."""
+        number, row = batch[0]
+        if self.objective.build_mask:
+            rng = stream(self.seed, "attention-dropout", number)
+            mask = self.objective.build_mask(row["position_ids"], self.dtype, rng)
+            return {**row, "attention_mask": mask}
+        if not self.is_packed:
+            return {**row}
+        starts = (row["position_ids"][0] == 0).nonzero()[:, 0]
+        ends = torch.cat([starts[1:], torch.tensor([row["position_ids"].shape[1]])])
+        return {**row, **build_border_columns((ends - starts).tolist())}
