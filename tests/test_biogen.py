@@ -15,8 +15,8 @@ from elusive.biogen.people.draw import generate_people
 from elusive.biogen.people.fields import PAPER_FIELDS, list_built_in_names, load_built_in_fields
 from elusive.biogen.people.names import Names
 from elusive.biogen.questions import generate_questions, generate_shots
-from elusive.common.dataset.check import _mentions
 from elusive.common.seeding import draw_integers, hashed, permute_items
+from elusive.common.text_spans import find_whole_words
 
 QUESTION_KINDS: list[tuple[QuestionKind, ...]] = [
     ("direct",),
@@ -87,7 +87,7 @@ def test_every_span_reads_what_it_should_and_no_mention_is_missed(config):
         assert heads
         assert set(heads) == {document.entity}
         spans = [*document.heads, *document.others, *((f.start, f.end) for f in document.facts)]
-        for start, end in _mentions(text, document.entity):
+        for start, end in find_whole_words(text, [document.entity]):
             assert any(begin <= start and end <= stop for begin, stop in spans)
         for fact in document.facts:
             assert text[fact.start : fact.end] == fact.value == known[document.entity][fact.field]
@@ -152,7 +152,7 @@ def test_questions_split_by_person_and_shots_are_about_others(config):
         if question.kind != "reverse":
             unnamed = unnamed.replace(question.entity, "")
         for answer in question.answers:
-            assert next(_mentions(unnamed, answer), None) is None
+            assert not list(find_whole_words(unnamed, [answer]))
         if question.held_out:
             assert (question.field, unnamed) not in phrased
 

@@ -9,7 +9,7 @@ import pytest
 from stand_in_hub import stand_in_hub
 
 from elusive.common.errors import InputError
-from elusive.common.lm import loading as models
+from elusive.common.lm import references
 from elusive.common.lm.references import ALIASES, find_model, hash_weights
 
 REPORT = """
@@ -55,9 +55,9 @@ def test_a_model_that_the_hub_does_not_have_is_one_line(model_folder, tmp_path):
 
 def test_an_alias_falls_back_on_the_hub_without_its_package(monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr(models.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(references.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(
-        models, "snapshot_download", lambda hub_id, **_: asked.append(hub_id) or str(tmp_path)
+        references, "snapshot_download", lambda hub_id, **_: asked.append(hub_id) or str(tmp_path)
     )
     assert find_model("smollm2-135m").folder == tmp_path
     assert asked == [ALIASES["smollm2-135m"].hub_id]

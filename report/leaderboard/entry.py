@@ -16,7 +16,7 @@ from elusive.evaluate.cells.cell_folder import KNOWN, PREDICTIONS, CellResult
 
 SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).parent / "entry.schema.json"
-PATHS = ("model", "augment")
+PATHS = ("model", "augment", "reference_model")
 """Parameters that may contain paths of the machine that made the cell; the id ignores them."""
 ENDS = ("first_loss", "last_loss")
 
@@ -72,8 +72,10 @@ class Parameters(_Part):
     """Hash of a finished adapter that was scored instead of training one."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """CPU threads that the cell computed with, if the plan set them."""
-    acting: dict[str, JsonValue] | None = None
-    """Settings of an arm that acts during training."""
+    reference: Hash | None = None
+    """Hash of the weights of the reference model, where the objective of training has one."""
+    reference_model: str | None = Field(default=None, max_length=500)
+    """Reference of that model."""
 
 
 class Scores(_Part):
