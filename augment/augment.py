@@ -1,4 +1,4 @@
-"""Training text from a dataset: each document's original and k copies with tokens dropped."""
+"""Make the training text of one arm from a dataset: each document's original and k copies."""
 
 import json
 from dataclasses import asdict
@@ -25,7 +25,7 @@ MODEL_ROLES = ("model", "large", "small")
 
 
 def collect_parameters(dataset: DatasetFolder, config: AugmentConfig) -> dict[str, Any]:
-    """What decides the training text: the config, the dataset, the weights of the models."""
+    """Collect what decides the training text: config, dataset, and weights of the models."""
     roles = {role: getattr(config, role) for role in MODEL_ROLES}
     weights = {role: hash_model_weights(name) for role, name in roles.items() if name}
     parameters = config.model_dump() | {"dataset": dataset.content_hash, "weights": weights}
@@ -41,7 +41,7 @@ def augment_dataset(
     workers: int = 1,
     scorers: Scorers | None = None,
 ) -> bool:
-    """Write the training text of one arm to the folder `out`; False if it holds it already.
+    """Write the training text of one arm to the folder `out`; return False if it is there already.
 
     Raises:
         InputError: `out` holds other files; a model that the arm needs is missing or unusable.
@@ -58,7 +58,7 @@ def augment_dataset(
     with measure_cost() as dropping:
         texts = build_training_texts(documents, scored, config, workers)
     scoring.seconds = sum(scores.seconds for scores in scored)
-    # 2) Look through what came out.
+    # 2) Check the copies for what they lost and repeat.
     costs = {"scoring": scoring, "dropping": dropping}
     summary = AugmentSummary(
         num_texts=len(texts),
@@ -67,7 +67,7 @@ def augment_dataset(
         seconds={stage: cost.seconds for stage, cost in costs.items()},
         peak_memory_mib={stage: cost.peak_memory_mib for stage, cost in costs.items()},
     )
-    # 3) Write the folder, which appears whole.
+    # 3) Write the folder, which appears only once it is complete.
     with create_folder(out, KIND, parameters) as folder:
         doc_ids = [document.doc_id for document in documents]
         tables = {TEXTS: to_table(texts, TrainingText), SCORES: scores_to_table(doc_ids, scored)}

@@ -1,4 +1,4 @@
-"""Settings of the augment stage."""
+"""Settings of `elusive augment`."""
 
 import re
 from typing import Literal
@@ -13,104 +13,110 @@ FILE_AND_FUNCTION = re.compile(r".+\.py:[A-Za-z_]\w*")
 
 
 class AugmentConfig(BaseModel):
-    """How each document is turned into an original and dropped-out copies."""
+    """How the copies of each document are made."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: str = Field(
         default="",
-        description=f"Arm: {', '.join(METHODS)}; not with --method-file.",
+        description=f"Arm that makes the copies: {', '.join(METHODS)}. Leave it out with "
+        "--method-file.",
     )
     method_file: str | None = Field(
         default=None,
-        description="An arm of your own, FILE.py:FUNCTION: a function from a document and the "
-        "spans of its units to a score for each unit.",
+        description="An arm of your own, as FILE.py:FUNCTION. The function takes a document and "
+        "the spans of its units, and returns one score per unit; units with higher scores are "
+        "kept more often.",
     )
     model: str | None = Field(
         default=None,
-        description="Model whose tokens are dropped, and whose attention `attention` and "
-        "`depth-contrast` read: usually the one that will be trained. Without it tokens are words.",
+        description="Model whose tokens are dropped, usually the one that you will train. The "
+        "arms `attention` and `depth-contrast` read its attention. Without any model, words are "
+        "dropped.",
     )
     large: str | None = Field(
-        default=None, description="Large model of contrasts between two; gives the tokens."
+        default=None,
+        description="Large model of an arm that contrasts two models; its tokens are dropped.",
     )
     small: str | None = Field(
         default=None,
-        description="Small model of contrasts between two; its scores are moved to the large "
-        "one's tokens by characters.",
+        description="Small model of an arm that contrasts two models; its scores are moved to the "
+        "tokens of the large model, character by character.",
     )
     difference: Literal["minus", "log-ratio"] = Field(
         default="minus",
-        description="How `contrast` compares attention: large minus small, or "
-        "the logarithm of their ratio.",
+        description="How `contrast` compares attention: under the large model minus under the "
+        "small one, or the logarithm of their ratio.",
     )
     layers: str = Field(
         default="all",
-        description="Layers whose attention is read: all, 4-11, 0,5,7, or shares of the depth "
-        "such as 0.25-0.5.",
+        description="Layers whose attention is read: all, indices such as 4-11 or 0,5,7, or shares "
+        "of the depth such as 0.25-0.5.",
     )
-    heads: str = Field(default="all", description="Heads whose attention is read, written alike.")
-    own_query: bool = Field(default=False, description="Count a token's attention to itself, too.")
+    heads: str = Field(
+        default="all", description="Heads whose attention is read, written like --layers."
+    )
+    own_query: bool = Field(default=False, description="Also count a token's attention to itself.")
     queries: Literal["all", "before-values"] = Field(
         default="all",
-        description="Whose attention is read: that of all later tokens, or of the token before "
-        "each value (the paper's figures).",
+        description="Tokens whose attention is read: all later tokens, or only the token before "
+        "each value, as in the paper's figures.",
     )
     unit: Literal["token", "word"] = Field(
         default="token",
-        description="What is dropped at a time: tokens of the model, or words, which get the sum "
-        "of their tokens' scores.",
+        description="What is dropped at a time: a token of the model, or a whole word, whose score "
+        "is the sum of its tokens' scores.",
     )
     alpha: float = Field(
         default=0.7, gt=0, le=1, description="Highest drop probability, in (0, 1]."
     )
     beta: float = Field(
-        default=0.05, gt=0, description="How fast the drop probability rises with rank."
+        default=0.05, gt=0, description="How fast the drop probability rises with the rank."
     )
     depth: float = Field(
         default=0.5,
         gt=0,
         lt=1,
-        description="Share of the layers, from the first, that `depth-contrast` subtracts.",
+        description="Share of the layers, counted from the first, that `depth-contrast` subtracts.",
     )
     copies: int = Field(
-        default=10, ge=1, description="Copies of each document beside its original."
+        default=10, ge=1, description="Number of copies of each document, besides its original."
     )
     protect: Literal["none", "values"] = Field(
         default="none",
-        description="Spans beside punctuation that are never dropped: none, or fact values.",
+        description="What is never dropped, besides punctuation: nothing, or the values of facts.",
     )
-    seed: int = Field(default=0, description="Seed of the dropout.")
+    seed: int = Field(default=0, description="Seed of all random choices.")
 
     @model_validator(mode="before")
     @classmethod
-    def _named_by_its_function(cls, values: object) -> object:
-        """Name an arm of one's own after its function."""
+    def _name_after_function(cls, values: object) -> object:
         if not isinstance(values, dict) or not values.get("method_file"):
             return values
         name = str(values["method_file"]).partition(":")[2]
         if values.get("method") not in (None, "", name):
             raise InputError(
                 f"method {values['method']!r} and method_file {values['method_file']!r} name two "
-                "arms: give one of them"
+                "arms: give only one of them"
             )
         return values | {"method": name}
 
     @model_validator(mode="after")
-    def _known_method(self) -> "AugmentConfig":
+    def _check_method(self) -> "AugmentConfig":
         if self.method_file:
             if not FILE_AND_FUNCTION.fullmatch(self.method_file):
                 raise InputError(f"method_file: {self.method_file!r} should be FILE.py:FUNCTION")
             if self.method in METHODS or is_objective(self.method):
                 raise InputError(
-                    f"method_file: {self.method!r} is a built-in arm: rename your function"
+                    f"method_file: {self.method!r} is the name of a built-in arm: rename your "
+                    "function"
                 )
         elif not self.method:
             raise InputError("method: name an arm with --method, or your own with --method-file")
         elif is_objective(self.method):
             raise InputError(
-                f"method: {self.method!r} acts in training, not on the text: make plain text, and "
-                f"train on it with `elusive evaluate --objective {self.method}`"
+                f"method: {self.method!r} acts in training, not on the text: make text with "
+                f"--method plain, and train on it with `elusive evaluate --objective {self.method}`"
             )
         elif self.method not in METHODS:
             raise build_unknown_name_error("method", self.method, METHODS)

@@ -1,4 +1,4 @@
-"""The original and the copies of each document, drawn from scores; imports no PyTorch."""
+"""The original and the copies of each document, made from scores; this imports no PyTorch."""
 
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -23,10 +23,10 @@ def build_training_texts(
     workers: int = 1,
     epoch: int = 0,
 ) -> list[TrainingText]:
-    """The original and `config.copies` copies of every document, document by document.
+    """Build the original and `config.copies` copies of every document, document by document.
 
-    Every copy has a random stream of its own, so the result does not depend on `workers`. Each
-    epoch has other copies; those of epoch 0 are what `elusive augment` writes.
+    Every copy has a random stream of its own, so the result does not depend on `workers`. Every
+    epoch has different copies; `elusive augment` writes those of epoch 0.
     """
     pairs = zip(documents, scored, strict=True)
     jobs = [(document, scores, config, epoch) for document, scores in pairs]
@@ -42,7 +42,7 @@ def build_training_texts(
 def find_drop_probabilities(
     document: Document, scored: TokenScores, config: AugmentConfig
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which units may be dropped, and with which probability each is.  # both (unit,)."""
+    """Find which units may be dropped, and each unit's drop probability.  # both (unit,)."""
     values = [(fact.start, fact.end) for fact in document.facts]
     protected = values if config.protect == "values" else []
     droppable = mark_droppable(document.text, scored.units, protected)

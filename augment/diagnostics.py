@@ -1,4 +1,4 @@
-"""Signs that a training text will not teach what it should, and what to change."""
+"""Signs that a training text will not teach what it should, and advice on what to change."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,34 +11,34 @@ from elusive.augment.scores.token_scores import TokenScores
 from elusive.common.dataset.records import Document, Span, TrainingText
 
 LOSS_LIMIT = 0.05
-"""Share of documents that may lose their name, or a value, from all copies."""
+"""Largest share of documents that may lose their name, or a value, from all copies."""
 DUPLICATE_LIMIT = 0.5
-"""Share of copies that may repeat another text of their document."""
+"""Largest share of copies that may repeat another text of their document."""
 POSITION_LIMIT = 0.95
-"""Rank correlation with the position above which a score says nothing but the position."""
+"""Rank correlation with the position above which scores say little but the position."""
 NOISE_LIMIT = 0.3
-"""Rank correlation between halves of the heads below which a score is mostly noise."""
+"""Rank correlation between two halves of the heads below which scores are mostly noise."""
 BY_POSITION = ("position", "reverse-position")
 
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """What copies lost and repeated, as shares in [0, 1]."""
+    """What the copies lost and repeat, as shares in [0, 1], and what the scores resemble."""
 
     lost_names: float
-    """Documents whose name stands whole in none of their copies."""
+    """Share of documents whose name is whole in none of their copies."""
     lost_values: float
-    """Documents with a value that stands whole in none of their copies."""
+    """Share of documents with a value that is whole in none of their copies."""
     duplicates: float
-    """Copies that repeat another text of their document; 0 for arms that drop nothing."""
+    """Share of copies that repeat another text of their document; 0 for arms that drop nothing."""
     like_position: float
     """Rank correlation of the scores with the position, mean over documents, in [-1, 1]."""
     halves_agree: float | None = None
     """Rank correlation of the scores from two halves of the heads, mean over documents, in [-1, 1];
-    None where there are no heads."""
+    None for scores that use no heads."""
 
     def list_warnings(self, method: str) -> list[str]:
-        """What looks wrong, a line each."""
+        """List what looks wrong, one line each."""
         warnings = []
         losses = (
             (self.lost_names, "their name", "or make more --copies"),
@@ -71,21 +71,21 @@ class Diagnostics:
 def diagnose(
     documents: list[Document], scored: list[TokenScores], texts: list[TrainingText], drops: bool
 ) -> Diagnostics:
-    """Look through a training text.
+    """Check what the copies of a training text lost and repeat, and what its scores resemble.
 
     Args:
         documents: the originals.
         scored: their scores, in the same order.
-        texts: original and copies of each, document by document in the same order.
-        drops: whether the arm drops tokens, so that copies should differ.
+        texts: the original and the copies of each document, document by document in that order.
+        drops: whether the arm drops tokens, so that its copies should differ.
     """
     groups = [list(group) for _, group in groupby(texts, key=lambda text: text.doc_id)]
     copies = [[text for text in group if text.copy > 0] for group in groups]
     pairs = list(zip(documents, copies, strict=True))
-    names = [_is_lost(document.heads, texts) for document, texts in pairs if document.heads]
+    names = [_is_lost(document.heads, group) for document, group in pairs if document.heads]
     values = [
-        any(_is_lost([(fact.start, fact.end)], texts) for fact in document.facts)
-        for document, texts in pairs
+        any(_is_lost([(fact.start, fact.end)], group) for fact in document.facts)
+        for document, group in pairs
         if document.facts
     ]
     num_repeated = sum(len(group) - len({text.text for text in group}) for group in groups)
@@ -105,7 +105,7 @@ def diagnose(
 
 
 def _is_lost(spans: list[Span], copies: list[TrainingText]) -> bool:
-    """Whether none of the spans stands whole in any copy."""
+    """Return whether no copy holds any of the spans whole."""
     return not any(
         first <= start and end <= last
         for text in copies
@@ -115,7 +115,7 @@ def _is_lost(spans: list[Span], copies: list[TrainingText]) -> bool:
 
 
 def _correlate_with_position(scores: np.ndarray) -> float:
-    """Rank correlation of scores with earlier positions; 0 for scores that are all alike."""
+    """Correlate the ranks of scores with the position; 1 if earlier units score higher."""
     finite = scores[np.isfinite(scores)]
     return compute_rank_correlation(finite, -np.arange(len(finite)))
 

@@ -1,4 +1,4 @@
-"""From a keep mask to text: which units may be dropped, and what is left when they are."""
+"""Which units may be dropped, and what is left of a text when some are."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ SENTENCE_PUNCTUATION = frozenset(".!?,;:")
 
 
 def mark_overlaps(units: list[Span], spans: list[Span]) -> np.ndarray:
-    """True for each unit that shares a character with one of `spans`.  # (unit,)."""
+    """Mark with True each unit that shares a character with one of `spans`.  # (unit,)."""
     mask = np.zeros(len(units), dtype=bool)
     for start, end in spans:
         mask |= np.array([unit[0] < end and start < unit[1] for unit in units], dtype=bool)
@@ -16,16 +16,15 @@ def mark_overlaps(units: list[Span], spans: list[Span]) -> np.ndarray:
 
 
 def mark_droppable(text: str, units: list[Span], protected: list[Span]) -> np.ndarray:
-    """True for each unit that may be dropped: neither punctuation nor protected.  # (unit,)."""
+    """Mark with True each unit that is neither punctuation nor protected.  # (unit,)."""
     is_punctuation = [set(text[start:end]) <= SENTENCE_PUNCTUATION for start, end in units]
     return ~np.array(is_punctuation, dtype=bool) & ~mark_overlaps(units, protected)
 
 
 def drop_units(text: str, units: list[Span], keep_mask: np.ndarray) -> tuple[str, list[Span]]:
-    """The text without its dropped units, and the spans of the original that it keeps.
+    """Drop units from a text; return what is left, and the spans of the original that it keeps.
 
-    Dropped characters are deleted, and the rest is joined with single spaces. With nothing dropped,
-    the text comes back unchanged.
+    The remaining words are joined with single spaces. If nothing is dropped, the text is unchanged.
 
     >>> units = [(0, 3), (4, 7), (8, 12)]
     >>> drop_units("She was born in Rome.", units, np.array([True, False, False]))

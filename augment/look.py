@@ -1,4 +1,4 @@
-"""`elusive look`: a page that shows what arms see in a text, and what their copies keep of it."""
+"""Write the page of `elusive look`: what arms see in a text, and what their copies keep of it."""
 
 from functools import cache
 from pathlib import Path
@@ -12,7 +12,7 @@ from elusive.common.folders import write_atomically
 from elusive.common.lm.loading import load_model
 
 MADE_BY = '<meta name="generator" content="elusive look">'
-"""Stands in every page, so that only pages are overwritten."""
+"""Part of every page; a file without it is never overwritten."""
 
 
 def write_look_page(
@@ -22,14 +22,13 @@ def write_look_page(
 
     Args:
         folder: of the dataset.
-        methods: names of arms; none for the usual ones.
-        settings: all other fields of AugmentConfig.
-        limit: how many documents to read.
+        methods: names of arms; if empty, the arms that `choose_methods` chooses.
+        settings: the other fields of AugmentConfig.
+        limit: number of documents to read.
         out: the HTML file; an older page is replaced.
 
     Raises:
-        InputError: a setting or the dataset is wrong, an arm lacks its model, or `out` holds
-            something else.
+        InputError: a setting or the dataset is wrong, an arm lacks a model, or `out` is not a page.
     """
     configs = build_configs(methods or choose_methods(settings), settings)
     check_replaceable(out)
@@ -46,7 +45,7 @@ def write_look_page(
 
 
 def choose_methods(settings: dict[str, object]) -> tuple[str, ...]:
-    """Arms worth a look with the models that the settings name.
+    """Choose the arms to show with the models that the settings name.
 
     >>> choose_methods({"model": "nano-large"})
     ('random', 'attention', 'depth-contrast')
@@ -57,10 +56,10 @@ def choose_methods(settings: dict[str, object]) -> tuple[str, ...]:
 
 
 def build_configs(methods: tuple[str, ...], settings: dict[str, object]) -> list[AugmentConfig]:
-    """One config per arm; an arm that is named twice counts once.
+    """Build one config per arm; an arm that is named twice counts once.
 
     Raises:
-        InputError: a setting is wrong, or a model that an arm needs is not named.
+        InputError: a setting is wrong, or an arm needs a model that is not named.
     """
     configs = [
         validate_config(AugmentConfig, settings | {"method": method})
@@ -76,4 +75,4 @@ def check_replaceable(out: Path) -> None:
     if out.is_dir():
         raise InputError(f"{out} is a folder: name a file such as {out / 'look.html'}")
     if out.exists() and MADE_BY.encode() not in out.read_bytes()[:1000]:
-        raise InputError(f"{out} holds something else: choose another --out or delete it")
+        raise InputError(f"{out} holds something else: choose another --out, or delete the file")

@@ -1,6 +1,6 @@
-"""The page of `elusive look`: what arms see in a text, and what their copies keep of it.
+"""Build the page of `elusive look`: what arms see in a text, and what their copies keep of it.
 
-Made from scores that exist already, so it imports no PyTorch; `augment/look.py` makes the scores.
+This takes scores that exist already and imports no PyTorch; `augment/look.py` computes the scores.
 """
 
 import shlex
@@ -21,7 +21,7 @@ TEMPLATE = Path(__file__).parent / "look.html.j2"
 
 
 def render_augment_command(folder: Path, config: AugmentConfig, limit: int) -> str:
-    """The `elusive augment` command that writes the copies of an arm, without its --out."""
+    """Render the `elusive augment` command that writes the copies of an arm, without its --out."""
     words = ["elusive", "augment", str(folder)]
     for name, field in AugmentConfig.model_fields.items():
         value = getattr(config, name)
@@ -34,15 +34,15 @@ def render_augment_command(folder: Path, config: AugmentConfig, limit: int) -> s
 def build_look_page(
     documents: list[Document], configs: list[AugmentConfig], scored: list[list[TokenScores]]
 ) -> dict:
-    """What the page shows, as JSON; probabilities and copies are those of `elusive augment`.
+    """Build what the page shows, as JSON; probabilities and copies are those of `elusive augment`.
 
-    Spans are characters of a document's text. Units stand in `units` once per way of cutting the
-    text, and an arm names its own by `cut`.
+    Spans are characters of a document's text. A document's `units` hold every way in which arms cut
+    its text, once each; an arm's `cut` is the index of its own.
 
     Args:
-        documents: what is shown.
+        documents: to be shown.
         configs: of the arms.
-        scored: of each arm, the scores of every document.
+        scored: for each arm, the scores of every document.
     """
     return {
         "arms": [
@@ -56,7 +56,7 @@ def build_look_page(
 
 
 def _find_kind(method: str) -> str:
-    """How the page shows the copies of an arm: dropped units, a new text, or neither."""
+    """Find how to show the copies of an arm: with dropped units, as a new text, or neither."""
     if drops_tokens(method):
         return "drop"
     return "plain" if method == "plain" else "rewrite"
@@ -83,7 +83,6 @@ def _build_document(
 
 
 def _build_arm(document: Document, scored: TokenScores, config: AugmentConfig) -> dict:
-    """Scores, ranks and drop probabilities of a document's units, and its copies."""
     droppable, probabilities = find_drop_probabilities(document, scored, config)
     ranks = share_ranks(scored.scores, droppable)
     _, *copies = build_training_texts([document], [scored], config)
@@ -102,7 +101,7 @@ def _build_copy(copy: TrainingText) -> dict:
 
 
 def share_ranks(scores: np.ndarray, droppable: np.ndarray) -> np.ndarray:
-    """Rank of each droppable unit, 0 for the highest score; tied units share their mean rank.
+    """Rank the droppable units, 0 for the highest score; tied units share their mean rank.
 
     >>> share_ranks(np.array([2.0, 1.0, 9.0, 1.0]), np.array([True, True, False, True]))
     array([0. , 1.5, nan, 1.5])
@@ -115,14 +114,14 @@ def share_ranks(scores: np.ndarray, droppable: np.ndarray) -> np.ndarray:
 
 
 def render_look_page(page: dict) -> str:
-    """The page as one HTML file that loads nothing.
+    """Render the page as one HTML file that loads nothing else.
 
-    What comes from the dataset stands in it as JSON without `<`, `>` and `&`, and a content policy
-    runs only the script that carries the page's own nonce.
+    The texts of the dataset are embedded as JSON without `<`, `>` and `&`, and a content policy
+    allows only the script that carries the page's own nonce.
     """
     return render_template(TEMPLATE, page=page, nonce=compute_nonce(page))
 
 
 def compute_nonce(page: dict) -> str:
-    """What the page's own script and style carry, so that the browser runs nothing else."""
+    """Compute the nonce of the page's script and style; the browser runs nothing without it."""
     return sha256(repr(page).encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Arms whose copies are written anew in place of dropping tokens from them."""
+"""Arms that rewrite the copies instead of dropping tokens from them."""
 
 import re
 from collections.abc import Callable
@@ -10,23 +10,23 @@ from elusive.common.dataset.records import Document, Span
 from elusive.common.text_spans import find_sentences
 
 Rewrite = Callable[[Document, np.random.Generator, int], tuple[str, list[Span]]]
-"""From a document, randomness and the copy's number, from 1, to a text and the spans of the
-original that it holds, in their order."""
+"""Takes a document, a source of randomness and the number of the copy, from 1; returns the copy and
+the spans of the original that it keeps, in the copy's order."""
 
 
 def repeat_original(
     document: Document, rng: np.random.Generator, copy: int
 ) -> tuple[str, list[Span]]:
-    """The document as it is."""
+    """Return the document unchanged."""
     return document.text, [(0, len(document.text))]
 
 
 def permute_sentences(
     document: Document, rng: np.random.Generator, copy: int
 ) -> tuple[str, list[Span]]:
-    """The document's sentences in random order, joined with single spaces.
+    """Put the document's sentences in random order, joined with single spaces.
 
-    Source: `permute` of the bioS data (arXiv 2309.14316, section 2), for a given text.
+    Source: `permute` of the bioS data (arXiv 2309.14316, section 2), here for any text.
     """
     sentences = find_sentences(document.text, _find_entities(document))
     spans = [sentences[index] for index in rng.permutation(len(sentences))]
@@ -36,9 +36,9 @@ def permute_sentences(
 def reverse_words(
     document: Document, rng: np.random.Generator, copy: int
 ) -> tuple[str, list[Span]]:
-    """The document's words from last to first, names and values whole; every second copy unchanged.
+    """Reverse the order of the words, with names and values whole; keep every second copy as it is.
 
-    So as many texts run in one direction as in the other, as the authors train.
+    The authors, too, train on as many texts in one direction as in the other.
 
     Source: entity-preserving reversal, Golovneva et al. 2024, arXiv 2403.13799, section 3.
     """
@@ -49,12 +49,12 @@ def reverse_words(
 
 
 def _find_entities(document: Document) -> list[Span]:
-    """Names and values, which must not be cut."""
+    """Find names and values, which must stay whole."""
     return [*document.heads, *((fact.start, fact.end) for fact in document.facts)]
 
 
 def _find_words(text: str, unbroken: list[Span]) -> list[Span]:
-    """Words between white space; white space within an unbroken span ends no word."""
+    """Cut a text at white space, except within the spans that must stay unbroken."""
     words: list[Span] = []
     for match in re.finditer(r"\S+", text):
         start, end = match.span()

@@ -1,13 +1,15 @@
-"""Equation 1 of the paper as the one sampler that all arms share (arXiv 2409.17954).
+"""The sampler that all arms share: Equation 1 of the paper (arXiv 2409.17954).
 
-Arms differ only in the scores that they hand to it.
+Arms differ only in the scores that they pass to it.
 """
 
 import numpy as np
 
 
 def rank_scores(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rank of each score, 0 for the highest, and the group of tied scores that it belongs to.
+    """Return the rank of each score, 0 for the highest, and the index of its group of ties.
+
+    Tied scores have ranks in the order of the text.
 
     >>> rank_scores(np.array([0.1, 0.9, 0.1]))
     (array([1, 0, 2]), array([1, 0, 1]))
@@ -22,52 +24,59 @@ def rank_scores(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def compute_drop_probabilities(
     scores: np.ndarray, droppable: np.ndarray, alpha: float, beta: float
 ) -> np.ndarray:
-    """Probability with which each token is dropped: p(r) = alpha (1 - exp(-beta r)).
+    """Compute the probability with which each token is dropped: p(r) = alpha (1 - exp(-beta r)).
 
-    Rank r counts droppable tokens only, from 0 for the highest score. Tied scores share the mean of
-    their p(r), so constant scores give rate-matched random dropout: every token's probability is
-    the document's mean of p(r). A score of +inf means "never dropped"; what such tokens would have
-    lost is taken from the others in proportion, so the expected number of dropped tokens is the
-    same for every ranking, as far as probabilities up to 1 allow.
+    The rank r counts droppable tokens only, from 0 for the highest score. Tied scores share the
+    mean of their p(r), so constant scores give rate-matched random dropout: every token is dropped
+    with the document's mean of p(r). A score of +inf means "never dropped". What such tokens would
+    have lost is taken from the other tokens in proportion. The expected number of dropped tokens is
+    therefore the same for every ranking, as far as probabilities up to 1 allow.
 
     Args:
         scores: one number per token; no NaN.  # (token,)
         droppable: True where the token may be dropped.  # (token,)
         alpha: highest drop probability, in (0, 1].
-        beta: how fast it rises with rank, above 0.
+        beta: how fast the drop probability rises with the rank; above 0.
 
     Returns:
         Drop probabilities in [0, 1], 0 where not droppable.  # (token,)
 
-    Source: arXiv 2409.17954, Equation 1. Sharing ties and holding the rate are this toolkit's.
+    Source: arXiv 2409.17954, Equation 1. Shared ties and the held rate are this toolkit's own.
 
     >>> compute_drop_probabilities(np.zeros(3), np.ones(3, bool), alpha=1.0, beta=1e9).round(3)
     array([0.667, 0.667, 0.667])
     """
     probabilities = np.zeros(len(scores))
-    chosen = np.flatnonzero(droppable)
-    if not len(chosen):
+    candidates = np.flatnonzero(droppable)
+    if not len(candidates):
         return probabilities
-    ranks, groups = rank_scores(scores[chosen])
+    # 1) Equation 1 by rank, averaged over ties.
+    ranks, groups = rank_scores(scores[candidates])
     by_rank = alpha * (1 - np.exp(-beta * ranks))
     shared = (np.bincount(groups, by_rank) / np.bincount(groups))[groups]
-    kept = np.isposinf(scores[chosen])
-    probabilities[chosen] = _raised_to(np.where(kept, 0.0, shared), by_rank.sum())
+    # 2) Tokens that are never dropped pass their share on to the others.
+    never_dropped = np.isposinf(scores[candidates])
+    probabilities[candidates] = _raise_to_sum(np.where(never_dropped, 0.0, shared), by_rank.sum())
     return probabilities
 
 
-def _raised_to(probabilities: np.ndarray, total: float) -> np.ndarray:
-    """Probabilities scaled up, each at most 1, until their sum is `total` or none can rise."""
+def _raise_to_sum(probabilities: np.ndarray, total: float) -> np.ndarray:
+    """Scale probabilities up, each to at most 1, until their sum is `total` or none can rise."""
     for _ in range(len(probabilities)):
-        free = (probabilities > 0) & (probabilities < 1)
+        can_rise = (probabilities > 0) & (probabilities < 1)
         missing = total - probabilities.sum()
-        if missing < 1e-9 or not free.any():
+        if missing < 1e-9 or not can_rise.any():
             break
-        scale = 1 + missing / probabilities[free].sum()
-        probabilities = np.where(free, np.minimum(probabilities * scale, 1.0), probabilities)
+        scale = 1 + missing / probabilities[can_rise].sum()
+        probabilities = np.where(can_rise, np.minimum(probabilities * scale, 1.0), probabilities)
     return probabilities
 
 
 def sample_keep_mask(probabilities: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """True where a token is kept, each dropped independently with its probability.  # (token,)."""
+    """Sample True for each token that is kept, independently of the others.  # (token,).
+
+    Args:
+        probabilities: with which each token is dropped.  # (token,)
+        rng: source of randomness.
+    """
     return rng.random(len(probabilities)) >= probabilities

@@ -1,4 +1,4 @@
-"""A training-text folder: originals and copies, the scores they follow from, and a summary."""
+"""A training-text folder: originals and copies, the scores behind them, and a summary."""
 
 import json
 from dataclasses import dataclass
@@ -20,24 +20,25 @@ SUMMARY, TEXTS, SCORES = "summary.json", "texts", "scores"
 
 @dataclass(frozen=True)
 class AugmentSummary:
-    """What was made, for the user to read."""
+    """Counts, warnings and costs of a training text."""
 
     num_texts: int
     drop_rate: float
-    """Mean share of tokens dropped from a copy, the originals left out."""
+    """Mean share of the tokens that are dropped from a copy; originals do not count."""
     diagnostics: Diagnostics
     seconds: dict[str, float]
-    """Wall-clock seconds of `scoring` (as measured when kept scores were made) and `dropping`."""
+    """Wall-clock seconds of `scoring` (when it was done, if scores come from the cache) and
+    `dropping`."""
     peak_memory_mib: dict[str, float]
-    """Peak memory of both stages in this run."""
+    """Peak memory of both stages when the folder was made."""
 
 
 class TrainingTextFolder(Folder):
     """A finished training-text folder; its manifest is read once, its files are verified once.
 
     Raises:
-        InputError: no such folder, a broken manifest, or another kind of folder; on first access
-            to `texts` or `scores`, data files that changed since they were written.
+        InputError: no such folder, a broken manifest, or another kind of folder; when texts or
+            scores are read, data files that changed since they were written.
     """
 
     kind = KIND
@@ -45,20 +46,18 @@ class TrainingTextFolder(Folder):
 
     @cached_property
     def config(self) -> AugmentConfig:
-        """The settings that it was made with."""
+        """The settings that the text was made with."""
         stored = self.parameters
         names = [name for name in AugmentConfig.model_fields if name in stored]
         return AugmentConfig(**{name: stored[name] for name in names})
 
-    @cached_property
-    def texts(self) -> list[TrainingText]:
-        """Original and copies, document by document."""
+    def read_texts(self) -> list[TrainingText]:
+        """Read the originals and their copies, document by document."""
         self.verify()
         return from_table(read_table(self.path, TEXTS), TrainingText)
 
-    @cached_property
-    def scores(self) -> dict[str, TokenScores]:
-        """Scores by document, from which more copies can be drawn."""
+    def read_scores(self) -> dict[str, TokenScores]:
+        """Read the scores by document id; more copies can be drawn from them."""
         self.verify()
         return scores_from_table(read_table(self.path, SCORES))
 
@@ -70,7 +69,7 @@ class TrainingTextFolder(Folder):
         return AugmentSummary(**content, diagnostics=diagnostics)
 
     def check_origin(self, dataset_hash: str) -> None:
-        """Raise InputError unless the text was made from the dataset of this content hash."""
+        """Raise InputError unless the text was made from the dataset with this content hash."""
         if self.parameters["dataset"].split(LIMIT_MARK)[0] != dataset_hash:
             raise InputError(
                 f"{self.path} was made from another dataset: augment this dataset first, "
@@ -79,7 +78,7 @@ class TrainingTextFolder(Folder):
 
 
 def find_training_texts(run: Path) -> dict[str, TrainingTextFolder]:
-    """Training texts of a run by the hash of their content."""
+    """Find the training texts of a run, by the hash of their content."""
     paths = sorted(path.parent for path in run.glob("train/*/manifest.json"))
     folders = [TrainingTextFolder(path) for path in paths]
     return {folder.content_hash: folder for folder in folders}

@@ -1,15 +1,15 @@
-"""Answering: one prefix per topic against full prompts, and against lm-evaluation-harness.
+"""Answering with one prefix per topic, against full prompts and lm-evaluation-harness.
 
 python benchmarks/answering.py --people 100 --rounds 3
 python benchmarks/answering.py --people 100 --rounds 3 --start 8000
 
-The second one asks about people of whom the model has not read: its answers are wrong then, and
-the gold answers save it no decoding.
+The second command asks about people whom the model has not read about: its answers are then wrong,
+and gold answers save it no decoding.
 
-All three answer the same questions in batches of one size, in an order that turns from round to
-round. Ours also finds the log-probability of every gold answer, which plain `generate` and the
-harness do not. The harness's time is that of its evaluation, loading left out. Times are processor
-seconds, as a busy machine lengthens the others: set OMP_NUM_THREADS=1.
+All ways answer the same questions in batches of one size, in an order that is reversed from round
+to round. Ours also computes the log-probability of every gold answer, which plain `generate` and
+the harness do not. The harness's time is that of its evaluation, without loading. Times are
+processor seconds, because a busy machine lengthens wall-clock time: set OMP_NUM_THREADS=1.
 """
 
 import importlib.util
@@ -23,11 +23,13 @@ from typing import Any
 import click
 
 from elusive.biogen.generate import generate_dataset
+from elusive.common.answers import compute_exact_match
 from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
 from elusive.common.dataset.records import Question
 from elusive.common.lm.loading import LoadedModel, load_model
 from elusive.common.lm.references import BUILT_IN, BUILT_IN_NAMES, find_model
-from elusive.evaluate.answering.local import _ending_tokens, answer_questions
+from elusive.evaluate.answering.decoding import list_ending_tokens
+from elusive.evaluate.answering.local import answer_questions
 from elusive.evaluate.answering.prompts import (
     get_topic,
     render_few_shot_prefix,
@@ -42,10 +44,10 @@ from elusive.report.export.harness_task import export_harness_tasks
 Answers = dict[str, str]
 
 
-def plain_answers(
+def answer_plainly(
     loaded: LoadedModel, dataset: DatasetFolder, questions: list[Question], batch: int
 ) -> Answers:
-    """What a user writes first: padded full prompts into `generate`."""
+    """Answer in the way that a user writes first: padded full prompts into `generate`."""
     import torch
 
     shots, _ = split_shots(dataset.shots, 5, 0)
@@ -67,7 +69,7 @@ def plain_answers(
                 attention_mask=inputs["attention_mask"],
                 max_new_tokens=max(len(gold["input_ids"]) for gold in golds) + 2,
                 do_sample=False,
-                eos_token_id=_ending_tokens(tokenizer),
+                eos_token_id=list_ending_tokens(tokenizer),
                 pad_token_id=tokenizer.pad_token_id,
             )
         new = ids[:, inputs["input_ids"].shape[1] :]
@@ -79,10 +81,10 @@ def plain_answers(
     return answers
 
 
-def harness_runner(
-    loaded: LoadedModel, reference: str, folder: Path, batch: int
+def build_harness_runner(
+    loaded: LoadedModel, folder: Path, batch: int
 ) -> Callable[[], Answers] | None:
-    """The harness's `hf` backend on the exported tasks; None where it is not installed."""
+    """Return a call of the harness's `hf` backend on the exported tasks; None if not installed."""
     if importlib.util.find_spec("lm_eval") is None:
         return None
     evaluator: Any = importlib.import_module("lm_eval.evaluator")
@@ -93,10 +95,10 @@ def harness_runner(
     model = models.HFLM(loaded.model, tokenizer=loaded.tokenizer, batch_size=batch, device="cpu")
 
     def run() -> Answers:
-        found = evaluator.evaluate(model, tasks, bootstrap_iters=0, log_samples=True)
+        results = evaluator.evaluate(model, tasks, bootstrap_iters=0, log_samples=True)
         return {
             row["doc"]["question_id"]: row["filtered_resps"][0].strip()
-            for rows in found["samples"].values()
+            for rows in results["samples"].values()
             for row in rows
         }
 
@@ -106,38 +108,37 @@ def harness_runner(
 @click.command()
 @click.option("--model", "reference", default="nano-large")
 @click.option("--people", default=100)
-@click.option("--start", default=0, help="First person; the built-in models have read of 0 to 799.")
+@click.option(
+    "--start", default=0, help="First person; the built-in models have read about 0 to 799."
+)
 @click.option("--batch", default=32)
 @click.option("--rounds", default=3)
 def main(reference: str, people: int, start: int, batch: int, rounds: int) -> None:
     scratch = Path(tempfile.mkdtemp())
     population = load_pretrain_plan(BUILT_IN / BUILT_IN_NAMES[0] / "plan.json").population
-    asked = {"people": people, "start": start, "multi": 1}
-    generate_dataset(population.model_copy(update=asked), scratch / "set")
+    config = population.model_copy(update={"people": people, "start": start, "multi": 1})
+    generate_dataset(config, scratch / "set")
     dataset = load_dataset_folder(scratch / "set")
     export_harness_tasks(dataset, scratch / "tasks", split="all")
     questions = select_questions(dataset, AnsweringConfig(split="all"))
     shots, _ = split_shots(dataset.shots, 5, 0)
-    loaded, other = load_model(reference), load_model(reference)
+    loaded, harness_model = load_model(reference), load_model(reference)
     click.echo(
         f"{find_model(reference).base_name}, {loaded.model.dtype}, {len(questions)} questions"
     )
 
-    def ours() -> Answers:
-        found = answer_questions(loaded.model, loaded.tokenizer, questions, shots, batch)
-        return {each.question_id: each.prediction for each in found}
+    def answer(reuse_prefix: bool) -> Answers:
+        predictions = answer_questions(
+            loaded.model, loaded.tokenizer, questions, shots, batch, reuse_prefix=reuse_prefix
+        )
+        return {prediction.question_id: prediction.prediction for prediction in predictions}
 
     runners: dict[str, Callable[[], Answers]] = {
-        "ours": ours,
-        "full prompts with log-probabilities": lambda: {
-            each.question_id: each.prediction
-            for each in answer_questions(
-                loaded.model, loaded.tokenizer, questions, shots, batch, reuse_prefix=False
-            )
-        },
-        "plain generate": lambda: plain_answers(loaded, dataset, questions, batch),
+        "ours": lambda: answer(reuse_prefix=True),
+        "full prompts with log-probabilities": lambda: answer(reuse_prefix=False),
+        "plain generate": lambda: answer_plainly(loaded, dataset, questions, batch),
     }
-    if run := harness_runner(other, reference, scratch / "tasks", batch):
+    if run := build_harness_runner(harness_model, scratch / "tasks", batch):
         runners["harness hf"] = run
     report(runners, questions, rounds)
 
@@ -146,8 +147,6 @@ def report(
     runners: dict[str, Callable[[], Answers]], questions: list[Question], rounds: int
 ) -> None:
     """Print processor seconds, paired ratios, and how many answers are the same."""
-    from elusive.common.answers import compute_exact_match
-
     seconds: dict[str, list[float]] = {name: [] for name in runners}
     answers: dict[str, Answers] = {}
     for number in range(rounds):
@@ -155,21 +154,21 @@ def report(
             start = time.process_time()
             answers[name] = runners[name]()
             seconds[name].append(time.process_time() - start)
-    for name, found in answers.items():
-        same = sum(found[q.question_id] == answers["ours"][q.question_id] for q in questions)
-        scores = {
-            q.question_id: compute_exact_match(found[q.question_id], q.answers) for q in questions
-        }
-        equal = sum(
-            scores[q.question_id] == compute_exact_match(answers["ours"][q.question_id], q.answers)
-            for q in questions
-        )
+    for name in runners:
+        pairs = [(answers[name][q.question_id], answers["ours"][q.question_id]) for q in questions]
+        num_same = sum(answer == our_answer for answer, our_answer in pairs)
+        scores = [
+            [compute_exact_match(answer, question.answers) for answer in pair]
+            for pair, question in zip(pairs, questions, strict=True)
+        ]
+        num_same_score = sum(score == our_score for score, our_score in scores)
+        em = statistics.mean(score for score, _ in scores)
         ratios = [a / b for a, b in zip(seconds[name], seconds["ours"], strict=True)]
         click.echo(
             f"{name}: median {statistics.median(seconds[name]):.2f} s, "
             f"{statistics.median(ratios):.2f}x ours ({min(ratios):.2f} to {max(ratios):.2f}), "
-            f"EM {sum(scores.values()) / len(questions):.3f}, the same answer to {same} and the "
-            f"same EM of {equal} of {len(questions)}"
+            f"EM {em:.3f}, the same answer to {num_same} and the same EM on {num_same_score} of "
+            f"{len(questions)} questions"
         )
 
 

@@ -1,7 +1,7 @@
-"""Attention received against full attention maps: seconds and memory by the length of the text.
+"""Attention received, against full attention maps: seconds and memory by the length of the text.
 
-Every measurement is a process of its own; memory is the highest resident memory during the call,
-less what was resident before it.
+Every measurement runs in a process of its own. Memory is the highest resident memory during the
+call, minus what was resident before it.
 
 python benchmarks/attention.py --model smollm2-135m
 """
@@ -13,19 +13,19 @@ import time
 import click
 import torch
 
-from elusive.augment.scores.column_sums import attention_received
+from elusive.augment.scores.column_sums import compute_attention_received
 from elusive.common.lm.loading import load_model
 
 WAYS = ("maps", "blocks", "gradient", "forward with logits")
 LARGEST_MAPS = 2048
-"""Tokens up to which full maps fit the memory."""
+"""Largest number of tokens whose full maps fit into memory."""
 
 
-def call(way: str, model, ids: torch.Tensor) -> None:
-    """One text under one way."""
+def read_text(way: str, model, ids: torch.Tensor) -> None:
+    """Read one text in one way."""
     mask = torch.ones_like(ids)
     if way in ("blocks", "gradient"):
-        attention_received(model, ids, mask, fused=way == "gradient")
+        compute_attention_received(model, ids, mask, fused=way == "gradient")
         return
     model.set_attn_implementation("eager" if way == "maps" else "sdpa")
     with torch.inference_mode():
@@ -33,30 +33,30 @@ def call(way: str, model, ids: torch.Tensor) -> None:
             model(input_ids=ids, use_cache=False)
             return
         maps = model(input_ids=ids, output_attentions=True, use_cache=False).attentions
-        square = torch.stack(maps).float().mean((0, 1, 2)).tril(-1)
-        _ = square.sum(0) / torch.arange(ids.shape[1] - 1, -1, -1).clamp(min=1)
+        weights = torch.stack(maps).float().mean((0, 1, 2)).tril(-1)  # (query, key)
+        _ = weights.sum(0) / torch.arange(ids.shape[1] - 1, -1, -1).clamp(min=1)
 
 
-def resident(field: str) -> float:
-    """A line of this process's memory status, in MiB."""
+def read_memory(field: str) -> float:
+    """Read a field of this process's memory status, in MiB."""
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith(field)) / 1024
 
 
 def measure(way: str, reference: str, length: int, repeat: int, queue) -> None:
-    """Median seconds, and extra memory of the first call."""
+    """Put median seconds, and the extra memory of the first call, into the queue."""
     model = load_model(reference).model
     ids = torch.randint(5, 4000, (1, length), generator=torch.Generator().manual_seed(0))
-    call(way, model, ids[:, :16])
+    read_text(way, model, ids[:, :16])
     with open("/proc/self/clear_refs", "w") as clear:
         clear.write("5")
-    before, seconds = resident("VmRSS"), []
+    before, seconds = read_memory("VmRSS"), []
     for number in range(repeat):
         start = time.perf_counter()
-        call(way, model, ids)
+        read_text(way, model, ids)
         seconds.append(time.perf_counter() - start)
         if number == 0:
-            extra = resident("VmHWM") - before
+            extra = read_memory("VmHWM") - before
     queue.put((sorted(seconds)[repeat // 2], extra))
 
 

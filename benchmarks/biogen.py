@@ -1,4 +1,4 @@
-"""How fast biographies are made, next to Faker per person and to writing the same bytes.
+"""Measure how fast biographies are generated, next to Faker and to writing the same bytes.
 
 python benchmarks/biogen.py --people 100000 --people 1000000
 """
@@ -36,24 +36,24 @@ TABLES = {"corpus": SCHEMAS[Document]}
 
 
 def write_shard(config: BiogenConfig, out: Path, index: int) -> int:
-    """Write the biographies of one shard, without questions."""
+    """Write the biographies of one shard, without questions; return the number of people."""
     world = build_world(config)
     numbers = range(index * SHARD, min((index + 1) * SHARD, config.people))
     with open_shard(out, index, -(-config.people // SHARD), TABLES) as append:
-        for some in iterate_numbers(numbers.start, len(numbers)):
-            append("corpus", build_biography_batch(world, draw_people(world, some)))
+        for batch in iterate_numbers(numbers.start, len(numbers)):
+            append("corpus", build_biography_batch(world, draw_people(world, batch)))
     return len(numbers)
 
 
 def generate(config: BiogenConfig, out: Path, workers: int) -> None:
-    """Write all biographies: start-up of the workers, hashing and syncing included."""
+    """Write all biographies; this includes starting the workers, hashing and syncing."""
     (out / ".progress").mkdir(parents=True)
     shards = list(range(-(-config.people // SHARD)))
     write_shards(partial(write_shard, config, out), shards, workers, lambda count: None)
 
 
 def rewrite(batches: list[pa.RecordBatch], path: Path) -> None:
-    """Write rows that are in memory, and wait until they are on the disk."""
+    """Write rows from memory, and wait until they are on the disk."""
     with pa.ipc.new_stream(str(path), TABLES["corpus"]) as writer:
         for batch in batches:
             writer.write_batch(batch)
@@ -62,11 +62,11 @@ def rewrite(batches: list[pa.RecordBatch], path: Path) -> None:
 
 
 def call_faker(count: int) -> None:
-    """Draw the same fields by calling Faker for each person; no text is made."""
+    """Draw the same fields by calling Faker for each person, without building texts."""
     faker = Faker("en_US")
     faker.seed_instance(0)
     universities, majors = pools.list_universities(), pools.read_words("majors")
-    drawn = [
+    people = [
         (
             *(faker.first_name(), faker.first_name(), faker.last_name()),
             *(faker.date_between(FIRST, LAST), faker.city(), faker.company()),
@@ -74,18 +74,18 @@ def call_faker(count: int) -> None:
         )
         for _ in range(count)
     ]
-    assert len(drawn) == count
+    assert len(people) == count
 
 
-def timed(call: Callable[..., object], *arguments: object) -> float:
-    """Seconds of one call."""
+def time_call(call: Callable[..., object], *arguments: object) -> float:
+    """Return the seconds that one call takes."""
     start = perf_counter()
     call(*arguments)
     return perf_counter() - start
 
 
-def in_memory(folder: Path) -> list[pa.RecordBatch]:
-    """The rows of a corpus, copied into memory."""
+def read_into_memory(folder: Path) -> list[pa.RecordBatch]:
+    """Read the rows of a corpus, copied into memory."""
     batches = []
     for batch in read_batches(folder, "corpus"):
         sink = pa.BufferOutputStream()
@@ -96,18 +96,18 @@ def in_memory(folder: Path) -> list[pa.RecordBatch]:
 
 
 def run_command(people: int, out: Path) -> tuple[float, int]:
-    """Seconds of the whole command, and the peak of the summed memory of its processes in bytes."""
+    """Run the whole command; return its seconds and the peak memory of its processes in bytes."""
     command = [sys.executable, "-m", "elusive.cli.main", "biogen", "--people", str(people)]
     start, peak = perf_counter(), 0
     with subprocess.Popen([*command, "--middle-names", "--out", str(out)]) as process:
         while process.poll() is None:
-            peak = max(peak, _memory(process.pid))
+            peak = max(peak, _measure_memory(process.pid))
             threading.Event().wait(0.05)
     return perf_counter() - start, peak
 
 
-def _memory(pid: int) -> int:
-    """Resident memory of a process and all that it started, pages in common counted each time."""
+def _measure_memory(pid: int) -> int:
+    """Return the resident memory of a process and its children; shared pages count each time."""
     total = 0
     try:
         root = psutil.Process(pid)
@@ -124,14 +124,14 @@ def _memory(pid: int) -> int:
 @click.option("--rounds", default=3, show_default=True)
 def main(people: tuple[int, ...], workers: int, rounds: int) -> None:
     """Print biographies per second, ratios within each round, and peak memory."""
-    faker_rate = FAKER_PEOPLE / min(timed(call_faker, FAKER_PEOPLE) for _ in range(3))
+    faker_rate = FAKER_PEOPLE / min(time_call(call_faker, FAKER_PEOPLE) for _ in range(3))
     click.echo(f"Faker per person: {faker_rate:,.0f} people/s (values only, no text)")
     root = Path(tempfile.mkdtemp(prefix="elusive-bench-"))
     for count in people:
         config = BiogenConfig(people=count, middle_names=True)
-        pairs = [one_round(config, root / f"{count}-{turn}", workers) for turn in range(rounds)]
-        rate = count / statistics.median(made for made, _ in pairs)
-        ratio = statistics.median(made / written for made, written in pairs)
+        pairs = [run_round(config, root / f"{count}-{index}", workers) for index in range(rounds)]
+        rate = count / statistics.median(generating for generating, _ in pairs)
+        ratio = statistics.median(generating / writing for generating, writing in pairs)
         seconds, peak = run_command(count, root / f"{count}-command")
         shutil.rmtree(root / f"{count}-command")
         click.echo(
@@ -143,19 +143,19 @@ def main(people: tuple[int, ...], workers: int, rounds: int) -> None:
     shutil.rmtree(root)
 
 
-def one_round(config: BiogenConfig, folder: Path, workers: int) -> tuple[float, float]:
-    """Seconds to make all biographies, and for pyarrow to write them again from memory."""
-    made = timed(generate, config, folder, workers)
-    batches = in_memory(folder)
-    again = folder / "again.arrow"
-    written = statistics.median(timed(rewrite, batches, again) for _ in range(3))
+def run_round(config: BiogenConfig, folder: Path, workers: int) -> tuple[float, float]:
+    """Return the seconds to generate all biographies, and to write them again from memory."""
+    generating = time_call(generate, config, folder, workers)
+    batches = read_into_memory(folder)
+    copy = folder / "copy.arrow"
+    writing = statistics.median(time_call(rewrite, batches, copy) for _ in range(3))
     megabytes = sum(batch.nbytes for batch in batches) / 1e6
     shutil.rmtree(folder)
     click.echo(
-        f"{config.people:,} biographies in {made:.2f} s; pyarrow writes the {megabytes:.0f} MB in "
-        f"{written:.2f} s: {made / written:.2f}x"
+        f"{config.people:,} biographies in {generating:.2f} s; pyarrow writes the "
+        f"{megabytes:.0f} MB in {writing:.2f} s: {generating / writing:.2f}x"
     )
-    return made, written
+    return generating, writing
 
 
 if __name__ == "__main__":

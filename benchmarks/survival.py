@@ -1,11 +1,10 @@
 """What a grid survives: kills at random moments, a full disk, damaged files.
 
-A small grid runs once to its end. Then the same grid is killed with SIGKILL at 20 random moments
-and finished; runs into a disk that is full, and is finished when there is room; loses and gets
-broken files, and is run again. Every time all cells have to hold the same predictions, byte for
-byte.
+A small grid first runs to its end. Then the same grid is killed with SIGKILL at 20 random moments
+and finished; it fills a disk, and is finished once there is room; it loses files, gets broken ones,
+and is run again. Every time, all cells must hold the same predictions, byte for byte.
 
-    python benchmarks/survival.py [--kills 20] [--seed 0]
+python benchmarks/survival.py --kills 20 --seed 0
 """
 
 import argparse
@@ -32,35 +31,35 @@ PLAN = {
 }
 
 
-def command(plan: Path, out: Path) -> list[str]:
+def build_command(plan: Path, out: Path) -> list[str]:
     return [sys.executable, "-m", "elusive.cli.main", "run", str(plan), "--out", str(out)]
 
 
-def finish(plan: Path, out: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(plan, out), capture_output=True, text=True, check=False)
+def run_grid(plan: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(build_command(plan, out), capture_output=True, text=True, check=False)
 
 
-def answers(out: Path) -> dict[str, bytes]:
-    """Predictions of every finished cell."""
+def read_answers(out: Path) -> dict[str, bytes]:
+    """Read the predictions of every finished cell."""
     return {p.parent.name: p.read_bytes() for p in out.glob("cells/[!.]*/predictions.parquet")}
 
 
-def compare(what: str, out: Path, whole: dict[str, bytes]) -> None:
-    """Say whether all cells are as in the uninterrupted run; end if they are not."""
-    found = answers(out)
-    same = sum(found.get(name) == content for name, content in whole.items())
-    leftovers = len(list(out.glob("cells/.*")))
-    print(f"{what}: {same} of {len(whole)} cells equal byte for byte, {leftovers} leftovers")
-    if found != whole or leftovers:
+def check_cells(title: str, out: Path, whole: dict[str, bytes]) -> None:
+    """Print how many cells are as in the uninterrupted run; exit if some are not."""
+    answers = read_answers(out)
+    num_same = sum(answers.get(name) == content for name, content in whole.items())
+    num_leftovers = len(list(out.glob("cells/.*")))
+    print(f"{title}: {num_same} of {len(whole)} cells equal, {num_leftovers} leftover files")
+    if answers != whole or num_leftovers:
         sys.exit("the grid did not survive")
 
 
-def killed(plan: Path, out: Path, whole: dict[str, bytes], kills: int, seconds: float) -> None:
-    """Kill the grid at random moments; start it anew whenever it gets through."""
-    done, finished, moments = 0, 0, []
-    while done < kills:
+def test_kills(plan: Path, out: Path, whole: dict[str, bytes], kills: int, seconds: float) -> None:
+    """Kill the grid at random moments; delete its folder whenever it finishes in between."""
+    num_finished, moments = 0, []
+    while len(moments) < kills:
         process = subprocess.Popen(
-            command(plan, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            build_command(plan, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
             moment = random.uniform(0, seconds)
@@ -68,19 +67,18 @@ def killed(plan: Path, out: Path, whole: dict[str, bytes], kills: int, seconds: 
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
-            done += 1
-            moments.append((round(moment, 1), len(answers(out))))
+            moments.append((round(moment, 1), len(read_answers(out))))
         else:
-            compare(f"finished between kills, after {done}", out, whole)
-            finished += 1
+            check_cells(f"finished after {len(moments)} kills", out, whole)
+            num_finished += 1
             shutil.rmtree(out)
-    print("killed after seconds, with so many cells finished:", *moments)
-    print(f"{done} kills; the grid got through {finished} times between them")
+    print("kills as (seconds after the start, finished cells):", *moments)
+    print(f"{kills} kills; the grid finished {num_finished} times between them")
 
 
 @contextmanager
-def small_disk(folder: Path, kib: int) -> Iterator[bool]:
-    """A disk of a size, mounted at `folder`; False where that is not allowed."""
+def mount_small_disk(folder: Path, kib: int) -> Iterator[bool]:
+    """Mount a disk of a given size at `folder`; yield False if that is not allowed."""
     folder.mkdir()
     options = ["-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(folder)]
     mounted = subprocess.run(["mount", *options], check=False, capture_output=True).returncode == 0
@@ -91,40 +89,41 @@ def small_disk(folder: Path, kib: int) -> Iterator[bool]:
             subprocess.run(["umount", str(folder)], check=False)
 
 
-def full(plan: Path, disk: Path, whole: dict[str, bytes], kib: int) -> None:
-    """Run into a full disk, make room, finish."""
-    with small_disk(disk, kib) as mounted:
+def test_full_disk(plan: Path, disk: Path, whole: dict[str, bytes], kib: int) -> None:
+    """Fill a disk, make room, and finish."""
+    with mount_small_disk(disk, kib) as mounted:
         if not mounted:
-            print("full disk: not tried, mounting one needs root")
+            print("full disk: not tried, because mounting one needs root")
             return
         out = disk / "out"
-        failed = finish(plan, out)
-        last = (failed.stderr.strip().splitlines() or [""])[-1]
-        print(f"full disk of {kib} KiB: exit code {failed.returncode}, {len(answers(out))} cells")
-        print(f"  {last}")
-        if failed.returncode == 0 or "No space left on device" not in last:
-            sys.exit("the full disk was not noticed, or not said in one line")
+        failed = run_grid(plan, out)
+        error = (failed.stderr.strip().splitlines() or [""])[-1]
+        num_cells = len(read_answers(out))
+        print(f"full disk of {kib} KiB: exit code {failed.returncode}, {num_cells} cells")
+        print(f"  {error}")
+        if failed.returncode == 0 or "No space left on device" not in error:
+            sys.exit("the full disk was not noticed, or not reported in one line")
         subprocess.run(["mount", "-o", f"remount,size={8 * kib}k", str(disk)], check=True)
-        again = finish(plan, out)
-        if again.returncode:
-            sys.exit(again.stderr)
-        compare("finished once there was room", out, whole)
+        resumed = run_grid(plan, out)
+        if resumed.returncode:
+            sys.exit(resumed.stderr)
+        check_cells("finished once there was room", out, whole)
 
 
-def damaged(plan: Path, out: Path, whole: dict[str, bytes]) -> None:
-    """Break a file of each of three cells, and a training text."""
+def test_damage(plan: Path, out: Path, whole: dict[str, bytes]) -> None:
+    """Break a file of each of three cells, and a training text; run the grid again."""
     cells = sorted(out.glob("cells/[!.]*"))
     (cells[0] / "predictions.parquet").write_bytes(b"\0" * 100)
     (cells[1] / "metrics.json").unlink()
     (cells[2] / "manifest.json").write_text("{")
     next(out.glob("train/*/texts/*.arrow")).write_bytes(b"nothing")
-    again = finish(plan, out)
-    if again.returncode:
-        sys.exit(again.stderr)
-    for line in again.stderr.splitlines():
+    resumed = run_grid(plan, out)
+    if resumed.returncode:
+        sys.exit(resumed.stderr)
+    for line in resumed.stderr.splitlines():
         if "damaged" in line:
             print(f"  {line.replace(str(out), 'OUT')}")
-    compare("three damaged cells", out, whole)
+    check_cells("finished after damage to three cells", out, whole)
 
 
 def main() -> None:
@@ -138,19 +137,19 @@ def main() -> None:
         plan = root / "plan.yaml"
         plan.write_text(yaml.safe_dump(PLAN))
         start = time.perf_counter()
-        first = finish(plan, root / "whole")
+        uninterrupted = run_grid(plan, root / "whole")
         seconds = time.perf_counter() - start
-        if first.returncode:
-            sys.exit(first.stderr)
-        whole = answers(root / "whole")
+        if uninterrupted.returncode:
+            sys.exit(uninterrupted.stderr)
+        whole = read_answers(root / "whole")
         print(f"uninterrupted: {len(whole)} cells, {seconds:.0f} s")
-        killed(plan, root / "out", whole, options.kills, seconds)
-        if finish(plan, root / "out").returncode:
+        test_kills(plan, root / "out", whole, options.kills, seconds)
+        if run_grid(plan, root / "out").returncode:
             sys.exit("the killed grid cannot be finished")
-        compare("finished after the last kill", root / "out", whole)
-        damaged(plan, root / "out", whole)
+        check_cells("finished after the last kill", root / "out", whole)
+        test_damage(plan, root / "out", whole)
         size = sum(p.stat().st_size for p in (root / "whole").rglob("*") if p.is_file())
-        full(plan, root / "disk", whole, int(0.6 * size / 1024))
+        test_full_disk(plan, root / "disk", whole, int(0.6 * size / 1024))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Training: packed bfloat16 rows against padded float32 batches, both with transformers' Trainer.
+"""Training on packed bfloat16 rows, against padded float32 batches with transformers' Trainer.
 
 python benchmarks/training.py --model smollm2-135m --steps 12
 """
@@ -25,8 +25,8 @@ from elusive.evaluate.training.sequences import pack_epochs
 from elusive.evaluate.training.train import train
 
 
-def padded_tokens_per_second(loaded, sequences: list[Sequence], config: TrainingConfig) -> float:
-    """What a user writes first: a padded batch of the same texts per step, float32."""
+def measure_padded_speed(loaded, sequences: list[Sequence], config: TrainingConfig) -> float:
+    """Train as a user writes it first, on padded float32 batches; return tokens per second."""
     with open_lora_model(loaded, config, 0) as model, tempfile.TemporaryDirectory() as scratch:
         trainer = Trainer(
             model=model,
@@ -67,7 +67,7 @@ def main(model: str, steps: int, rounds: int) -> None:
     padded_model = load_model(model, dtype=torch.float32)
     ratios = []
     for number in range(rounds):
-        padded = padded_tokens_per_second(padded_model, sequences, config)
+        padded = measure_padded_speed(padded_model, sequences, config)
         with open_lora_model(packed_model, config, 0) as adapted:
             log = train(adapted, rows, config, 0)
         packed = log.tokens / log.seconds

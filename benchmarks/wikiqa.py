@@ -1,4 +1,4 @@
-"""Cleaning a dump's articles against mwparserfromhell's own `strip_code`, one process each.
+"""Cleaning the articles of a dump, against mwparserfromhell's own `strip_code`, each in one process.
 
 python benchmarks/wikiqa.py ../shared/data/enwiki-sample.xml.bz2
 """
@@ -35,10 +35,10 @@ def main(dump: Path, rounds: int) -> None:
         ratios.append((end - middle) / (middle - start))
         click.echo(
             f"round {number}: strip_code {megabytes / (middle - start):.2f} MB/s, ours "
-            f"{megabytes / (end - middle):.2f} MB/s, {ratios[-1]:.2f} times the time"
+            f"{megabytes / (end - middle):.2f} MB/s, ours takes {ratios[-1]:.2f}x the time"
         )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    click.echo(f"median {np.median(ratios):.2f} times the time; peak memory {peak:.0f} MiB")
+    click.echo(f"median {np.median(ratios):.2f}x the time; peak memory {peak:.0f} MiB")
 
 
 if __name__ == "__main__":

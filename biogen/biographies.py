@@ -4,15 +4,16 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.people.draw import People, draw_people, iterate_numbers
 from elusive.biogen.texts.arrow_arrays import (
+    build_digit_array,
     build_integer_array,
     build_list_array,
     build_string_array,
     build_struct_array,
+    join_strings,
 )
 from elusive.biogen.texts.piece_layout import Layout, build_layout
 from elusive.biogen.texts.pieces import Strings
@@ -21,7 +22,6 @@ from elusive.biogen.world import World, build_world
 from elusive.common.dataset.records import SCHEMAS, Document, from_table
 
 _SPLITS = build_string_array(["train", "dev"])
-_PREFIX, _EMPTY = build_string_array(["bio-", ""])
 
 
 def generate_biographies(config: BiogenConfig) -> Iterator[Document]:
@@ -125,6 +125,5 @@ def build_document_ids(world: World, numbers: np.ndarray, document: np.ndarray) 
     suffixes = [f"-{number}" for number in range(config.multi)] + ["-held-out"]
     if config.multi == 1:
         suffixes[0] = ""
-    digits = pc.utf8_lpad(build_integer_array(numbers).cast(pa.string()), 7, "0")
     suffix = build_string_array(suffixes).take(build_integer_array(document))
-    return pc.binary_join_element_wise(_PREFIX, digits, suffix, _EMPTY)
+    return join_strings("bio-", build_digit_array(numbers, 7), suffix)

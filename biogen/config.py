@@ -177,19 +177,12 @@ class BiogenConfig(BaseModel, frozen=True, extra="forbid"):
             raise InputError(f"distance: should be at least 1 word (got {min(self.distance)})")
         if self.distance and max(self.distance) > 500:
             raise InputError(f"distance: should be at most 500 words (got {max(self.distance)})")
-        for name, is_set in (
-            ("fullname", self.fullname),
-            ("name_position", self.name_position != "first"),
-        ):
-            if self.distance and is_set:
-                raise InputError(
-                    f"distance and {name} exclude each other: with distance, the name stands "
-                    "before every fact, at the given distance; leave one of them out"
-                )
-        if self.fullname and self.name_position != "first":
+        placing = ["distance"] * bool(self.distance) + ["fullname"] * self.fullname
+        placing += ["name_position"] * (self.name_position != "first")
+        if len(placing) > 1:
             raise InputError(
-                "fullname and name_position exclude each other: with fullname, every sentence has "
-                "the name; leave one of them out"
+                f"{placing[0]} and {placing[1]} exclude each other, because both decide where the "
+                "name stands: leave one of them out"
             )
 
     def find_field(self, name: str) -> FactField:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from elusive.biogen.biographies import build_document_ids
 from elusive.biogen.config import BiogenConfig
@@ -14,15 +13,13 @@ from elusive.biogen.people.values import PARTNER_BITS
 from elusive.biogen.texts.arrow_arrays import (
     build_boolean_array,
     build_integer_array,
-    build_string_array,
+    join_strings,
 )
 from elusive.biogen.texts.phrasings import Asking
 from elusive.biogen.texts.pieces import Strings
-from elusive.biogen.texts.question_kinds import build_replies
+from elusive.biogen.texts.question_kinds import Reply, build_replies
 from elusive.biogen.world import World, build_world
 from elusive.common.dataset.records import SCHEMAS, Question, Shot, from_table
-
-(_EMPTY,) = build_string_array([""])
 
 
 def generate_questions(config: BiogenConfig) -> Iterator[Question]:
@@ -58,7 +55,7 @@ def build_question_batch(world: World, people: People) -> pa.RecordBatch:
     suffixes = rows.strings.take(rows.read_askings("suffix"))
     is_dev = _is_dev(world, people.numbers)[rows.person]
     columns = {
-        "question_id": pc.binary_join_element_wise(doc_ids, suffixes, _EMPTY),
+        "question_id": join_strings(doc_ids, suffixes),
         "doc_id": doc_ids,
         "answers": _build_answer_lists(rows),
         "split": rows.strings.take(np.where(is_dev, world.phrasings.dev, world.phrasings.test)),
@@ -107,11 +104,16 @@ def _build_rows(
     """Return all questions about some people."""
     strings, replies = build_replies(world, people, askings, in_corpus)
     texts = [
-        _choose_phrasings(world, people, asking, reply.slots)
+        _build_texts(world, people, asking, reply)
         for asking, reply in zip(askings, replies, strict=True)
     ]
     mask = np.stack([reply.is_asked for reply in replies], axis=1)  # (person, asking)
     person, asking = np.nonzero(mask)
+
+    def collect(attribute: str) -> np.ndarray:
+        arrays = [np.broadcast_to(getattr(reply, attribute), len(people)) for reply in replies]
+        return np.stack(arrays, axis=1)[mask]
+
     return _QuestionRows(
         strings=strings,
         askings=askings,
@@ -119,20 +121,21 @@ def _build_rows(
         asking=asking,
         text=np.stack([pieces for pieces, _ in texts], axis=1)[mask],
         phrasing=np.stack([phrasing for _, phrasing in texts], axis=1)[mask],
-        first_answer=np.stack([reply.first_answer for reply in replies], axis=1)[mask],
-        num_answers=np.stack([reply.num_answers for reply in replies], axis=1)[mask],
-        hops=np.stack([reply.hops for reply in replies], axis=1)[mask],
+        first_answer=collect("first_answer"),
+        num_answers=collect("num_answers"),
+        hops=collect("hops"),
     )
 
 
-def _choose_phrasings(
-    world: World, people: People, asking: Asking, slots: tuple[np.ndarray, np.ndarray]
+def _build_texts(
+    world: World, people: People, asking: Asking, reply: Reply
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw a phrasing for each person; return its pieces (person, 5) and its number (person,)."""
     phrasing = world.draw_integers(len(asking.parts), people.numbers, "phrasing", asking.name)
-    parts = asking.parts[phrasing]
-    first, second = reversed(slots) if asking.value_first else slots
-    pieces = np.stack([parts[:, 0], first, parts[:, 1], second, parts[:, 2]], axis=1)
+    slots = (reply.value, reply.name) if asking.value_first else (reply.name, reply.value)
+    pieces = np.empty((len(people), 5), np.int64)
+    pieces[:, ::2] = asking.parts[phrasing]
+    pieces[:, 1], pieces[:, 3] = slots
     return pieces, asking.first_phrasing + phrasing
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 
 from elusive.augment.config import AugmentConfig
-from elusive.cli.options import add_config_options, threads_option
+from elusive.cli.options import add_config_options, render_arms, threads_option
 from elusive.common.errors import validate_config
 
 
-@click.command()
+@click.command(epilog=render_arms("score", "rewrite"))
 @click.argument("dataset", type=click.Path(path_type=Path))
 @add_config_options(AugmentConfig)
 @click.option("--limit", type=int, help="Read only the first LIMIT documents.")

@@ -5,12 +5,12 @@ from pathlib import Path
 import click
 from pydantic import BaseModel
 
-from elusive.cli.options import add_config_options, threads_option
+from elusive.cli.options import add_config_options, render_arms, threads_option
 from elusive.common.errors import validate_config
 from elusive.evaluate.config import AnsweringConfig, CellSettings, TrainingConfig
 
 
-@click.command()
+@click.command(epilog=render_arms("objective"))
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option(
     "--train",

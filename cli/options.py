@@ -8,6 +8,8 @@ import click
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from elusive.augment.arms import ARMS, Kind, list_arms
+
 
 def add_config_options(model: type[BaseModel], leave_out: tuple[str, ...] = ()) -> Callable:
     """Return a decorator that adds one option per field of `model` to a command.
@@ -50,6 +52,14 @@ def _unwrap(annotation: Any) -> tuple[Any, bool]:
     if get_origin(annotation) is tuple:
         return get_args(annotation)[0], True
     return annotation, False
+
+
+def render_arms(*kinds: Kind) -> str:
+    """The arms of some kinds and their meanings, as the end of a command's help."""
+    names = list_arms(*kinds)
+    width = max(map(len, names))
+    lines = [f"  {name:{width}}  {ARMS[name].meaning}" for name in names]
+    return "\n".join(["\b", "Arms:", *lines])
 
 
 threads_option = click.option(

@@ -10,7 +10,7 @@ EXAMPLE = re.compile(r"^>>> .*?(?=\n\s*\n|\Z)", re.DOTALL | re.MULTILINE)
 
 
 class ReadableDocstrings(griffe.Extension):
-    """Puts examples between fences, as `>>>` begins a quotation in markdown; documents settings."""
+    """Fences examples, since `>>>` begins a quotation in markdown, and documents settings."""
 
     def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
         """Change a docstring before it is parsed."""
@@ -25,16 +25,16 @@ class ReadableDocstrings(griffe.Extension):
             return
         call = ast.parse(value, mode="eval").body
         assert isinstance(call, ast.Call)
-        given = {keyword.arg: keyword.value for keyword in call.keywords}
-        attr.value = ast.unparse(given["default"]) if "default" in given else None
-        if attr.docstring is None and "description" in given:
-            attr.docstring = griffe.Docstring(_text(given["description"]), parent=attr)
+        arguments = {keyword.arg: keyword.value for keyword in call.keywords}
+        attr.value = ast.unparse(arguments["default"]) if "default" in arguments else None
+        if attr.docstring is None and "description" in arguments:
+            attr.docstring = griffe.Docstring(_read_text(arguments["description"]), parent=attr)
 
 
-def _text(node: ast.expr) -> str:
-    """A string; what an f-string fills in stands as its name."""
+def _read_text(node: ast.expr) -> str:
+    """Return a string; in an f-string, names stand for what they fill in."""
     if isinstance(node, ast.JoinedStr):
-        return "".join(_text(part) for part in node.values)
+        return "".join(_read_text(part) for part in node.values)
     if isinstance(node, ast.FormattedValue):
         return ", ".join(part.id for part in ast.walk(node) if isinstance(part, ast.Name))
     return str(ast.literal_eval(node))

@@ -1,120 +1,113 @@
-"""What the site is made of beside the pages in this folder: every command's help, every preset."""
+"""Pages that mkdocs builds beside those in this folder: one per command, and all presets on one."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import yaml
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from elusive.cli.main import cli
 
 ROOT = Path(__file__).resolve().parent.parent
-OWN_FORMAT = "\b"
-"""Click's mark of a paragraph that is printed as it stands: here, the examples."""
+EXAMPLES_MARK = "\b"
+"""Click's mark of a paragraph that is not rewrapped: our helps use it for examples."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """The settings with every command in the navigation, and without pages that are not written."""
+    """Add the page of every command to the navigation."""
     pages = [f"commands/{name}.md" for name in sorted(cli.commands)]
-    config.nav = [_with_commands(entry, pages) for entry in config.nav or []]
+    for section in config.nav or []:
+        if isinstance(section, dict) and "Commands" in section:
+            section["Commands"] = [*section["Commands"], *pages]
     return config
 
 
-def _with_commands(entry: object, pages: list[str]) -> object:
-    """A navigation entry, with the commands' pages if it is theirs."""
-    if isinstance(entry, dict) and "Commands" in entry:
-        return {"Commands": [*entry["Commands"], *pages]}
-    return entry
-
-
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """The files with the pages that are made."""
-    for path, content in {**command_pages(), "presets.md": render_presets()}.items():
+    """Add the pages of commands and of presets to the files of the site."""
+    for path, content in {**render_command_pages(), "presets.md": render_presets()}.items():
         files.append(File.generated(config, path, content=content))
     return files
 
 
-def command_pages() -> dict[str, str]:
-    """Page of every command and their list, by path."""
-    pages = {"commands/index.md": render_index()}
+def render_command_pages() -> dict[str, str]:
+    """Return the page of every command, and the list of all commands, by path."""
+    pages = {"commands/index.md": render_command_list()}
     for name, command in cli.commands.items():
         pages[f"commands/{name}.md"] = "\n".join(render_command(f"elusive {name}", command))
     return pages
 
 
-def render_index() -> str:
-    """The list of all commands."""
-    rows = [
-        f"| [`elusive {name}`]({name}.md) | {_cell(command.get_short_help_str(200))} |"
-        for name, command in sorted(cli.commands.items())
-    ]
+def render_command_list() -> str:
+    """Return the page that lists all commands."""
     head = [
         "# Commands\n",
-        "Made from the program itself, so this is what `elusive COMMAND --help` prints. Wrong "
-        "input ends with one line that says what is allowed, and exit code 2. Progress goes to "
-        "the error output, results to the standard output or into files.\n",
+        "These pages show what `elusive COMMAND --help` prints. Wrong input ends the command with "
+        "exit code 2 and one line that says what is allowed. Progress is written to the standard "
+        "error output, results to the standard output or into files.\n",
         "| command | what it does |",
         "|---|---|",
+    ]
+    rows = [
+        f"| [`elusive {name}`]({name}.md) | {_escape_cell(command.get_short_help_str(200))} |"
+        for name, command in sorted(cli.commands.items())
     ]
     return "\n".join([*head, *rows]) + "\n"
 
 
 def render_command(path: str, command: click.Command, level: int = 1) -> Iterator[str]:
-    """Lines of a command's section, those of its subcommands below it."""
+    """Yield the lines of a command's section, followed by those of its subcommands."""
     context = click.Context(command, info_name=path)
     yield f"{'#' * level} {path}\n"
-    yield from _help(command.help or "")
+    yield from _render_help(command.help or "")
     usage = " ".join([path, *command.collect_usage_pieces(context)])
     yield f"```text\n{usage}\n```\n"
-    options = [each for each in command.params if isinstance(each, click.Option)]
+    options = [option for option in command.params if isinstance(option, click.Option)]
     if options:
         yield "| option | what it is | default |\n|---|---|---|"
-        yield from (_option(each, context) for each in options)
+        yield from (_render_option(option, context) for option in options)
         yield ""
     if isinstance(command, click.Group):
-        for name, sub in command.commands.items():
-            yield from render_command(f"{path} {name}", sub, level + 1)
+        for name, subcommand in command.commands.items():
+            yield from render_command(f"{path} {name}", subcommand, level + 1)
 
 
-def _help(text: str) -> Iterator[str]:
-    """Paragraphs of a help text, examples as code."""
+def _render_help(text: str) -> Iterator[str]:
+    """Yield the paragraphs of a help text, with examples as code."""
     for paragraph in text.split("\n\n"):
-        lines = paragraph.strip("\n").splitlines()
-        if lines and lines[0].strip() == OWN_FORMAT:
-            yield "\n".join(["```bash", *(line.strip() for line in lines[1:]), "```\n"])
+        lines = [line.strip() for line in paragraph.strip("\n").splitlines()]
+        if lines and lines[0] == EXAMPLES_MARK:
+            yield "\n".join(["```bash", *lines[1:], "```\n"])
         else:
-            yield " ".join(line.strip() for line in lines) + "\n"
+            yield " ".join(lines) + "\n"
 
 
-def _option(option: click.Option, context: click.Context) -> str:
-    """A row of the table of options."""
+def _render_option(option: click.Option, context: click.Context) -> str:
     names = ", ".join(f"`{name}`" for name in [*option.opts, *option.secondary_opts])
-    kind = option.make_metavar(context) if not option.is_flag else ""
+    kind = "" if option.is_flag else option.make_metavar(context)
     default = option.get_default(context)
-    shown = option.show_default and default not in (None, (), "") and not callable(default)
-    value = "required" if option.required else f"`{default}`" if shown else ""
-    many = " (may be repeated)" if option.multiple else ""
-    return f"| {names} {_cell(kind)} | {_cell(option.help or '')}{many} | {_cell(value)} |"
+    is_shown = option.show_default and default not in (None, (), "") and not callable(default)
+    value = "required" if option.required else f"`{default}`" if is_shown else ""
+    repeat = " (may be repeated)" if option.multiple else ""
+    description = _escape_cell(option.help or "") + repeat
+    return f"| {names} {_escape_cell(kind)} | {description} | {_escape_cell(value)} |"
 
 
-def _cell(text: str) -> str:
-    """Text that stays in its table cell, whatever signs it has."""
+def _escape_cell(text: str) -> str:
+    """Escape what would end a table cell or read as HTML."""
     return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
 def render_presets() -> str:
-    """Every plan in `presets/`, with what its first comment says."""
+    """Return the page that shows every plan in `presets/`."""
     parts = [
         "# Presets\n",
-        "Plans that come with the package. `elusive run nano-demo.yaml --out runs/demo` finds them "
-        "by name; copy one and change it to make your own. What a plan may hold is in "
-        "[evaluate](evaluate.md#a-plan). `nano-family.yaml` is for "
+        "These plans come with the package. `elusive run nano-demo --out runs/demo` finds a plan "
+        "by its name. Copy one and change it to make your own; [Cells and grids]"
+        "(evaluate.md#a-plan) explains what a plan may contain. `nano-family.yaml` is for "
         "[`elusive pretrain`](commands/pretrain.md).\n",
     ]
     for path in sorted((ROOT / "presets").glob("*.yaml")):
-        text = path.read_text(encoding="utf-8")
-        yaml.safe_load(text)
-        parts.append(f"## {path.name}\n\n```yaml\n{text.strip()}\n```\n")
+        text = path.read_text(encoding="utf-8").strip()
+        parts.append(f"## {path.name}\n\n```yaml\n{text}\n```\n")
     return "\n".join(parts)

@@ -8,120 +8,129 @@ from elusive.augment.arms import ARMS, list_arms
 from elusive.common.errors import InputError, build_unknown_name_error
 
 UNTRAINED = "untrained"
-"""Name of the row of the model before training."""
+"""Label of the row for the model before training."""
 LOSS_EVERY = 5
-"""Steps whose mean loss is logged together; the first step is also logged alone."""
+"""Steps between logged losses, each the mean since the last one; step 1 is logged as well."""
 NEXT_TOKEN = "next-token"
-"""The usual objective: every token is predicted from those before it."""
+"""The usual objective: predict every token from the tokens before it."""
 
 
 class TrainingConfig(BaseModel):
-    """LoRA training of one cell; rank, clip and warm-up default to those of arXiv 2409.17954."""
+    """How one cell is trained; rank, clip and warm-up default to those of arXiv 2409.17954."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int = Field(
-        default=3, ge=1, description="Passes over the training text (originals and copies)."
+        default=3, ge=1, description="Passes over the training text, originals and copies."
     )
     learning_rate: float = Field(default=1e-3, gt=0, description="Peak learning rate of AdamW.")
     batch_size: int = Field(
-        default=8, ge=1, description="Texts per optimizer step, packed into one row."
+        default=8, ge=1, description="Texts per optimizer step; they are packed into one row."
     )
     warmup: float = Field(
-        default=0.1, ge=0, lt=1, description="Share of the steps in which the learning rate rises."
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="Share of the steps during which the learning rate rises to its peak.",
     )
     clip: float = Field(
-        default=1.0, gt=0, description="Gradient norm above which gradients are scaled down."
+        default=1.0, gt=0, description="Largest norm of the gradient; larger ones are scaled down."
     )
-    lora_rank: int = Field(
-        default=16, ge=1, description="Rank r of LoRA on every linear layer but the head."
+    lora_rank: int = Field(default=16, ge=1, description="Rank of the LoRA adapters.")
+    lora_alpha: int = Field(
+        default=16, ge=1, description="The adapters' output is scaled by lora_alpha / lora_rank."
     )
-    lora_alpha: int = Field(default=16, ge=1, description="LoRA's scale is lora_alpha / lora_rank.")
     lora_dropout: float = Field(
-        default=0.0, ge=0, lt=1, description="Dropout on the adapters' input, in training."
+        default=0.0, ge=0, lt=1, description="Dropout on the adapters' input during training."
     )
     lora_targets: tuple[str, ...] = Field(
         default=(),
-        description="Names of the layers that get adapters, such as q_proj; all linear ones but "
-        "the head if none is given.",
+        description="Names of the layers that get adapters, such as q_proj; by default all linear "
+        "layers except the head.",
     )
     tuning: Literal["lora", "full"] = Field(
-        default="lora", description="What is trained: adapters, or all weights (in float32)."
+        default="lora", description="What is trained: LoRA adapters, or all weights in float32."
     )
     quantization: Literal["none", "8bit", "4bit"] = Field(
         default="none",
-        description="Precision of the frozen base: its own, or fewer bits by bitsandbytes.",
+        description="Precision of the frozen base: none keeps its own; 8bit and 4bit need "
+        "bitsandbytes.",
     )
     budget: Literal["steps", "tokens"] = Field(
         default="steps",
-        description="What is equal in all arms: optimizer steps, or tokens. With tokens, every arm "
-        "trains on as many as the originals would have, so arms that drop see more copies.",
+        description="What all arms get the same amount of: optimizer steps or tokens. With tokens, "
+        "every arm trains on as many tokens as plain copies have, so arms that drop tokens see "
+        "more copies.",
     )
     accumulation: int = Field(
-        default=1, ge=1, description="Rows that each step is split into, to save memory."
+        default=1, ge=1, description="Rows that each step is split into; more rows save memory."
     )
     gradient_checkpointing: bool = Field(
         default=False,
-        description="Compute activations twice instead of keeping them, to save memory.",
+        description="Save memory by computing activations twice instead of keeping them.",
     )
     format_replay: int = Field(
         default=64,
         ge=0,
-        description="Solved questions about other people mixed into training, each once; 0: none.",
+        description="Number of solved questions about other people to mix into training, each "
+        "once.",
     )
     labels: Literal["dropped", "clean"] = Field(
         default="dropped",
-        description="What is predicted: the text with its holes (dropped, as in the paper), or the "
-        "next tokens of the original, from an input that lacks the dropped ones (clean).",
+        description="What is predicted from the dropped-out input: its own next token (dropped, as "
+        "in the paper), or the original's next token (clean).",
     )
     dynamic: bool = Field(
         default=False,
-        description="Draw new copies in every epoch instead of using those of the training text.",
+        description="Draw new copies for every epoch instead of repeating those of the training "
+        "text.",
     )
     checkpoint_minutes: float = Field(
         default=10,
         gt=0,
-        description="Minutes between checkpoints, from which an interrupted training resumes.",
+        description="Minutes between checkpoints; an interrupted training resumes from the last "
+        "one.",
     )
     report_to: tuple[str, ...] = Field(
         default=(),
-        description="Where losses are logged beside the cell: tensorboard, trackio, wandb.",
+        description="Where else to log losses: tensorboard, trackio or wandb.",
     )
 
     objective: str = Field(
         default=NEXT_TOKEN,
-        description=f"What is learned at each step: {NEXT_TOKEN}, or an arm that acts in training: "
+        description=f"What each step learns: {NEXT_TOKEN}, or an arm that acts in training: "
         f"{', '.join(list_arms('objective'))}.",
     )
     noise: float = Field(
         default=0.2,
         gt=0,
         lt=1,
-        description="Share of the input tokens that `d-ar` replaces, and of the attention mask "
-        "that `attention-dropout` closes, at every step.",
+        description="Share of the input tokens that `d-ar` replaces, or of the attention mask that "
+        "`attention-dropout` closes, at every step.",
     )
     selected: float = Field(
         default=0.6,
         gt=0,
         le=1,
-        description="Share of the tokens of a step that `rho-1` learns from.",
+        description="Share of each step's tokens that `rho-1` learns from.",
     )
     reference: str | None = Field(
         default=None,
-        description="Model that tells `rho-1` how hard a token is; it needs the tokenizer of the "
-        "trained model.",
+        description="Reference model that `rho-1` compares losses with; it must share the trained "
+        "model's tokenizer.",
     )
 
     @model_validator(mode="after")
     def _check_combinations(self) -> "TrainingConfig":
         if self.tuning == "full" and self.quantization != "none":
             raise InputError(
-                "tuning 'full' trains the base, which cannot be of fewer bits: leave out "
+                "tuning 'full' trains the base, which then cannot be quantized: leave out "
                 f"quantization {self.quantization!r} or choose tuning 'lora'"
             )
         if self.batch_size % self.accumulation:
             raise InputError(
-                f"accumulation {self.accumulation} does not divide batch_size {self.batch_size}"
+                f"accumulation {self.accumulation} does not divide batch_size {self.batch_size}: "
+                "choose a divisor of it"
             )
         if self.objective == NEXT_TOKEN:
             return self
@@ -135,10 +144,10 @@ class TrainingConfig(BaseModel):
         return self
 
     def select_deciding(self) -> dict[str, object]:
-        """The settings that decide the outcome.
+        """Return the settings that decide the outcome.
 
-        How often training is saved and logged decides nothing, nor do settings of objectives other
-        than the chosen one. A reference model counts by its weights, which the cell adds.
+        How often training is saved, where it is logged, and the settings of other objectives
+        decide nothing. A reference model counts by its weights, which `collect_parameters` adds.
         """
         own = {"objective", "noise", "selected", "reference"}
         settings = self.model_dump(exclude={"checkpoint_minutes", "report_to", *own})
@@ -149,22 +158,26 @@ class TrainingConfig(BaseModel):
 
 
 class AnsweringConfig(BaseModel):
-    """Closed-book few-shot answering of one cell."""
+    """How one cell answers: closed-book and few-shot."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_shots: int = Field(
-        default=5, ge=0, description="Solved questions of the same field before each one."
+        default=5,
+        ge=0,
+        description="Solved questions about the same field that precede each question.",
     )
     split: Literal["dev", "test", "all"] = Field(
-        default="test", description="Which questions are asked."
+        default="test", description="Whose questions are asked."
     )
     limit: int | None = Field(
-        default=None, ge=1, description="Only the first questions of the split."
+        default=None,
+        ge=1,
+        description="Number of questions to ask, from the first of the split; by default all.",
     )
     chat_template: bool = Field(
         default=False,
-        description="Write questions and solved questions as turns of the model's chat template.",
+        description="Write all questions as turns of the model's chat template.",
     )
     answer_batch_size: int = Field(
         default=32, ge=1, description="Questions answered at a time; halved when memory runs out."
@@ -172,30 +185,32 @@ class AnsweringConfig(BaseModel):
     endpoint: str | None = Field(
         default=None,
         description="Address of an OpenAI-compatible server that answers instead of a local model, "
-        "such as http://localhost:8000/v1; the key is read from OPENAI_API_KEY.",
+        "such as http://localhost:8000/v1; OPENAI_API_KEY holds its key.",
     )
     served: str | None = Field(
         default=None,
-        description="Name of the model at the endpoint; the name of the model if not given.",
+        description="Name of the model at the endpoint; by default the same as model.",
     )
 
     @model_validator(mode="after")
     def _check_combinations(self) -> "AnsweringConfig":
         if self.served and not self.endpoint:
-            raise InputError(f"served {self.served!r} names a model at an endpoint: give endpoint")
+            raise InputError(
+                f"served {self.served!r} names a model at an endpoint: give endpoint, too"
+            )
         if self.endpoint and not self.endpoint.startswith(("http://", "https://")):
             raise InputError(
                 f"endpoint {self.endpoint!r} is not an address: start it with http:// or https://"
             )
         if self.endpoint and self.chat_template:
             raise InputError(
-                "endpoint and chat_template exclude each other, as servers get prompts as plain "
-                "text: leave one out"
+                "endpoint and chat_template cannot be combined, because servers get plain text: "
+                "leave one out"
             )
         return self
 
     def select_deciding(self) -> dict[str, object]:
-        """The settings that decide the outcome; what a server serves decides, not its address."""
+        """Return the settings that decide the outcome: what a server serves, not its address."""
         return self.model_dump(exclude={"answer_batch_size", "endpoint", "served"})
 
 
@@ -209,15 +224,15 @@ class CellSettings(BaseModel):
     threads: int | None = Field(
         default=None,
         ge=1,
-        description="CPU threads that a cell computes with, whatever the machine has; by default "
-        "1 for models with up to 50 MB of weights and 2 for larger ones.",
+        description="CPU threads that a cell computes with on any machine; by default 1 for models "
+        "with up to 50 MB of weights and 2 for larger ones.",
     )
 
     @model_validator(mode="after")
     def _check_combinations(self) -> "CellSettings":
         if self.answering.endpoint and self.training.tuning == "full":
             raise InputError(
-                "endpoint and tuning 'full': servers load adapters only: choose tuning 'lora' or "
-                "leave out endpoint"
+                "endpoint and tuning 'full' cannot be combined: servers load adapters only; "
+                "choose tuning 'lora' or leave out endpoint"
             )
         return self

@@ -1,4 +1,4 @@
-"""What a plan lists under `then`: made of its datasets and of the finished run."""
+"""Make what a plan lists under `then` from its datasets and its finished cells."""
 
 import shutil
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from elusive.evaluate.compare.figures import write_figures
 from elusive.evaluate.run_folder import RunFolder
 
 LIMIT = 100
-"""Documents whose attention the figures read."""
+"""Number of documents whose attention the figures read."""
 
 
 def make_follow_ups(run: RunFolder) -> list[Path]:
-    """Make what the plan lists under `then`, and return the folders; outdated ones are replaced.
+    """Make what the plan lists under `then`, replacing outdated results, and return the folders.
 
     Raises:
-        InputError: there is nothing to make it of.
+        InputError: the run lacks what they are made from.
     """
     folders = []
     if "clues" in run.plan.then:
@@ -33,7 +33,7 @@ def make_follow_ups(run: RunFolder) -> list[Path]:
 
 
 def _find_scorers(run: RunFolder) -> tuple[list[str], float]:
-    """Models whose attention the plan's arms read, the trained ones first, and their depth."""
+    """Find the models whose attention the plan's arms read, trained ones first, and the depth."""
     arms = run.plan.arms
     models = [*run.plan.trained, *(m for arm in arms for m in (arm.large, arm.small) if m)]
     depths = [arm.depth for arm in arms if arm.method == "depth-contrast"]
@@ -41,7 +41,7 @@ def _find_scorers(run: RunFolder) -> tuple[list[str], float]:
 
 
 def _make_again(folder: Path, make: Callable[[Path], object]) -> None:
-    """Make a folder, or replace it if it was made from other cells."""
+    """Make a folder; replace it if it was made from other cells."""
     try:
         make(folder)
     except InputError:

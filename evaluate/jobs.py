@@ -13,18 +13,18 @@ from elusive.evaluate.plans import ArmConfig, Plan
 
 @dataclass(frozen=True)
 class Job:
-    """A cell to be made: an arm, or none for the model before training, with all that decides."""
+    """A cell to make: an arm, or None for the model before training, with all its settings."""
 
     dataset: str
-    """Name of a dataset of the plan."""
+    """Name of one of the plan's datasets."""
     model: str
     arm: ArmConfig | None
     seed: int
     settings: CellSettings
     prefix: str = ""
-    """Names the dataset and the model where a plan has several."""
+    """Dataset and model, where the plan has several."""
     chosen: dict[str, Any] | None = None
-    """How a sweep chose the arm's settings."""
+    """How a sweep chose the arm's settings; None without a sweep."""
 
     @property
     def label(self) -> str:
@@ -33,12 +33,12 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Name of the cell within its run."""
+        """Name of the cell in its run."""
         return f"{self.prefix}{make_file_name(self.label)}-seed{self.seed}"
 
     @property
     def augment(self) -> AugmentConfig:
-        """How the training text of the cell is made: of the trained model's tokens by default."""
+        """Settings of the training text; by default, its tokens are the trained model's."""
         assert self.arm is not None
         settings = self.arm.model_dump(exclude={"label", "training"})
         own = {"seed": self.arm.seed + self.seed, "model": self.arm.model or self.model}
@@ -46,7 +46,7 @@ class Job:
 
 
 def list_jobs(plan: Plan) -> list[Job]:
-    """All cells: model by model, dataset by dataset, one seed of all arms after another."""
+    """List a plan's cells by model, then dataset, then seed, then arm."""
     arms = [*([None] if plan.untrained else []), *plan.arms]
     has_several = len(plan.trained) * len(plan.sources) > 1
     return [
@@ -67,21 +67,21 @@ def list_jobs(plan: Plan) -> list[Job]:
 
 @dataclass(frozen=True)
 class Failure:
-    """A cell that could not be finished."""
+    """A cell that failed."""
 
     cell: str
     error: str
-    """In one line."""
+    """One line."""
     details: str
     """The traceback."""
 
 
 def build_failure(job: Job, error: Exception) -> Failure:
-    """What is kept of a cell that failed; to be called while the error is handled."""
+    """Build the record of a failed cell; call it while handling the error."""
     return Failure(job.name, render_error(error), traceback.format_exc())
 
 
 def render_error(error: Exception) -> str:
-    """An error in one line, with its type unless it is the user's."""
+    """Render an error as one line, with its type unless the user's input is wrong."""
     text = " ".join(str(error).split())
     return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"

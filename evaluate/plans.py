@@ -13,28 +13,26 @@ from elusive.common.yaml_files import load_config
 from elusive.evaluate.config import UNTRAINED, CellSettings, TrainingConfig
 
 PLAN = "plan.yaml"
-"""Name under which a run keeps its plan."""
+"""File in a run's folder that holds its plan."""
 PRESETS = Path(__file__).parent.parent / "presets"
 DATASET = "dataset"
-"""Name of a plan's only dataset, if the run makes it."""
+"""Name of a plan's only dataset if the run generates it."""
 
 Source = Path | BiogenConfig
-"""A dataset folder, or the settings to make one."""
+"""A dataset folder, or the settings of `elusive biogen` to generate one."""
 
 
 class ArmConfig(AugmentConfig):
-    """One arm of a plan; settings that it leaves out come from the plan."""
+    """One arm of a plan; settings that it omits come from the plan."""
 
-    label: str | None = Field(
-        default=None, description="Name in the table; the method's name if not given."
-    )
+    label: str | None = Field(default=None, description="Name in the table; by default the method.")
     training: dict[str, object] = Field(
-        default_factory=dict, description="Settings of training that only this arm has."
+        default_factory=dict, description="Training settings that differ from the plan's."
     )
 
     @property
     def name(self) -> str:
-        """Name in the table."""
+        """Name in tables."""
         return self.label or self.method
 
 
@@ -45,14 +43,14 @@ class Range(BaseModel):
 
     low: float = Field(description="Smallest number.")
     high: float = Field(description="Largest number.")
-    log: bool = Field(default=False, description="Whether each order of magnitude counts alike.")
+    log: bool = Field(default=False, description="Search evenly in the logarithm.")
 
     @model_validator(mode="after")
     def _ordered(self) -> "Range":
         if self.low > self.high or (self.log and self.low <= 0):
             raise InputError(
-                f"low {self.low} and high {self.high}: low must not exceed high, and must be "
-                "above 0 if log is true"
+                f"low {self.low} and high {self.high}: low must not exceed high, and log needs low "
+                "above 0: correct the range"
             )
         return self
 
@@ -62,32 +60,35 @@ class SweepConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    trials: int = Field(default=16, ge=1, description="Settings tried for each arm.")
+    trials: int = Field(default=16, ge=1, description="Number of settings to try for each arm.")
     alpha: tuple[float, ...] | Range | None = Field(
-        default=None, description="Choices, or a range, of alpha; for arms that drop tokens."
+        default=None, description="Choices or a range for alpha, in arms that drop tokens."
     )
     beta: tuple[float, ...] | Range | None = Field(
-        default=None, description="Choices, or a range, of beta; for arms that drop tokens."
+        default=None, description="Choices or a range for beta, in arms that drop tokens."
     )
     learning_rate: tuple[float, ...] | Range | None = Field(
-        default=None, description="Choices, or a range, of the peak learning rate."
+        default=None, description="Choices or a range for the peak learning rate."
     )
-    epochs: tuple[int, ...] | None = Field(default=None, description="Choices of epochs.")
+    epochs: tuple[int, ...] | None = Field(
+        default=None, description="Choices for the number of epochs."
+    )
     metric: Literal["em", "f1", "log_probability"] = Field(
         default="log_probability",
-        description="What is maximized; the gold log-probability moves before exact match does.",
+        description="Metric to maximize; the gold log-probability responds before exact match "
+        "does.",
     )
     protocol: Literal["best-on-dev", "best-on-test"] = Field(
         default="best-on-dev",
-        description="Whose questions decide: dev people's, or test people's as in the paper, "
-        "which flatters every arm and is marked in the table.",
+        description="Whose questions decide: dev people's, or test people's as in the paper, which "
+        "flatters every arm and is marked in the table.",
     )
     seed: int = Field(default=0, description="Seed of the search and of the trials' training.")
 
     @field_validator("alpha", "beta", "learning_rate", mode="before")
     @classmethod
     def _range_or_choices(cls, values: object) -> object:
-        """Check a range alone, so that an error names its setting and not the union of types."""
+        """Validate a range by itself, so that an error names the setting, not the union."""
         return validate_config(Range, values) if isinstance(values, dict) else values
 
 
@@ -96,36 +97,40 @@ class Plan(CellSettings):
 
     dataset: Source | None = Field(
         default=None,
-        description="A dataset folder, or the settings of `elusive biogen` to make one.",
+        description="A dataset folder, or settings of `elusive biogen` to generate one.",
     )
     datasets: dict[str, Source] = Field(
-        default_factory=dict, description="Several datasets by name, instead of `dataset`."
+        default_factory=dict, description="Several datasets by name, in place of `dataset`."
     )
     model: str | None = Field(
         default=None, description="Model to train: Hub id, local folder, GGUF file or alias."
     )
     models: tuple[str, ...] = Field(
-        default=(), description="Several models, instead of `model`; each is trained alone."
+        default=(), description="Several models, in place of `model`; each gets its own cells."
     )
     augment: dict[str, object] = Field(
         default_factory=dict, description="Settings of `elusive augment` that all arms share."
     )
-    arms: tuple[ArmConfig, ...] = Field(description="Arms: names, or settings with a method.")
-    seeds: tuple[int, ...] = Field(default=(0,), min_length=1, description="Seeds of every arm.")
+    arms: tuple[ArmConfig, ...] = Field(
+        description="Arms to compare: names, or settings with a method."
+    )
+    seeds: tuple[int, ...] = Field(
+        default=(0,), min_length=1, description="Seeds; every arm runs with each."
+    )
     untrained: bool = Field(
-        default=True, description="Also ask the model before training: the row `untrained`."
+        default=True, description="Also ask the model before training, as the row `untrained`."
     )
     known: Source | None = Field(
         default=None,
-        description="Dataset of what the model knew before, or the settings to make it: shows what "
-        "training makes the model forget.",
+        description="Dataset of what the model knew before, or settings to generate it: measures "
+        "what training makes the model forget.",
     )
     sweep: SweepConfig | None = Field(
         default=None,
-        description="How each arm's settings are chosen; without it, arms use those of the plan.",
+        description="How to choose each arm's settings; without it, arms use the plan's settings.",
     )
     then: tuple[Literal["clues", "figures"], ...] = Field(
-        default=(), description="What to make when the cells are finished."
+        default=(), description="What to make once the cells are finished."
     )
 
     @property
@@ -138,18 +143,18 @@ class Plan(CellSettings):
 
     @property
     def trained(self) -> tuple[str, ...]:
-        """All models that are trained."""
+        """All models to train."""
         return self.models if self.model is None else (self.model,)
 
     def find_dataset_folder(self, name: str, run: Path) -> Path:
-        """Where a dataset of the plan is, or is made by a run."""
+        """Return the folder where a dataset of the plan is, or where a run puts it."""
         source = self.sources[name]
         if isinstance(source, Path):
             return source
         return run / DATASET if self.dataset is not None else run / "datasets" / name
 
     def build_settings(self, arm: ArmConfig | None) -> CellSettings:
-        """Training and answering of an arm's cells."""
+        """Build the settings of an arm's cells; None is the model before training."""
         own = self.training.model_dump() | (arm.training if arm else {})
         training = validate_config(TrainingConfig, own)
         return CellSettings(training=training, answering=self.answering, threads=self.threads)
@@ -157,7 +162,7 @@ class Plan(CellSettings):
     @field_validator("dataset", "known", mode="before")
     @classmethod
     def _settings_or_folder(cls, dataset: object) -> object:
-        """Check settings alone, so that an error names the setting and not the union of types."""
+        """Validate settings by themselves, so that an error names the setting, not the union."""
         return validate_config(BiogenConfig, dataset) if isinstance(dataset, dict) else dataset
 
     @field_validator("datasets", mode="before")
@@ -170,7 +175,7 @@ class Plan(CellSettings):
     @model_validator(mode="before")
     @classmethod
     def _complete_arms(cls, values: dict) -> dict:
-        """Give every arm the plan's shared settings, and objectives their plain text."""
+        """Give every arm the plan's shared settings, and turn objectives into plain text."""
         if not isinstance(values, dict) or not isinstance(values.get("arms"), (list, tuple)):
             return values
         shared = values.get("augment") or {}
@@ -189,15 +194,15 @@ class Plan(CellSettings):
             if is_missing == (not getattr(self, several)):
                 got = "neither" if is_missing else "both"
                 raise InputError(
-                    f"{single} and {several}: a plan needs one of them (got {got}): "
-                    f"give {single} or {several}"
+                    f"{single} and {several}: a plan needs exactly one of them (got {got}): give "
+                    f"{single} or {several}"
                 )
         return self
 
     @model_validator(mode="after")
     def _check_seeds(self) -> "Plan":
         if len(set(self.seeds)) < len(self.seeds):
-            raise InputError(f"seeds: {list(self.seeds)} names a seed twice: name each seed once")
+            raise InputError(f"seeds: {list(self.seeds)} repeats a seed: list each seed once")
         return self
 
     @model_validator(mode="after")
@@ -215,30 +220,32 @@ class Plan(CellSettings):
     def _check_arms(self) -> "Plan":
         names = [arm.name for arm in self.arms]
         if not names:
-            raise InputError("arms: the plan names none: list at least one")
+            raise InputError("arms: the plan has none: list at least one")
         for name in names:
             if names.count(name) > 1:
-                raise InputError(f"arms: {name!r} occurs twice: give one of them another label")
+                raise InputError(
+                    f"arms: {name!r} occurs twice: choose another label for one of them"
+                )
             if name == UNTRAINED:
                 raise InputError(
-                    f"arms: {name!r} is the name of the model before training: choose another label"
+                    f"arms: {name!r} names the model before training: choose another label"
                 )
         for arm in self.arms:
             keeps_order = arm.method not in ARMS or ARMS[arm.method].keeps_order
             if self.build_settings(arm).training.labels == "clean" and not keeps_order:
                 raise InputError(
-                    f"arms: {arm.name!r} changes the order of the original, whose next token "
-                    "labels 'clean' predicts: give it training: {labels: dropped}"
+                    f"arms: {arm.name!r} changes the order of the original, but labels 'clean' "
+                    "predicts the original's next token: give the arm training: {labels: dropped}"
                 )
         return self
 
 
 def _train_plain_text(arm: dict) -> dict:
-    """An arm that acts in training, as plain text with that objective of training."""
+    """Turn an arm that acts in training into plain text with that training objective."""
     name, defaults = arm["method"], ARMS[arm["method"]].defaults
     for setting in defaults.keys() & arm.keys():
         raise InputError(
-            f"arms: {setting} of {name!r} is a setting of training: write "
+            f"arms: {setting} of {name!r} is a training setting: write "
             f"training: {{{setting}: {arm[setting]}}}"
         )
     training = {"objective": name} | (arm.get("training") or {})
@@ -246,15 +253,15 @@ def _train_plain_text(arm: dict) -> dict:
 
 
 def list_presets() -> list[str]:
-    """Names of the plans that come with the package."""
+    """List the names of the plans that come with the package."""
     return sorted(p.stem for p in PRESETS.glob("*.yaml") if "\narms:" in p.read_text())
 
 
 def load_plan(path: Path) -> Plan:
-    """Read a plan, from a file or by the name of one that comes with the package.
+    """Load a plan from a file, or by the name of a preset; relative folders start at the file's.
 
     Raises:
-        InputError: no such file, no YAML, or a setting that is wrong.
+        InputError: the file is missing or is not YAML, or a setting is wrong.
     """
     if not path.exists() and len(path.parts) == 1 and not path.suffix:
         if path.name not in (names := list_presets()):
@@ -271,29 +278,30 @@ def load_plan(path: Path) -> Plan:
 
 
 def _beside(plan: Path, source: Source | None) -> Source | None:
-    """A source whose relative folder starts at the plan's own folder."""
     return (plan.parent / source).resolve() if isinstance(source, Path) else source
 
 
 def find_dataset(run: Path, name: str | None) -> Path:
-    """The folder of a dataset that a run's plan names, or made.
+    """Find the folder of one of a run's datasets.
 
     Args:
         run: folder of `elusive run`.
-        name: of the dataset as its cells have it; the plan's first one where it has none such.
+        name: the dataset's name, as its cells record it; a name that the plan lacks stands for the
+            plan's first dataset.
 
     Raises:
-        InputError: the folder is no run, or its plan is wrong.
+        InputError: the folder is not a run, or its plan is wrong.
     """
     if not (run / PLAN).exists():
-        raise InputError(f"{run} was not made by `elusive run`: it has no {PLAN}")
+        raise InputError(f"{run} has no {PLAN}: name a folder that `elusive run` wrote")
     plan = load_plan(run / PLAN)
-    known = name if name in plan.sources else next(iter(plan.sources))
-    return plan.find_dataset_folder(known, run)
+    if name not in plan.sources:
+        name = next(iter(plan.sources))
+    return plan.find_dataset_folder(name, run)
 
 
 def select_part(plan: Plan, arms: tuple[str, ...] = (), seeds: tuple[int, ...] = ()) -> Plan:
-    """A plan with only some of its arms and seeds; all of them where none is named.
+    """Select some of a plan's arms and seeds; where none are named, all of them stay.
 
     Raises:
         InputError: the plan has no such arm or seed.
@@ -305,7 +313,7 @@ def select_part(plan: Plan, arms: tuple[str, ...] = (), seeds: tuple[int, ...] =
     for seed in seeds:
         if seed not in plan.seeds:
             raise InputError(
-                f"seed {seed} is not in the plan, whose seeds are {', '.join(map(str, plan.seeds))}"
+                f"seed {seed} is not in the plan: choose among {', '.join(map(str, plan.seeds))}"
             )
     return plan.model_copy(
         update={

@@ -1,4 +1,4 @@
-"""Running a plan: every cell that its folder does not hold yet, and what follows from them."""
+"""Run a plan: make every cell that its folder lacks, then what the plan lists under `then`."""
 
 import multiprocessing
 import sys
@@ -42,15 +42,17 @@ def evaluate_cell(
     known: Path | None = None,
     adapter: Path | None = None,
 ) -> bool:
-    """Train and score one cell into `out`; False if `out` holds it already.
+    """Train and score one cell into `out`; return False if `out` already holds it.
 
-    Without a training text, a finished adapter is scored, or the model before training.
+    Without a training text, score a finished adapter, or the model before training.
 
     Raises:
         InputError: a folder, the model or a setting is wrong.
     """
     if train and adapter:
-        raise InputError("train and adapter: give the text to train on, or a finished adapter")
+        raise InputError(
+            "train and adapter cannot be combined: give a text to train on or a finished adapter"
+        )
     asked = load_dataset_folder(dataset)
     select_questions(asked, settings.answering)
     name, steps, text = "adapter" if adapter else UNTRAINED, 0, None
@@ -71,21 +73,21 @@ def evaluate_cell(
 
 @dataclass(frozen=True)
 class RunResult:
-    """What running a plan gave."""
+    """Outcome of running a plan."""
 
     folders: list[Path]
-    """Of all finished cells of the plan."""
+    """Of the plan's finished cells."""
     failures: list[Failure]
     follow_ups: list[Path] = field(default_factory=list)
     """Folders of what the plan lists under `then`."""
 
     @property
     def cells(self) -> list[CellResult]:
-        """All finished cells, with their answers, metrics and costs."""
+        """The finished cells, with their answers, metrics and costs."""
         return [load_cell(folder) for folder in self.folders]
 
     def build_table(self, baseline: str | None = None, metric: str = "em") -> pa.Table:
-        """One row per benchmark and arm that has all its seeds, one number per column."""
+        """Build a table of the arms that have all their seeds: a row per benchmark and arm."""
         parts = [
             build_arrow_table(table).add_column(0, "benchmark", pa.array([name] * len(table.rows)))
             for name, table in build_tables(self.cells, baseline, metric).items()
@@ -94,19 +96,19 @@ class RunResult:
 
 
 def run_plan(plan: Plan, out: Path, jobs: int = 1) -> RunResult:
-    """Run every cell of a plan that `out` does not hold yet.
+    """Make every cell of a plan that `out` lacks.
 
-    Finished cells survive an interruption, and damaged ones are made again. A cell that fails is
-    recorded in `out/failed`, and the others go on. Several processes may share one folder, on one
-    machine or on several: each cell is locked while it is made, and made once.
+    Finished cells survive an interruption; damaged ones are made again. A cell that fails is
+    recorded in `out/failed`, and the run continues with the others. Several processes on one or
+    more machines can share a folder: a lock ensures that each cell is made once.
 
     Args:
         plan: what to run.
         out: folder of the run.
-        jobs: processes that make cells side by side.
+        jobs: number of processes.
 
     Raises:
-        InputError: the plan, its dataset or its model is wrong; nothing already made is lost.
+        InputError: the plan, its dataset or its model is wrong; finished cells are kept.
         OSError: the disk is full.
     """
     _claim(plan, out)
@@ -126,7 +128,7 @@ def run_plan(plan: Plan, out: Path, jobs: int = 1) -> RunResult:
 
 
 def _render_designs(run: RunFolder) -> list[str]:
-    """What the grid can show on each dataset."""
+    """Render what the design can show, one line per dataset."""
     num_arms = len({job.label for job in list_jobs(run.plan)})
     lines = []
     for name, dataset in run.datasets.items():
@@ -139,9 +141,8 @@ def _render_designs(run: RunFolder) -> list[str]:
 
 
 def _run_in_turn(run: RunFolder, todo: list[Job]) -> None:
-    """Make all cells; those that another process is making are looked at again at the end."""
     with tqdm(total=len(todo), desc="cells", unit="cell") as bar:
-        postponed = []
+        postponed = []  # another process is making these; check at the end that they are finished
         for job in todo:
             if make_with_bar(run, job, wait=False):
                 bar.update()
@@ -153,7 +154,7 @@ def _run_in_turn(run: RunFolder, todo: list[Job]) -> None:
 
 
 def make_with_bar(run: RunFolder, job: Job, wait: bool = True) -> bool:
-    """Make a cell, with a bar of its steps if it is trained; False as `RunFolder.make`."""
+    """Make a cell with a progress bar of its steps; return what `RunFolder.make` returns."""
     steps = 0 if run.find_finished(job) else run.count_steps(job)
     bar = tqdm(total=steps, desc=job.name, unit="step", leave=False, position=1, disable=not steps)
     with bar:
@@ -161,14 +162,14 @@ def make_with_bar(run: RunFolder, job: Job, wait: bool = True) -> bool:
 
 
 def _run_side_by_side(run: RunFolder, todo: list[Job], jobs: int) -> None:
-    """Make all cells in several processes, each taking whatever no other process has taken."""
-    # 1) Make the training texts, so that no process waits for another's.
+    """Make all cells in several processes; each takes cells that no other has taken."""
+    # 1) Make the training texts first, so that no process has to wait for another's.
     for job in tqdm(todo, desc="training texts", unit="text"):
         try:
             run.prepare_text(job)
         except InputError as error:
             run.record(build_failure(job, error))
-    # 2) Start the processes, and watch the folder until all of them have ended.
+    # 2) Start the processes, and count finished cells until all processes have ended.
     context = multiprocessing.get_context("spawn")
     workers = [
         context.Process(target=_work, args=(run.plan, run.out, todo, number, jobs), daemon=True)
@@ -180,17 +181,17 @@ def _run_side_by_side(run: RunFolder, todo: list[Job], jobs: int) -> None:
         while any(worker.is_alive() for worker in workers):
             time.sleep(POLL_SECONDS)
             bar.update(sum(run.find_finished(job) is not None for job in todo) - bar.n)
-    # 3) Record cells whose process died.
+    # 3) Record as failed the cells whose process died.
     codes = sorted({worker.exitcode for worker in workers if worker.exitcode})
     for job in todo:
         if not run.find_finished(job) and not run.find_failure(job):
             shown = ", ".join(map(str, codes)) or "0"
-            reason = f"its process ended with code {shown}; -9 often means too little memory"
+            reason = f"its process ended with code {shown}; code -9 often means too little memory"
             run.record(Failure(job.name, reason, ""))
 
 
 def _work(plan: Plan, out: Path, todo: list[Job], number: int, jobs: int) -> None:
-    """Make every cell that no other process has taken, starting at a place of one's own."""
+    """Make every cell that no other process has taken; each process starts at another cell."""
     run = RunFolder(plan, out)
     first = number * len(todo) // jobs
     for job in todo[first:] + todo[:first]:
@@ -198,10 +199,10 @@ def _work(plan: Plan, out: Path, todo: list[Job], number: int, jobs: int) -> Non
 
 
 def _claim(plan: Plan, out: Path) -> None:
-    """Keep the resolved plan in `out`, unless `out` holds something else.
+    """Write the resolved plan into `out`, unless `out` holds something else.
 
-    Arms, seeds, settings, models and datasets may be added to a run; a dataset's name keeps its
-    meaning.
+    Arms, seeds, settings, models and datasets may be added to a run, but a dataset's name must
+    always stand for the same dataset.
     """
     path = out / PLAN
     if path.exists() and any(out.glob("cells/[!.]*")):
@@ -209,8 +210,8 @@ def _claim(plan: Plan, out: Path) -> None:
         for name, source in plan.sources.items():
             if before.get(name, source) != source:
                 raise InputError(
-                    f"{out} holds a run on another dataset with the name {name!r} "
-                    f"({before[name]}): choose another --out, or another name under datasets"
+                    f"{out} holds a run on another dataset named {name!r}: choose another --out, "
+                    "or another name under datasets"
                 )
     elif not path.exists() and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} holds other files: choose another --out or empty it")

@@ -1,4 +1,4 @@
-"""A plan in its folder: what its cells share, where they go, and how one of them is made."""
+"""The folder of a run: what its cells share, where each one goes, and how to make it."""
 
 import copy
 import json
@@ -32,7 +32,7 @@ from elusive.evaluate.training.trainer import OnStep
 
 
 class RunFolder:
-    """A plan in its folder.
+    """A plan and the folder of its run.
 
     Raises:
         InputError: a dataset of the plan is missing or damaged.
@@ -45,19 +45,20 @@ class RunFolder:
             name: _prepare_dataset(source, plan.find_dataset_folder(name, out), name)
             for name, source in plan.sources.items()
         }
+        self._texts: dict[Path, TrainingTextFolder] = {}
         self.known = None
         if plan.known:
             folder = plan.known if isinstance(plan.known, Path) else out / "known"
             self.known = _prepare_dataset(plan.known, folder)
 
     def open_below(self, name: str) -> "RunFolder":
-        """The same plan, datasets and models, with cells in a folder below this one's."""
+        """Return the same plan, datasets and models with a subfolder for the cells."""
         run = copy.copy(self)
         run.out = self.out / name
         return run
 
     def check(self) -> None:
-        """Raise InputError for what would make all cells fail."""
+        """Raise InputError for faults that would make every cell fail."""
         for dataset in self.datasets.values():
             select_questions(dataset, self.plan.answering)
             for seed in self.plan.seeds:
@@ -68,14 +69,14 @@ class RunFolder:
         self.models.load(self.plan.trained[0])
 
     def count_steps(self, job: Job) -> int:
-        """Optimizer steps that a cell takes."""
+        """Return the number of optimizer steps of a cell; 0 if nothing is trained."""
         if job.arm is None:
             return 0
         documents = self.datasets[job.dataset].select_training_documents()
         return count_steps(len(documents) * (1 + job.arm.copies), job.settings.training)
 
     def find_text_folder(self, job: Job) -> Path | None:
-        """Where the training text of a cell goes; None for the model before training."""
+        """Find the folder for a cell's training text; None for the model before training."""
         if job.arm is None:
             return None
         parameters = collect_parameters(self.datasets[job.dataset], job.augment)
@@ -83,28 +84,35 @@ class RunFolder:
         return self.out / "train" / f"{job.prefix}{job.arm.method}-seed{job.seed}-{digest}"
 
     def find_finished(self, job: Job) -> Path | None:
-        """The folder of a cell, if the cell is finished."""
+        """Find the folder of a cell if the cell is finished."""
         try:
             path = self.find_text_folder(job)
             if path and not path.exists():
                 return None
-            folder = self._find_folder(job, path and TrainingTextFolder(path))
-        except InputError:  # such as a model that is not there: making the cell says so
+            folder = self._find_folder(job, path and self._open_text(path))
+        except InputError:  # such as a missing model, which making the cell will report
             return None
         return folder if folder.exists() else None
 
+    def _open_text(self, path: Path) -> TrainingTextFolder:
+        """Open a training text; its manifest is read, and its files verified, once per process."""
+        if path not in self._texts:
+            self._texts[path] = TrainingTextFolder(path)
+        return self._texts[path]
+
     def prepare_text(self, job: Job) -> TrainingTextFolder | None:
-        """The training text of a cell, made unless it is there and undamaged."""
+        """Return a cell's training text; make it if it is missing or damaged."""
         path = self.find_text_folder(job)
         if path is None:
             return None
         with self.lock(path.name):
             if path.exists():
                 try:
-                    text = TrainingTextFolder(path)
+                    text = self._open_text(path)
                     text.verify()
                 except InputError as error:
                     _remove_damaged(path, error)
+                    self._texts.pop(path, None)
                 else:
                     return text
             _clear_leftovers(path)
@@ -112,10 +120,10 @@ class RunFolder:
                 job.augment, self.models.load, self.models.load_tokenizer, job.settings.threads
             )
             augment_dataset(self.datasets[job.dataset], job.augment, path, scorers=scorers)
-            return TrainingTextFolder(path)
+            return self._open_text(path)
 
     def make(self, job: Job, on_step: OnStep = lambda: None, wait: bool = True) -> bool:
-        """Make a cell unless it is there and undamaged; False if another process is making it.
+        """Make a cell if it is missing or damaged; return False if another process is making it.
 
         A cell that fails is recorded.
 
@@ -160,10 +168,10 @@ class RunFolder:
 
     @contextmanager
     def lock(self, name: str, wait: bool = True) -> Iterator[None]:
-        """Hold what is being made; the system releases it when this process ends, however it ends.
+        """Lock a folder while it is made; the system releases the lock when this process ends.
 
         Raises:
-            Timeout: another process holds it, and `wait` is False.
+            Timeout: another process holds the lock, and `wait` is False.
         """
         folder = self.out / "locks"
         folder.mkdir(parents=True, exist_ok=True)
@@ -171,14 +179,14 @@ class RunFolder:
             yield
 
     def record(self, failure: Failure) -> None:
-        """Keep a failure, and report it."""
+        """Write down a failure and print it."""
         path = self._find_record(failure.cell)
         path.parent.mkdir(exist_ok=True)
         write_atomically(path, json.dumps(asdict(failure), indent=2) + "\n")
         print_warning(f"{failure.cell} failed: {failure.error}")
 
     def find_failure(self, job: Job) -> Failure | None:
-        """The failure of a cell, if it failed."""
+        """Read the failure of a cell; None if it did not fail."""
         path = self._find_record(job.name)
         return Failure(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
@@ -187,12 +195,12 @@ class RunFolder:
 
 
 def _remove_damaged(folder: Path, error: InputError) -> None:
-    print_warning(f"{folder} is damaged ({render_error(error)}): it is made again")
+    print_warning(f"{folder} is damaged ({render_error(error)}) and will be made again")
     shutil.rmtree(folder)
 
 
 def _clear_leftovers(folder: Path) -> None:
-    """Remove what a killed process left of this folder, except its checkpoints."""
+    """Remove what a killed process left beside this folder, except its checkpoints."""
     for path in folder.parent.glob(f".{folder.name}.*"):
         if path.suffix != ".checkpoints":
             shutil.rmtree(path, ignore_errors=True)
@@ -204,7 +212,7 @@ def print_warning(message: str) -> None:
 
 
 def _prepare_dataset(source: Source, folder: Path, name: str | None = None) -> DatasetFolder:
-    """A dataset of a plan, made first if the plan gives settings instead of a folder."""
+    """Load a dataset of a plan; generate it first if the plan gives settings, not a folder."""
     if isinstance(source, Path):
         return load_dataset_folder(source, name=name)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -219,7 +227,7 @@ def _prepare_dataset(source: Source, folder: Path, name: str | None = None) -> D
 
 
 class _Models:
-    """The models of a run; the last one stays loaded, so that cells in a row share it."""
+    """The models of a run; the last one stays loaded, so that consecutive cells share it."""
 
     def __init__(self, quantization: str) -> None:
         self._quantization = quantization
@@ -227,7 +235,7 @@ class _Models:
         self._loaded: LoadedModel | None = None
 
     def load(self, reference: str) -> LoadedModel:
-        """The model, loaded unless it was the last one asked for."""
+        """Return a model; load it unless it was the last one that was asked for."""
         if self._loaded is None or reference != self._reference:
             self._loaded = None
             self._loaded = load_model(reference, quantization=self._quantization)
@@ -235,7 +243,7 @@ class _Models:
         return self._loaded
 
     def load_tokenizer(self, reference: str) -> PreTrainedTokenizerBase:
-        """The tokenizer of a model, from the model if that is loaded."""
+        """Return the tokenizer of a model, without loading the model."""
         if self._loaded and reference == self._reference:
             return self._loaded.tokenizer
         return load_model_tokenizer(reference)

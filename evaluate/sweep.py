@@ -1,4 +1,4 @@
-"""Choosing each arm's settings on people that the comparison does not ask about."""
+"""Choose each arm's settings on people whom the comparison does not ask about."""
 
 import itertools
 import json
@@ -32,14 +32,15 @@ SPLITS = {"best-on-dev": "dev", "best-on-test": "test"}
 
 
 def choose_jobs(run: RunFolder) -> list[Job]:
-    """All cells of a run; with a sweep, the settings of their arms are chosen first.
+    """List the cells of a run; with a sweep, first choose the settings of their arms.
 
-    Every arm gets the same number of trials on each dataset and for each model. Trials are cells in
+    Every arm gets the same number of trials on each dataset with each model. Trials are cells in
     the folder `sweep`, so they are resumed and repaired like other cells. Optuna's journal beside
-    them holds what was tried.
+    them records the settings that were tried.
 
     Raises:
-        InputError: a dataset has no questions to choose on, or no trial of an arm finished.
+        InputError: a dataset has no questions to choose settings on, or all trials of an arm
+            failed.
     """
     jobs = list_jobs(run.plan)
     sweep = run.plan.sweep
@@ -59,25 +60,24 @@ def choose_jobs(run: RunFolder) -> list[Job]:
 
 
 def _check_split(run: RunFolder, sweep: SweepConfig) -> None:
-    """Raise InputError unless there are people to choose settings on, and the comparison asks about
-    other people."""
+    """Raise InputError unless settings can be chosen on people whom the comparison leaves out."""
     split = SPLITS[sweep.protocol]
     final_split = run.plan.answering.split
     if split == "dev" and final_split != "test":
         raise InputError(
             f"answering.split {final_split!r} and sweep.protocol 'best-on-dev': the comparison "
-            "would ask about the people on whom settings were chosen: use split test"
+            "would ask about the people on whom settings were chosen: use split 'test'"
         )
     for name, dataset in run.datasets.items():
         if not any(question.split == split for question in dataset.questions):
             raise InputError(
-                f"sweep: dataset {name!r} has no {split} questions to choose settings on: make it "
-                "with a dev_rate above 0"
+                f"sweep: dataset {name!r} has no {split} questions to choose settings on: generate "
+                "it with a dev_rate above 0"
             )
 
 
 def _choose(run: RunFolder, job: Job, sweep: SweepConfig) -> dict[str, Any] | None:
-    """Choose an arm's settings, and say how; None where there is nothing to choose."""
+    """Choose an arm's settings, and record how; None if there is nothing to choose."""
     assert job.arm is not None
     space = build_search_space(job.arm, sweep)
     if not space:
@@ -90,7 +90,7 @@ def _choose(run: RunFolder, job: Job, sweep: SweepConfig) -> dict[str, Any] | No
     finished = study.get_trials(states=(TrialState.COMPLETE,))
     if not finished:
         raise InputError(
-            f"sweep: no trial of arm {job.label!r} finished: {trials.out / 'failed'} says why"
+            f"sweep: all trials of arm {job.label!r} failed: see {trials.out / 'failed'} for why"
         )
     best = max(finished, key=lambda trial: (trial.value, -trial.number))
     return {
@@ -103,7 +103,7 @@ def _choose(run: RunFolder, job: Job, sweep: SweepConfig) -> dict[str, Any] | No
 
 
 def build_search_space(arm: ArmConfig, sweep: SweepConfig) -> dict[str, BaseDistribution]:
-    """What is chosen for an arm: alpha and beta only where it drops tokens."""
+    """Build the search space of an arm; it has alpha and beta only if the arm drops tokens."""
     is_dropping = drops_tokens(arm.method)
     names = (*TEXT_SETTINGS, *TRAINING_SETTINGS) if is_dropping else TRAINING_SETTINGS
     space: dict[str, BaseDistribution] = {}
@@ -119,7 +119,7 @@ def build_search_space(arm: ArmConfig, sweep: SweepConfig) -> dict[str, BaseDist
 def _open_study(
     trials: RunFolder, job: Job, sweep: SweepConfig, space: dict[str, BaseDistribution]
 ) -> optuna.Study:
-    """What was tried of an arm; an interrupted trial counts as never started."""
+    """Open the record of an arm's trials; a trial that was interrupted does not count."""
     optuna.logging.set_verbosity(logging.WARNING)
     deciding = {
         "sweep": sweep.model_dump(exclude={"trials"}),
@@ -142,23 +142,23 @@ def _open_study(
 def _ask_trials(
     study: optuna.Study, sweep: SweepConfig, space: dict[str, BaseDistribution]
 ) -> Iterator[optuna.Trial]:
-    """Trials until there are enough: all combinations where these are few, otherwise by TPE.
+    """Yield trials until there are enough: all combinations if they are few, otherwise by TPE.
 
-    What is tried follows from the trial's number, so an interruption changes nothing.
+    A trial's settings follow from its number and earlier results, so interruptions change nothing.
     """
     combinations = _list_combinations(space)
     if combinations is not None and len(combinations) > sweep.trials:
         combinations = None
     num_trials = len(combinations) if combinations else sweep.trials
-    while (done := _count_tried(study)) < num_trials:
-        study.sampler = optuna.samplers.TPESampler(seed=sweep.seed + done)
+    while (num_tried := _count_tried(study)) < num_trials:
+        study.sampler = optuna.samplers.TPESampler(seed=sweep.seed + num_tried)
         if combinations:
-            study.enqueue_trial(combinations[done], skip_if_exists=True)
+            study.enqueue_trial(combinations[num_tried], skip_if_exists=True)
         yield study.ask(space)
 
 
 def _list_combinations(space: dict[str, BaseDistribution]) -> list[dict[str, Any]] | None:
-    """All settings that a space of choices has; None where it has ranges."""
+    """List all settings in a space of choices; None if the space has a range."""
     choices = [d.choices for d in space.values() if isinstance(d, CategoricalDistribution)]
     if len(choices) < len(space):
         return None
@@ -166,7 +166,7 @@ def _list_combinations(space: dict[str, BaseDistribution]) -> list[dict[str, Any
 
 
 def _count_tried(study: optuna.Study) -> int:
-    """Trials that gave a value or failed by themselves."""
+    """Count the trials that gave a value or failed by themselves."""
     return sum(
         trial.state == TrialState.COMPLETE or "failed" in trial.user_attrs
         for trial in study.get_trials(deepcopy=False)
@@ -176,7 +176,7 @@ def _count_tried(study: optuna.Study) -> int:
 def _run_trial(
     trials: RunFolder, job: Job, sweep: SweepConfig, study: optuna.Study, trial: optuna.Trial
 ) -> None:
-    """Train and ask once with the settings of a trial."""
+    """Make the cell of a trial, and tell the study its value."""
     trial_job = _build_trial_job(trials, job, sweep, trial.params)
     trials.make(trial_job)
     folder = trials.find_finished(trial_job)
@@ -188,7 +188,6 @@ def _run_trial(
 
 
 def _build_trial_job(run: RunFolder, job: Job, sweep: SweepConfig, params: dict[str, Any]) -> Job:
-    """The cell of a trial."""
     with_params = _apply_choice(run, job, {"settings": params})
     answering = job.settings.answering.model_copy(update={"split": SPLITS[sweep.protocol]})
     settings = with_params.settings.model_copy(update={"answering": answering})
@@ -196,7 +195,7 @@ def _build_trial_job(run: RunFolder, job: Job, sweep: SweepConfig, params: dict[
 
 
 def _apply_choice(run: RunFolder, job: Job, chosen: dict[str, Any] | None) -> Job:
-    """A cell with the settings that were chosen for its arm."""
+    """Return a cell with the settings that were chosen for its arm."""
     if job.arm is None or chosen is None:
         return job
     params = chosen["settings"]

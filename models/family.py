@@ -1,4 +1,4 @@
-"""A family as folders: one tokenizer, then each model trained, saved and described."""
+"""A family as folders: its tokenizer, then each model, trained, saved and described."""
 
 import json
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from elusive.common.errors import InputError
 from elusive.common.folders import (
@@ -18,13 +18,13 @@ from elusive.common.folders import (
 )
 from elusive.common.templates import render_template
 from elusive.models.config import ModelShape, PretrainPlan
-from elusive.models.population import Population, build_population, tokenizer_texts
+from elusive.models.population import Population, build_population, generate_tokenizer_texts
 from elusive.models.pretrain import LOG, pretrain_model
 from elusive.models.tokenizer import train_tokenizer
 
 PLAN = "plan.json"
 WORK = ".training"
-"""Where checkpoints and logs of unfinished models are."""
+"""Folder of the tokenizer, and of the checkpoints and logs of unfinished models."""
 
 
 def pretrain_family(
@@ -32,19 +32,19 @@ def pretrain_family(
     out: Path,
     on_tokens: Callable[[str, int], object] = lambda name, count: None,
 ) -> list[Path]:
-    """Train every model of a plan that `out` does not hold yet; the models' folders.
+    """Train every model of a plan that `out` does not hold yet; return the models' folders.
 
-    Interrupted, the same call goes on from the last checkpoint.
+    If interrupted, call it again to resume from the last checkpoint.
 
     Args:
         plan: the recipe.
-        out: folder of the family; each model gets a folder in it that transformers opens.
-        on_tokens: called with a model's name and the tokens it read since the last call.
+        out: folder of the family; in it, each model gets a folder that transformers opens.
+        on_tokens: called with a model's name and the number of tokens read since the last call.
 
     Raises:
-        InputError: `out` holds another family, which is never overwritten.
+        InputError: `out` holds another family, or other files.
     """
-    _claim(plan, out)
+    _claim_folder(plan, out)
     population = build_population(plan)
     tokenizer = _make_tokenizer(plan, out / WORK / "tokenizer")
     return [
@@ -52,16 +52,16 @@ def pretrain_family(
     ]
 
 
-def _claim(plan: PretrainPlan, out: Path) -> None:
-    """Keep the plan in `out`, unless that is the folder of something else."""
+def _claim_folder(plan: PretrainPlan, out: Path) -> None:
+    """Write the plan to `out`, unless `out` belongs to another plan or holds other files."""
     path = out / PLAN
-    parameters = plan.model_dump(mode="json")
     if not path.exists():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError(f"{out} holds other files: choose another --out or empty it")
         out.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, _plan_text(plan))
-    changed = find_changed_keys(json.loads(path.read_text(encoding="utf-8")), parameters)
+        write_atomically(path, _render_plan(plan))
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    changed = find_changed_keys(stored, plan.model_dump(mode="json"))
     if changed:
         raise InputError(
             f"{out} holds a family of another plan (different {', '.join(changed)}): "
@@ -69,16 +69,16 @@ def _claim(plan: PretrainPlan, out: Path) -> None:
         )
 
 
-def _plan_text(plan: PretrainPlan) -> str:
-    """A plan as JSON, which is YAML, too."""
+def _render_plan(plan: PretrainPlan) -> str:
+    """Render a plan as JSON, which is also YAML."""
     return json.dumps(plan.model_dump(mode="json"), indent=2) + "\n"
 
 
 def _make_tokenizer(plan: PretrainPlan, folder: Path) -> PreTrainedTokenizerFast:
-    """The family's tokenizer, kept so that a resumed family goes on with the one it began with."""
+    """Train the family's tokenizer and save it, or load it, so that a resumed family keeps it."""
     if not folder.exists():
         draft = folder.with_name(f".{folder.name}")
-        train_tokenizer(tokenizer_texts(plan), plan.vocabulary).save_pretrained(draft)
+        train_tokenizer(generate_tokenizer_texts(plan), plan.vocabulary).save_pretrained(draft)
         draft.replace(folder)
     return PreTrainedTokenizerFast.from_pretrained(folder)
 
@@ -91,7 +91,7 @@ def _make_model(
     out: Path,
     on_tokens: Callable[[str, int], object],
 ) -> Path:
-    """Train and save one model, unless its folder is there."""
+    """Train and save one model, unless its folder exists."""
     folder = out / shape.name
     parameters = {
         "shape": shape.model_dump(),
@@ -106,28 +106,24 @@ def _make_model(
     )
     log = (work / LOG).read_text(encoding="utf-8")
     with create_folder(folder, "model", parameters) as draft:
-        _save(model, tokenizer, draft)
+        model.set_attn_implementation("sdpa")
+        weights = model.to(torch.bfloat16)  # type: ignore[arg-type]
+        weights.save_pretrained(draft)
+        tokenizer.save_pretrained(draft)
         (draft / LOG).write_text(log, encoding="utf-8")
-        (draft / PLAN).write_text(_plan_text(plan), encoding="utf-8")
-        (draft / "README.md").write_text(render_card(shape, plan, model, log), encoding="utf-8")
+        (draft / PLAN).write_text(_render_plan(plan), encoding="utf-8")
+        card = _render_card(shape, plan, model.num_parameters(), log)
+        (draft / "README.md").write_text(card, encoding="utf-8")
     return folder
 
 
-def _save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Weights in bfloat16, configuration and tokenizer."""
-    model.set_attn_implementation("sdpa")
-    weights = model.to(torch.bfloat16)  # type: ignore[arg-type]
-    weights.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-
-
-def render_card(shape: ModelShape, plan: PretrainPlan, model: LlamaForCausalLM, log: str) -> str:
-    """The model's card as markdown with the Hub's YAML header."""
+def _render_card(shape: ModelShape, plan: PretrainPlan, num_parameters: int, log: str) -> str:
+    """Render the model's card, markdown with the Hub's YAML header."""
     entries: list[dict[str, Any]] = [json.loads(line) for line in log.splitlines()]
     return render_template(
         Path(__file__).parent / "card.md.j2",
         shape=shape,
         plan=plan,
-        num_parameters=model.num_parameters(),
+        num_parameters=num_parameters,
         entries=entries,
     )

@@ -13,7 +13,7 @@ from elusive.biogen.questions import generate_questions, generate_shots
 from elusive.common.dataset.records import Question, Shot
 from elusive.common.lm.packing import IGNORED, Sequence, build_text_sequence
 from elusive.common.seeding import stream
-from elusive.evaluate.answering.prompts import render_solved_question, get_topic
+from elusive.evaluate.answering.prompts import get_topic, render_solved_question
 from elusive.models.config import PretrainPlan
 
 TOKENIZER_PEOPLE = 4000
@@ -21,7 +21,7 @@ TOKENIZER_PEOPLE = 4000
 
 @dataclass(frozen=True)
 class Population:
-    """Texts and questions about everybody."""
+    """Texts and questions about all people whom a family reads about."""
 
     texts: list[str]
     questions: list[Question]
@@ -29,7 +29,7 @@ class Population:
 
 
 def build_population(plan: PretrainPlan) -> Population:
-    """All texts and questions of a plan's population."""
+    """Generate all texts and questions of a plan's population."""
     return Population(
         texts=[document.text for document in generate_biographies(plan.population)],
         questions=list(generate_questions(plan.population)),
@@ -37,10 +37,11 @@ def build_population(plan: PretrainPlan) -> Population:
     )
 
 
-def tokenizer_texts(plan: PretrainPlan) -> Iterator[str]:
-    """Texts and questions about other people than the population.
+def generate_tokenizer_texts(plan: PretrainPlan) -> Iterator[str]:
+    """Generate texts and questions about people who are not in the population.
 
-    A tokenizer trained on the population would spell its names in fewer tokens than new ones.
+    A tokenizer that is trained on the population would spell its names in fewer tokens than new
+    names.
     """
     config = plan.population
     start = config.start + config.people
@@ -48,63 +49,64 @@ def tokenizer_texts(plan: PretrainPlan) -> Iterator[str]:
     for document in generate_biographies(others):
         yield document.text
     for question in generate_questions(others):
-        yield "".join(render_solved_question(_solved(question)))
+        yield "".join(render_solved_question(_solve(question)))
 
 
-def _solved(question: Question) -> Shot:
-    """A question with its first answer."""
+def _solve(question: Question) -> Shot:
     return Shot(question.entity, question.field, question.question, question.answers[0])
 
 
 class Rows:
-    """Training rows by number: row 7 is the same whether or not row 6 was made."""
+    """Training rows by number; a row does not depend on whether other rows were built."""
 
     def __init__(
         self, population: Population, tokenizer: PreTrainedTokenizerFast, plan: PretrainPlan
     ) -> None:
         self._plan = plan
         self._texts = [build_text_sequence(text, tokenizer) for text in population.texts]
+        # Token ids of solved questions by topic, each as its question part and its answer part.
         self._topics: dict[tuple[str, str], list[tuple[list[int], list[int]]]] = defaultdict(list)
         for question in population.questions:
-            asked, answered = render_solved_question(_solved(question))
-            ids = [
-                tokenizer(part, add_special_tokens=False)["input_ids"] for part in (asked, answered)
-            ]
-            self._topics[get_topic(question)].append((ids[0], ids[1]))
+            question_ids, answer_ids = (
+                tokenizer(part, add_special_tokens=False)["input_ids"]
+                for part in render_solved_question(_solve(question))
+            )
+            self._topics[get_topic(question)].append((question_ids, answer_ids))
         self._start: list[int] = [tokenizer.bos_token_id]  # type: ignore[list-item]
 
-    def known_rate(self, number: int) -> float:
-        """Share of the people who have joined when row `number` is read."""
+    def compute_joined_rate(self, number: int) -> float:
+        """Compute the share of the people who have joined when row `number` is read."""
         plan = self._plan
         first = (plan.first_people or plan.population.people) / plan.population.people
         progress = number * plan.row_tokens / (plan.joining * plan.tokens)
         return min(1.0, first + (1 - first) * progress)
 
-    def row(self, number: int) -> list[Sequence]:
-        """Sequences that together have about `plan.row_tokens` tokens."""
+    def build_row(self, number: int) -> list[Sequence]:
+        """Build sequences that together have about `plan.row_tokens` tokens."""
         rng = stream(self._plan.seed, "row", number)
-        known = self.known_rate(number)
+        joined_rate = self.compute_joined_rate(number)
+        question_share = self._plan.question_share
         sequences: list[Sequence] = []
-        in_blocks = total = 0
+        block_tokens = total = 0
         while total < self._plan.row_tokens:
-            share = self._plan.question_share
-            if in_blocks + rng.random() * 100 < share * (total + 100):
-                sequences.append(self._block(rng, known))
-                in_blocks += len(sequences[-1].input_ids)
+            # Add a block or a text, at random, such that blocks keep to their share of the tokens.
+            if block_tokens + rng.random() * 100 < question_share * (total + 100):
+                sequences.append(self._build_block(rng, joined_rate))
+                block_tokens += len(sequences[-1].input_ids)
             else:
-                sequences.append(self._texts[rng.integers(math.ceil(known * len(self._texts)))])
+                num_texts = math.ceil(joined_rate * len(self._texts))
+                sequences.append(self._texts[rng.integers(num_texts)])
             total += len(sequences[-1].input_ids)
         return sequences
 
-    def _block(self, rng: np.random.Generator, known: float) -> Sequence:
-        """Solved questions of one topic, of which the answers are predicted."""
+    def _build_block(self, rng: np.random.Generator, joined_rate: float) -> Sequence:
+        """Build a block of solved questions of one topic, of which only answers are predicted."""
         topics = list(self._topics.values())
         solved = topics[rng.integers(len(topics))]
+        num_questions = math.ceil(joined_rate * len(solved))
         input_ids, labels = list(self._start), [IGNORED]
-        for index in rng.choice(
-            math.ceil(known * len(solved)), self._plan.block_questions, replace=False
-        ):
-            asked, answered = solved[index]
-            input_ids += asked + answered
-            labels += [IGNORED] * len(asked) + answered
+        for index in rng.choice(num_questions, self._plan.block_questions, replace=False):
+            question_ids, answer_ids = solved[index]
+            input_ids += question_ids + answer_ids
+            labels += [IGNORED] * len(question_ids) + answer_ids
         return Sequence(input_ids, labels)

@@ -1,11 +1,10 @@
-"""Pretraining of a family from scratch: resumable, logged, the same for the same seed."""
+"""Pretrain models from scratch: resumable, logged, the same weights for the same seed."""
 
 import json
 import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +36,7 @@ NUM_SHOTS = 5
 def build_model(
     shape: ModelShape, tokenizer: PreTrainedTokenizerFast, seed: int
 ) -> LlamaForCausalLM:
-    """A Llama with random weights, embeddings and head tied."""
+    """Build a Llama with random weights, whose head shares the weights of its embeddings."""
     set_seed(seed)
     return LlamaForCausalLM(
         LlamaConfig(
@@ -57,7 +56,7 @@ def build_model(
 
 
 class Training:
-    """A model in training: what a checkpoint holds."""
+    """A model in training: all that a checkpoint holds."""
 
     def __init__(self, model: LlamaForCausalLM, plan: PretrainPlan) -> None:
         self.model = model
@@ -74,30 +73,32 @@ class Training:
     def save(self, path: Path) -> None:
         """Write a checkpoint atomically."""
         draft = path.with_name(f".{path.name}")
-        torch.save(self._state(), draft)
-        draft.replace(path)
-
-    def load(self, path: Path) -> None:
-        """Go back to a checkpoint."""
-        state = torch.load(path, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.tokens = state["step"], state["tokens"]
-
-    def _state(self) -> dict[str, Any]:
-        return {
+        state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "tokens": self.tokens,
         }
+        torch.save(state, draft)
+        draft.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Restore a checkpoint."""
+        state = torch.load(path, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.tokens = state["step"], state["tokens"]
 
 
-def rate_factor(progress: float, plan: PretrainPlan) -> float:
-    """Learning rate as a share of its peak: rising, flat, falling to 0; progress in [0, 1].
+def compute_rate_factor(progress: float, plan: PretrainPlan) -> float:
+    """Compute the learning rate as a share of its peak: it rises, stays, then falls to 0.
+
+    Args:
+        progress: share of the tokens that have been read, in [0, 1].
+        plan: its warmup and decay.
 
     >>> plan = PretrainPlan(models=[ModelShape(name="a")], warmup=0.1, decay=0.5)
-    >>> [rate_factor(progress, plan) for progress in (0.05, 0.3, 0.75, 1)]
+    >>> [compute_rate_factor(progress, plan) for progress in (0.05, 0.3, 0.75, 1)]
     [0.5, 1.0, 0.5, 0.0]
     """
     rising = progress / plan.warmup if plan.warmup else 1.0
@@ -114,7 +115,7 @@ def pretrain_model(
     on_tokens: Callable[[int], object] = lambda count: None,
     checkpoint_seconds: float = 120,
 ) -> LlamaForCausalLM:
-    """Train one model; `out` holds its checkpoint and log, from which it goes on.
+    """Train one model; resume from the checkpoint and log in `out` if there are any.
 
     Args:
         shape: size of the model.
@@ -126,8 +127,9 @@ def pretrain_model(
         checkpoint_seconds: time between checkpoints.
 
     Raises:
-        InputError: the loss is no finite number any more.
+        InputError: the loss is no longer a finite number.
     """
+    # 1) Start, or resume from the checkpoint and forget what was logged after it.
     out.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
     training = Training(build_model(shape, tokenizer, plan.seed), plan)
@@ -137,40 +139,44 @@ def pretrain_model(
     on_tokens(training.tokens)
     use_packed_attention(training.model)
     rows = Rows(population, tokenizer, plan)
-    probe = sample_questions(population, plan)
-    saved = logged = time.monotonic()
-    losses, seen = [], training.tokens
+    questions = sample_questions(population, plan)
+    evaluation_tokens = plan.tokens / plan.evaluations
+    saved_at = logged_at = time.monotonic()
+    losses, logged_tokens = [], training.tokens
     while training.tokens < plan.tokens:
+        # 2) Take a step.
         before = training.tokens
         losses.append(_take_step(training, rows, plan))
         on_tokens(training.tokens - before)
-        part = plan.tokens / plan.evaluations
-        if before // part < training.tokens // part or training.tokens >= plan.tokens:
-            speed = (training.tokens - seen) / (time.monotonic() - logged)
-            em = population_em(training.model, tokenizer, population, probe)
+        is_last = training.tokens >= plan.tokens
+        # 3) Evaluate and log whenever a part of the tokens has been read.
+        if is_last or before // evaluation_tokens < training.tokens // evaluation_tokens:
+            speed = (training.tokens - logged_tokens) / (time.monotonic() - logged_at)
+            em = measure_population_em(training.model, tokenizer, population, questions)
             _log(out, training, float(np.mean(losses)), speed, em)
-            losses, seen, logged = [], training.tokens, time.monotonic()
-        if time.monotonic() - saved > checkpoint_seconds or training.tokens >= plan.tokens:
+            losses, logged_tokens, logged_at = [], training.tokens, time.monotonic()
+        # 4) Save a checkpoint now and then, and at the end.
+        if is_last or time.monotonic() - saved_at > checkpoint_seconds:
             training.save(out / CHECKPOINT)
-            saved = time.monotonic()
+            saved_at = time.monotonic()
     return training.model
 
 
 def _take_step(training: Training, rows: Rows, plan: PretrainPlan) -> float:
-    """One optimizer step; the loss in nats per predicted token."""
-    sequences = rows.row(training.step)
+    """Take one optimizer step; return the loss in nats per predicted token."""
+    sequences = rows.build_row(training.step)
     row = pack_row(sequences)
     borders = build_border_columns([len(sequence.input_ids) for sequence in sequences])
     training.model.train()
     loss = training.model(**row, **borders, use_cache=False).loss
     if not math.isfinite(loss.item()):
         raise InputError(
-            f"pretraining loss is {loss.item()} at step {training.step}: lower learning_rate"
+            f"the pretraining loss is {loss.item()} at step {training.step}: lower learning_rate"
         )
     loss.backward()
     torch.nn.utils.clip_grad_norm_(training.model.parameters(), 1.0)
     for group in training.optimizer.param_groups:
-        group["lr"] = plan.learning_rate * rate_factor(training.tokens / plan.tokens, plan)
+        group["lr"] = plan.learning_rate * compute_rate_factor(training.tokens / plan.tokens, plan)
     training.optimizer.step()
     training.optimizer.zero_grad()
     training.step += 1
@@ -179,18 +185,18 @@ def _take_step(training: Training, rows: Rows, plan: PretrainPlan) -> float:
 
 
 def sample_questions(population: Population, plan: PretrainPlan) -> list[Question]:
-    """The questions that are asked at each evaluation."""
+    """Sample the questions that every evaluation asks."""
     order = stream(plan.seed, "probe").permutation(len(population.questions))
     return [population.questions[index] for index in order[: plan.evaluation_questions]]
 
 
-def population_em(
+def measure_population_em(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     population: Population,
     questions: list[Question],
 ) -> float:
-    """Exact match, in [0, 1], on questions about the population after five solved ones."""
+    """Measure exact match, in [0, 1], on questions about the population after five solved ones."""
     before = model.config._attn_implementation or "sdpa"
     model.set_attn_implementation("sdpa")
     shots, _ = split_shots(population.shots, NUM_SHOTS, 0)
@@ -200,15 +206,15 @@ def population_em(
 
 
 def _shorten_log(out: Path, tokens: int) -> None:
-    """Leave out what was logged after the checkpoint, as it will be logged again."""
+    """Remove what was logged after the checkpoint, as it will be logged again."""
     path = out / LOG
     if path.exists():
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        write_atomically(path, "".join(x for x in lines if json.loads(x)["tokens"] <= tokens))
+        kept = [line for line in lines if json.loads(line)["tokens"] <= tokens]
+        write_atomically(path, "".join(kept))
 
 
 def _log(out: Path, training: Training, loss: float, speed: float, em: float) -> None:
-    """Append one line to the log."""
     entry = {
         "step": training.step,
         "tokens": training.tokens,

@@ -1,4 +1,4 @@
-"""The tokenizer of a family: byte-level BPE trained on the text that its models will read."""
+"""The tokenizer of a family: byte-level BPE, trained on texts like those that its models read."""
 
 from collections.abc import Iterable
 
@@ -9,11 +9,11 @@ START, END, PAD = "<start>", "<end>", "<pad>"
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """A tokenizer that puts a start token before every text and reports character offsets.
+    """Train a tokenizer that puts a start token before every text and reports character offsets.
 
     Args:
-        texts: what it is trained on.
-        vocabulary: tokens, special ones and the 256 bytes included.
+        texts: to train on.
+        vocabulary: number of tokens, including special ones and the 256 bytes.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

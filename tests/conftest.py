@@ -1,17 +1,33 @@
-"""Fixtures: a toy tokenizer, saved tiny models, a small dataset folder."""
+"""Fixtures: a toy tokenizer, saved tiny models, a small dataset folder; and what keeps tests quick.
 
+Imports stand in the functions that need them: with pytest-xdist, the process that hands out the tests
+reads this file, too, and needs no PyTorch.
+"""
+
+import gc
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from tiny import VOCABULARY, tiny_model
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
 
-from elusive.biogen.biographies import generate_biographies
-from elusive.biogen.config import BiogenConfig
-from elusive.biogen.generate import generate_dataset
-from elusive.biogen.questions import generate_questions
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from elusive.common.dataset.dataset_statistics import DatasetStatistics
+
+# One thread for each worker and for each process that a test starts, as more of them only get in each
+# other's way on models so small; where a test asks for more, idle ones sleep instead of spinning.
+# PyTorch reads this when it is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def pytest_collection_finish() -> None:
+    """Spare garbage collections what was imported, which stays: every training run collects."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,9 +38,37 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _pictures_drawn_once() -> Iterator[None]:
+    """Draw the picture of equal statistics once, as most datasets of the tests are alike."""
+    from elusive.common.dataset import statistics_plot
+
+    draw_statistics = statistics_plot.draw_statistics
+    pictures: dict[str, bytes] = {}
+
+    def draw_once(statistics: "DatasetStatistics", path: Path, title: str) -> None:
+        key = f"{title} {statistics}"
+        if key not in pictures:
+            draw_statistics(statistics, path, title)
+            pictures[key] = path.read_bytes()
+        path.write_bytes(pictures[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics_plot, "draw_statistics", draw_once)
+        yield
+
+
 @pytest.fixture(scope="session")
-def tokenizer() -> PreTrainedTokenizerFast:
+def tokenizer() -> "PreTrainedTokenizerFast":
     """Byte-level BPE trained on a few biographies; no start token."""
+    from tiny import VOCABULARY
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    from elusive.biogen.biographies import generate_biographies
+    from elusive.biogen.config import BiogenConfig
+    from elusive.biogen.questions import generate_questions
+
     config = BiogenConfig(people=40, seed=9)
     texts = [document.text for document in generate_biographies(config)]
     texts += [f"Question: {question.question}\nAnswer:" for question in generate_questions(config)]
@@ -43,9 +87,11 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 @pytest.fixture(scope="session")
 def model_folder(
-    tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast
+    tmp_path_factory: pytest.TempPathFactory, tokenizer: "PreTrainedTokenizerFast"
 ) -> Callable[..., Path]:
     """Function that saves a tiny model with the toy tokenizer and gives its folder."""
+    from tiny import tiny_model
+
     root = tmp_path_factory.mktemp("models")
 
     def save(name: str = "llama", seed: int = 0) -> Path:
@@ -61,6 +107,9 @@ def model_folder(
 @pytest.fixture(scope="session")
 def people_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset folder of six people."""
+    from elusive.biogen.config import BiogenConfig
+    from elusive.biogen.generate import generate_dataset
+
     folder = tmp_path_factory.mktemp("datasets") / "people"
     generate_dataset(BiogenConfig(people=6, num_shot_people=20), folder)
     return folder

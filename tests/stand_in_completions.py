@@ -117,6 +117,9 @@ def completion_server(folder: Path) -> Iterator[CompletionServer]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = (
+            True  # or each answer waits for the acknowledgement of its headers
+        )
 
         def do_GET(self) -> None:
             self._reply({})
@@ -141,7 +144,7 @@ def completion_server(folder: Path) -> Iterator[CompletionServer]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     state.url = f"http://127.0.0.1:{server.server_port}/v1"
     try:
         yield state

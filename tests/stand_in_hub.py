@@ -88,7 +88,7 @@ def handler_for(repository: str, folder: Path, kind: str) -> type[BaseHTTPReques
 def stand_in_hub(repository: str, folder: Path, kind: str = "models") -> Iterator[str]:
     """Serve `folder` as a repository of models or datasets; gives the endpoint's address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler_for(repository, folder, kind))
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:

@@ -70,6 +70,7 @@ class Handler(BaseHTTPRequestHandler):
     hub: Hub
     """Given by a class of each server's own."""
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each answer waits for the acknowledgement of its headers
 
     def handle_any(self) -> None:
         length = self.headers.get("Content-Length")
@@ -290,7 +291,7 @@ def writable_hub() -> Iterator[Hub]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("OfHub", (Handler,), {"hub": hub}))
     server.daemon_threads = True
     hub.endpoint = f"http://127.0.0.1:{server.server_port}"
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield hub
     finally:

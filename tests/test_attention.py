@@ -7,7 +7,7 @@ import torch
 from tiny import CONFIGS, VOCABULARY, tiny_model
 
 from elusive.augment.scores import column_sums as attention
-from elusive.augment.scores.column_sums import attention_received
+from elusive.augment.scores.column_sums import compute_attention_received
 from elusive.common.errors import InputError
 
 WITHOUT_INTERFACE = ["bloom", "falcon", "gptj", "gpt_neo"]
@@ -43,7 +43,7 @@ def test_column_sums_equal_attention_maps(name, block, monkeypatch):
     monkeypatch.setattr(attention, "QUERY_BLOCK", block)
     ids, mask = padded_batch([19, 11, 2])
     expected = reference(tiny_model(name), ids, mask)
-    received = attention_received(tiny_model(name), ids, mask)
+    received = compute_attention_received(tiny_model(name), ids, mask)
     assert received.shape == (CONFIGS[name].num_hidden_layers, 4, 3, 19)
     torch.testing.assert_close(received, expected, atol=1e-5, rtol=0)
 
@@ -56,7 +56,7 @@ def test_the_gradient_of_fused_attention_gives_equal_sums(name, own_query):
     chosen[:, ::2] = 1
     for queries in (None, chosen):
         blocks, fused = (
-            attention_received(tiny_model(name), ids, mask, queries, own_query, fused=fused)
+            compute_attention_received(tiny_model(name), ids, mask, queries, own_query, fused=fused)
             for fused in (False, True)
         )
         torch.testing.assert_close(fused, blocks, atol=1e-5, rtol=0)
@@ -65,9 +65,9 @@ def test_the_gradient_of_fused_attention_gives_equal_sums(name, own_query):
 @pytest.mark.parametrize(("name", "times"), [("llama", 3), ("gpt2", 3), ("gemma2", 0)])
 def test_fused_attention_is_used_where_it_is_exact(name, times, monkeypatch):
     calls = []
-    whole = attention._fused
-    monkeypatch.setattr(attention, "_fused", lambda *args: calls.append(1) or whole(*args))
-    attention_received(tiny_model(name), *padded_batch([19, 11]), fused=True)
+    whole = attention._attend_fused
+    monkeypatch.setattr(attention, "_attend_fused", lambda *args: calls.append(1) or whole(*args))
+    compute_attention_received(tiny_model(name), *padded_batch([19, 11]), fused=True)
     assert len(calls) == times
 
 
@@ -75,24 +75,24 @@ def test_fused_attention_is_used_where_it_is_exact(name, times, monkeypatch):
 def test_models_without_the_interface_are_read_from_their_own_maps(name):
     ids, mask = padded_batch([19, 11, 2])
     expected = reference(tiny_model(name), ids, mask)
-    received = attention_received(tiny_model(name), ids, mask)
+    received = compute_attention_received(tiny_model(name), ids, mask)
     assert received.shape == (3, 4, 3, 19)
     torch.testing.assert_close(received, expected, atol=1e-5, rtol=0)
-    assert len(attention_received(tiny_model(name), ids, mask, last_layer=1)) == 2
+    assert len(compute_attention_received(tiny_model(name), ids, mask, last_layer=1)) == 2
 
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_summing_over_keys_would_be_noticed(name):
     ids, mask = padded_batch([19, 11, 2])
     swapped = reference(tiny_model(name), ids, mask, axis="keys")
-    received = attention_received(tiny_model(name), ids, mask)
+    received = compute_attention_received(tiny_model(name), ids, mask)
     assert (received - swapped).abs().max() > 0.05
 
 
 def test_received_attention_depends_on_the_text():
     mask = torch.ones(1, 19, dtype=torch.long)
     first, second = (
-        attention_received(tiny_model("llama"), padded_batch([19], seed)[0], mask)
+        compute_attention_received(tiny_model("llama"), padded_batch([19], seed)[0], mask)
         for seed in (0, 1)
     )
     assert (first - second).abs().max() > 0.01
@@ -100,30 +100,30 @@ def test_received_attention_depends_on_the_text():
 
 def test_a_row_is_scored_the_same_alone_and_in_a_batch():
     ids, mask = padded_batch([19, 11])
-    together = attention_received(tiny_model("llama"), ids, mask)[:, :, 1, :11]
-    alone = attention_received(tiny_model("llama"), ids[1:, :11], mask[1:, :11])[:, :, 0]
+    together = compute_attention_received(tiny_model("llama"), ids, mask)[:, :, 1, :11]
+    alone = compute_attention_received(tiny_model("llama"), ids[1:, :11], mask[1:, :11])[:, :, 0]
     torch.testing.assert_close(together, alone, atol=1e-6, rtol=0)
 
 
 def test_the_attention_implementation_is_put_back():
     model = tiny_model("llama")
     before = model.config._attn_implementation
-    attention_received(model, *padded_batch([5]))
+    compute_attention_received(model, *padded_batch([5]))
     assert model.config._attn_implementation == before
 
 
 def test_a_model_without_attention_is_refused_by_name():
     with pytest.raises(InputError, match="'mamba' exposes no attention"):
-        attention_received(tiny_model("mamba"), *padded_batch([5]))
+        compute_attention_received(tiny_model("mamba"), *padded_batch([5]))
 
 
 def test_capped_logits_are_capped(monkeypatch):
     ids, mask = padded_batch([19, 11])
-    uncapped = attention_received(tiny_model("gemma2"), ids, mask)
+    uncapped = compute_attention_received(tiny_model("gemma2"), ids, mask)
     config = copy.deepcopy(CONFIGS["gemma2"])
     config.attn_logit_softcapping = 0.5  # type: ignore[attr-defined]
     monkeypatch.setitem(CONFIGS, "gemma2", config)
-    capped = attention_received(tiny_model("gemma2"), ids, mask)
+    capped = compute_attention_received(tiny_model("gemma2"), ids, mask)
     expected = reference(tiny_model("gemma2"), ids, mask)
     torch.testing.assert_close(capped, expected, atol=1e-5, rtol=0)
     assert (capped - uncapped).abs().max() > 0.05
@@ -134,7 +134,7 @@ def test_a_window_hides_what_lies_before_it(name):
     ids = padded_batch([19])[0]
     last = torch.zeros_like(ids)
     last[:, -1] = 1
-    received = attention_received(tiny_model(name), ids, torch.ones_like(ids), last)[0, :, 0]
+    received = compute_attention_received(tiny_model(name), ids, torch.ones_like(ids), last)[0, :, 0]
     assert (received[:, : 19 - 6] == 0).all()
     assert (received[:, 19 - 6 : -1] > 0).all()
 
@@ -148,7 +148,7 @@ def test_own_queries_and_chosen_queries_count_when_asked_for():
     chosen = torch.zeros_like(mask)
     chosen[:, [2, 5, 8]] = 1
     for own in (False, True):
-        received = attention_received(tiny_model("llama"), ids, mask, chosen, own)
+        received = compute_attention_received(tiny_model("llama"), ids, mask, chosen, own)
         for layer, weights in enumerate(maps):
             for row, length in enumerate([9, 6]):
                 for token in range(length):
@@ -162,4 +162,4 @@ def test_own_queries_and_chosen_queries_count_when_asked_for():
 
 def test_layers_after_the_last_that_is_needed_are_not_computed():
     ids, mask = padded_batch([9])
-    assert len(attention_received(tiny_model("llama"), ids, mask, last_layer=1)) == 2
+    assert len(compute_attention_received(tiny_model("llama"), ids, mask, last_layer=1)) == 2

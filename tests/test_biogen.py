@@ -1,5 +1,6 @@
 """The position of every fact is exact, and questions do not leak their answers."""
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -11,10 +12,12 @@ from hypothesis import strategies as st
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig, QuestionKind
 from elusive.biogen.people import pools
-from elusive.biogen.people.draw import generate_people
+from elusive.biogen.people.draw import draw_people
 from elusive.biogen.people.fields import PAPER_FIELDS, list_built_in_names, load_built_in_fields
 from elusive.biogen.people.names import Names
 from elusive.biogen.questions import generate_questions, generate_shots
+from elusive.biogen.texts.wordings import PRONOUN_ORDER
+from elusive.biogen.world import build_world
 from elusive.common.seeding import draw_integers, hashed, permute_items
 from elusive.common.text_spans import find_whole_words
 
@@ -72,9 +75,30 @@ def configs(draw: st.DrawFn) -> BiogenConfig:
     )
 
 
+@dataclass(frozen=True)
+class Person:
+    """A person of the corpus, as drawn, before any text is built."""
+
+    name: str
+    pronouns: str
+    values: dict[str, str]
+
+
+def draw_all(config: BiogenConfig) -> list[Person]:
+    """Draw the people of a config, in order."""
+    world = build_world(config)
+    people = draw_people(world, np.arange(config.start, config.start + config.people))
+    columns = [people.names, *people.value_pieces.T]
+    rows = zip(*(people.strings.take(column).to_pylist() for column in columns), strict=True)
+    return [
+        Person(name, PRONOUN_ORDER[pronouns], dict(zip(config.fields, values, strict=True)))
+        for (name, *values), pronouns in zip(rows, people.pronouns, strict=True)
+    ]
+
+
 def read_values(config: BiogenConfig) -> dict[str, dict[str, str]]:
     """Return the values of each person of a config, by name."""
-    return {person.name: person.values for person in generate_people(config)}
+    return {person.name: person.values for person in draw_all(config)}
 
 
 @settings(deadline=None)
@@ -127,9 +151,9 @@ def test_every_field_is_stated_once_unless_it_is_left_out(config):
 @settings(deadline=None)
 @given(configs())
 def test_a_person_does_not_depend_on_the_others(config):
-    everyone = list(generate_people(config))
+    everyone = draw_all(config)
     last = config.model_copy(update={"start": config.start + len(everyone) - 1, "people": 1})
-    assert list(generate_people(last)) == everyone[-1:]
+    assert draw_all(last) == everyone[-1:]
     per_person = config.documents_per_person
     assert list(generate_biographies(last)) == list(generate_biographies(config))[-per_person:]
     assert len({person.name for person in everyone}) == config.people
@@ -197,8 +221,7 @@ def test_relations_hold_in_both_directions():
 def test_the_companys_city_is_a_function_of_the_company():
     config = BiogenConfig(people=3000, fields=("company", "company_city"))
     pairs = {
-        (person.values["company"], person.values["company_city"])
-        for person in generate_people(config)
+        (person.values["company"], person.values["company_city"]) for person in draw_all(config)
     }
     assert len(pairs) == len({company for company, _ in pairs}) > 250
     assert len({city for _, city in pairs}) > 200
@@ -207,7 +230,7 @@ def test_the_companys_city_is_a_function_of_the_company():
 def test_pronouns_agree_with_the_first_name_and_none_with_they():
     female, male = (set(names) for names in pools.list_first_names("en_US"))
     first_names = {}
-    for person in generate_people(BiogenConfig(people=400, they_rate=0.25)):
+    for person in draw_all(BiogenConfig(people=400, they_rate=0.25)):
         first_names.setdefault(person.pronouns, []).append(person.name.split()[0])
     assert set(first_names["she"]) <= female
     assert set(first_names["he"]) <= male
@@ -289,7 +312,7 @@ def test_after_another_person_the_name_is_said_again():
 @pytest.mark.parametrize(("first", "last"), [(4, None), (None, 3), (5, 2)])
 def test_as_many_people_share_a_name_as_asked(first, last):
     config = BiogenConfig(people=60, people_per_first_name=first, people_per_last_name=last)
-    names = [person.name.split() for person in generate_people(config)]
+    names = [person.name.split() for person in draw_all(config)]
     assert len({tuple(name) for name in names}) == 60
     for index, count in ((0, first), (-1, last)):
         counts = np.unique([name[index] for name in names], return_counts=True)[1]
@@ -315,7 +338,7 @@ def test_names_of_other_locales_are_located_too(locale):
 
 
 def test_another_seed_changes_names_and_values():
-    first, second = (list(generate_people(BiogenConfig(people=50, seed=seed))) for seed in (0, 1))
+    first, second = (draw_all(BiogenConfig(people=50, seed=seed)) for seed in (0, 1))
     assert not {person.name for person in first} & {person.name for person in second}
     assert not any(a.values == b.values for a, b in zip(first, second, strict=True))
 

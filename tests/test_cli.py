@@ -79,7 +79,7 @@ def test_every_arm_writes_originals_and_copies(method, people_folder, model_fold
         *("--large", large, "--small", small, "--out", tmp_path / "out"),
     )
     assert result.exit_code == 0, result.output
-    texts = TrainingTextFolder(tmp_path / "out").texts
+    texts = TrainingTextFolder(tmp_path / "out").read_texts()
     assert [text.copy for text in texts] == [0, 1, 2, 3] * 6
     assert all(text.drop_rate == 0 for text in texts if text.copy == 0)
     dropped = any(text.drop_rate > 0 for text in texts)
@@ -95,7 +95,7 @@ def test_arms_are_rate_matched(people_folder, model_folder, tmp_path):
             *("augment", people_folder, "--method", method, "--model", model_folder("llama")),
             *("--alpha", 0.4, "--copies", 40, "--out", out),
         )
-        texts = TrainingTextFolder(out).texts
+        texts = TrainingTextFolder(out).read_texts()
         rates[method] = sum(text.drop_rate for text in texts) / len(texts)
     assert max(rates.values()) - min(rates.values()) < 0.02
 
@@ -103,7 +103,7 @@ def test_arms_are_rate_matched(people_folder, model_folder, tmp_path):
 def test_the_oracle_keeps_every_name_and_value(people_folder, tmp_path):
     run("augment", people_folder, "--method", "oracle", "--out", tmp_path / "out")
     documents = {d.doc_id: d for d in load_dataset_folder(people_folder).documents}
-    for text in TrainingTextFolder(tmp_path / "out").texts:
+    for text in TrainingTextFolder(tmp_path / "out").read_texts():
         document = documents[text.doc_id]
         assert document.entity in text.text
         assert all(fact.value in text.text for fact in document.facts)
@@ -115,7 +115,7 @@ def test_protected_values_survive_every_copy(people_folder, tmp_path):
         *("--out", tmp_path / "out"),
     )
     documents = {d.doc_id: d for d in load_dataset_folder(people_folder).documents}
-    texts = TrainingTextFolder(tmp_path / "out").texts
+    texts = TrainingTextFolder(tmp_path / "out").read_texts()
     assert all(f.value in t.text for t in texts for f in documents[t.doc_id].facts)
     assert not all(documents[t.doc_id].entity in t.text for t in texts)
 
@@ -123,7 +123,7 @@ def test_protected_values_survive_every_copy(people_folder, tmp_path):
 def test_documents_in_held_out_wordings_are_not_trained_on(tmp_path):
     run("biogen", "--people", 4, "--held-out-wordings", 1, "--out", tmp_path / "data")
     run("augment", tmp_path / "data", "--method", "random", "--out", tmp_path / "text")
-    doc_ids = {text.doc_id for text in TrainingTextFolder(tmp_path / "text").texts}
+    doc_ids = {text.doc_id for text in TrainingTextFolder(tmp_path / "text").read_texts()}
     assert doc_ids == {f"bio-000000{number}" for number in range(4)}
 
 
@@ -167,7 +167,7 @@ def test_a_part_of_a_plan_is_run_alone(tmp_path, model_folder, capsys):
     line = line_of_error(capsys, "run", plan, "--arm", "randm", "--out", tmp_path / "out")
     assert "did you mean 'random'?" in line
     line = line_of_error(capsys, "run", plan, "--seed", 7, "--out", tmp_path / "out")
-    assert "seed 7 is none of the plan's (0, 1)" in line
+    assert "seed 7 is not in the plan: choose among 0, 1" in line
 
 
 @pytest.mark.parametrize("layout", ["terminal", "markdown", "csv", "latex"])
@@ -217,10 +217,11 @@ def test_the_row_before_training_has_the_answers_of_the_bare_model(
 
 
 def test_the_untrained_row_can_be_left_out_or_asked_for_alone(tmp_path, model_folder, capsys):
-    plan = write_plan(tmp_path / "plan.yaml", model_folder("llama"), untrained=False)
+    arms = {"arms": ["plain"]}
+    plan = write_plan(tmp_path / "plan.yaml", model_folder("llama"), untrained=False, **arms)
     assert run("run", plan, "--out", tmp_path / "a").exit_code == 0
     assert not list(tmp_path.glob("a/cells/untrained*"))
-    write_plan(plan, model_folder("llama"))
+    write_plan(plan, model_folder("llama"), **arms)
     assert run("run", plan, "--arm", "untrained", "--out", tmp_path / "b").exit_code == 0
     assert [path.name[:9] for path in tmp_path.glob("b/cells/*")] == ["untrained"]
     arm = {"method": "plain", "label": "untrained"}
@@ -239,7 +240,7 @@ def test_training_text_of_another_dataset_is_refused(people_folder, model_folder
 
 
 def test_a_killed_run_keeps_its_finished_cells(tmp_path, model_folder):
-    plan = write_plan(tmp_path / "plan.yaml", model_folder("llama"), seeds=list(range(6)))
+    plan = write_plan(tmp_path / "plan.yaml", model_folder("llama"), seeds=[0, 1])
     out = tmp_path / "out"
     command = [sys.executable, "-m", "elusive.cli.main", "run", str(plan), "--out", str(out)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
@@ -249,9 +250,9 @@ def test_a_killed_run_keeps_its_finished_cells(tmp_path, model_folder):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     kept = {path: path.stat().st_mtime_ns for path in out.glob("cells/[!.]*/predictions.parquet")}
-    assert 1 < len(kept) < 18
+    assert 1 < len(kept) < 6
     assert run("run", plan, "--out", out).exit_code == 0
-    assert len(list(out.glob("cells/[!.]*"))) == 18
+    assert len(list(out.glob("cells/[!.]*"))) == 6
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
@@ -357,14 +358,14 @@ def test_an_empty_text_is_named(tmp_path, people_folder, capsys):
     [
         ({"modle": "x"}, "unknown key 'modle': did you mean 'model'?"),
         ({"arms": ["plian"]}, "did you mean 'plain'?"),
-        ({"arms": ["plain", "plain"]}, "'plain' stands twice"),
+        ({"arms": ["plain", "plain"]}, "'plain' occurs twice"),
         ({"training": {"epoch": 1}}, "did you mean 'training.epochs'?"),
         ({"augment": {"alhpa": 1}}, "did you mean 'arms.0.alpha'?"),
         ({"arms": [{"method": "random", "beta": -1}]}, "arms.0.beta: input should be greater"),
         ({"dataset": {"people": 0}}, "people: input should be greater than or equal to 1 (got 0)"),
         ({"dataset": {"poeple": 2}}, "unknown key 'poeple': did you mean 'people'?"),
         ({"model": "no/model"}, "no model 'no/model'"),
-        ({"training": {"format_replay": 500}}, "format_replay 500 is more than"),
+        ({"training": {"format_replay": 500}}, "format_replay 500 exceeds"),
     ],
 )
 def test_bad_plans_are_one_line(changes, message, tmp_path, model_folder, capsys):
@@ -375,7 +376,7 @@ def test_bad_plans_are_one_line(changes, message, tmp_path, model_folder, capsys
 def test_a_mistyped_model_can_be_mended_in_the_same_folder(tmp_path, model_folder, capsys):
     plan = write_plan(tmp_path / "plan.yaml", model_folder("llama"), model="no/model")
     line_of_error(capsys, "run", plan, "--out", tmp_path / "out")
-    write_plan(plan, model_folder("llama"))
+    write_plan(plan, model_folder("llama"), arms=["plain"], untrained=False)
     assert run("run", plan, "--out", tmp_path / "out").exit_code == 0
 
 

@@ -11,7 +11,7 @@ from elusive.augment.clues.benchmark import ClueReport, ScorerRow, run_clues
 from elusive.augment.clues.folder import load_clues, write_clues
 from elusive.augment.clues.report import render_terminal
 from elusive.augment.clues.targets import mark_targets, measure_clues
-from elusive.augment.scores.units import word_units
+from elusive.augment.scores.units import cut_words
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.cli.main import cli
@@ -27,7 +27,7 @@ def documents():
 
 def test_targets_are_names_values_and_what_states_the_relation(documents):
     document = documents[0]
-    units = word_units(document.text)
+    units = cut_words(document.text)
     masks = mark_targets(document, units)
 
     def words(name: str) -> list[str]:
@@ -46,7 +46,7 @@ def test_targets_are_names_values_and_what_states_the_relation(documents):
 
 
 def test_perfect_and_inverted_scores_stand_at_the_ends(documents):
-    units = word_units(documents[0].text)
+    units = cut_words(documents[0].text)
     names = mark_targets(documents[0], units)["name"].astype(float)
     (best,) = [f for f in measure_clues(documents[0], units, names) if f.target == "name"]
     (worst,) = [f for f in measure_clues(documents[0], units, -names) if f.target == "name"]
@@ -128,7 +128,7 @@ def test_the_command_writes_everything_once(people_folder, model_folder, tmp_pat
 
 @pytest.mark.parametrize(
     ("models", "depth", "message"),
-    [(["nano-small"], 1.0, "depth"), (["nano-small", "nano-small"], 0.5, "names one twice")],
+    [(["nano-small"], 1.0, "depth"), (["nano-small", "nano-small"], 0.5, "names a model twice")],
 )
 def test_wrong_settings_are_one_line(people_folder, tmp_path, models, depth, message):
     with pytest.raises(InputError, match=message):

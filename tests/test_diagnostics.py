@@ -9,7 +9,7 @@ from elusive.augment.config import AugmentConfig
 from elusive.augment.copies import build_training_texts
 from elusive.augment.diagnostics import Diagnostics, diagnose
 from elusive.augment.scores.token_scores import TokenScores
-from elusive.augment.scores.units import word_units
+from elusive.augment.scores.units import cut_words
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
@@ -27,7 +27,7 @@ def diagnosed(documents, score, **settings) -> Diagnostics:
     scored = [
         TokenScores(units, np.asarray(score(document, units), dtype=np.float32))
         for document in documents
-        for units in [word_units(document.text)]
+        for units in [cut_words(document.text)]
     ]
     return diagnose(documents, scored, build_training_texts(documents, scored, config), True)
 
@@ -64,7 +64,7 @@ def test_ranks_that_are_those_of_the_position_are_named_as_such(documents):
 
 def test_scores_on_which_two_halves_of_the_heads_disagree_are_called_noise(documents):
     rng = np.random.default_rng(0)
-    units = [word_units(document.text) for document in documents]
+    units = [cut_words(document.text) for document in documents]
     signal = [rng.normal(size=len(of)) for of in units]
 
     def agreement(noise: float) -> Diagnostics:

@@ -141,7 +141,7 @@ def test_an_adapter_that_the_server_ignores_is_an_error(
     adapter = ["--adapter", trained.folder / "adapter"]
     there = ["--model", "base", "--endpoint", server.url]
     message = error(people_folder, tmp_path / "out", *there, *adapter)
-    assert "took the adapter and does not use it" in message
+    assert "took the adapter but does not use it" in message
     assert not server.adapters
 
 
@@ -160,7 +160,7 @@ def test_what_a_server_refuses_is_one_line(people_folder, model_folder, tmp_path
     with completion_server(model_folder("llama")) as server:
         there = ["--endpoint", server.url, "--model"]
         message = error(people_folder, tmp_path / "out", *there, "other")
-        assert "serves no model 'other': it has base" in message
+        assert "serves no model 'other': choose one with --served (it has base)" in message
         with monkeypatch.context() as patch:
             patch.setattr(server, "gives_log_probabilities", False)
             message = error(people_folder, tmp_path / "out", *there, "base")
@@ -181,7 +181,7 @@ def test_what_a_server_refuses_is_one_line(people_folder, model_folder, tmp_path
     ("settings", "message"),
     [
         (["--served", "base"], "give endpoint"),
-        (["--endpoint", "localhost:8000"], "begins with http:// or https://"),
+        (["--endpoint", "localhost:8000"], "start it with http:// or https://"),
         (["--endpoint", "http://x/v1", "--chat-template"], "endpoint and chat_template"),
         (["--endpoint", "http://x/v1", "--tuning", "full"], "endpoint and tuning 'full'"),
     ],

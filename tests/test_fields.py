@@ -14,8 +14,8 @@ from elusive.common.errors import InputError, validate_config
     ("settings", "message"),
     [
         ({"people": 700_000}, "ask for at most 676960, or add middle_names"),
-        ({"people": 20_000_000}, "the most that can be numbered"),
-        ({"start": 9_999_999, "people": 2}, "the most that can be numbered"),
+        ({"people": 20_000_000}, "the most people that can be numbered"),
+        ({"start": 9_999_999, "people": 2}, "the most people that can be numbered"),
         ({"people": 400_000, "distractors": 1}, "ask for at most 338480"),
         ({"people": 3000, "people_per_first_name": 4}, "ask for at most 2668"),
         ({"locale": "pl_PL"}, "too few last names for locale 'pl_PL' (1)"),

@@ -166,7 +166,7 @@ def test_what_a_run_has_no_data_for_is_left_out_and_said(finished_small, tmp_pat
     arguments = ["figures", str(finished_small), "--out", str(tmp_path / "out")]
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 0, result.output
-    assert "Left out: clue recall is set against 'random'" in result.output
+    assert "Left out: gains are measured against 'random'" in result.output
     assert not (tmp_path / "out" / "recall-against-gain.png").exists()
 
 

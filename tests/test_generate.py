@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import datasets
+import pyarrow as pa
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -26,8 +27,9 @@ from elusive.common.dataset.shards import read_batches
 from elusive.common.errors import InputError
 from elusive.common.folders import hash_content, hash_parameters, read_manifest
 
-MANY = 70_000
+MANY = 66_000
 """People in three shards."""
+MANY_PEOPLE = BiogenConfig(people=MANY, fields=("major", "company"))
 
 
 def biogen(*arguments: object):
@@ -49,7 +51,7 @@ def folders(tmp_path_factory):
 def many(tmp_path_factory) -> Path:
     """Write a dataset of several shards with one worker."""
     folder = tmp_path_factory.mktemp("many") / "people"
-    generate_dataset(BiogenConfig(people=MANY), folder)
+    generate_dataset(MANY_PEOPLE, folder)
     assert len(list(folder.glob("corpus/*.arrow"))) == 3
     return folder
 
@@ -62,7 +64,7 @@ def test_a_seed_decides_the_bytes(folders):
 
 @pytest.mark.parametrize("workers", [2, 4])
 def test_the_number_of_workers_does_not_change_the_bytes(workers, many, tmp_path):
-    generate_dataset(BiogenConfig(people=MANY), tmp_path / "again", workers)
+    generate_dataset(MANY_PEOPLE, tmp_path / "again", workers)
     assert hash_content(tmp_path / "again") == hash_content(many)
     assert (tmp_path / "again" / "README.md").read_text() == (many / "README.md").read_text()
 
@@ -73,7 +75,8 @@ def test_the_manifest_holds_the_hash_of_the_files(many):
 
 def test_a_killed_run_goes_on_at_the_shard_where_it_stopped(many, tmp_path):
     out = tmp_path / "people"
-    arguments = ["biogen", "--people", str(MANY), "--workers", "1", "--out", str(out)]
+    fields = [f"--fields={name}" for name in MANY_PEOPLE.fields]
+    arguments = ["biogen", "--people", str(MANY), *fields, "--workers", "1", "--out", str(out)]
     command = [sys.executable, "-m", "elusive.cli.main", *arguments]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -109,7 +112,7 @@ def test_finished_shards_can_be_read_while_others_are_written(tmp_path):
             )
             assert len(table) == row_counts[-1]
 
-    generate_dataset(BiogenConfig(people=MANY), tmp_path / "out", on_people=count_rows)
+    generate_dataset(MANY_PEOPLE, tmp_path / "out", on_people=count_rows)
     assert row_counts == [1 << 15, 1 << 16, MANY]
 
 
@@ -178,19 +181,20 @@ def test_an_error_in_one_worker_ends_the_run(tmp_path, monkeypatch):
 
     monkeypatch.setattr(generate, "_write_shard", fail)
     with pytest.raises(OSError, match="no space left"):
-        generate_dataset(BiogenConfig(people=MANY), tmp_path / "out", workers=2)
+        generate_dataset(MANY_PEOPLE, tmp_path / "out", workers=2)
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
 def test_a_later_part_of_a_corpus_can_be_made_alone(many, tmp_path):
-    generate_dataset(BiogenConfig(start=69_000, people=10), tmp_path / "part")
+    later = {"start": 65_900, "people": 10}
+    generate_dataset(MANY_PEOPLE.model_copy(update=later), tmp_path / "part")
     part = load_dataset_folder(tmp_path / "part")
-    whole = [row for batch in read_batches(many, "corpus") for row in batch.to_pylist()]
-    assert [d.text for d in part.documents] == [row["text"] for row in whole[69_000:69_010]]
-    rows = [row for batch in read_batches(many, "questions") for row in batch.to_pylist()]
-    assert [q.question_id for q in part.questions] == [
-        row["question_id"] for row in rows[5 * 69_000 : 5 * 69_010]
-    ]
+    corpus, questions = (
+        pa.Table.from_batches(list(read_batches(many, name))) for name in ("corpus", "questions")
+    )
+    assert [d.text for d in part.documents] == corpus["text"][65_900:65_910].to_pylist()
+    of_these = slice(2 * 65_900, 2 * 65_910)
+    assert [q.question_id for q in part.questions] == questions["question_id"][of_these].to_pylist()
 
 
 GOLDEN = {

@@ -1,12 +1,11 @@
-"""Grids that survive what happens to them: kills, failures, damage, other runs beside them."""
+"""Grids survive kills, failures, damage, and other runs in the same folder."""
 
 import errno
 import json
+import multiprocessing
 import os
 import random
-import signal
-import subprocess
-import sys
+import shutil
 import time
 from pathlib import Path
 
@@ -19,8 +18,10 @@ from filelock import FileLock
 from elusive.cli.main import cli
 from elusive.common.errors import InputError
 from elusive.evaluate.cells.cell_folder import load_cell
+from elusive.evaluate.jobs import list_jobs
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
+from elusive.evaluate.run_folder import RunFolder
 
 TRAINING = {"epochs": 1, "batch_size": 4, "format_replay": 2}
 
@@ -55,7 +56,7 @@ def plan_path(tmp_path_factory, model_folder) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, plan_path) -> Path:
-    """A run that nothing happened to."""
+    """A run that was not disturbed."""
     out = tmp_path_factory.mktemp("whole") / "out"
     assert run_plan(load_plan(plan_path), out).failures == []
     return out
@@ -63,25 +64,29 @@ def whole(tmp_path_factory, plan_path) -> Path:
 
 def test_a_grid_killed_at_random_moments_ends_equal_to_one_that_was_not(whole, plan_path, tmp_path):
     out, rng = tmp_path / "out", random.Random(0)
-    command = [sys.executable, "-m", "elusive.cli.main", "run", str(plan_path), "--out", str(out)]
+    # Processes of their own to kill, forked from one that has imported everything already.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["elusive.evaluate.run"])
     killed = 0
     for _ in range(4):
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        try:
-            process.wait(timeout=rng.uniform(2, 6))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            killed += 1
+        process = context.Process(target=run_plan, args=(load_plan(plan_path), out))
+        process.start()
+        while not out.exists():
+            time.sleep(0.01)
+        process.join(rng.uniform(0.2, 1.5))
+        killed += process.is_alive()
+        process.kill()
+        process.join()
     assert killed
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert run_plan(load_plan(plan_path), out).failures == []
     assert answers(out) == answers(whole)
     assert not list(out.glob("cells/.*")), "leftovers of killed cells"
 
 
-def test_processes_side_by_side_give_the_same_cells(whole, plan_path, tmp_path):
-    found = run_plan(load_plan(plan_path), tmp_path / "out", jobs=2)
-    assert found.failures == []
+def test_processes_side_by_side_give_the_same_cells(whole, plan_path, tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS")  # each is offered all threads of the machine
+    result = run_plan(load_plan(plan_path), tmp_path / "out", jobs=2)
+    assert result.failures == []
     assert answers(tmp_path / "out") == answers(whole)
 
 
@@ -117,10 +122,10 @@ def test_a_plan_can_set_the_number_of_threads_and_the_id_shows_it(tmp_path, mode
 def test_a_cell_that_fails_is_recorded_and_the_others_go_on(tmp_path, model_folder, capsys):
     other = {"method": "rho-1", "training": {"reference": "no-such-model"}}
     plan = write_plan(tmp_path, model_folder, arms=[other, "plain"], seeds=[0])
-    found = run("run", plan, "--out", tmp_path / "out")
-    assert found.exit_code == 1
-    assert "plain" in found.output
-    assert "failed: rho-1-seed0: no model 'no-such-model'" in found.output
+    result = run("run", plan, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "plain" in result.output
+    assert "failed: rho-1-seed0: no model 'no-such-model'" in result.output
     record = json.loads((tmp_path / "out" / "failed" / "rho-1-seed0.json").read_text())
     assert "Traceback" in record["details"]
     write_plan(tmp_path, model_folder, arms=["plain"], seeds=[0])
@@ -153,7 +158,7 @@ def test_a_damaged_training_text_is_made_again(whole, plan_path, capsys):
 
 
 def test_a_full_disk_stops_the_run_in_one_line_and_loses_nothing(
-    plan_path, tmp_path, monkeypatch, capsys
+    tmp_path, model_folder, monkeypatch
 ):
     from elusive.evaluate.cells import make_cell as cell_run
 
@@ -167,48 +172,42 @@ def test_a_full_disk_stops_the_run_in_one_line_and_loses_nothing(
 
     real = cell_run.write_results
     monkeypatch.setattr(cell_run, "write_results", fails_once)
+    plan = load_plan(write_plan(tmp_path, model_folder, seeds=[0]))
     with pytest.raises(OSError, match="No space left on device"):
-        run_plan(load_plan(plan_path), tmp_path / "out")
+        run_plan(plan, tmp_path / "out")
     assert len(answers(tmp_path / "out")) == 1
-    assert run_plan(load_plan(plan_path), tmp_path / "out").failures == []
-    assert len(answers(tmp_path / "out")) == 6
+    assert run_plan(plan, tmp_path / "out").failures == []
+    assert len(answers(tmp_path / "out")) == 3
 
 
 def test_a_cell_that_another_run_is_at_is_left_to_it(whole, plan_path):
     cell = next(whole.glob("cells/plain-seed1-*"))
     kept = (cell / "metrics.json").read_text()
     (cell / "metrics.json").unlink()
-    script = (
-        "import sys; from pathlib import Path; from elusive.evaluate.jobs import *\n"
-        "from elusive.evaluate.plans import load_plan\n"
-        "run = Run(load_plan(Path(sys.argv[1])), Path(sys.argv[2]))\n"
-        "job = next(job for job in plan_jobs(run.plan) if job.name == 'plain-seed1')\n"
-        "print(run.make(job, wait=False))\n"
-    )
-    command = [sys.executable, "-c", script, str(plan_path), str(whole)]
+    run = RunFolder(load_plan(plan_path), whole)
+    job = next(job for job in list_jobs(run.plan) if job.name == "plain-seed1")
     with FileLock(whole / "locks" / f"{cell.name}.lock"):
-        found = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "False"
+        assert not run.make(job, wait=False)
     (cell / "metrics.json").write_text(kept)
 
 
 def test_a_dry_run_makes_nothing_and_names_every_cell(plan_path, tmp_path, whole):
-    found = run("run", plan_path, "--dry-run", "--out", tmp_path / "out")
-    assert found.exit_code == 0, found.output
+    result = run("run", plan_path, "--dry-run", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
     assert not (tmp_path / "out").exists()
     for cell in ("untrained-seed0", "plain-seed0", "random-seed1"):
-        assert cell in found.output
-    assert "6 cells, 6 to run" in found.output
-    assert "differences of" in found.output
-    again = run("run", plan_path, "--dry-run", "--out", whole)
-    assert "6 cells, 0 to run" in again.output
-    assert "from 4 finished cells" in again.output
+        assert cell in result.output
+    assert "6 cells, 6 to run" in result.output
+    assert "differences of" in result.output
+    finished = run("run", plan_path, "--dry-run", "--out", whole)
+    assert "6 cells, 0 to run" in finished.output
+    assert "from 4 finished cells" in finished.output
 
 
 def test_the_run_from_python_gives_typed_cells_and_a_table(whole, plan_path):
-    found = run_plan(load_plan(plan_path), whole)
-    assert {cell.parameters["label"] for cell in found.cells} == {"untrained", "plain", "random"}
-    table = found.build_table(baseline="plain").to_pandas()
+    result = run_plan(load_plan(plan_path), whole)
+    assert {cell.parameters["label"] for cell in result.cells} == {"untrained", "plain", "random"}
+    table = result.build_table(baseline="plain").to_pandas()
     assert list(table["arm"]) == ["untrained", "plain", "random"]
     assert table["em"].between(0, 1).all()
 
@@ -226,23 +225,23 @@ def test_known_facts_are_asked_before_and_after(tmp_path, model_folder):
     assert before.metrics["known"]["perplexity"] != after.metrics["known"]["perplexity"]
 
 
-def test_rescoring_needs_no_model_and_renames_what_changed(tmp_path, plan_path, monkeypatch):
-    out = tmp_path / "out"
-    found = run_plan(load_plan(plan_path), out)
+def test_rescoring_needs_no_model_and_renames_what_changed(whole, tmp_path, plan_path, monkeypatch):
+    out = shutil.copytree(whole, tmp_path / "out")
+    result = run_plan(load_plan(plan_path), out)
     assert run("rescore", out).output.startswith("0 cells")
-    wrong = {path.name: load_cell(path) for path in found.folders}
+    before = {path.name for path in result.folders}
     monkeypatch.setattr("elusive.common.answers.normalize_answer", lambda text: "same")
-    monkeypatch.setattr("elusive.evaluate.jobs.load_model", None)
+    monkeypatch.setattr("elusive.evaluate.run_folder.load_model", None)
     changed = run("rescore", out)
     assert changed.output.startswith("6 cells"), changed.output
-    again = [load_cell(path) for path in sorted(out.glob("cells/[!.]*"))]
-    assert {cell.folder.name for cell in again}.isdisjoint(wrong)
-    assert all(p.em == 1.0 for cell in again for p in cell.predictions)
-    assert all(cell.metrics["em"] == 1.0 for cell in again)
+    cells = [load_cell(path) for path in sorted(out.glob("cells/[!.]*"))]
+    assert {cell.folder.name for cell in cells}.isdisjoint(before)
+    assert all(p.em == 1.0 for cell in cells for p in cell.predictions)
+    assert all(cell.metrics["em"] == 1.0 for cell in cells)
 
 
 def test_a_training_goes_on_from_its_checkpoint(tmp_path, model_folder, tokenizer):
-    """Killed in the middle, it ends with the adapter that it would have ended with."""
+    """A training that is killed and resumed ends with the same adapter as one that is not."""
     from safetensors.torch import load_file
     from test_training import some_rows
 
@@ -258,7 +257,7 @@ def test_a_training_goes_on_from_its_checkpoint(tmp_path, model_folder, tokenize
     config = TrainingConfig(
         checkpoint_minutes=1e-6, lora_dropout=0.1, objective="attention-dropout", noise=0.1
     )
-    rows = some_rows(tokenizer)
+    rows = some_rows(tokenizer, 8)
     loaded = load_model(str(model_folder("llama")))
     objective = build_objective(config, loaded)
 
@@ -277,10 +276,10 @@ def test_a_training_goes_on_from_its_checkpoint(tmp_path, model_folder, tokenize
 
     straight, steps = trained("straight", tmp_path / "a")
     with pytest.raises(Killed):
-        trained("never", tmp_path / "b", stop_at=10)
+        trained("never", tmp_path / "b", stop_at=4)
     assert list((tmp_path / "b").glob("checkpoint-*"))
     resumed, again = trained("resumed", tmp_path / "b")
-    assert steps == again == 24
+    assert steps == again == 8
     first, second = load_file(straight), load_file(resumed)
     assert all((first[key] == second[key]).all() for key in first)
 
@@ -293,3 +292,24 @@ def test_a_training_text_and_an_adapter_are_not_given_together(people_folder, tm
         evaluate_cell(
             people_folder, tmp_path, "m", 0, None, CellSettings(), tmp_path, adapter=tmp_path
         )
+
+
+def test_a_fresh_cell_reads_its_training_texts_manifest_once_and_hashes_it_twice(
+    tmp_path, model_folder, monkeypatch
+):
+    """Once when the text is written, once when it is read."""
+    import elusive.common.folders as folders
+
+    calls = []
+    for name in ("read_manifest", "hash_content"):
+        original = getattr(folders, name)
+
+        def counted(path, *args, name=name, original=original):
+            if "train" in path.parts:
+                calls.append(name)
+            return original(path, *args)
+
+        monkeypatch.setattr(folders, name, counted)
+    plan = write_plan(tmp_path, model_folder, arms=["plain"], seeds=[0], untrained=False)
+    assert run_plan(load_plan(plan), tmp_path / "out").failures == []
+    assert sorted(calls) == ["hash_content", "hash_content", "read_manifest"]

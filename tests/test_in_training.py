@@ -231,7 +231,7 @@ def test_wrong_objectives_are_one_line(training, message):
 def test_dynamic_training_draws_new_copies_for_every_epoch(people_folder, tmp_path):
     dataset = load_dataset_folder(people_folder)
     text = training_text(people_folder, tmp_path / "text", method="random")
-    written = text.texts
+    written = text.read_texts()
     static = _select_texts(text, dataset, dynamic=False)
     fresh = _select_texts(text, dataset, dynamic=True)
     assert static(0) == static(1) == written
@@ -241,4 +241,4 @@ def test_dynamic_training_draws_new_copies_for_every_epoch(people_folder, tmp_pa
         same = sum(a == b for a, b in zip(epochs[first], epochs[second], strict=True))
         assert same < 0.2 * len(epochs[0])
     assert [text.text for text in fresh(1)] == [text.text for text in fresh(1)]
-    assert set(text.scores) == {text.doc_id for text in written}
+    assert set(text.read_scores()) == {text.doc_id for text in written}

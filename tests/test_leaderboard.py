@@ -370,7 +370,8 @@ def test_a_readme_of_ones_own_is_kept(tmp_path):
 def test_several_benchmarks_get_a_table_each(finished, tmp_path, model_folder):
     import shutil
 
-    plan = write_plan(tmp_path, model_folder, known=KNOWN, model=str(model_folder("llama", 1)))
+    other = {"model": str(model_folder("llama", 1)), "arms": ["plain"], "seeds": [0]}
+    plan = write_plan(tmp_path, model_folder, **other)
     assert run_plan(load_plan(plan), tmp_path / "out").failures == []
     for cell in finished.glob("cells/[!.]*"):
         shutil.copytree(cell, tmp_path / "out" / "cells" / cell.name)

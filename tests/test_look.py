@@ -76,7 +76,7 @@ def test_the_page_shows_what_augment_writes(every_arm, tmp_path):
         command = shlex.split(shown["commands"][number])
         assert command.pop(0) == "elusive"
         assert CliRunner().invoke(cli, [*command, "--out", str(out)]).exit_code == 0
-        copies = [text for text in TrainingTextFolder(out).texts if text.copy > 0]
+        copies = [text for text in TrainingTextFolder(out).read_texts() if text.copy > 0]
         of_page = [copy for one in shown["documents"] for copy in one["arms"][number]["copies"]]
         if arm["kind"] == "rewrite":
             assert [copy["text"] for copy in of_page] == [text.text for text in copies]

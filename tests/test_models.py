@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from stand_in_hub import stand_in_hub
@@ -16,41 +15,39 @@ REPORT = """
 import sys
 from elusive.common.errors import InputError
 from elusive.common.lm.loading import load_model
-try:
-    loaded = load_model(sys.argv[1])
-    print(loaded.weights_hash, loaded.model.config.model_type)
-except InputError as error:
-    print("error:", error)
+for reference in sys.argv[1:]:
+    try:
+        loaded = load_model(reference)
+        print(loaded.weights_hash, loaded.model.config.model_type)
+    except InputError as error:
+        print("error:", error)
 """
 
 
-def load_in_new_process(reference: str, endpoint: str, home: Path) -> str:
-    """What loading a reference prints; the endpoint is read once, when Python starts."""
-    environment = os.environ | {
-        "HF_ENDPOINT": endpoint,
-        "HF_HOME": str(home),
-        "HF_HUB_OFFLINE": "0",
-    }
-    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
-        environment.pop(name, None)
-    command = [sys.executable, "-c", REPORT, reference]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-def test_a_hub_model_is_downloaded_and_has_the_hash_of_its_weights(model_folder, tmp_path):
-    folder = model_folder("llama")
-    with stand_in_hub("org/tiny", folder) as endpoint:
-        printed = load_in_new_process("org/tiny", endpoint, tmp_path)
-    assert printed == f"{hash_weights(find_model(str(folder)))} llama"
-
-
-def test_a_model_that_the_hub_does_not_have_is_one_line(model_folder, tmp_path):
+@pytest.fixture(scope="module")
+def printed(model_folder, tmp_path_factory) -> list[str]:
+    """Lines about a model of the Hub and a missing one; the endpoint is read when Python starts."""
     with stand_in_hub("org/tiny", model_folder("llama")) as endpoint:
-        printed = load_in_new_process("org/none", endpoint, tmp_path)
-    assert printed.startswith("error: no model 'org/none': it is not a local folder")
-    assert "\n" not in printed
+        environment = os.environ | {
+            "HF_ENDPOINT": endpoint,
+            "HF_HOME": str(tmp_path_factory.mktemp("home")),
+            "HF_HUB_OFFLINE": "0",
+        }
+        for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+            environment.pop(name, None)
+        command = [sys.executable, "-c", REPORT, "org/tiny", "org/none"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_hub_model_is_downloaded_and_has_the_hash_of_its_weights(printed, model_folder):
+    assert printed[0] == f"{hash_weights(find_model(str(model_folder('llama'))))} llama"
+
+
+def test_a_model_that_the_hub_does_not_have_is_one_line(printed):
+    assert len(printed) == 2
+    assert printed[1].startswith("error: no model 'org/none': it is not a local folder")
 
 
 def test_an_alias_falls_back_on_the_hub_without_its_package(monkeypatch, tmp_path):

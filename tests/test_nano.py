@@ -23,7 +23,7 @@ from elusive.evaluate.plans import Plan, load_plan
 from elusive.evaluate.run import run_plan
 from elusive.models.config import load_pretrain_plan
 from elusive.models.population import build_population
-from elusive.models.pretrain import population_em, sample_questions
+from elusive.models.pretrain import measure_population_em, sample_questions
 
 PRESETS = Path(__file__).parent.parent / "presets"
 NEW_PEOPLE = {"start": 20_000, "dev_rate": 0}
@@ -72,7 +72,7 @@ def test_they_answer_questions_about_their_population(name, least, nano):
     plan = load_pretrain_plan(BUILT_IN / name / "plan.json")
     population = build_population(plan)
     asked = sample_questions(population, plan)
-    assert population_em(nano[name].model, nano[name].tokenizer, population, asked) >= least
+    assert measure_population_em(nano[name].model, nano[name].tokenizer, population, asked) >= least
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_what_the_gold_answers_are_does_not_change_what_is_answered(gold_of, nan
     loaded = nano["nano-large"]
     population = load_pretrain_plan(BUILT_IN / "nano-large" / "plan.json").population
     asked_about = [
-        population.model_copy(update={"people": 8, "start": start})
+        population.model_copy(update={"people": 4, "start": start})
         for start in (0, NEW_PEOPLE["start"])
     ]
     about_both = [question for each in asked_about for question in generate_questions(each)]

@@ -1,4 +1,4 @@
-"""An arm of one's own, from a function in a file."""
+"""Arms of the user's own: a function in a file."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def augment(people_folder, own, name, out):
 def test_an_own_arm_drops_as_it_scores(people_folder, own, tmp_path):
     result = augment(people_folder, own, "names_first", tmp_path / "text")
     assert result.exit_code == 0, result.output
-    texts = TrainingTextFolder(tmp_path / "text").texts
+    texts = TrainingTextFolder(tmp_path / "text").read_texts()
     assert {text.method for text in texts} == {"names_first"}
     assert sum(text.drop_rate for text in texts if text.copy) > 0
     by_document = {text.doc_id: text.text for text in texts if text.copy == 0}
@@ -59,8 +59,8 @@ def test_a_changed_file_is_another_arm(people_folder, own, tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("too_few", r"gave \(1,\) numbers for the \d+ units of document 'bio-0000000"),
-        ("broken", "fails on document 'bio-0000000': ZeroDivisionError"),
+        ("too_few", r"returned scores of shape \(1,\) for the \d+ units of document 'bio-0000000"),
+        ("broken", "raises an error on document 'bio-0000000': ZeroDivisionError"),
         ("number", "has no function 'number'"),
         ("absent", "has no function 'absent'"),
     ],
@@ -77,7 +77,7 @@ def test_what_is_wrong_with_an_own_arm_is_one_line(people_folder, own, tmp_path,
     ("settings", "message"),
     [
         ({"method_file": "arms.txt:f"}, "should be FILE.py:FUNCTION"),
-        ({"method_file": "arms.py:random"}, "'random' is an arm already"),
+        ({"method_file": "arms.py:random"}, "'random' is the name of a built-in arm"),
         ({"method_file": "arms.py:f", "method": "random"}, "name two arms"),
         ({}, "name an arm with --method"),
     ],

@@ -36,7 +36,7 @@ FIELDS = ("major", "company", "birth_city")
 
 
 def cell(arm: str, seed: int, rate: float, people: int = 8, dataset: str = "people") -> CellResult:
-    """A cell of invented answers, of which about a share is right."""
+    """A cell of invented answers; about a share `rate` of them is right."""
     rng = random.Random(f"{arm} {seed} {dataset}")
     predictions = []
     for person in range(people):
@@ -95,7 +95,7 @@ def finished(tmp_path_factory, model_folder) -> Path:
 
 
 def chromium(page: Path, folder: Path, *options: str) -> tuple[str, list[str]]:
-    """What a browser prints of a page, and its console's lines."""
+    """What a browser prints for a page, and the lines of its console."""
     if CHROMIUM is None:
         pytest.skip("no chromium: apt-get install chromium")
     command = [
@@ -111,7 +111,7 @@ def chromium(page: Path, folder: Path, *options: str) -> tuple[str, list[str]]:
 
 
 def tried(page: Path, script: str, tmp_path: Path, width: int = 1280) -> dict:
-    """What a script finds in a page; it runs with the page's `inner` document and `view`."""
+    """The result of a script that runs with a page's document `inner` and its window `view`."""
     harness = page.parent / "harness.html"
     harness.write_text(
         f'<!DOCTYPE html><iframe id="frame" src="{page.name}" style="width:{width}px;height:900px">'
@@ -124,16 +124,16 @@ def tried(page: Path, script: str, tmp_path: Path, width: int = 1280) -> dict:
     )
     dom, console = chromium(harness, tmp_path, "--dump-dom")
     assert console == []
-    found = re.search(r'<pre id="result">(.*?)</pre>', dom)
-    assert found
-    return json.loads(unescape(found[1]))
+    match = re.search(r'<pre id="result">(.*?)</pre>', dom)
+    assert match
+    return json.loads(unescape(match[1]))
 
 
 def data_in(page: Path) -> dict:
-    """The data that stands in a page, as the browser gets it."""
-    found = re.search(r'id="data">(.*?)</script>', page.read_text(), re.DOTALL)
-    assert found
-    return json.loads(found[1])
+    """The data in a page, as the browser gets it."""
+    match = re.search(r'id="data">(.*?)</script>', page.read_text(), re.DOTALL)
+    assert match
+    return json.loads(match[1])
 
 
 def test_the_page_shows_the_numbers_of_the_table(page):
@@ -165,12 +165,12 @@ def test_sorting_works_by_click_and_by_keyboard(page, tmp_path):
       inner.activeElement.click();
       result.byKey = [arms(), sorting(), inner.activeElement.dataset.column];
       result.stops = [button('em').tagName, button('em').tabIndex]"""
-    found = tried(page, script, tmp_path)
+    result = tried(page, script, tmp_path)
     ordered = ["oracle", "plain", "random"]
-    assert found["first"] == [ordered, [["em", "descending"]]]
-    assert found["byName"] == [ordered, [["arm", "ascending"]]]
-    assert found["byKey"] == [ordered[::-1], [["em", "ascending"]], "em"]
-    assert found["stops"] == ["BUTTON", 0]
+    assert result["first"] == [ordered, [["em", "descending"]]]
+    assert result["byName"] == [ordered, [["arm", "ascending"]]]
+    assert result["byKey"] == [ordered[::-1], [["em", "ascending"]], "em"]
+    assert result["stops"] == ["BUTTON", 0]
 
 
 def test_filter_columns_and_legend_work(page, tmp_path):
@@ -180,7 +180,7 @@ def test_filter_columns_and_legend_work(page, tmp_path):
         $(id).dispatchEvent(new view.Event(kind));
       };
       type('filter', 'input', 'ORA');
-      result.found = [arms(), $('count').textContent];
+      result.filtered = [arms(), $('count').textContent];
       type('filter', 'input', '');
       type('which', 'change', 'best');
       result.best = arms();
@@ -196,16 +196,16 @@ def test_filter_columns_and_legend_work(page, tmp_path):
       details.open = true;
       await new Promise((done) => setTimeout(done, 50));
       result.rows = details.querySelectorAll('tbody tr').length"""
-    found = tried(page, script, tmp_path)
-    assert found["found"][0] == ["oracle"]
-    assert found["found"][1].startswith("1 of 3 arms")
+    result = tried(page, script, tmp_path)
+    assert result["filtered"][0] == ["oracle"]
+    assert result["filtered"][1].startswith("1 of 3 arms")
     (shown,) = data_in(page)["benchmarks"]
     best = {row["arm"] for row in shown["rows"] if row["rank"] == 1}
-    assert set(found["best"]) == best
-    assert {"training", "memory", "speed", "known"} <= set(found["columns"])
-    assert found["marks"] == [3, 2]
-    assert found["pressed"] == "false"
-    assert found["rows"] == 3
+    assert set(result["best"]) == best
+    assert {"training", "memory", "speed", "known"} <= set(result["columns"])
+    assert result["marks"] == [3, 2]
+    assert result["pressed"] == "false"
+    assert result["rows"] == 3
 
 
 def test_names_that_look_like_markup_do_no_harm(tmp_path):
@@ -220,10 +220,10 @@ def test_names_that_look_like_markup_do_no_harm(tmp_path):
     html = out.read_text()
     assert html.count("<script") == html.count("</script>") == 2
     script = "result.title = inner.title; result.arms = arms(); result.images = inner.images.length"
-    found = tried(out, script, tmp_path)
-    assert found["title"] == f"{EVIL_PERSON} - elusive report"
-    assert {EVIL_ARM, EVIL_PERSON} < set(found["arms"])
-    assert found["images"] == 0
+    result = tried(out, script, tmp_path)
+    assert result["title"] == f"{EVIL_PERSON} - elusive report"
+    assert {EVIL_ARM, EVIL_PERSON} < set(result["arms"])
+    assert result["images"] == 0
 
 
 @pytest.mark.parametrize(
@@ -270,13 +270,13 @@ def test_a_thousand_cells_make_a_small_and_quick_page(tmp_path):
       result.loaded = times.loadEventEnd || times.domComplete;
       result.facts = $('facts').textContent"""
     start = time.perf_counter()
-    found = tried(out, script, tmp_path)
+    result = tried(out, script, tmp_path)
     assert time.perf_counter() - start < 60
-    assert found["ready"] == "yes"
-    assert found["before"] == 20
-    assert found["loaded"] < 3000
-    assert found["redrawn"] < 3000
-    assert "set 4" in found["facts"]
+    assert result["ready"] == "yes"
+    assert result["before"] == 20
+    assert result["loaded"] < 3000
+    assert result["redrawn"] < 3000
+    assert "set 4" in result["facts"]
 
 
 def test_unfinished_runs_show_the_largest_full_table():
@@ -285,11 +285,11 @@ def test_unfinished_runs_show_the_largest_full_table():
     assert {(c.parameters["label"], c.parameters["seed"]) for c in kept} == {
         ("plain", 0), ("random", 0), ("oracle", 0)
     }  # fmt: skip
-    assert left_out == ["seed 1: only plain have it"]
+    assert left_out == ["seed 1: finished only for plain"]
     seeds = [cell(arm, seed, 0.5) for arm in ("plain", "random") for seed in range(3)]
     kept, left_out = select_comparable_cells([*seeds, cell("oracle", 0, 0.5)])
     assert len(kept) == 6
-    assert left_out == ["oracle: it has no seed 1, 2 yet"]
+    assert left_out == ["oracle: not finished for seed 1, 2"]
 
 
 def test_one_person_gives_a_page_without_intervals(tmp_path):
@@ -297,8 +297,8 @@ def test_one_person_gives_a_page_without_intervals(tmp_path):
     write_page([cell(arm, 0, 0.5, people=1) for arm in ("plain", "random")], out, "One")
     (shown,) = data_in(out)["benchmarks"]
     assert shown["rows"][0]["em_low"] is None
-    found = tried(out, "result.text = $('table').textContent", tmp_path)
-    assert "no interval" in found["text"]
+    result = tried(out, "result.text = $('table').textContent", tmp_path)
+    assert "no interval" in result["text"]
 
 
 def test_every_arm_has_a_meaning():
@@ -318,7 +318,9 @@ def test_the_text_viewer_shows_what_the_arms_were_trained_on(finished):
         if arm != "untrained"
     ):
         (folder,) = finished.glob(f"train/{arm}-seed{cells[0].parameters['seed']}-*")
-        stored = {(text.doc_id, text.copy): text for text in TrainingTextFolder(folder).texts}
+        stored = {
+            (text.doc_id, text.copy): text for text in TrainingTextFolder(folder).read_texts()
+        }
         for one in page["documents"]:
             for copy, drawn in enumerate(one["arms"][number]["copies"], start=1):
                 text = stored[one["id"], copy]
@@ -341,16 +343,16 @@ def test_a_browser_opens_the_text_viewer_inside_the_page(finished, tmp_path):
       frame.contentDocument.querySelectorAll('#arms input')[1].click();
       result.struck = frame.contentDocument.querySelectorAll('article del').length;
       result.hash = frame.contentWindow.location.hash"""
-    found = tried(out, script, tmp_path)
-    assert found["arms"] == 4
-    assert found["struck"] > 0
-    assert found["hash"] == "#document=0&arm=1"
+    result = tried(out, script, tmp_path)
+    assert result["arms"] == 4
+    assert result["struck"] > 0
+    assert result["hash"] == "#document=0&arm=1"
 
 
 def test_wrong_input_is_one_line_and_nothing_is_overwritten(finished, tmp_path, capsys):
     notes = tmp_path / "notes.html"
     notes.write_text("mine")
-    assert "holds something else" in line_of_error(capsys, "report", finished, "--out", notes)
+    assert "is not a report page" in line_of_error(capsys, "report", finished, "--out", notes)
     assert notes.read_text() == "mine"
     assert "is a folder" in line_of_error(capsys, "report", finished, "--out", tmp_path)
     out = tmp_path / "new.html"

@@ -19,7 +19,7 @@ PEOPLE = {"people": 3, "num_shot_people": 8, "dev_rate": 0}
 
 
 def several(folder: Path, model_folder, **changes: object) -> Path:
-    """A plan of two datasets and two models."""
+    """Write a plan with two datasets and two models."""
     models = [str(model_folder("llama")), str(model_folder("qwen2"))]
     datasets = {"first": PEOPLE, "anywhere": PEOPLE | {"name_position": "any"}}
     own = {"dataset": None, "model": None, "datasets": datasets, "models": models, "seeds": [0]}
@@ -29,8 +29,8 @@ def several(folder: Path, model_folder, **changes: object) -> Path:
 def test_every_arm_is_run_on_each_dataset_for_each_model(tmp_path, model_folder):
     plan = several(tmp_path, model_folder, then=["figures"])
     out = tmp_path / "out"
-    found = CliRunner().invoke(cli, ["run", str(plan), "--out", str(out)])
-    assert found.exit_code == 0, found.output
+    result = CliRunner().invoke(cli, ["run", str(plan), "--out", str(out)])
+    assert result.exit_code == 0, result.output
     table = run_plan(load_plan(plan), out).build_table().to_pandas()
     assert len(table) == 8
     assert set(table["arm"]) == {"untrained", "plain"}
@@ -53,17 +53,19 @@ def test_datasets_and_models_may_be_added_to_a_run(tmp_path, model_folder):
     assert len(after.folders) == 8
     assert before < {path.name for path in after.folders}, "what was there is not made again"
     changed = several(tmp_path, model_folder, datasets={"dataset": PEOPLE | {"seed": 5}})
-    with pytest.raises(InputError, match="another dataset of the name 'dataset'"):
+    with pytest.raises(InputError, match="another dataset named 'dataset'"):
         run_plan(load_plan(changed), out)
 
 
 @pytest.mark.parametrize("name", ["dataset", "model"])
 def test_a_plan_names_one_or_several_and_not_both(name, tmp_path, model_folder):
     none = write_plan(tmp_path, model_folder, **{name: None})
-    with pytest.raises(InputError, match=f"{name} and {name}s: a plan needs one of them"):
+    with pytest.raises(
+        InputError, match=rf"{name} and {name}s: a plan needs exactly one of them \(got neither\)"
+    ):
         load_plan(none)
     both = write_plan(tmp_path, model_folder, models=["a"], datasets={"a": PEOPLE})
-    with pytest.raises(InputError, match="needs one of them, and has"):
+    with pytest.raises(InputError, match=r"needs exactly one of them \(got both\)"):
         load_plan(both)
 
 
@@ -80,13 +82,13 @@ def test_an_arm_may_be_trained_in_its_own_way(tmp_path, model_folder):
 @pytest.mark.parametrize(
     ("wrong", "line"),
     [
-        ({"seeds": [0, 1, 0]}, r"seeds: \[0, 1, 0\] names one twice"),
+        ({"seeds": [0, 1, 0]}, r"seeds: \[0, 1, 0\] repeats a seed"),
         ({"sweep": {"trials": 2, "alpha": [0.6, 0.7]}}, "has no dev people to choose settings on"),
         (
             {"arms": ["plain", "permute"], "training": {"labels": "clean"}},
-            "'permute' has another order than the original",
+            "'permute' changes the order of the original",
         ),
-        ({"models": ["a"]}, "model and models: a plan needs one of them, and has both"),
+        ({"models": ["a"]}, r"model and models: a plan needs exactly one of them \(got both\)"),
     ],
 )
 def test_what_would_fail_in_every_cell_is_said_of_the_plan(wrong, line, tmp_path, model_folder):

@@ -13,7 +13,7 @@ from elusive.common.errors import InputError
 from elusive.common.lm.loading import load_model
 from elusive.common.lm.packing import IGNORED
 from elusive.models.config import ModelShape, PretrainPlan, load_pretrain_plan
-from elusive.models.population import Rows, build_population, tokenizer_texts
+from elusive.models.population import Rows, build_population, generate_tokenizer_texts
 from elusive.models.pretrain import CHECKPOINT, LOG, pretrain_model
 from elusive.models.tokenizer import train_tokenizer
 
@@ -38,7 +38,7 @@ def plan() -> PretrainPlan:
 @pytest.fixture(scope="module")
 def material(plan):
     """Population and tokenizer of the plan."""
-    return build_population(plan), train_tokenizer(tokenizer_texts(plan), plan.vocabulary)
+    return build_population(plan), train_tokenizer(generate_tokenizer_texts(plan), plan.vocabulary)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_a_resumed_family_goes_on_with_its_tokenizer(family, plan, tmp_path, mon
     from elusive.models import family as module
 
     first = module._make_tokenizer(plan, tmp_path / "tokenizer")
-    monkeypatch.setattr(module, "tokenizer_texts", lambda plan: ["other text than before"])
+    monkeypatch.setattr(module, "generate_tokenizer_texts", lambda plan: ["other text than before"])
     again = module._make_tokenizer(plan, tmp_path / "tokenizer")
     assert again.get_vocab() == first.get_vocab()
     assert again("Ada Byron was born.")["input_ids"] == first("Ada Byron was born.")["input_ids"]
@@ -120,8 +120,8 @@ def test_a_resumed_training_ends_with_the_same_weights(plan, material, tmp_path)
 def test_rows_do_not_depend_on_each_other_and_mix_questions_in(plan, material):
     population, tokenizer = material
     rows = Rows(population, tokenizer, plan)
-    assert Rows(population, tokenizer, plan).row(40) == rows.row(40)
-    sequences = [sequence for number in range(60) for sequence in rows.row(number)]
+    assert Rows(population, tokenizer, plan).build_row(40) == rows.build_row(40)
+    sequences = [sequence for number in range(60) for sequence in rows.build_row(number)]
     blocks = [sequence for sequence in sequences if IGNORED in sequence.labels]
     tokens, in_blocks = (sum(len(s.input_ids) for s in some) for some in (sequences, blocks))
     assert in_blocks / tokens == pytest.approx(plan.question_share, abs=0.05)
@@ -144,7 +144,7 @@ def test_new_names_cost_as_many_tokens_as_known_ones(plan, material):
     ("changes", "message"),
     [
         ({"models": []}, "models: tuple should have at least 1 item"),
-        ({"models": [{"name": "a"}, {"name": "a"}]}, "'a' stands twice"),
+        ({"models": [{"name": "a"}, {"name": "a"}]}, "models: two are named 'a'"),
         ({"models": [{"name": "a", "width": 30, "heads": 4}]}, "should divide half of width 30"),
         ({"block_questions": 9}, "is more than the people to be asked about, 8"),
         ({"first_people": 9}, "is more than the population's people 8"),
@@ -170,14 +170,14 @@ def test_people_join_one_by_one(plan, material):
     growing = plan.model_copy(update={"first_people": 6, "joining": 0.5, "tokens": 40_000})
     rows = Rows(material[0], material[1], growing)
     middle = growing.tokens // growing.row_tokens // 2
-    assert [rows.known_rate(number) for number in (0, middle + 1, 10_000)] == [0.75, 1.0, 1.0]
-    assert 0.75 < rows.known_rate(middle // 2) < 1
+    assert [rows.compute_joined_rate(number) for number in (0, middle + 1, 10_000)] == [0.75, 1.0, 1.0]
+    assert 0.75 < rows.compute_joined_rate(middle // 2) < 1
 
     names = {question.entity for question in material[0].questions}
     decode = material[1].decode
 
     def named(numbers: range) -> set[str]:
-        texts = [decode(s.input_ids) for number in numbers for s in rows.row(number)]
+        texts = [decode(s.input_ids) for number in numbers for s in rows.build_row(number)]
         return {name for name in names if any(name in text for text in texts)}
 
     assert len(named(range(1))) <= 7

@@ -1,4 +1,4 @@
-"""The README's commands, executed as they stand there, on few people and small files."""
+"""The README: its commands and code run as written, on few people and small files."""
 
 import re
 import shlex
@@ -9,6 +9,10 @@ import yaml
 from click.testing import CliRunner
 from handmade import dump_file, squad_file
 
+from elusive.biogen.biographies import generate_biographies
+from elusive.biogen.config import BiogenConfig
+from elusive.biogen.people.fields import FactField, load_fields
+from elusive.biogen.people.pools import POOLS
 from elusive.cli.main import cli
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,26 +21,26 @@ FAMILY = "presets/nano-family.yaml"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    """The README's code in one language."""
+def find_code(language: str) -> list[str]:
+    """The README's code blocks in one language."""
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def readme_commands() -> list[str]:
-    """Every `elusive` command in the README's shell blocks, comments cut off."""
-    lines = "\n".join(blocks("bash")).splitlines()
+def find_commands() -> list[str]:
+    """Every `elusive` command in the README's shell blocks, without comments."""
+    lines = "\n".join(find_code("bash")).splitlines()
     return [line.split("  #")[0].strip() for line in lines if line.startswith("elusive ")]
 
 
 @pytest.fixture
 def small_world(tmp_path, monkeypatch):
-    """A working folder with the presets, shrunk, and with the files that the README names."""
+    """A working folder with smaller presets and with the files that the README names."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "presets").mkdir()
     for name in PLANS:
         plan = yaml.safe_load((ROOT / name).read_text())
-        plan["dataset"]["people"], plan["augment"]["copies"] = 3, 1
-        plan["training"]["epochs"] = 1
+        plan["dataset"]["people"], plan["known"]["people"], plan["augment"]["copies"] = 3, 2, 1
+        plan["training"] |= {"epochs": 1, "batch_size": 4, "format_replay": 2}
         (tmp_path / name).write_text(yaml.safe_dump(plan))
     squad_file(
         tmp_path / "dev-v1.1.json",
@@ -62,7 +66,7 @@ def small_world(tmp_path, monkeypatch):
 
 
 def test_the_readmes_commands_run_in_order(small_world):
-    commands = readme_commands()
+    commands = find_commands()
     assert len(commands) >= 7
     assert {command.split()[1] for command in commands} == set(cli.commands)
     for command in commands:
@@ -74,32 +78,25 @@ def test_the_readmes_commands_run_in_order(small_world):
 
 
 def test_the_readmes_python_runs(capsys):
-    (example,) = blocks("python")
+    (example,) = find_code("python")
     exec(compile(example, "README.md", "exec"), {})
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 3 + 15
 
 
 def test_the_readmes_own_field_works(tmp_path):
-    from elusive.biogen.biographies import generate_biographies
-    from elusive.biogen.config import BiogenConfig
-    from elusive.biogen.people.fields import load_fields
-
     guide = (ROOT / "docs" / "biogen.md").read_text(encoding="utf-8")
-    examples = [*blocks("yaml"), *re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)]
+    examples = [*find_code("yaml"), *re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)]
     assert len(examples) == 2
     for example in examples:
         (tmp_path / "fields.yaml").write_text(example)
-        own = load_fields(tmp_path / "fields.yaml")
-        config = BiogenConfig(people=3, own_fields=own, wordings=2)
+        fields = load_fields(tmp_path / "fields.yaml")
+        config = BiogenConfig(people=3, own_fields=fields, wordings=2)
         for document in generate_biographies(config):
-            assert document.facts[-1].field == own[-1].name
+            assert document.facts[-1].field == fields[-1].name
 
 
 def test_the_guide_names_every_key_of_a_field():
-    from elusive.biogen.people.fields import FactField
-    from elusive.biogen.people.pools import POOLS
-
     guide = (ROOT / "docs" / "biogen.md").read_text(encoding="utf-8")
     for name in [*FactField.model_fields, *POOLS]:
         assert f"`{name}`" in guide, name

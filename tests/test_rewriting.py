@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from elusive.augment.config import AugmentConfig
 from elusive.augment.copies import build_training_texts
-from elusive.augment.eda import apply_eda, synonyms
+from elusive.augment.eda import apply_eda, find_synonyms
 from elusive.augment.rewrites import permute_sentences, reverse_words
 from elusive.augment.scores.scorers import Scorers, score_documents
 from elusive.biogen.biographies import generate_biographies
@@ -107,9 +107,9 @@ def test_edas_operations_change_a_tenth_of_the_words():
 
 
 def test_synonyms_come_from_wordnet_and_spare_function_words():
-    assert "grade" in synonyms("Degree,")
+    assert "grade" in find_synonyms("Degree,")
     for word in ("his", "the", "in", "1912", "Abcdef", "—", ""):
-        assert synonyms(word) == []
+        assert find_synonyms(word) == []
 
 
 def test_every_second_copy_is_reversed_word_by_word_with_names_and_values_whole():

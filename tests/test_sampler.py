@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from elusive.augment.dropping import drop_units, mark_droppable, mark_overlaps
 from elusive.augment.sampler import compute_drop_probabilities, sample_keep_mask
-from elusive.augment.scores.units import encode, word_units
+from elusive.augment.scores.units import encode, cut_words
 
 ALPHAS = st.floats(0.01, 1)
 BETAS = st.floats(0.001, 10)
@@ -89,7 +89,7 @@ def check_kept(text: str, units: list[tuple[int, int]], keep_mask: np.ndarray) -
 
 @given(TEXTS, st.randoms(use_true_random=False))
 def test_what_is_kept_is_what_the_mask_says(text, random):
-    units = word_units(text)
+    units = cut_words(text)
     check_kept(text, units, np.array([random.random() < 0.5 for _ in units], dtype=bool))
 
 
@@ -111,7 +111,7 @@ def test_ten_thousand_random_texts_keep_what_their_masks_say(tokenizer):
         alphabet = list(ALPHABETS[number % len(ALPHABETS)])
         text = "".join(rng.choice(alphabet, size=rng.integers(1, 80)))
         if number % 2:
-            units, words_cut = word_units(text), words_cut + 1
+            units, words_cut = cut_words(text), words_cut + 1
         else:
             units, tokens_cut = encode(text, tokenizer).units, tokens_cut + 1
         check_kept(text, units, rng.random(len(units)) < rng.choice([0.0, 0.3, 0.7, 1.0]))
@@ -120,14 +120,14 @@ def test_ten_thousand_random_texts_keep_what_their_masks_say(tokenizer):
 
 def test_dropped_words_leave_single_spaces():
     text = "He went on to earn his degree."
-    units = word_units(text)
+    units = cut_words(text)
     keep_mask = np.array([text[start:end] not in {"went", "on", "degree"} for start, end in units])
     assert drop_units(text, units, keep_mask)[0] == "He to earn his ."
 
 
 def test_sentence_punctuation_and_protected_spans_are_not_droppable():
     text = "Ada, born in 1815."
-    units = word_units(text)
+    units = cut_words(text)
     droppable = mark_droppable(text, units, [(13, 17)])
     assert [
         text[start:end] for (start, end), drop in zip(units, droppable, strict=True) if drop

@@ -17,12 +17,12 @@ import elusive.augment.scores.scoring as scoring
 import elusive.common.lm.loading as models
 from elusive.augment.config import AugmentConfig
 from elusive.augment.scores.alignment import move_scores
-from elusive.augment.scores.column_sums import attention_received
+from elusive.augment.scores.column_sums import compute_attention_received
 from elusive.augment.scores.layer_choice import choose_indices
 from elusive.augment.scores.log_probability import score_log_probability
 from elusive.augment.scores.scorers import Scorers, score_documents
 from elusive.augment.scores.scoring import Reading, cut_windows, pad_texts, score_attention
-from elusive.augment.scores.units import encode, word_units
+from elusive.augment.scores.units import encode, cut_words
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.common.errors import InputError
@@ -104,7 +104,7 @@ def test_layers_that_are_not_there_are_one_line(spec):
 def test_a_reading_takes_its_layers_and_heads(documents, tokenizer, tmp_path):
     tiny = scorer(tokenizer, tmp_path)
     text = encode(documents[0].text, tokenizer)
-    received = attention_received(tiny.model, *pad_texts([text], tiny.model.device))[:, :, 0]
+    received = compute_attention_received(tiny.model, *pad_texts([text], tiny.model.device))[:, :, 0]
     reading = Reading(layers="1-2", minus_depth=0.3, heads="0,3")
     (scored,) = score_attention(documents[:1], tiny, reading)
     wanted = received[[1, 2]][:, [0, 3]].mean((0, 1)) - received[0, [0, 3]].mean(0)
@@ -189,7 +189,7 @@ def test_words_get_the_sum_of_their_tokens(documents, model_folder):
     tokens = scores_of(documents, model_folder, method="attention")
     words = scores_of(documents, model_folder, method="attention", unit="word")
     for document, one, other in zip(documents, tokens, words, strict=True):
-        assert len(other) == len(word_units(document.text))
+        assert len(other) == len(cut_words(document.text))
         assert other.sum() == pytest.approx(one.sum(), rel=1e-4)
 
 
@@ -201,13 +201,13 @@ def test_models_that_cut_text_otherwise_can_be_contrasted(documents, model_folde
 
 def test_scores_are_made_once_and_read_afterwards(documents, model_folder, monkeypatch):
     made: list[int] = []
-    usual = scoring.attention_received
+    usual = scoring.compute_attention_received
 
     def counted(*arguments, **settings):
         made.append(1)
         return usual(*arguments, **settings)
 
-    monkeypatch.setattr(scoring, "attention_received", counted)
+    monkeypatch.setattr(scoring, "compute_attention_received", counted)
     settings = {"method": "attention", "layers": "0-1", "model": str(model_folder("llama", 3))}
     first = scores_of(documents, model_folder, **settings)
     calls = len(made)
@@ -278,7 +278,7 @@ def test_an_interrupted_scoring_goes_on_where_it_stopped(documents, model_folder
     import elusive.augment.scores.cache as score_cache
 
     monkeypatch.setattr(score_cache, "CHUNK", 2)
-    usual, seen = scoring.attention_received, []
+    usual, seen = scoring.compute_attention_received, []
 
     def stops(model, input_ids, *arguments):
         seen.append(len(input_ids))
@@ -286,7 +286,7 @@ def test_an_interrupted_scoring_goes_on_where_it_stopped(documents, model_folder
             raise KeyboardInterrupt
         return usual(model, input_ids, *arguments)
 
-    monkeypatch.setattr(scoring, "attention_received", stops)
+    monkeypatch.setattr(scoring, "compute_attention_received", stops)
     settings = {"method": "attention", "layers": "1", "model": str(model_folder("llama", 5))}
     with pytest.raises(KeyboardInterrupt):
         scores_of(documents, model_folder, **settings)

@@ -380,15 +380,16 @@ from elusive.common.errors import InputError
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.gather import gather_articles
 from elusive.wikiqa.generate import generate_dataset
-try:
-    print(generate_dataset(WikiqaConfig(hub=sys.argv[1], shots=0), Path(sys.argv[2])))
-except InputError as error:
-    print("error:", error)
+for name in sys.argv[2:]:
+    try:
+        print(generate_dataset(WikiqaConfig(hub=name, shots=0), Path(sys.argv[1], name)))
+    except InputError as error:
+        print("error:", error)
 """
 
 
-def run_with_hub(name: str, endpoint: str, out: Path) -> str:
-    """What making a set from the Hub prints, in a process whose Hub is the endpoint."""
+def run_with_hub(*names: str, endpoint: str, out: Path) -> list[str]:
+    """The lines that making sets from the Hub prints, in a process whose Hub is the endpoint."""
     environment = os.environ | {
         "HF_ENDPOINT": endpoint,
         "HF_HOME": str(out.parent / "home"),
@@ -396,10 +397,10 @@ def run_with_hub(name: str, endpoint: str, out: Path) -> str:
     }
     for variable in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
         environment.pop(variable, None)
-    command = [sys.executable, "-c", HUB_RUN, name, str(out)]
+    command = [sys.executable, "-c", HUB_RUN, str(out), *names]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    return done.stdout.strip().splitlines()[-1]
+    return [line for line in done.stdout.splitlines() if line.startswith(("True", "error"))]
 
 
 def test_a_dataset_of_the_hub_is_read_and_its_commit_noted_down(tmp_path):
@@ -415,17 +416,18 @@ def test_a_dataset_of_the_hub_is_read_and_its_commit_noted_down(tmp_path):
     ]
     (tmp_path / "repository").mkdir()
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "repository" / "train.parquet")
-    out = tmp_path / "set"
+    out = tmp_path / "out" / "org" / "cities"
     with stand_in_hub("org/cities", tmp_path / "repository", "datasets") as endpoint:
-        assert run_with_hub("org/cities", endpoint, out) == "True"
-        missing = run_with_hub("org/none", endpoint, tmp_path / "none")
+        names = ("org/cities", "org/none")
+        said, missing = run_with_hub(*names, endpoint=endpoint, out=tmp_path / "out")
+    assert said == "True"
     assert len(load(out)[1]) == 4
     assert read_manifest(out, "dataset").parameters["revision"] == COMMIT
     assert missing.startswith("error: cannot reach 'org/none' on the Hub")
 
 
 def test_without_a_network_the_hub_is_one_line_that_says_how_to_go_on(tmp_path):
-    said = run_with_hub("org/cities", "http://127.0.0.1:9", tmp_path / "set")
+    (said,) = run_with_hub("org/cities", endpoint="http://127.0.0.1:9", out=tmp_path / "out")
     assert said.startswith("error: cannot reach 'org/cities' on the Hub")
     assert "--table FILE" in said
 

@@ -1,4 +1,4 @@
-"""The clue benchmark: how well scorers find names, values and relation words, on one dataset."""
+"""The clue benchmark: how well scorers find names, values and relation words in a dataset."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -19,17 +19,17 @@ from elusive.common.intervals import Estimate, estimate_mean
 from elusive.common.lm.loading import LoadedModel, load_model
 
 ALL, EVEN, ODD = slice(None), slice(0, None, 2), slice(1, None, 2)
-"""Heads of which scores are taken: all, and two halves."""
+"""Choices of heads: all of them, and the two halves."""
 MEASURES = ("auroc", "recall", "mean_rank")
 
 
 @dataclass(frozen=True)
 class ClueScorer:
-    """A scorer of the benchmark."""
+    """A score that the benchmark measures."""
 
     name: str
     score: Callable[[slice], list[TokenScores]]
-    """Scores of every document from some of the heads.  # each (unit,)"""
+    """Scores every document, using some of the heads.  # each (unit,)"""
     has_heads: bool = True
 
 
@@ -42,19 +42,20 @@ class ClueRow:
     documents: int
     auroc: Estimate
     recall: Estimate
-    """Share of the clue among the ten highest scores."""
+    """Share of the clue's tokens among the ten highest scores."""
     mean_rank: Estimate
 
 
 @dataclass(frozen=True)
 class ScorerRow:
-    """What else is known about a scorer."""
+    """What can be said about a scorer as a whole."""
 
     scorer: str
     stability: float | None
-    """Rank correlation between two halves of the heads, mean over documents; None without heads."""
+    """Rank correlation between two halves of the heads, mean over documents; None if the scorer
+    uses no heads."""
     position: float
-    """Rank correlation with the position, earlier being higher, mean over documents."""
+    """Rank correlation with the position, where earlier is higher, mean over documents."""
 
 
 @dataclass(frozen=True)
@@ -68,32 +69,33 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class ClueReport:
-    """The benchmark's result."""
+    """The result of the benchmark."""
 
     rows: list[ClueRow]
     scorers: list[ScorerRow]
     layers: list[LayerRow]
     seconds: dict[str, float]
-    """Time that each model took to read all documents."""
+    """Seconds that each model took to read all documents."""
 
     def as_json(self) -> dict[str, object]:
-        """Plain lists and numbers."""
+        """Return plain dicts, lists and numbers."""
         return asdict(self)
 
     def list_warnings(self) -> list[str]:
-        """What speaks against trusting a scorer, and what to do."""
+        """List what speaks against trusting a scorer, and what to do about it."""
         warnings = []
         for row in self.scorers:
             if row.scorer != "position" and row.position > POSITION_LIMIT:
                 warnings.append(
                     f"{row.scorer}: tokens are ranked by position (correlation "
-                    f"{row.position:.2f}): are attention weights summed over keys, not queries?"
+                    f"{row.position:.2f}): check that attention weights are summed over queries, "
+                    "not over keys"
                 )
             if row.stability is not None and row.stability < NOISE_LIMIT:
                 warnings.append(
                     f"{row.scorer}: two halves of the heads hardly agree (correlation "
-                    f"{row.stability:.2f}): few heads carry it, or it is noise; try other layers, "
-                    "depth-contrast, or models that differ more"
+                    f"{row.stability:.2f}): the score rests on few heads, or it is noise; try "
+                    "other layers, depth-contrast, or models that differ more"
                 )
         return warnings
 
@@ -106,14 +108,14 @@ def run_clues(
 ) -> ClueReport:
     """Score the documents under every model, and measure what each scorer finds.
 
-    Scorers: attention and depth-contrast of each model, the contrast of each pair in the order
-    given (large before small), and the position.
+    The scorers are attention and depth-contrast of each model, the contrast of each pair of models
+    (the earlier one minus the later one), and the position.
 
     Args:
         documents: with gold spans.
-        models: references, larger before smaller; one is in memory at a time.
-        depth: share of the layers that depth-contrast subtracts.
-        load: from a reference to the model.
+        models: references, larger before smaller; only one is in memory at a time.
+        depth: share of the layers, from the first, that depth-contrast subtracts.
+        load: loads the model of a reference.
 
     Raises:
         InputError: a model cannot be loaded or exposes no attention.
@@ -129,18 +131,11 @@ def run_clues(
 
 
 def _build_scorers(by_head: dict[str, list[TokenScores]], depth: float) -> Iterator[ClueScorer]:
-    """Every scorer, simple ones first."""
     for name, scored in by_head.items():
         yield ClueScorer(f"attention, {name}", partial(_average, scored))
         yield ClueScorer(f"depth-contrast, {name}", partial(_average, scored, depth=depth))
     for large, small in combinations(by_head, 2):
-
-        def contrast(
-            heads: slice, pair: tuple[list[TokenScores], ...] = (by_head[large], by_head[small])
-        ) -> list[TokenScores]:
-            averages = (_average(scored, heads) for scored in pair)
-            return [contrast_scores(*documents) for documents in zip(*averages, strict=True)]
-
+        contrast = partial(_contrast, by_head[large], by_head[small])
         yield ClueScorer(f"contrast, {large} - {small}", contrast)
     first = next(iter(by_head.values()))
     positions = [TokenScores(scores.units, -np.arange(len(scores.units))) for scores in first]
@@ -150,7 +145,7 @@ def _build_scorers(by_head: dict[str, list[TokenScores]], depth: float) -> Itera
 def _average(
     scored: list[TokenScores], heads: slice, depth: float | None = None
 ) -> list[TokenScores]:
-    """Mean over layers and some heads, minus the mean over the first layers if there is a depth."""
+    """Average over layers and some heads; subtract the mean over the first layers, if any."""
     averages = []
     for scores in scored:
         by_layer = scores.scores[:, heads].mean(1)  # (layer, unit)
@@ -161,8 +156,15 @@ def _average(
     return averages
 
 
+def _contrast(
+    large: list[TokenScores], small: list[TokenScores], heads: slice
+) -> list[TokenScores]:
+    pairs = zip(_average(large, heads), _average(small, heads), strict=True)
+    return [contrast_scores(*pair) for pair in pairs]
+
+
 def _measure_scorer(documents: list[Document], scorer: ClueScorer) -> Iterator[ClueRow]:
-    """What one scorer finds, by kind of clue."""
+    """Measure what one scorer finds, by kind of clue."""
     measures: dict[str, list[tuple[str, ClueMeasure]]] = defaultdict(list)
     for document, scores in zip(documents, scorer.score(ALL), strict=True):
         for measure in measure_clues(document, scores.units, scores.scores):
@@ -179,7 +181,7 @@ def _measure_scorer(documents: list[Document], scorer: ClueScorer) -> Iterator[C
 def _measure_layers(
     documents: list[Document], model: str, scored: list[TokenScores]
 ) -> Iterator[LayerRow]:
-    """How well each layer alone finds names."""
+    """Measure how well each layer alone finds names."""
     for layer in range(len(scored[0].scores)):
         values, entities = [], []
         for document, scores in zip(documents, scored, strict=True):
@@ -192,15 +194,14 @@ def _measure_layers(
 
 
 def _describe_scorer(scorer: ClueScorer) -> ScorerRow:
-    """Stability over heads, and likeness to the position."""
     stability = None
     if scorer.has_heads:
         halves = zip(scorer.score(EVEN), scorer.score(ODD), strict=True)
-        stability = _mean_correlation((one.scores, other.scores) for one, other in halves)
+        stability = _average_correlation((even.scores, odd.scores) for even, odd in halves)
     positions = ((s.scores, -np.arange(len(s.scores))) for s in scorer.score(ALL))
-    return ScorerRow(scorer.name, stability, _mean_correlation(positions))
+    return ScorerRow(scorer.name, stability, _average_correlation(positions))
 
 
-def _mean_correlation(pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Mean rank correlation of pairs of scores, one pair per document."""
+def _average_correlation(pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> float:
+    """Average the rank correlation of pairs of scores, one pair per document."""
     return float(np.mean([compute_rank_correlation(first, second) for first, second in pairs]))

@@ -1,4 +1,4 @@
-"""The clue benchmark as a folder: made once, read afterwards."""
+"""The result of the clue benchmark as a folder: computed once, read afterwards."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ REPORT = "clues.json"
 
 
 def write_clues(dataset: DatasetFolder, models: list[str], depth: float, out: Path) -> ClueReport:
-    """Run the clue benchmark and write `out`, or read what is there already.
+    """Run the clue benchmark and write its result to `out`, or read it if `out` holds it.
 
     `out` holds clues.json, clues.csv (all rows), table.md and clues.png.
 
@@ -23,9 +23,9 @@ def write_clues(dataset: DatasetFolder, models: list[str], depth: float, out: Pa
         InputError: a model cannot be used, a setting is wrong, or `out` holds something else.
     """
     if not 0 < depth < 1:
-        raise InputError(f"depth: should lie between 0 and 1 (got {depth})")
+        raise InputError(f"depth: should be above 0 and below 1 (got {depth})")
     if len(set(models)) < len(models):
-        raise InputError(f"model: {', '.join(models)} names one twice; name each model once")
+        raise InputError(f"model: {', '.join(models)} names a model twice: name each model once")
     parameters = {
         "dataset": dataset.content_hash,
         "models": {name: hash_model_weights(name) for name in models},
@@ -43,18 +43,17 @@ def write_clues(dataset: DatasetFolder, models: list[str], depth: float, out: Pa
 
 
 def load_clues(folder: Path) -> ClueReport:
-    """Read a result of the clue benchmark."""
+    """Read the result of a clue benchmark from its folder."""
     content = json.loads((folder / REPORT).read_text(encoding="utf-8"))
     return ClueReport(
-        rows=[ClueRow(**_with_estimates(row)) for row in content["rows"]],
+        rows=[ClueRow(**_restore_estimates(row)) for row in content["rows"]],
         scorers=[ScorerRow(**row) for row in content["scorers"]],
-        layers=[LayerRow(**_with_estimates(row)) for row in content["layers"]],
+        layers=[LayerRow(**_restore_estimates(row)) for row in content["layers"]],
         seconds=content["seconds"],
     )
 
 
-def _with_estimates(row: dict) -> dict:
-    """A row whose means and intervals are records again."""
+def _restore_estimates(row: dict) -> dict:
     return {
         name: Estimate(**value) if isinstance(value, dict) else value for name, value in row.items()
     }

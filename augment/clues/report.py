@@ -1,7 +1,8 @@
-"""The clue benchmark's result as tables and a picture."""
+"""The result of the clue benchmark as tables and a picture."""
 
 import csv
 import io
+from dataclasses import astuple
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -15,7 +16,7 @@ MAIN_TARGETS = ("name", "value", "relation")
 
 
 def build_main_table(report: ClueReport) -> tuple[list[str], list[list[str]]]:
-    """Header and cells of the table that people read: a scorer per row."""
+    """Build the header and cells of the main table, which has one row per scorer."""
     header = ["scorer", *(f"{target} AUROC" for target in MAIN_TARGETS), "name in top 10 %"]
     header += ["mean rank of names", "halves agree", "like position"]
     by_target = {(row.scorer, row.target): row for row in report.rows}
@@ -35,32 +36,32 @@ def _format(estimate: Estimate | None, scale: float, digits: int) -> str:
 
 
 def render_terminal(report: ClueReport) -> str:
-    """The main table for a terminal, with warnings below."""
+    """Render the main table for a terminal, with warnings below it."""
     table = render_terminal_table(*build_main_table(report))
-    note = "95% intervals in brackets: bootstrap over entities."
+    note = "Brackets hold 95% intervals from a bootstrap over entities."
     return "\n".join([table, note, *report.list_warnings()]) + "\n"
 
 
 def render_markdown(report: ClueReport) -> str:
-    """The main table in markdown."""
+    """Render the main table in markdown."""
     return render_markdown_table(*build_main_table(report))
 
 
 def render_csv(rows: list[ClueRow]) -> str:
-    """Every scorer and kind of clue, by field and distance, as CSV with plain numbers."""
+    """Render all rows as CSV with plain numbers: every scorer and kind of clue."""
     file = io.StringIO()
-    columns = [f"{name}{end}" for name in MEASURES for end in ("", "_low", "_high")]
+    columns = [f"{name}{suffix}" for name in MEASURES for suffix in ("", "_low", "_high")]
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["scorer", "target", "documents", *columns])
     for row in rows:
         estimates = [getattr(row, name) for name in MEASURES]
-        numbers = [number for e in estimates for number in (e.mean, e.low, e.high)]
+        numbers = [number for estimate in estimates for number in astuple(estimate)]
         writer.writerow([row.scorer, row.target, row.documents, *numbers])
     return file.getvalue()
 
 
 def draw_clues(report: ClueReport, path: Path) -> None:
-    """One PNG page: AUROC of names by layer, and share of each clue in the top 10 by scorer."""
+    """Draw AUROC of names by layer, and recall of each clue by scorer, as one PNG picture."""
     figure = Figure(figsize=(12, 5), layout="constrained")
     by_layer, by_scorer = figure.subplots(1, 2)
     _draw_layers(by_layer, report)
@@ -71,7 +72,6 @@ def draw_clues(report: ClueReport, path: Path) -> None:
 
 
 def _draw_layers(axes: Axes, report: ClueReport) -> None:
-    """How well each layer's attention finds names."""
     for model in dict.fromkeys(row.model for row in report.layers):
         rows = [row for row in report.layers if row.model == model]
         depths = [(row.layer + 0.5) / len(rows) for row in rows]
@@ -79,12 +79,11 @@ def _draw_layers(axes: Axes, report: ClueReport) -> None:
         low, high = [row.auroc.low for row in rows], [row.auroc.high for row in rows]
         axes.fill_between(depths, low, high, alpha=0.2, color=lines[0].get_color())
     axes.axhline(0.5, color="gray", linewidth=0.8, linestyle=":")
-    axes.set(title="Names found by the attention of one layer", xlabel="depth", ylabel="AUROC")
+    axes.set(title="How well each layer alone finds names", xlabel="depth", ylabel="AUROC")
     axes.legend(frameon=False)
 
 
 def _draw_recall(axes: Axes, report: ClueReport) -> None:
-    """What stands in the ten highest scores."""
     scorers = [row.scorer for row in report.scorers]
     height = 0.8 / len(MAIN_TARGETS)
     for number, target in enumerate(MAIN_TARGETS):
@@ -103,6 +102,6 @@ def _draw_recall(axes: Axes, report: ClueReport) -> None:
         )
     axes.set_yticks([index + height for index in range(len(scorers))], scorers)
     axes.invert_yaxis()
-    axes.set(title="Found among the ten highest scores", xlabel="share of the clue's tokens")
+    axes.set(title="Clues among the ten highest scores", xlabel="share of the clue's tokens")
     axes.set_xlim(0, 1)
     axes.legend(frameon=False)

@@ -1,4 +1,4 @@
-"""What stands in the ten tokens that get most attention just before a value, as the paper counts.
+"""Which tokens get the most attention just before a value, counted as the paper does.
 
 Source: arXiv 2409.17954, section on the analysis of attention.
 """
@@ -12,7 +12,7 @@ import torch
 from elusive.augment.clues.targets import TOP, mark_targets
 from elusive.augment.dropping import mark_overlaps
 from elusive.augment.scores.alignment import contrast_scores
-from elusive.augment.scores.column_sums import attention_received
+from elusive.augment.scores.column_sums import compute_attention_received
 from elusive.augment.scores.scoring import Reading
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.scores.units import EncodedText, encode
@@ -30,7 +30,7 @@ class AttentionBefore:
     document: Document
     fact: Fact
     scores: TokenScores
-    """Of the units before the value."""
+    """Attention to the units before that token."""
 
 
 @dataclass(frozen=True)
@@ -45,33 +45,36 @@ class TopRow:
 def read_attention_before_values(
     documents: list[Document], scorer: LoadedModel, reading: Reading
 ) -> Iterator[AttentionBefore]:
-    """Attention from the last token before each value, one document at a time.
+    """Read the attention of the last token before each value, one document at a time.
 
     Args:
         documents: with gold spans.
         scorer: the model.
-        reading: layers and heads; its queries are those before values, one at a time.
+        reading: layers and heads; its queries do not apply, as each value has one query.
     """
     num_layers = int(scorer.model.config.num_hidden_layers)
     for document in documents:
+        # 1) Find the last unit before each value.
         text = encode(document.text, scorer.tokenizer)
         last_units = [(fact, _find_last_before(fact, text)) for fact in document.facts]
-        asked = [(fact, last) for fact, last in last_units if last is not None]
-        if not asked:
+        pairs = [(fact, last) for fact, last in last_units if last is not None]
+        if not pairs:
             continue
-        ids = torch.tensor([text.input_ids] * len(asked), device=scorer.model.device)
+        # 2) Read the text once per value, each time with the unit's last token as the only query.
+        ids = torch.tensor([text.input_ids] * len(pairs), device=scorer.model.device)
         queries = torch.zeros_like(ids)
-        for row, (_, last) in enumerate(asked):
+        for row, (_, last) in enumerate(pairs):
             queries[row, text.unit_tokens[last][-1]] = 1
-        received = attention_received(scorer.model, ids, torch.ones_like(ids), queries)
+        received = compute_attention_received(scorer.model, ids, torch.ones_like(ids), queries)
         rows = reading.reduce(received, num_layers)[0].float().cpu().numpy()  # (fact, token)
-        for (fact, last), row in zip(asked, rows, strict=True):
+        # 3) Average over the tokens of each unit before it.
+        for (fact, last), row in zip(pairs, rows, strict=True):
             scores = np.array([row[tokens].mean() for tokens in text.unit_tokens[:last]])
             yield AttentionBefore(document, fact, TokenScores(text.units[:last], scores))
 
 
 def _find_last_before(fact: Fact, text: EncodedText) -> int | None:
-    """The last unit before a value, which is itself not ranked; None if there are too few."""
+    """Find the last unit before a value; None if too few units precede it to rank ten of them."""
     before = [index for index, (_, end) in enumerate(text.units) if end <= fact.start]
     return before[-1] if len(before) > TOP else None
 
@@ -79,19 +82,22 @@ def _find_last_before(fact: Fact, text: EncodedText) -> int | None:
 def contrast_attention(
     large: list[AttentionBefore], small: list[AttentionBefore]
 ) -> list[AttentionBefore]:
-    """Large minus small, on the large model's units, where both have the value."""
-    by_value = {(other.document.doc_id, other.fact.start): other for other in small}
+    """Subtract the small model's attention from the large one's, on the large model's units.
+
+    Values that one of the models did not read are left out.
+    """
+    by_value = {(attention.document.doc_id, attention.fact.start): attention for attention in small}
     contrasts = []
     for attention in large:
-        other = by_value.get((attention.document.doc_id, attention.fact.start))
-        if other:
-            scores = contrast_scores(attention.scores, other.scores)
+        subtracted = by_value.get((attention.document.doc_id, attention.fact.start))
+        if subtracted:
+            scores = contrast_scores(attention.scores, subtracted.scores)
             contrasts.append(replace(attention, scores=scores))
     return contrasts
 
 
 def count_top_tokens(scorer: str, attentions: list[AttentionBefore]) -> list[TopRow]:
-    """Mean number of tokens of each kind among the ten highest, over all values."""
+    """Count the tokens of each kind among the ten highest, as a mean over all values."""
     counts: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for attention in attentions:
         highest = np.argsort(-attention.scores.scores, kind="stable")[:TOP]
@@ -106,7 +112,7 @@ def count_top_tokens(scorer: str, attentions: list[AttentionBefore]) -> list[Top
 
 
 def _mark_kinds(attention: AttentionBefore) -> dict[str, np.ndarray]:
-    """True for the units of each kind; every unit is of one kind.  # each (unit,)."""
+    """Mark the units of each kind with True; every unit is of exactly one kind.  # each (unit,)."""
     document, units = attention.document, attention.scores.units
     masks = mark_targets(document, units)
     is_sign = [not any(map(str.isalnum, document.text[start:end])) for start, end in units]

@@ -1,4 +1,4 @@
-"""Scores that a model gave, kept so that another seed, arm or day can read them."""
+"""Cache of the scores that models give, so that another seed, arm or run can read them."""
 
 import os
 import uuid
@@ -20,9 +20,9 @@ from elusive.common.dataset.records import Document
 from elusive.common.folders import hash_parameters
 
 VERSION = 3
-"""Raise it when the same definition gives other numbers, or when the files change."""
+"""To be raised when the same definition gives other scores, or when the file format changes."""
 CHUNK = 256
-"""Documents after which scores are written: the most that an interruption loses."""
+"""Number of documents after which scores are written: an interruption loses at most these."""
 
 
 def read_or_score(
@@ -30,39 +30,35 @@ def read_or_score(
     definition: dict[str, object],
     score: Callable[[list[Document]], list[TokenScores]],
 ) -> list[TokenScores]:
-    """Scores of every document, read from the cache or else made by `score` and kept there.
+    """Read the scores of every document from the cache; compute and keep those that it lacks.
 
     Args:
-        documents: what is scored.
-        definition: of the score: model, weights, precision and options, all that decides it.
-        score: makes scores of documents.
+        documents: to be scored.
+        definition: all that decides the scores: model, weights, precision and options.
+        score: computes the scores of documents.
     """
-    folder = (
-        prepare_cache_folder() / "scores" / hash_parameters({**definition, "version": VERSION})[:32]
-    )
+    definition_hash = hash_parameters({**definition, "version": VERSION})[:32]
+    folder = prepare_cache_folder() / "scores" / definition_hash
     keys = [hash_document(document) for document in documents]
     scores = _read(folder, set(keys))
     missing = [index for index, key in enumerate(keys) if key not in scores]
     for first in range(0, len(missing), CHUNK):
         chunk = missing[first : first + CHUNK]
         scored = score([documents[index] for index in chunk])
-        new = {
-            keys[index]: document_scores
-            for index, document_scores in zip(chunk, scored, strict=True)
-        }
-        _write(folder, new)
-        scores |= new
+        new_scores = dict(zip([keys[index] for index in chunk], scored, strict=True))
+        _write(folder, new_scores)
+        scores |= new_scores
     return [scores[key] for key in keys]
 
 
 def hash_document(document: Document) -> str:
-    """Hash of a document's text and of the spans of its values."""
+    """Hash a document's text and the spans of its values, all that scores depend on."""
     values = [(fact.start, fact.end) for fact in document.facts]
     return sha256(repr((document.text, values)).encode()).hexdigest()
 
 
 def _read(folder: Path, keys: set[str]) -> dict[str, TokenScores]:
-    """The kept scores of some texts; a file that cannot be read is removed and made again."""
+    """Read the scores of some documents; delete files that cannot be read."""
     scores: dict[str, TokenScores] = {}
     for path in sorted(folder.glob("*.parquet")):
         try:
@@ -70,8 +66,8 @@ def _read(folder: Path, keys: set[str]) -> dict[str, TokenScores]:
         except (OSError, pa.ArrowInvalid):
             path.unlink(missing_ok=True)
             continue
-        is_asked = [key in keys for key in table["doc_id"].to_pylist()]
-        scores |= scores_from_table(table.filter(pa.array(is_asked, pa.bool_())))
+        is_needed = [key in keys for key in table["doc_id"].to_pylist()]
+        scores |= scores_from_table(table.filter(pa.array(is_needed, pa.bool_())))
     return scores
 
 

@@ -1,21 +1,22 @@
-"""Which layers or heads are read, written as text."""
+"""The choice of layers or heads to read, as a user writes it."""
 
 from elusive.common.errors import InputError
 
 
 def choose_indices(spec: str, count: int, kind: str) -> list[int]:
-    """Indices that a text names: `all`, `3`, `0-7`, `0,2,5-8`, or shares of the depth `0.25-0.5`.
+    """Return the indices that a spec names: `all`, `3`, `0-7`, `0,2,5-8`, or `0.25-0.5`.
 
-    A share with a decimal point counts from 0.0, before the first index, to 1.0, behind the last; a
-    range of shares holds at least one index.
+    Numbers with a decimal point are shares of the depth, from 0.0, before the first index, to 1.0,
+    after the last. A single share means all indices up to it. A range of shares holds at least one
+    index.
 
     Args:
-        spec: the text.
-        count: how many there are.
-        kind: their name, for errors.
+        spec: what the user wrote.
+        count: number of layers or heads that the model has.
+        kind: `layers` or `heads`, for errors.
 
     Raises:
-        InputError: the text names no index, or one that the model does not have.
+        InputError: the spec names no index, or one that the model does not have.
 
     >>> choose_indices("0.25-0.5", 8, "layers")
     [2, 3]
@@ -36,8 +37,8 @@ def choose_indices(spec: str, count: int, kind: str) -> list[int]:
                 indices += range(int(first), int(last if dash else first) + 1)
         except ValueError:
             raise InputError(
-                f"{kind} {spec!r}: write all, numbers and ranges (0,5-7), or shares of the depth "
-                "(0.25-0.5)"
+                f"{kind} {spec!r} cannot be read: write all, indices and ranges such as 0,5-7, or "
+                "shares of the depth such as 0.25-0.5"
             ) from None
     if not indices or min(indices) < 0 or max(indices) >= count:
         raise InputError(f"{kind} {spec!r}: the model has {kind} 0 to {count - 1}")
@@ -45,7 +46,7 @@ def choose_indices(spec: str, count: int, kind: str) -> list[int]:
 
 
 def choose_first_layers(depth: float, count: int) -> list[int]:
-    """Indices of the first layers, a share `depth` of all of them and at least one.
+    """Return the indices of the first layers: a share `depth` of all layers, but at least one.
 
     >>> choose_first_layers(0.5, 5)
     [0, 1]

@@ -10,10 +10,10 @@ from elusive.common.lm.loading import LoadedModel
 
 
 def score_log_probability(documents: list[Document], scorer: LoadedModel) -> list[TokenScores]:
-    """Log-probability in nats of every unit, the mean over its tokens.
+    """Score every unit by its log-probability in nats, the mean over its tokens.
 
-    Each token is predicted from all tokens before it; the first token of a text follows the start
-    token or the prefix.
+    Each token is predicted from all tokens before it; the first token of a text is predicted from
+    the start token or the prefix.
     """
 
     def score(texts: list[EncodedText], _: list[Document]) -> torch.Tensor:

@@ -1,6 +1,7 @@
-"""Scores of the arms that drop tokens: each is a function from documents to one score per token.
+"""Scores of the arms that drop tokens: each is a function from documents to one score per unit.
 
-Ranks, Equation 1, protected spans, rate and output are shared, so arms differ in nothing else.
+All arms share ranks, Equation 1, protected spans, rate and output, so they differ in the score
+only.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from elusive.augment.scores.cache import read_or_score
 from elusive.augment.scores.log_probability import score_log_probability
 from elusive.augment.scores.scoring import Reading, score_attention
 from elusive.augment.scores.token_scores import TokenScores
-from elusive.augment.scores.units import encode, word_units
+from elusive.augment.scores.units import cut_words, encode
 from elusive.augment.user_scores import compute_user_scores
 from elusive.common.dataset.records import Document, Span
 from elusive.common.errors import InputError
@@ -33,40 +34,40 @@ from elusive.common.lm.references import choose_threads, hash_model_weights, has
 from elusive.common.seeding import stream
 
 TINY = 1e-9
-"""Attention below this counts as this in a ratio; a text's last token receives none at all."""
+"""Least attention in a ratio, as the last token of a text receives none at all."""
 
 
 @dataclass(frozen=True)
 class Scorers:
-    """What a score may use beside the documents."""
+    """What a score may use besides the documents."""
 
     config: AugmentConfig
     load: Callable[[str], LoadedModel] = load_model
-    """From a model reference to the model."""
+    """Loads the model of a reference."""
     load_tokenizer: Callable[[str], PreTrainedTokenizerBase] = load_model_tokenizer
-    """From a model reference to its tokenizer."""
+    """Loads the tokenizer of a model reference."""
     threads: int | None = None
-    """CPU threads that models compute with; None for each model's default."""
+    """Number of CPU threads that models compute with; None for each model's default."""
 
     def check_models(self) -> None:
-        """Raise InputError if a model that the arm cannot do without is not named."""
+        """Raise InputError if the config does not name a model that the arm needs."""
         arm = ARMS.get(self.config.method)
         for role in arm.models if arm else ():
             if getattr(self.config, role) is None:
                 raise InputError(f"method {self.config.method!r} needs --{role} MODEL")
 
     def cut_units(self, documents: list[Document]) -> list[list[Span]]:
-        """Droppable units: tokens of the model in use, or words where no model is named."""
+        """Cut documents into the tokens of the model in use, or into words if there is none."""
         reference = self.config.model or self.config.large
         if reference is None or self.config.unit == "word":
-            return [word_units(document.text) for document in documents]
+            return [cut_words(document.text) for document in documents]
         tokenizer = self.load_tokenizer(reference)
         return [encode(document.text, tokenizer).units for document in documents]
 
     def score_attention(
         self, role: str, documents: list[Document], minus_depth: float | None = None
     ) -> list[TokenScores]:
-        """Attention received under the model of a role, as the config has it read."""
+        """Score by attention received under the model of a role, read as the config says."""
         config = self.config
         reading = Reading(
             config.layers, minus_depth, config.heads, config.own_query, config.queries
@@ -77,7 +78,7 @@ class Scorers:
         )
 
     def score_log_probability(self, role: str, documents: list[Document]) -> list[TokenScores]:
-        """Log-probability of every token under the model of a role."""
+        """Score by log-probability under the model of a role."""
         return self._read_or_score(
             role, documents, {"score": "log-probability"}, score_log_probability
         )
@@ -89,7 +90,7 @@ class Scorers:
         definition: dict[str, object],
         score: Callable[[list[Document], LoadedModel], list[TokenScores]],
     ) -> list[TokenScores]:
-        """Scores under the model of a role, which is loaded only if the cache lacks some."""
+        """Score under the model of a role, which is loaded only if the cache lacks some scores."""
         reference = getattr(self.config, role)
         threads = self.threads or choose_threads(reference)
         model = {
@@ -112,7 +113,7 @@ Score = Callable[[list[Document], Scorers], list[TokenScores]]
 def score_documents(documents: list[Document], scorers: Scorers) -> list[TokenScores]:
     """Score the units of every document under the arm of the config.
 
-    Units of arms that drop nothing score +inf, which is never dropped.
+    An arm that drops nothing scores +inf, which is never dropped.
     """
     config = scorers.config
     if config.method_file:
@@ -126,7 +127,7 @@ def score_documents(documents: list[Document], scorers: Scorers) -> list[TokenSc
 
 
 def _score_each(score: Callable[[Document, list[Span], Scorers], np.ndarray]) -> Score:
-    """A score from a function that scores one document without a model."""
+    """Turn a function that scores one document without a model into a score of all documents."""
 
     def score_all(documents: list[Document], scorers: Scorers) -> list[TokenScores]:
         return [
@@ -147,12 +148,12 @@ def _never_dropped(document: Document, units: list[Span], scorers: Scorers) -> n
 
 
 def _constant(document: Document, units: list[Span], scorers: Scorers) -> np.ndarray:
-    """Ties share the mean of p(r), so the rate is that of every other arm by construction."""
+    """Ties share the mean of p(r), so by construction the rate is that of every other arm."""
     return np.zeros(len(units))
 
 
 def _earlier_higher(document: Document, units: list[Span], scorers: Scorers) -> np.ndarray:
-    """What the paper's released scoring code amounts to."""
+    """This is what the paper's released scoring code amounts to."""
     return -np.arange(len(units))
 
 
@@ -161,14 +162,14 @@ def _later_higher(document: Document, units: list[Span], scorers: Scorers) -> np
 
 
 def _shuffled(document: Document, units: list[Span], scorers: Scorers) -> np.ndarray:
-    """The ranks of a contrast, permuted. Any ranks without ties permute to the same, so no model is
-    asked. Unlike random, the same tokens are favored in every copy, as in the contrast."""
+    """Permute the ranks of a contrast. Any ranks without ties permute to the same, so this asks no
+    model. Unlike random, it favors the same tokens in every copy, as a contrast does."""
     rng = stream(scorers.config.seed, "shuffled", document.doc_id)
     return rng.permutation(len(units))
 
 
 def _gold(document: Document, units: list[Span], scorers: Scorers) -> np.ndarray:
-    """Names and values are never dropped; everything else takes the same rate."""
+    """Names and values are never dropped; all other tokens are dropped equally often."""
     spans = [*document.heads, *((fact.start, fact.end) for fact in document.facts)]
     return np.where(mark_overlaps(units, spans), np.inf, 0.0)
 

@@ -1,4 +1,4 @@
-"""Token scores of documents under a model, batched over documents of similar length."""
+"""Token scores of documents under a model, in batches of texts of similar length."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from elusive.augment.scores.column_sums import attention_received
+from elusive.augment.scores.column_sums import compute_attention_received
 from elusive.augment.scores.layer_choice import choose_first_layers, choose_indices
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.scores.units import EncodedText, encode
@@ -18,37 +18,37 @@ from elusive.common.lm.loading import LoadedModel
 from elusive.common.memory import keep_freed_memory
 
 BATCH_TOKENS = 2048
-"""Padded tokens per batch. A CPU gets no faster with more, and 4,096 pad twice as much: 4.7% of the
-tokens of 100 biographies instead of 2.4%."""
+"""Most tokens in a batch, padding included. A CPU gets no faster with more, and 4,096 pad twice as
+much: 4.7% of the tokens of 100 biographies instead of 2.4%."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How attention received, by layer and head, becomes one number per token."""
+    """How the attention received, by layer and head, becomes one number per token."""
 
     layers: str = "all"
-    """Layers whose mean is taken, as `choose_indices` reads them."""
+    """Layers whose mean is taken, written as `choose_indices` reads them."""
     minus_depth: float | None = None
     """Share of the layers, from the first, whose mean is subtracted; None for none."""
     heads: str = "all"
-    """Heads whose mean is taken."""
+    """Heads whose mean is taken, written in the same way."""
     own_query: bool = False
-    """Whether a token's attention to itself counts."""
+    """Whether a token's attention to itself counts, too."""
     queries: str = "all"
-    """Which queries count: `all`, or `before-values`, the token before each value (the paper's
-    figures)."""
+    """Which queries count: `all`, or `before-values`, only the token before each value, as in the
+    paper's figures."""
 
-    def last_layer(self, num_layers: int) -> int:
-        """The last layer that is read."""
+    def find_last_layer(self, num_layers: int) -> int:
+        """Find the last layer that is read."""
         layers = choose_indices(self.layers, num_layers, "layers")
         if self.minus_depth is not None:
             layers = layers + choose_first_layers(self.minus_depth, num_layers)
         return max(layers)
 
     def reduce(self, received: torch.Tensor, num_layers: int) -> torch.Tensor:
-        """Scores from all chosen heads, from every second one of them, and from the others.
+        """Compute scores from all chosen heads, from every second one of them, and from the rest.
 
-        # (layer, head, batch, token) -> (3, batch, token), or (1, batch, token) of a single head
+        # (layer, head, batch, token) -> (3, batch, token), or (1, batch, token) for a single head
         """
         heads = choose_indices(self.heads, received.shape[1], "heads")
         parts = [heads, heads[::2], heads[1::2]] if len(heads) > 1 else [heads]
@@ -65,23 +65,23 @@ ALL_LAYERS = Reading()
 def score_attention(
     documents: list[Document], scorer: LoadedModel, reading: Reading = ALL_LAYERS
 ) -> list[TokenScores]:
-    """Attention received by every unit of every document.
+    """Score every unit of every document by the attention that it receives.
 
-    A unit of several tokens gets the mean of theirs. A text that is longer than the model's context
-    is read in windows that overlap by half; a token in two windows gets the mean of both.
+    A unit of several tokens gets the mean of their scores. A text that is longer than the model's
+    context is read in windows that overlap by half; a token in two windows gets the mean of both.
 
     Raises:
-        InputError: the model lacks a layer or head that is named.
+        InputError: the reading names a layer or head that the model lacks.
     """
     num_layers = int(scorer.model.config.num_hidden_layers)
-    last = reading.last_layer(num_layers)
+    last = reading.find_last_layer(num_layers)
 
     def score(texts: list[EncodedText], batch: list[Document]) -> torch.Tensor:
         input_ids, mask = pad_texts(texts, scorer.model.device)
         queries = None
         if reading.queries == "before-values":
             queries = mark_tokens_before_values(texts, batch, mask)
-        received = attention_received(
+        received = compute_attention_received(
             scorer.model, input_ids, mask, queries, reading.own_query, last
         )
         return reading.reduce(received, num_layers)
@@ -91,14 +91,14 @@ def score_attention(
 
 
 def score_heads(documents: list[Document], scorer: LoadedModel) -> list[TokenScores]:
-    """Attention received from all later tokens, layer by layer and head by head.
+    """Score every unit by the attention that it receives, layer by layer and head by head.
 
     Returns:
         Scores of every document.  # each (layer, head, unit)
     """
 
     def score(texts: list[EncodedText], _: list[Document]) -> torch.Tensor:
-        received = attention_received(scorer.model, *pad_texts(texts, scorer.model.device))
+        received = compute_attention_received(scorer.model, *pad_texts(texts, scorer.model.device))
         return received.flatten(0, 1)
 
     layers = int(scorer.model.config.num_hidden_layers)
@@ -113,19 +113,20 @@ def score_in_batches(
     scorer: LoadedModel,
     score: Callable[[list[EncodedText], list[Document]], torch.Tensor],
 ) -> list[TokenScores]:
-    """Scores of every document by a function from encoded texts to numbers per token.
+    """Score every document with a function that takes a batch of encoded texts.
 
     Args:
         documents: in any order; scores come back in the same order.
         scorer: model that `score` uses.
-        score: from texts of similar length and their documents to (..., batch, token); scores
-            are then (..., unit).
+        score: takes texts of similar length and their documents, and returns scores of shape
+            (..., batch, token); those of a document then have shape (..., unit).
     """
     # 1) Cut texts that are longer than the context into windows.
+    context = find_context(scorer)
     windows = [
         (index, window)
         for index, document in enumerate(documents)
-        for window in cut_windows(encode(document.text, scorer.tokenizer), find_context(scorer))
+        for window in cut_windows(encode(document.text, scorer.tokenizer), context)
     ]
     lengths = [len(window.input_ids) for _, window in windows]
     scored: list[list[tuple[EncodedText, np.ndarray]]] = [[] for _ in documents]
@@ -135,10 +136,10 @@ def score_in_batches(
     with tqdm(total=len(documents), desc=title, unit="doc", leave=False, delay=1) as bar:
         if len(windows) > len(documents):
             bar.write(
-                f"{len(windows) - len(documents)} texts or parts are longer than the context "
-                f"of {find_context(scorer)} tokens: they are read in overlapping windows"
+                f"some texts are longer than the context of {context} tokens: they are read in "
+                f"overlapping windows, {len(windows) - len(documents)} more than there are texts"
             )
-        # 2) Score windows of similar length together, so that little is padded.
+        # 2) Score windows of similar length together, so that batches need little padding.
         for batch in batch_by_length(lengths, BATCH_TOKENS):
             start = perf_counter()
             texts = [windows[number][1] for number in batch]
@@ -154,12 +155,15 @@ def score_in_batches(
 
 
 def find_context(scorer: LoadedModel) -> int | None:
-    """Tokens that a model reads at a time; None where its config does not say."""
+    """Find how many tokens a model reads at a time; None if its config does not say."""
     return getattr(scorer.model.config, "max_position_embeddings", None)
 
 
 def cut_windows(text: EncodedText, context: int | None) -> list[EncodedText]:
-    """A text in windows of at most `context` tokens that overlap by half, each with the prefix."""
+    """Cut a text into windows of at most `context` tokens, prefix included, that overlap by half.
+
+    The last window ends with the text, so it may overlap more.
+    """
     if context is None or len(text.input_ids) <= context:
         return [text]
     prefix, body = text.input_ids[: text.prefix], text.input_ids[text.prefix :]
@@ -169,7 +173,7 @@ def cut_windows(text: EncodedText, context: int | None) -> list[EncodedText]:
 
 
 def _cut_window(text: EncodedText, prefix: list[int], start: int, size: int) -> EncodedText:
-    """`size` tokens of a text's body from `start` on, behind the prefix, and their units."""
+    """Return the prefix and `size` tokens of the body from `start` on, with their whole units."""
     first, end = len(prefix) + start, len(prefix) + start + size
     inside = [
         index
@@ -185,7 +189,7 @@ def _cut_window(text: EncodedText, prefix: list[int], start: int, size: int) -> 
 
 
 def _stitch(parts: list[tuple[EncodedText, np.ndarray]], seconds: float) -> TokenScores:
-    """Scores of a document's units: the mean over each unit's tokens, and over windows."""
+    """Average the scores of a document over the tokens of each unit, then over windows."""
     rows_by_unit: dict[Span, list[np.ndarray]] = {}
     for window, row in parts:
         for unit, tokens in zip(window.units, window.unit_tokens, strict=True):
@@ -196,7 +200,7 @@ def _stitch(parts: list[tuple[EncodedText, np.ndarray]], seconds: float) -> Toke
 
 
 def pad_texts(texts: list[EncodedText], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids and mask of texts, padded on the right.  # both (batch, token)."""
+    """Pad texts on the right; return token ids and mask.  # both (batch, token)."""
     rows = [text.input_ids for text in texts]
     return pad_rows(rows, device=device), mask_rows(rows, device=device)
 
@@ -204,12 +208,12 @@ def pad_texts(texts: list[EncodedText], device: torch.device) -> tuple[torch.Ten
 def mark_tokens_before_values(
     texts: list[EncodedText], documents: list[Document], mask: torch.Tensor
 ) -> torch.Tensor:
-    """1 at the last token of the unit before each value, from which the value is predicted.
+    """Mark the last token before each value, from which the value is predicted.
 
     Source: arXiv 2409.17954, section on the analysis of attention.
 
     Returns:
-        Zeros and ones.  # (batch, token)
+        1 at these tokens, 0 elsewhere.  # (batch, token)
     """
     marks = torch.zeros_like(mask)
     for row, (text, document) in enumerate(zip(texts, documents, strict=True)):

@@ -1,4 +1,4 @@
-"""Scores of a document's units, in memory and as Arrow; imports no PyTorch."""
+"""Scores of a document's units, in memory and as an Arrow table; this imports no PyTorch."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from elusive.common.dataset.records import Span
 
 _UNITS = pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32())]))
 SCHEMA = pa.schema([("doc_id", pa.string()), ("units", _UNITS), ("scores", pa.list_(pa.float32()))])
-"""Scores as a training text keeps them."""
+"""Scores as a training text stores them."""
 COSTED_SCHEMA = pa.schema(
     [
         *SCHEMA,
@@ -19,38 +19,38 @@ COSTED_SCHEMA = pa.schema(
         ("seconds", pa.float64()),
     ]
 )
-"""Scores as the cache keeps them, with all that a model gave."""
+"""Scores as the cache stores them: also from halves of the heads, and their cost."""
 
 
 @dataclass(frozen=True)
 class TokenScores:
-    """A document's droppable units and their scores under one scorer."""
+    """The units of a document and their scores under one scorer."""
 
     units: list[Span]
     scores: np.ndarray
-    """One float32 per unit; higher means kept more often, +inf never dropped.  # (..., unit)"""
+    """One float32 per unit; higher is kept more often, +inf is never dropped.  # (..., unit)"""
     seconds: float = 0.0
-    """What a model took to read the document: its share of the batch's time."""
+    """Time that a model took to read the document: its share of the batch's time."""
     halves: tuple[np.ndarray, np.ndarray] | None = None
-    """The same scores from every second head and from the other heads. How well the two halves
-    agree shows how much of the score is signal. None where there are no heads."""
+    """The same scores from every second head, and from the other heads. How well the two halves
+    agree shows how much of the score is signal. None for scores that use no heads."""
 
     @classmethod
     def from_rows(cls, units: list[Span], rows: np.ndarray, seconds: float) -> "TokenScores":
-        """Scores of all heads in the first row, and of the two halves in the next two if given."""
+        """Build scores from rows: all heads, then, if there are three rows, the two halves."""
         halves = (rows[1], rows[2]) if len(rows) == 3 else None
         return cls(units, rows[0], seconds, halves)
 
     @property
     def rows(self) -> np.ndarray:
-        """The inverse of `from_rows`.  # (1 or 3, unit)."""
+        """All scores in the form that `from_rows` takes.  # (1 or 3, unit)."""
         return np.stack([self.scores, *(self.halves or ())])
 
 
 def scores_to_table(
     doc_ids: Iterable[str], scored: Iterable[TokenScores], schema: pa.Schema = SCHEMA
 ) -> pa.Table:
-    """Arrow table with a row per document; `schema` is `SCHEMA` or `COSTED_SCHEMA`."""
+    """Build an Arrow table with one row per document; `schema` is `SCHEMA` or `COSTED_SCHEMA`."""
     rows = [
         {
             "doc_id": doc_id,
@@ -66,12 +66,12 @@ def scores_to_table(
 
 
 def scores_from_table(table: pa.Table) -> dict[str, TokenScores]:
-    """Scores by document; the inverse of `scores_to_table`."""
+    """Read scores by document id; the inverse of `scores_to_table`."""
     return {row["doc_id"]: _from_row(row) for row in table.to_pylist()}
 
 
 def _from_row(row: dict) -> TokenScores:
     units = [(unit["start"], unit["end"]) for unit in row["units"]]
-    rows = [row["scores"], row.get("first_half"), row.get("second_half")]
-    values = np.array([values for values in rows if values is not None], dtype=np.float32)
-    return TokenScores.from_rows(units, values, row.get("seconds") or 0.0)
+    columns = [row["scores"], row.get("first_half"), row.get("second_half")]
+    rows = np.array([scores for scores in columns if scores is not None], dtype=np.float32)
+    return TokenScores.from_rows(units, rows, row.get("seconds") or 0.0)

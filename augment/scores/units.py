@@ -1,4 +1,4 @@
-"""Droppable units of a text: character spans of tokens, and which tokens gave each."""
+"""Droppable units of a text: their character spans, and the tokens that make up each unit."""
 
 import re
 from dataclasses import dataclass
@@ -9,45 +9,49 @@ from elusive.common.dataset.records import Span
 
 WORD_OR_SIGN = re.compile(r"\w+|[^\w\s]")
 NO_START_PREFIX = "Text: "
-"""Put before texts of models that have no start token, so that the first token's attention sink
-does not fall on the text (arXiv 2409.17954, section on the analysis of attention)."""
+"""Put before each text if the model has no start token, so that the attention sink of the first
+token does not fall on the text (arXiv 2409.17954, section on the analysis of attention)."""
 
 
 @dataclass(frozen=True)
 class EncodedText:
-    """A text as a model reads it, and where its units stand."""
+    """A text as a model reads it, and the position of its units."""
 
     input_ids: list[int]
     """Start token or prefix, then the text."""
     units: list[Span]
-    """Characters of each droppable unit, in order, without white space, not overlapping."""
+    """Characters of each droppable unit, in order, not overlapping, without surrounding spaces."""
     unit_tokens: list[list[int]]
-    """Indices into `input_ids` of the tokens of each unit: more than one where a character is
-    spread over several byte tokens."""
+    """Indices into `input_ids` of the tokens of each unit: several if a character is spread over
+    several byte tokens."""
     prefix: int = 0
-    """Tokens before the text's first one."""
+    """Number of tokens before the first token of the text."""
 
 
-def word_units(text: str) -> list[Span]:
-    """Words and signs of a text, for arms that are used without a model.
+def cut_words(text: str) -> list[Span]:
+    """Cut a text into words and signs, the units of arms that are used without a model.
 
-    >>> word_units("Born in Rome.")
+    >>> cut_words("Born in Rome.")
     [(0, 4), (5, 7), (8, 12), (12, 13)]
     """
     return [match.span() for match in WORD_OR_SIGN.finditer(text)]
 
 
 def encode(text: str, tokenizer: PreTrainedTokenizerBase) -> EncodedText:
-    """Tokenize a text for scoring, with its units in characters of `text`."""
-    has_start = tokenizer.bos_token_id is not None and _adds_start(tokenizer)
+    """Tokenize a text for scoring, with its units as characters of `text`."""
+    # 1) Put the prefix before the text unless the tokenizer itself puts a start token there.
+    start_token = tokenizer.bos_token_id
+    has_start = start_token is not None and tokenizer("a")["input_ids"][:1] == [start_token]
     prefix = "" if has_start else NO_START_PREFIX
     encoded = tokenizer(prefix + text, return_offsets_mapping=True)
     units: list[Span] = []
     unit_tokens: list[list[int]] = []
     for index, (start, end) in enumerate(encoded["offset_mapping"]):
-        span = _without_space(text, start - len(prefix), end - len(prefix))
+        # 2) Leave out start tokens, the prefix, and tokens of white space alone.
+        span = _trim_span(text, start - len(prefix), end - len(prefix))
         if span is None:
             continue
+        # 3) Merge tokens that share a character into one unit.
         if units and span[0] < units[-1][1]:
             units[-1] = (units[-1][0], max(span[1], units[-1][1]))
             unit_tokens[-1].append(index)
@@ -58,14 +62,8 @@ def encode(text: str, tokenizer: PreTrainedTokenizerBase) -> EncodedText:
     return EncodedText(encoded["input_ids"], units, unit_tokens, prefix=first)
 
 
-def _adds_start(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether the tokenizer itself puts a start token before every text."""
-    ids = tokenizer("a")["input_ids"]
-    return len(ids) > 0 and ids[0] == tokenizer.bos_token_id
-
-
-def _without_space(text: str, start: int, end: int) -> Span | None:
-    """The span narrowed to its non-space characters; None if nothing of the text is left."""
+def _trim_span(text: str, start: int, end: int) -> Span | None:
+    """Trim white space and what lies before the text; None if nothing is left."""
     start = max(start, 0)
     while start < end and text[start].isspace():
         start += 1

@@ -5,29 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from elusive.biogen.config import BiogenConfig
 from elusive.biogen.people.names import SHOT_MARGIN
 from elusive.biogen.people.values import draw_values
 from elusive.biogen.texts.pieces import Strings, concatenate
-from elusive.biogen.texts.templates import Pronouns
-from elusive.biogen.texts.wordings import PRONOUN_ORDER
-from elusive.biogen.world import World, build_world
+from elusive.biogen.world import World
 
 BATCH = 8192
 """People who are generated at a time."""
-
-
-@dataclass(frozen=True)
-class Person:
-    """A person whose facts are known."""
-
-    index: int
-    """Number of the person; everything else follows from it."""
-    name: str
-    pronouns: Pronouns
-    """`she`, `he` or `they`."""
-    values: dict[str, str]
-    """Value of each field, in the order of the config."""
 
 
 @dataclass(frozen=True)
@@ -44,26 +28,6 @@ class People:
 
     def __len__(self) -> int:
         return len(self.numbers)
-
-
-def generate_people(config: BiogenConfig) -> Iterator[Person]:
-    """Generate the people of the corpus, in order.
-
-    Raises:
-        InputError: there are not enough names, or fields and templates do not fit the config.
-    """
-    world = build_world(config)
-    for numbers in iterate_numbers(config.start, config.people):
-        people = draw_people(world, numbers)
-        names = people.strings.take(people.names).to_pylist()
-        columns = [people.strings.take(column).to_pylist() for column in people.value_pieces.T]
-        for position, values in enumerate(zip(*columns, strict=True)):
-            yield Person(
-                index=int(numbers[position]),
-                name=names[position],
-                pronouns=PRONOUN_ORDER[people.pronouns[position]],  # type: ignore[arg-type]
-                values=dict(zip(config.fields, values, strict=True)),
-            )
 
 
 def iterate_numbers(start: int, count: int, size: int = BATCH) -> Iterator[np.ndarray]:
@@ -96,20 +60,21 @@ def draw_people(world: World, numbers: np.ndarray) -> People:
     """Draw names, pronouns and values of people by their numbers."""
     values = draw_values(world.config, numbers)
     names, is_female = world.names.build_names_and_gender(numbers)
-    relations = [index for index, field in enumerate(world.fields) if field.relation]
-    related_names = [world.names.build_names(values[:, relation]) for relation in relations]
-    strings, (_, name_pieces, *related_pieces) = concatenate([world.strings, names, *related_names])
-    value_pieces = np.empty_like(values)
-    for index, pieces in enumerate(world.values.pieces):
-        if index not in relations:
-            value_pieces[:, index] = pieces[values[:, index]]
-    for relation, pieces in zip(relations, related_pieces, strict=True):
-        value_pieces[:, relation] = pieces
+    related = [
+        world.names.build_names(column)
+        for field, column in zip(world.fields, values.T, strict=True)
+        if field.relation
+    ]
+    strings, (_, name_pieces, *related_pieces) = concatenate([world.strings, names, *related])
+    value_pieces = [
+        related_pieces.pop(0) if field.relation else pieces[column]
+        for field, pieces, column in zip(world.fields, world.values.pieces, values.T, strict=True)
+    ]
     return People(
         numbers=numbers,
         pronouns=world.draw_pronouns(numbers, is_female),
         values=values,
         strings=strings,
         names=name_pieces,
-        value_pieces=value_pieces,
+        value_pieces=np.stack(value_pieces, axis=1),
     )

@@ -119,17 +119,11 @@ def list_universities() -> tuple[str, ...]:
     )
 
 
-@cache
-def list_companies() -> tuple[str, ...]:
-    """Return company names from Faker, sorted; none ends in a full stop."""
-    return fake_values("company", NUM_COMPANIES)
-
-
 POOLS = {
     "cities": list_cities,
     "universities": list_universities,
     "majors": lambda: read_words("majors"),
-    "companies": list_companies,
+    "companies": lambda: fake_values("company", NUM_COMPANIES),
     "languages": lambda: read_words("languages"),
     "instruments": lambda: read_words("instruments"),
     "sports": lambda: read_words("sports"),

@@ -4,10 +4,14 @@
 biographies; none of these functions does.
 """
 
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute creates its functions when it is imported)
+
 from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 
 def build_string_array(values: Iterable[str]) -> pa.StringArray:
@@ -24,6 +28,17 @@ def build_integer_array(numbers: np.ndarray, is_null: np.ndarray | None = None) 
     valid = None if is_null is None else pa.py_buffer(np.packbits(~is_null, bitorder="little"))
     data = pa.py_buffer(np.ascontiguousarray(numbers, np.int32))
     return pa.Array.from_buffers(pa.int32(), len(numbers), [valid, data])
+
+
+def build_digit_array(numbers: np.ndarray, width: int) -> pa.StringArray:
+    """Return integers as strings of `width` digits, with leading zeros."""
+    return pc.utf8_lpad(build_integer_array(numbers).cast(pa.string()), width, "0")
+
+
+def join_strings(*parts: pa.StringArray | str) -> pa.StringArray:
+    """Return strings joined element by element; a part that is a string stands in all of them."""
+    scalars = [build_string_array([part])[0] if isinstance(part, str) else part for part in parts]
+    return pc.binary_join_element_wise(*scalars, build_string_array([""])[0])
 
 
 def build_boolean_array(mask: np.ndarray) -> pa.BooleanArray:

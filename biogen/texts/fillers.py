@@ -30,11 +30,8 @@ def _build_passage(num_words: int, variant: int) -> tuple[str, int]:
     rest = num_words
     while rest:
         shortest = min(rest, 4)  # shorter sentences only fill what is left at the end
-        candidates = [
-            sentence
-            for sentence in read_words("fillers")
-            if shortest <= len(sentence.split()) <= rest and [sentence] != passage[-1:]
-        ]
-        passage.append(candidates[rng.integers(len(candidates))])
+        fitting = [s for s in read_words("fillers") if shortest <= len(s.split()) <= rest]
+        fitting = [s for s in fitting if [s] != passage[-1:]]  # no sentence twice in a row
+        passage.append(fitting[rng.integers(len(fitting))])
         rest -= len(passage[-1].split())
     return "".join(f"{sentence} " for sentence in passage), len(passage)

@@ -1,7 +1,9 @@
 """Questions of all fields in use, compiled: constant text as piece numbers."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -55,17 +57,11 @@ def add_phrasings(pieces: Pieces, config: BiogenConfig, fields: tuple[FactField,
     Raises:
         InputError: the kinds of questions do not fit the fields, so there is nothing to ask.
     """
-    builders = {
-        "direct": _build_direct,
-        "yes-no": _build_yes_no,
-        "reverse": _build_reverse,
-        "multi-hop": _build_multi_hop,
-    }
     askings = [
-        asking
+        _build_asking(pieces, kind, number, wording)
         for number in range(len(fields))
         for kind in config.questions
-        for asking in builders[kind](pieces, config, fields, number)
+        for wording in _list_wordings(config, fields, number, kind)
     ]
     if not askings:
         raise InputError(
@@ -77,97 +73,58 @@ def add_phrasings(pieces: Pieces, config: BiogenConfig, fields: tuple[FactField,
     return Phrasings(askings, yes, no, dev, test)
 
 
-def _build_direct(
-    pieces: Pieces, config: BiogenConfig, fields: tuple[FactField, ...], number: int
-) -> list[Asking]:
-    """What is the value?"""
+class _Wording(NamedTuple):
+    """The texts of one kind of question about one field."""
+
+    texts: tuple[str, ...]
+    label: str
+    suffix: str = ""
+    first_phrasing: int = 0
+    held_out: bool = False
+    relation: int | None = None
+
+
+def _list_wordings(
+    config: BiogenConfig, fields: tuple[FactField, ...], number: int, kind: str
+) -> Iterator[_Wording]:
+    """Yield what one kind of question asks about one field: nothing, or one or several things."""
     field = fields[number]
-    texts = field.questions[: config.phrasings]
-    askings = [_build_asking(pieces, "direct", number, field.name, texts)]
-    if config.held_out_phrasing and field.held_out_question:
-        held_out = _build_asking(
-            pieces,
-            "direct",
-            number,
-            field.name,
-            (field.held_out_question,),
-            suffix="/held-out",
-            first_phrasing=len(field.questions),
-            held_out=True,
-        )
-        askings.append(held_out)
-    return askings
+    if kind == "direct":
+        yield _Wording(field.questions[: config.phrasings], field.name)
+        if config.held_out_phrasing and field.held_out_question:
+            first = len(field.questions)
+            yield _Wording((field.held_out_question,), field.name, "/held-out", first, True)
+    elif kind == "yes-no" and field.yes_no:
+        yield _Wording((field.yes_no,), field.name, "/yes-no")
+    elif kind == "reverse" and field.reverse and not field.relation:
+        yield _Wording((field.reverse,), field.name, "/reverse")
+    elif kind == "multi-hop" and not field.relation:
+        for relation, other in enumerate(fields):
+            # Colleagues share their company, so nobody has to look up a colleague's.
+            is_shared = other.relation == "colleague" and "company" in (
+                field.name,
+                field.depends_on,
+            )
+            if other.relation and not is_shared:
+                noun = other.noun or other.name.replace("_", " ")
+                text = field.questions[0].replace("{name}", f"the {noun} of {{name}}")
+                text = text[0].upper() + text[1:]
+                yield _Wording((text,), f"{other.name}.{field.name}", relation=relation)
 
 
-def _build_yes_no(
-    pieces: Pieces, config: BiogenConfig, fields: tuple[FactField, ...], number: int
-) -> list[Asking]:
-    """Is this the value?"""
-    field = fields[number]
-    if not field.yes_no:
-        return []
-    return [_build_asking(pieces, "yes-no", number, field.name, (field.yes_no,), suffix="/yes-no")]
-
-
-def _build_reverse(
-    pieces: Pieces, config: BiogenConfig, fields: tuple[FactField, ...], number: int
-) -> list[Asking]:
-    """Whose value is this?"""
-    field = fields[number]
-    if not field.reverse or field.relation:
-        return []
-    texts = (field.reverse,)
-    return [_build_asking(pieces, "reverse", number, field.name, texts, suffix="/reverse")]
-
-
-def _build_multi_hop(
-    pieces: Pieces, config: BiogenConfig, fields: tuple[FactField, ...], number: int
-) -> list[Asking]:
-    """What is the value of the sibling, or of the colleague?
-
-    Colleagues share their company by definition, so there is no question about a colleague's
-    company or a field that depends on it.
-    """
-    field = fields[number]
-    askings = []
-    for relation, other in enumerate(fields):
-        is_shared = other.relation == "colleague" and "company" in (field.name, field.depends_on)
-        if not other.relation or field.relation or is_shared:
-            continue
-        label = f"{other.name}.{field.name}"
-        noun = other.noun or other.name.replace("_", " ")
-        text = field.questions[0].replace("{name}", f"the {noun} of {{name}}")
-        text = text[0].upper() + text[1:]
-        askings.append(
-            _build_asking(pieces, "multi-hop", number, label, (text,), relation=relation)
-        )
-    return askings
-
-
-def _build_asking(
-    pieces: Pieces,
-    kind: str,
-    number: int,
-    label: str,
-    texts: tuple[str, ...],
-    *,
-    suffix: str = "",
-    first_phrasing: int = 0,
-    held_out: bool = False,
-    relation: int | None = None,
-) -> Asking:
-    """Compile one kind of question about one field."""
+def _build_asking(pieces: Pieces, kind: str, number: int, wording: _Wording) -> Asking:
+    name = f"{wording.label}{wording.suffix}"
     return Asking(
-        name=f"{label}{suffix}",
+        name=name,
         kind=kind,
         field=number,
-        relation=relation,
-        held_out=held_out,
-        parts=np.array([pieces.add_all(_split_at_slots(text)) for text in texts]),
-        value_first="{value}" in texts[0].partition("{name}")[0],
-        first_phrasing=first_phrasing,
-        suffix=pieces.add(f"/{label}{suffix}"),
-        label=pieces.add(label),
+        relation=wording.relation,
+        held_out=wording.held_out,
+        parts=np.array([pieces.add_all(_split_at_slots(text)) for text in wording.texts]),
+        value_first="{value}" in wording.texts[0].partition("{name}")[0],
+        first_phrasing=wording.first_phrasing,
+        suffix=pieces.add(f"/{name}"),
+        label=pieces.add(wording.label),
         kind_piece=pieces.add(kind),
     )
 

@@ -39,7 +39,7 @@ def build_layout(world: World, rows: Rows, sentences: Sentences) -> Layout:
         np.where(value_first, sentences.value, np.where(named, sentences.name, EMPTY)),
         wordings.between[form],
         np.where(value_first, sentences.name, sentences.value),
-        wordings.last[form, is_followed.astype(np.int64)],
+        wordings.last[is_followed.astype(np.int64), form],
     ]
     pieces, index = _drop_empty_columns(blocks, sentences.is_shown)
     first, second = index[:, len(leads) + 1], index[:, len(leads) + 3]

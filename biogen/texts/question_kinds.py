@@ -19,13 +19,17 @@ STRANGER_BITS = PARTNER_BITS["sibling"] | PARTNER_BITS["colleague"]
 
 @dataclass(frozen=True)
 class Reply:
-    """One kind of question about each of some people, with its gold answers."""
+    """One kind of question about each of some people, with its gold answers.
 
-    is_asked: np.ndarray  # (person,) bool
-    slots: tuple[np.ndarray, np.ndarray]  # (person,) pieces of the name and of a value, or empty
-    first_answer: np.ndarray  # (person,) piece of the first gold answer; the others follow it
-    num_answers: np.ndarray  # (person,) gold answers
-    hops: np.ndarray  # (person,) facts that have to be joined
+    Arrays are (person,); a number stands for an array that has it for everybody.
+    """
+
+    is_asked: np.ndarray  # bool
+    name: np.ndarray | int  # piece of the name in the question, or EMPTY
+    value: np.ndarray | int  # piece of the value in the question, or EMPTY
+    first_answer: np.ndarray  # piece of the first gold answer; the others follow it
+    num_answers: np.ndarray | int = 1
+    hops: np.ndarray | int = 1  # facts that have to be joined
 
 
 def build_replies(
@@ -53,7 +57,7 @@ def _build_direct(
     if left_out.any():
         is_asked |= _is_stated_elsewhere(world, people.numbers, asking.field)
     first, count = _find_answers(world, values, people.value_pieces[:, asking.field], asking.field)
-    return Reply(is_asked, (people.names, _fill(people, EMPTY)), first, count, 1 + left_out)
+    return Reply(is_asked, people.names, EMPTY, first, count, 1 + left_out)
 
 
 def _build_yes_no(
@@ -70,10 +74,9 @@ def _build_yes_no(
         wrong = pieces[(people.values[:, asking.field] + shift) % len(pieces)]
     return Reply(
         is_asked=~is_left_out(world, people.numbers, asking.field),
-        slots=(people.names, np.where(is_right, right, wrong)),
+        name=people.names,
+        value=np.where(is_right, right, wrong),
         first_answer=np.where(is_right, world.phrasings.yes, world.phrasings.no),
-        num_answers=_fill(people, 1),
-        hops=_fill(people, 1),
     )
 
 
@@ -85,10 +88,9 @@ def _build_reverse(
     is_only = owners == (1 if in_corpus else 0)
     return Reply(
         is_asked=is_only & ~is_left_out(world, people.numbers, asking.field),
-        slots=(_fill(people, EMPTY), people.value_pieces[:, asking.field]),
+        name=EMPTY,
+        value=people.value_pieces[:, asking.field],
         first_answer=people.names,
-        num_answers=_fill(people, 1),
-        hops=_fill(people, 1),
     )
 
 
@@ -104,7 +106,7 @@ def _build_multi_hop(
         is_asked &= (partners >= start) & (partners < start + count)
     values = draw_value(world.config, world.fields[asking.field], partners)
     first, count = _find_answers(world, values, values, asking.field)
-    return Reply(is_asked, (people.names, _fill(people, EMPTY)), first, count, _fill(people, 2))
+    return Reply(is_asked, people.names, EMPTY, first, count, hops=2)
 
 
 _BUILDERS = {
@@ -115,19 +117,12 @@ _BUILDERS = {
 }
 
 
-def _fill(people: People, number: int) -> np.ndarray:
-    return np.full(len(people), number)
-
-
 def _find_answers(
     world: World, values: np.ndarray, pieces: np.ndarray, field: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first gold answer and the number of gold answers, (person,) each.
-
-    The only answer to a question for a relation is the name, which is its piece.
-    """
+) -> tuple[np.ndarray, np.ndarray | int]:
+    """Return the first gold answer and the number of gold answers, (person,) each."""
     if world.fields[field].relation:
-        return pieces, np.ones(len(pieces), np.int64)
+        return pieces, 1  # only the name of the other person
     return world.values.first_answers[field][values], world.values.num_answers[field][values]
 
 

@@ -3,11 +3,8 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 from elusive.common.errors import InputError
-
-Pronouns = Literal["she", "he", "they"]
 
 PRONOUNS: dict[str, dict[str, str]] = {
     "she": {"they": "she", "them": "her", "their": "her", "themself": "herself"},

@@ -31,7 +31,7 @@ class Wordings:
     template_ids: np.ndarray  # (form,) piece of the template's identifier
     first: np.ndarray  # (form,)
     between: np.ndarray  # (form,)
-    last: np.ndarray  # (form, 2) pieces: as the end of the text, and with a space behind it
+    last: np.ndarray  # (2, form) at the end of the text, and with a space behind it
     value_first: np.ndarray  # (form,) bool
     words_before: np.ndarray  # (form,) words of the sentence before the value, without a name
     leads: np.ndarray  # (lead, 2) pieces before and after the name
@@ -79,10 +79,7 @@ def add_wordings(pieces: Pieces, config: BiogenConfig, fields: tuple[FactField, 
         template_ids=np.repeat(template_ids, FORMS_PER_TEMPLATE),
         first=pieces.add_all(form.parts[0] for form in forms),
         between=pieces.add_all(form.parts[1] for form in forms),
-        last=np.stack(
-            [pieces.add_all(last), pieces.add_all([f"{text} " for text in last], sentence_ends=1)],
-            axis=1,
-        ),
+        last=np.array([pieces.add_all(last), pieces.add_all([f"{text} " for text in last], 1)]),
         value_first=np.array([form.value_first for form in forms]),
         words_before=words_before,
         leads=np.array(leads),

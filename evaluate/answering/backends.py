@@ -1,4 +1,4 @@
-"""Who answers: a model in this process, or one behind an OpenAI-compatible server."""
+"""What answers: a model in this process, or one on an OpenAI-compatible server."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,24 +6,25 @@ from functools import partial
 
 from elusive.common.dataset.records import Fact, Prediction, Question, Shot
 from elusive.common.lm.loading import LoadedModel
+from elusive.evaluate.answering.batches import Model
 from elusive.evaluate.answering.endpoint import Endpoint, ask_endpoint, compute_endpoint_perplexity
-from elusive.evaluate.answering.local import Model, answer_questions
+from elusive.evaluate.answering.local import answer_questions
 from elusive.evaluate.answering.perplexity import compute_perplexity
 from elusive.evaluate.config import AnsweringConfig
 
 
 @dataclass(frozen=True)
 class Backend:
-    """Something that can be asked."""
+    """A model that answers questions and computes perplexity."""
 
     ask: Callable[[list[Question], list[Shot], dict[str, Fact]], list[Prediction]]
-    """Answers to questions, in order, after the shots of their topics."""
+    """Answer questions, in order, after the shots of their topics."""
     perplexity: Callable[[list[str]], float]
-    """Of some texts."""
+    """Compute the perplexity of texts."""
 
 
 def build_local_backend(model: Model, loaded: LoadedModel, answering: AnsweringConfig) -> Backend:
-    """A model in this process, with or without an adapter."""
+    """Build the backend of a model in this process, with or without an adapter."""
 
     def ask(
         questions: list[Question], shots: list[Shot], facts: dict[str, Fact]
@@ -42,12 +43,12 @@ def build_local_backend(model: Model, loaded: LoadedModel, answering: AnsweringC
 
 
 def find_endpoint(answering: AnsweringConfig, model: str) -> Endpoint | None:
-    """The served model that is to answer; None if a local one is."""
+    """Find the served model that the settings name; None if a local model answers."""
     if answering.endpoint is None:
         return None
     return Endpoint(answering.endpoint, answering.served or model, answering.answer_batch_size)
 
 
 def build_endpoint_backend(endpoint: Endpoint) -> Backend:
-    """A model behind a server."""
+    """Build the backend of a served model."""
     return Backend(partial(ask_endpoint, endpoint), partial(compute_endpoint_perplexity, endpoint))

@@ -1,4 +1,4 @@
-"""Closed-book answering by an OpenAI-compatible server, through its completions API."""
+"""Closed-book answering by the completions API of an OpenAI-compatible server."""
 
 import math
 import uuid
@@ -25,134 +25,134 @@ from elusive.evaluate.answering.predictions import (
 from elusive.evaluate.answering.prompts import get_topic, render_few_shot_prefix, render_question
 
 TEXTS_PER_REQUEST = 64
-"""Short texts whose tokens are counted in one request."""
+"""Number of short texts whose tokens are counted in one request."""
 NOISE = 1e-6
-"""Difference in nats below which log-probabilities are the same."""
+"""Difference in nats up to which log-probabilities count as equal."""
 
 
 @dataclass(frozen=True)
-class Scored:
-    """Tokens of a prompt as the server has them, and their log-probabilities."""
+class ScoredText:
+    """Tokens of a text as the server writes them, and their log-probabilities."""
 
     tokens: list[str]
     log_probabilities: list[float | None]
-    """None for the first, which nothing predicts."""
+    """None for the first token, which nothing predicts."""
+
+    @property
+    def known(self) -> list[float]:
+        """The log-probabilities of all tokens that have one."""
+        return [number for number in self.log_probabilities if number is not None]
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A model of a server."""
+    """A model on a server."""
 
     url: str
     model: str
     at_once: int
-    """Requests under way at a time."""
+    """Number of simultaneous requests."""
 
     def generate(self, prompt: str, max_tokens: int) -> str:
-        """The greedy answer up to the end of its line."""
+        """Return the greedy answer up to the end of its line."""
         reply = self._complete(prompt, max_tokens=max_tokens, stop=["\n"])
         return cut_first_line(reply.choices[0].text)
 
-    def score(self, texts: list[str]) -> list[Scored]:
-        """Tokens of some texts, with their log-probabilities.
+    def score(self, texts: list[str]) -> list[ScoredText]:
+        """Return the tokens of texts with their log-probabilities.
 
         Raises:
-            InputError: the server does not give them.
+            InputError: the server gives no log-probabilities of prompts.
         """
-        # One token is generated, because some servers refuse to generate none.
+        # Some servers refuse to generate nothing, so one token is generated and then left out.
         reply = self._complete(texts, max_tokens=1, echo=True, logprobs=1)
         choices = sorted(reply.choices, key=lambda choice: choice.index)
-        return [self._scored(text, choice) for text, choice in zip(texts, choices, strict=True)]
-
-    def _scored(self, text: str, choice: Any) -> Scored:
-        """What was echoed of a text, without the token generated after it."""
-        found = choice.logprobs
-        if not found or not found.tokens or not choice.text.startswith(text):
-            raise InputError(
-                f"{self.url} gives no log-probabilities of a prompt (completions with echo and "
-                "logprobs), which the gold answers' are taken from: vLLM's server gives them"
-            )
-        return Scored(found.tokens[:-1], found.token_logprobs[:-1])
+        scored = []
+        for text, choice in zip(texts, choices, strict=True):
+            echoed = choice.logprobs
+            if not echoed or not echoed.tokens or not choice.text.startswith(text):
+                raise InputError(
+                    f"{self.url} gives no log-probabilities of a prompt (completions with echo and "
+                    "logprobs), which score the gold answers: use a server that does, such as vLLM"
+                )
+            scored.append(ScoredText(echoed.tokens[:-1], echoed.token_logprobs[:-1]))
+        return scored
 
     def _complete(self, prompt: str | list[str], **settings: Any) -> Any:
-        """A reply of the completions API."""
-        hint = "look at its log; prompts may be longer than its context"
+        hint = "look at its log; prompts may exceed its context"
         with shorten_errors(self.url, self.model, hint):
-            return _client(self.url).completions.create(
+            return _get_client(self.url).completions.create(
                 model=self.model, prompt=prompt, temperature=0, **settings
             )
 
 
 @cache
-def _client(url: str) -> Any:
-    """The client of a server."""
+def _get_client(url: str) -> Any:
     return build_endpoint_client(url)
 
 
 @cache
 def find_served_model(url: str, name: str) -> dict[str, str | None]:
-    """What a server says of a model: the name it goes by, and what it was loaded from.
+    """Return what a server says about a model: its name, and what it was loaded from.
 
     Raises:
         InputError: the server does not answer, or has no such model.
     """
-    with shorten_errors(url, name, "is this the address of an OpenAI-compatible server (/v1)?"):
-        models = list(_client(url).models.list())
+    with shorten_errors(url, name, "check the address of the OpenAI-compatible server (/v1)"):
+        models = list(_get_client(url).models.list())
     for model in models:
         if model.id == name:
             return {"name": name, "root": getattr(model, "root", None)}
     names = ", ".join(model.id for model in models) or "none"
-    raise InputError(f"{url} serves no model {name!r}: it has {names} (--served names one)")
+    raise InputError(f"{url} serves no model {name!r}: choose one with --served (it has {names})")
 
 
 @contextmanager
 def open_adapter(endpoint: Endpoint, adapter: Path) -> Iterator[Endpoint]:
-    """The endpoint with an adapter, loaded into vLLM for the time of the block.
+    """Load an adapter into vLLM, yield its endpoint, and unload the adapter at the end.
 
-    The server has to see the adapter's folder, so it runs on this machine or shares its disks.
+    The server must be able to read the adapter's folder.
 
     Raises:
-        InputError: the server cannot load it.
+        InputError: the server cannot load the adapter.
     """
     name = f"elusive-{hash_adapter(adapter)[:12]}-{uuid.uuid4().hex[:8]}"
     hint = (
-        "start it as VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve MODEL --enable-lora, with "
-        f"--max-lora-rank no less than the adapter's, where {adapter.resolve()} can be read"
+        "start it as VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve MODEL --enable-lora, with a "
+        f"sufficient --max-lora-rank, on a machine that can read {adapter.resolve()}"
     )
     body = {"lora_name": name, "lora_path": str(adapter.resolve())}
     with shorten_errors(endpoint.url, endpoint.model, hint):
-        _client(endpoint.url).post("/load_lora_adapter", body=body, cast_to=str)
+        _get_client(endpoint.url).post("/load_lora_adapter", body=body, cast_to=str)
     try:
         yield replace(endpoint, model=name)
     finally:
         with suppress(InputError), shorten_errors(endpoint.url, name):
-            _client(endpoint.url).post(
+            _get_client(endpoint.url).post(
                 "/unload_lora_adapter", body={"lora_name": name}, cast_to=str
             )
 
 
 def check_adapter_acts(base: Endpoint, adapted: Endpoint, probe: str) -> None:
-    """Compare log-probabilities of a probe with those of the base.
+    """Check that an adapter changes the log-probabilities of a probe.
 
-    They have to differ by more than those of the base do when it is asked twice: servers do not
-    compute alike whatever else they are at.
+    They must differ from the base's by more than the base's differ when it is asked twice, because
+    a server's numbers depend on what it computes at the same time.
 
     Raises:
-        InputError: they do not, so scoring would measure the base.
+        InputError: they do not differ, so scoring would measure the base.
     """
-    first, again, found = (
-        [number for number in each.score([probe])[0].log_probabilities if number is not None]
-        for each in (base, base, adapted)
+    first, repeated, changed = (
+        endpoint.score([probe])[0].known for endpoint in (base, base, adapted)
     )
-    if _distance(first, found) <= 2 * _distance(first, again) + NOISE:
+    if _compute_distance(first, changed) <= 2 * _compute_distance(first, repeated) + NOISE:
         raise InputError(
-            f"{base.url} took the adapter and does not use it: log-probabilities of a probe are "
-            f"those of {base.model!r}; was it trained, and does the server serve its base?"
+            f"{base.url} took the adapter but does not use it: log-probabilities of a probe are "
+            f"those of {base.model!r}: check that the adapter was trained, and on this base"
         )
 
 
-def _distance(first: list[float], second: list[float]) -> float:
-    """Largest difference of numbers in order."""
+def _compute_distance(first: list[float], second: list[float]) -> float:
     return max((abs(a - b) for a, b in zip(first, second, strict=True)), default=0.0)
 
 
@@ -165,17 +165,17 @@ def ask_endpoint(
     """Answer every question after the shots of its topic, as `answer_questions` does.
 
     Args:
-        endpoint: the model that is asked.
-        questions: in any order; predictions come back in the same order.
-        shots: solved questions to show, of other people than any question's.
-        facts: what is asked for, by question.
+        endpoint: the model.
+        questions: in any order; predictions are returned in the same order.
+        shots: solved questions to show, about other people.
+        facts: fact that answers each question, by its id.
 
     Raises:
-        InputError: a question's person stands in the shots; the server fails, or gives no
+        InputError: a question's person is shown in the shots, the server fails, or it gives no
             log-probabilities of prompts.
     """
     check_shots_apart(questions, shots)
-    lengths = _answer_lengths(endpoint, questions)
+    lengths = _measure_answers(endpoint, questions)
     limits = {
         name: count_answer_tokens(members, lengths.__getitem__)
         for name, members in group_by_topic(questions).items()
@@ -185,34 +185,33 @@ def ask_endpoint(
         prompt = render_few_shot_prefix(shots, get_topic(question)) + render_question(
             question.question
         )
-        found = _gold_log_probability(endpoint, prompt, f" {question.answers[0]}")
-        return Answer(endpoint.generate(prompt, limits[get_topic(question)]), found)
+        log_probability = _score_gold(endpoint, prompt, f" {question.answers[0]}")
+        return Answer(endpoint.generate(prompt, limits[get_topic(question)]), log_probability)
 
     with ThreadPoolExecutor(endpoint.at_once) as pool:
         answers = list(pool.map(ask, questions))
     return build_predictions(questions, answers, facts)
 
 
-def _answer_lengths(endpoint: Endpoint, questions: list[Question]) -> dict[str, int]:
-    """Tokens of every gold answer with its line's end."""
+def _measure_answers(endpoint: Endpoint, questions: list[Question]) -> dict[str, int]:
+    """Count the tokens of every gold answer with its newline."""
     golds = sorted({answer for question in questions for answer in question.answers})
     lengths: dict[str, int] = {}
     for start in range(0, len(golds), TEXTS_PER_REQUEST):
-        part = golds[start : start + TEXTS_PER_REQUEST]
-        texts = [f" {answer}\n" for answer in part]
-        scored = endpoint.score(texts)
-        for answer, text, each in zip(part, texts, scored, strict=True):
-            lengths[answer] = count_last_tokens(each.tokens, text)
+        answers = golds[start : start + TEXTS_PER_REQUEST]
+        texts = [f" {answer}\n" for answer in answers]
+        for answer, text, scored in zip(answers, texts, endpoint.score(texts), strict=True):
+            lengths[answer] = count_last_tokens(scored.tokens, text)
     return lengths
 
 
 def count_last_tokens(tokens: list[str], end: str) -> int:
-    """How many tokens the end of a text takes, counted from behind by their lengths.
+    """Count the tokens at the end of a text, from behind and by their lengths.
 
-    Whether a start token stands before the text, as with some servers, has no say in that. A token
-    that reaches back beyond the end counts.
+    A start token, which some servers put before the text, makes no difference. A token that begins
+    before the end counts.
 
-    >>> num_last_tokens(["<s>", "In", " Ro", "me"], " Rome")
+    >>> count_last_tokens(["<s>", "In", " Ro", "me"], " Rome")
     2
     """
     length = 0
@@ -223,26 +222,25 @@ def count_last_tokens(tokens: list[str], end: str) -> int:
     return len(tokens)
 
 
-def _gold_log_probability(endpoint: Endpoint, prompt: str, gold: str) -> float:
-    """Mean log-probability per token of what follows a prompt, in nats.
-
-    Where the server does not write tokens as they stand in the text (characters of several tokens,
-    tokenizers that drop spaces), those of the prompt alone are counted.
-    """
+def _score_gold(endpoint: Endpoint, prompt: str, gold: str) -> float:
+    """Compute the mean log-probability per token of an answer after a prompt, in nats."""
     scored = endpoint.score([prompt + gold])[0]
-    number = count_last_tokens(scored.tokens, gold)
-    if not "".join(scored.tokens[-number:]).endswith(gold):
-        number = len(scored.tokens) - len(endpoint.score([prompt])[0].tokens)
-    found = [each for each in scored.log_probabilities[-number:] if each is not None]
-    return sum(found) / len(found)
+    count = count_last_tokens(scored.tokens, gold)
+    if not "".join(scored.tokens[-count:]).endswith(gold):
+        # The server does not write tokens as in the text: a character may consist of several
+        # tokens, or a tokenizer drop spaces. Subtract the tokens of the prompt instead.
+        count = len(scored.tokens) - len(endpoint.score([prompt])[0].tokens)
+    numbers = [number for number in scored.log_probabilities[-count:] if number is not None]
+    return sum(numbers) / len(numbers)
 
 
 def compute_endpoint_perplexity(endpoint: Endpoint, texts: list[str]) -> float:
-    """Exponential of the mean loss in nats per token of some texts, the first token left out.
+    """Compute the exponential of the mean loss in nats per token of texts, without first tokens.
 
-    Other than `perplexity` it leaves out the end token, which no text can name on every server.
+    Unlike `compute_perplexity` it leaves out end tokens, because not every server accepts them in a
+    text.
     """
     with ThreadPoolExecutor(endpoint.at_once) as pool:
         scored = list(pool.map(lambda text: endpoint.score([text])[0], texts))
-    found = [number for each in scored for number in each.log_probabilities if number is not None]
-    return math.exp(-sum(found) / len(found))
+    numbers = [number for text in scored for number in text.known]
+    return math.exp(-sum(numbers) / len(numbers))

@@ -1,4 +1,4 @@
-"""Exact match, F1 and answer recall as a metric of Hugging Face's `evaluate`."""
+"""Exact match, F1 and answer recall as a metric for Hugging Face's `evaluate`."""
 
 import datasets
 import evaluate
@@ -7,7 +7,7 @@ from elusive.common.answers import score_answer
 
 
 class ClosedBookQA(evaluate.Metric):
-    """Hugging Face metric of EM, F1 and answer recall, in [0, 1]; works offline.
+    """Hugging Face metric of EM, F1 and answer recall, each in [0, 1]; it works offline.
 
     >>> metric = ClosedBookQA(keep_in_memory=True)
     >>> metric.compute(predictions=["Paris", "Rome"], references=[["Paris"], ["Oslo", "Bergen"]])
@@ -15,7 +15,7 @@ class ClosedBookQA(evaluate.Metric):
     """
 
     def _info(self) -> evaluate.MetricInfo:
-        """Inputs: predictions as strings, references as lists of gold answers."""
+        """Describe the inputs: predictions are strings, references are lists of gold answers."""
         return evaluate.MetricInfo(
             description="Closed-book question answering: exact match, bag F1, answer recall.",
             citation="arXiv:1606.05250",
@@ -29,7 +29,7 @@ class ClosedBookQA(evaluate.Metric):
         )
 
     def _compute(self, predictions: list[str], references: list[list[str]]) -> dict[str, float]:
-        """Mean of every score over the questions."""
+        """Average every score over the questions."""
         rows = [score_answer(*pair) for pair in zip(predictions, references, strict=True)]
         names = ("em", "f1", "opens", "contains")
         return {name: sum(row[name] or 0.0 for row in rows) / len(rows) for name in names}

@@ -1,44 +1,46 @@
-"""What training makes a model forget."""
+"""Perplexity of texts, which shows what training makes a model forget."""
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
 from elusive.common.lm.batches import batch_by_length, mask_rows, pad_rows
 from elusive.common.lm.packing import IGNORED, build_text_sequence
-from elusive.evaluate.answering.local import Model
+from elusive.evaluate.answering.batches import Model
 
 BATCH_TOKENS = 1024
 
 
 def compute_perplexity(model: Model, tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> float:
-    """Exponential of the mean loss in nats per token of some texts, end tokens included.
+    """Compute the exponential of the mean loss in nats per token of texts and their end tokens.
 
-    Texts beyond the model's context are cut there.
+    A text is cut where the model's context ends.
 
     Args:
         model: a decoder, with or without an adapter.
-        tokenizer: its tokenizer.
-        texts: at least one, of two tokens or more.
+        tokenizer: the model's tokenizer.
+        texts: at least one, each with at least two tokens.
     """
     longest = getattr(model.config, "max_position_embeddings", None)
     sequences = [build_text_sequence(text, tokenizer).input_ids[:longest] for text in texts]
     total = count = 0.0
     with torch.inference_mode():
         for batch in batch_by_length([len(ids) for ids in sequences], BATCH_TOKENS):
-            losses = _losses(model, [sequences[index] for index in batch])
+            losses = _compute_losses(model, [sequences[index] for index in batch])
             total, count = total + float(losses.sum()), count + losses.numel()
     return float(torch.tensor(total / count, dtype=torch.float64).exp())
 
 
-def _losses(model: Model, sequences: list[list[int]]) -> torch.Tensor:
-    """Loss of every token but the first of each sequence.  # (token,)."""
+def _compute_losses(model: Model, sequences: list[list[int]]) -> torch.Tensor:
+    """Compute the loss of every token except the first of each sequence.  # (token,)."""
     labels = pad_rows(sequences, IGNORED)[:, 1:]
     logits = model(
         input_ids=pad_rows(sequences, device=model.device),
         attention_mask=mask_rows(sequences, device=model.device),
         use_cache=False,
     ).logits[:, :-1]
-    kept = labels != IGNORED
+    is_label = labels != IGNORED
     return torch.nn.functional.cross_entropy(
-        logits[kept.to(logits.device)].float(), labels[kept].to(logits.device), reduction="none"
+        logits[is_label.to(logits.device)].float(),
+        labels[is_label].to(logits.device),
+        reduction="none",
     )

@@ -1,4 +1,4 @@
-"""What answers become, whoever gave them: records with their scores."""
+"""Records of scored answers, whether a local model or a server gave them."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -10,28 +10,31 @@ from elusive.common.errors import InputError
 from elusive.evaluate.answering.prompts import get_topic
 
 SPARE_TOKENS = 2
-"""How many tokens longer than the longest gold answer of its topic an answer may be."""
+"""Number of tokens by which an answer may exceed the longest gold answer of its topic."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said, and how likely it found the first gold answer."""
+    """A model's answer, and the probability that it gave the first gold answer."""
 
     text: str
     log_probability: float
-    """Mean per token of the gold answer, in nats."""
+    """Mean per token of the first gold answer, in nats."""
 
 
 def check_shots_apart(questions: list[Question], shots: list[Shot]) -> None:
-    """Raise InputError if a question's person stands in the shots."""
+    """Raise InputError if a question's person is shown in the shots."""
     shown = {shot.entity for shot in shots}
     for question in questions:
         if question.entity in shown:
-            raise InputError(f"{question.entity!r} is asked about and shown as an example")
+            raise InputError(
+                f"{question.entity!r} is asked about and shown as an example: choose shots about "
+                "other people"
+            )
 
 
 def group_by_topic(questions: list[Question]) -> dict[tuple[str, str], list[Question]]:
-    """The questions of each topic, in order."""
+    """Group questions by topic, in order."""
     groups: dict[tuple[str, str], list[Question]] = defaultdict(list)
     for question in questions:
         groups[get_topic(question)].append(question)
@@ -39,42 +42,41 @@ def group_by_topic(questions: list[Question]) -> dict[tuple[str, str], list[Ques
 
 
 def count_answer_tokens(questions: list[Question], length: Callable[[str], int]) -> int:
-    """Tokens that an answer to a question of one topic may have.
+    """Compute the largest number of tokens of an answer to questions of one topic.
 
-    It is the same for all of them, so that nobody's answer depends on who is asked beside.
+    The number is the same for all of them, so that no answer depends on how questions are batched.
 
     Args:
-        questions: all that are asked of the topic.
-        length: tokens of a gold answer with its line's end.
+        questions: all questions of the topic.
+        length: number of tokens of a gold answer with its newline.
     """
     golds = {answer for question in questions for answer in question.answers}
     return max(map(length, golds)) + SPARE_TOKENS
 
 
 def cut_first_line(text: str) -> str:
-    """An answer without what a model went on to write below it."""
+    """Cut off what a model wrote after the line of its answer."""
     return text.split("\n", 1)[0].strip()
 
 
 def build_predictions(
     questions: list[Question], answers: list[Answer], facts: dict[str, Fact] | None
 ) -> list[Prediction]:
-    """The records of answered questions.
+    """Build the records of answered questions.
 
     Args:
-        questions: what was asked.
-        answers: to each of them.
-        facts: what is asked for, by question, for results by distance and position.
+        questions: the questions.
+        answers: the answer to each of them.
+        facts: fact that answers each question, by its id; gives records distance and position.
     """
-    found = facts or {}
+    facts = facts or {}
     return [
-        _prediction(question, answer, found.get(question.question_id))
+        _build_prediction(question, answer, facts.get(question.question_id))
         for question, answer in zip(questions, answers, strict=True)
     ]
 
 
-def _prediction(question: Question, answer: Answer, fact: Fact | None) -> Prediction:
-    """The record of an answered question."""
+def _build_prediction(question: Question, answer: Answer, fact: Fact | None) -> Prediction:
     return Prediction(
         question_id=question.question_id,
         entity=question.entity,

@@ -13,12 +13,12 @@ from elusive.evaluate.cells.cell import get_arm
 
 
 def write_adapter_card(cell: Path, parameters: dict[str, Any], base: str) -> None:
-    """Write the card of a cell's adapter, as the Hub reads it.
+    """Write the model card of a cell's adapter, in the format of the Hub.
 
     Args:
         cell: folder that holds `adapter/` and the metrics.
         parameters: of the cell.
-        base: name of the model that the adapter is for.
+        base: name of the adapter's base model.
     """
     metrics = json.loads((cell / "metrics.json").read_text(encoding="utf-8"))
     write_atomically(cell / "adapter" / "README.md", render_adapter_card(parameters, metrics, base))
@@ -27,13 +27,13 @@ def write_adapter_card(cell: Path, parameters: dict[str, Any], base: str) -> Non
 def render_adapter_card(
     parameters: dict[str, Any], metrics: dict[str, Any], base: str, location: str = '"adapter"'
 ) -> str:
-    """The card of an adapter.
+    """Render the model card of an adapter.
 
     Args:
         parameters: of the cell.
         metrics: of the cell.
-        base: name of the model that the adapter is for.
-        location: what `PeftModel.from_pretrained` is told to find it, as Python arguments.
+        base: name of the adapter's base model.
+        location: where the adapter is, as Python arguments of `PeftModel.from_pretrained`.
     """
     return render_template(
         Path(__file__).parent / "adapter.md.j2",
@@ -47,7 +47,7 @@ def render_adapter_card(
 
 
 def _is_hub_name(base: str) -> bool:
-    """Whether the Hub accepts a name as that of a model; it refuses cards with a local path."""
+    """Whether the Hub accepts a model's name; it refuses cards that name a local path."""
     try:
         validate_repo_id(base)
     except HFValidationError:

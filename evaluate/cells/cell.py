@@ -1,4 +1,4 @@
-"""A cell: one arm trained and scored once; what decides its outcome, and its identity."""
+"""A cell: one arm trained and scored once; its parameters and its id."""
 
 import math
 import re
@@ -24,10 +24,10 @@ from elusive.evaluate.config import (
 
 ID_LENGTH = 12
 KNOWN_QUESTIONS = 250
-"""Questions, and texts, that are taken of what a model knew before."""
+"""Number of questions, and of texts, used to measure what a model forgets."""
 NAMES = ("label", "model", "augment", "dataset_name", "chosen", "reference_model")
-"""Parameters that name things and decide nothing; how the text was made is decided by its content
-hash."""
+"""Parameters that only name things and decide nothing. `augment` is one of them, because `train`
+hashes the text that it made."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +35,19 @@ class Cell:
     """Everything that decides the outcome of one training and its scoring."""
 
     label: str
-    """Name of the arm in tables; decides nothing."""
+    """Name of the arm in tables; does not affect the outcome."""
     train: TrainingTextFolder | None
     """The training text; None where nothing is trained."""
     model: str
-    """Reference of the model."""
+    """Hub id, folder or alias of the model."""
     seed: int
     settings: CellSettings
     known: DatasetFolder | None = None
-    """What the model knew before, to see what it forgets."""
+    """Dataset of what the model knew before, to measure what it forgets."""
     adapter: Path | None = None
-    """Folder of a finished adapter that is scored instead of training one."""
+    """Folder of a finished adapter to score instead of training one."""
     chosen: dict[str, Any] | None = None
-    """How a sweep chose the arm's settings; decides nothing by itself."""
+    """How a sweep chose the arm's settings; does not affect the outcome by itself."""
 
 
 def collect_parameters(
@@ -56,13 +56,13 @@ def collect_parameters(
     weights_hash: str,
     served: dict[str, str | None] | None = None,
 ) -> dict[str, Any]:
-    """The parameters of a cell's folder: what decides the outcome, and its names.
+    """Collect the parameters of a cell's folder: what decides the outcome, and names.
 
     Args:
-        cell: what is made.
-        dataset: what is asked about.
+        cell: the cell.
+        dataset: the dataset that is asked about.
         weights_hash: of the model.
-        served: what a server says of the model that answers; None if a local model answers.
+        served: what a server says about the model that answers; None if a local model answers.
     """
     text, training = cell.train, cell.settings.training
     optional: dict[str, Any] = {
@@ -92,25 +92,25 @@ def collect_parameters(
 
 
 def compute_cell_id(parameters: dict[str, Any]) -> str:
-    """Identifier of a cell: a hash of all that changes its outcome, names left out."""
+    """Compute the id of a cell: a hash of all parameters that affect its outcome."""
     deciding = {key: value for key, value in parameters.items() if key not in NAMES}
     return hash_parameters(deciding)[:ID_LENGTH]
 
 
 def get_arm(parameters: dict[str, Any]) -> str:
-    """Name of a cell's arm in `augment/arms.py`: its objective, or how its text was made."""
+    """Return a cell's arm in `augment/arms.py`: its objective, or else its text's method."""
     objective = (parameters.get("training") or {}).get("objective")
     return objective or parameters["augment"]["method"]
 
 
 def find_cell_folder(run: Path, parameters: dict[str, Any]) -> Path:
-    """Where a cell of a run goes."""
+    """Return the folder of a cell in a run."""
     label, seed = make_file_name(parameters["label"]), parameters["seed"]
     return run / "cells" / f"{label}-seed{seed}-{compute_cell_id(parameters)}"
 
 
 def make_file_name(label: str) -> str:
-    """A label as part of a file's name.
+    """Turn a label into a part of a file name.
 
     >>> make_file_name("contrast, large / small")
     'contrast-large-small'
@@ -119,10 +119,10 @@ def make_file_name(label: str) -> str:
 
 
 def select_questions(dataset: DatasetFolder, answering: AnsweringConfig) -> list[Question]:
-    """The questions of the chosen split.
+    """Select the questions of the chosen split.
 
     Raises:
-        InputError: there are none.
+        InputError: the split is empty.
     """
     questions = [q for q in dataset.questions if answering.split in ("all", q.split)]
     if not questions:
@@ -133,5 +133,5 @@ def select_questions(dataset: DatasetFolder, answering: AnsweringConfig) -> list
 
 
 def count_steps(num_texts: int, training: TrainingConfig) -> int:
-    """Optimizer steps of one cell; approximate where the budget is tokens."""
+    """Count the optimizer steps of a cell; approximate if the budget is tokens."""
     return math.ceil((training.epochs * num_texts + training.format_replay) / training.batch_size)

@@ -1,4 +1,4 @@
-"""Finished cells as read from their folders, or from a leaderboard's entries."""
+"""Read finished cells from their folders."""
 
 import json
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from elusive.common.folders import Folder, hash_file, write_atomically
 
 PREDICTIONS, KNOWN = "predictions.parquet", "known.parquet"
 CHECKSUMS = "weights.sha256"
-"""Hashes of trained weights, as `sha256sum --check` reads them."""
+"""Hashes of trained weights, in the format of `sha256sum --check`."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class CellResult:
     parameters: dict[str, Any]
     predictions: list[Prediction]
     known: list[Prediction]
-    """Answers to what the model knew before; empty if it was not asked."""
+    """Answers about what the model knew before; empty if it was not asked."""
     metrics: dict[str, Any]
     costs: dict[str, Any]
     log: dict[str, Any] | None
@@ -42,7 +42,7 @@ class CellFolder(Folder):
         """Read the cell.
 
         Raises:
-            InputError: its predictions changed since it was written, or a file is broken.
+            InputError: a file is broken, or the predictions changed since they were written.
         """
         self.verify()
         try:
@@ -58,8 +58,8 @@ class CellFolder(Folder):
             predictions = answers[PREDICTIONS]
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             raise InputError(
-                f"{self.path}: a file of the cell is broken ({type(error).__name__}: {error}): run "
-                "its plan again, or `elusive evaluate` into another folder"
+                f"{self.path}: a file of the cell is broken ({type(error).__name__}: {error}): "
+                "rerun its plan, or `elusive evaluate` with another --out"
             ) from None
         return CellResult(
             folder=self.path,
@@ -76,17 +76,17 @@ def load_cell(folder: Path) -> CellResult:
     """Read a finished cell.
 
     Raises:
-        InputError: the folder is not a cell, its predictions changed since it was written, or a
-            file is broken.
+        InputError: the folder is not a cell, a file is broken, or the predictions changed since
+            they were written.
     """
     return CellFolder(folder).load()
 
 
 def find_cell_paths(folder: Path) -> list[Path]:
-    """Folders of all finished cells of a run, or the folder itself if it is a cell.
+    """Find the folders of all finished cells of a run, or the folder itself if it is a cell.
 
     Raises:
-        InputError: there are none.
+        InputError: there are no finished cells.
     """
     if not folder.is_dir():
         raise InputError(f"no run folder at {folder}: make one with `elusive run PLAN --out DIR`")
@@ -95,30 +95,29 @@ def find_cell_paths(folder: Path) -> list[Path]:
     paths = sorted(path.parent for path in folder.glob("cells/[!.]*/manifest.json"))
     if not paths:
         raise InputError(
-            f"{folder} holds no finished cells: name the folder that `elusive run PLAN --out DIR` "
-            "was given"
+            f"{folder} holds no finished cells: name the DIR of `elusive run PLAN --out DIR`"
         )
     return paths
 
 
 def find_cells(folder: Path) -> list[CellResult]:
-    """All finished cells of a run, or the one cell that the folder is.
+    """Read all finished cells of a run, or the cell itself if the folder is one.
 
     Raises:
-        InputError: there are none, or one is damaged.
+        InputError: there are no finished cells, or a cell is damaged.
     """
     return [load_cell(path) for path in find_cell_paths(folder)]
 
 
 def write_checksums(folder: Path) -> None:
-    """Keep the hashes of the weights that a cell's folder holds."""
+    """Write the hashes of the weights in a cell's folder."""
     paths = sorted(folder.glob("*/*.safetensors"))
     lines = [f"{hash_file(path)}  {path.relative_to(folder).as_posix()}\n" for path in paths]
     write_atomically(folder / CHECKSUMS, "".join(lines))
 
 
 def check_weights(folder: Path) -> None:
-    """Compare a cell's trained weights with their hashes; weights may have been removed.
+    """Compare a cell's trained weights with their hashes; missing weights are allowed.
 
     Raises:
         InputError: a file changed since it was written.
@@ -129,6 +128,6 @@ def check_weights(folder: Path) -> None:
         digest, name = line.split("  ", 1)
         if (folder / name).exists() and hash_file(folder / name) != digest:
             raise InputError(
-                f"{folder / name} is not what was trained: run its plan again, or remove the file "
+                f"{folder / name} changed since it was trained: rerun its plan, or remove the file "
                 "if you need only the answers"
             )

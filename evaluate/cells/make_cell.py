@@ -1,4 +1,4 @@
-"""Making a cell: training, answering, scoring, and writing its folder."""
+"""Make a cell: train, answer, score, and write its folder."""
 
 import shutil
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from elusive.evaluate.answering.backends import (
     find_endpoint,
 )
 from elusive.evaluate.answering.endpoint import check_adapter_acts, find_served_model, open_adapter
-from elusive.evaluate.answering.local import Model, check_training_acts
+from elusive.evaluate.answering.local import check_training_acts
 from elusive.evaluate.answering.prompts import (
     get_topic,
     render_few_shot_prefix,
@@ -33,7 +33,7 @@ from elusive.evaluate.cells.cell import KNOWN_QUESTIONS, Cell, collect_parameter
 from elusive.evaluate.cells.cell_folder import write_checksums
 from elusive.evaluate.cells.metrics import Outcome, write_results
 from elusive.evaluate.config import CellSettings
-from elusive.evaluate.training.lora import ignore_adapter_warnings, open_tuned_model
+from elusive.evaluate.training.lora import Model, ignore_adapter_warnings, open_tuned_model
 from elusive.evaluate.training.objectives import build_objective
 from elusive.evaluate.training.rows import build_training_rows
 from elusive.evaluate.training.train import LOGS, train
@@ -47,17 +47,17 @@ def make_cell(
     out: Path,
     on_step: OnStep = lambda: None,
 ) -> bool:
-    """Train, answer, score, and write the cell's folder; False if it holds this cell already.
+    """Train, answer, score, and write the cell's folder; return False if it already holds the cell.
 
     Args:
-        cell: what is made.
-        dataset: what is asked about.
-        loaded: the model; None where an endpoint answers and nothing is trained.
+        cell: the cell to make.
+        dataset: the dataset that is asked about.
+        loaded: the model; None if an endpoint answers and nothing is trained.
         out: folder to write.
         on_step: called after every optimizer step.
 
     Raises:
-        InputError: `out` holds other files, or the inputs do not fit together.
+        InputError: `out` holds other files, or the inputs do not match.
     """
     if cell.train:
         cell.train.check_origin(dataset.content_hash)
@@ -85,15 +85,16 @@ def make_cell(
 
 
 def is_without_model(train: object, settings: CellSettings) -> bool:
-    """Whether a cell can be made without a model on this machine."""
+    """Whether a cell can be made without a local model."""
     return train is None and settings.answering.endpoint is not None
 
 
 def find_parameters(cell: Cell, dataset: DatasetFolder, weights_hash: str | None) -> dict[str, Any]:
-    """Parameters of a cell, after asking the endpoint what it serves.
+    """Collect the parameters of a cell, after asking the endpoint what it serves.
 
-    Without a hash of the local weights, they are taken to be those that `cell.model` names where
-    the served model has a name of its own; otherwise only what the server says of them is known.
+    Without a hash of local weights: if the served model has its own name, `cell.model` names the
+    same weights locally, and they are hashed; otherwise what the server says about its model stands
+    for the weights.
     """
     endpoint = find_endpoint(cell.settings.answering, cell.model)
     served = find_served_model(endpoint.url, endpoint.model) if endpoint else None
@@ -107,7 +108,7 @@ def find_parameters(cell: Cell, dataset: DatasetFolder, weights_hash: str | None
 
 
 def _score_model(cell: Cell, dataset: DatasetFolder, loaded: LoadedModel) -> Outcome:
-    """Ask the model as it is, or with a finished adapter."""
+    """Ask the model before training, or with a finished adapter."""
     answering = cell.settings.answering
     if answering.endpoint:
         return _answer_by_endpoint(cell, dataset, cell.adapter)
@@ -125,7 +126,7 @@ def _score_model(cell: Cell, dataset: DatasetFolder, loaded: LoadedModel) -> Out
 
 
 def _answer_by_endpoint(cell: Cell, dataset: DatasetFolder, adapter: Path | None) -> Outcome:
-    """Ask the served model, with an adapter or without."""
+    """Ask the served model, with or without an adapter."""
     endpoint = find_endpoint(cell.settings.answering, cell.model)
     assert endpoint
     if adapter is None:
@@ -169,14 +170,14 @@ class _Maker:
                     objective,
                     self.checkpoints,
                 )
-            training.seconds = log.seconds  # including those before an interruption
+            training.seconds = log.seconds  # including those before interruptions
             if (self.checkpoints / LOGS).exists():
                 shutil.copytree(self.checkpoints / LOGS, self.folder / "logs")
-            # 3) Save what was trained, once it is known to act.
+            # 3) Save what was trained, after checking that it changes the model's output.
             probe = _render_probe(cell, self.dataset)
             check_training_acts(model, loaded.model, loaded.tokenizer, probe)
             _save(model, loaded, self.folder)
-            # 4) Ask.
+            # 4) Ask the questions.
             if settings.answering.endpoint:
                 outcome = _answer_by_endpoint(cell, self.dataset, self.folder / "adapter")
             else:
@@ -188,7 +189,6 @@ class _Maker:
 
 
 def _collect_costs(summary: AugmentSummary) -> dict[str, Cost]:
-    """Costs of the stages that made a training text."""
     return {
         stage: Cost(seconds, summary.peak_memory_mib.get(stage, 0.0))
         for stage, seconds in summary.seconds.items()
@@ -210,14 +210,14 @@ def _split_shots(cell: Cell, dataset: DatasetFolder) -> tuple[list[Shot], list[S
 
 
 def _render_probe(cell: Cell, dataset: DatasetFolder) -> str:
-    """A prompt of this cell."""
+    """Render the prompt of the first question."""
     question = select_questions(dataset, cell.settings.answering)[0]
     shots, _ = _split_shots(cell, dataset)
     return render_few_shot_prefix(shots, get_topic(question)) + render_question(question.question)
 
 
 def _answer(cell: Cell, dataset: DatasetFolder, backend: Backend) -> Outcome:
-    """Answers to the dataset's questions, and to questions about what was known before."""
+    """Ask the dataset's questions, and those about what the model knew before."""
     questions = select_questions(dataset, cell.settings.answering)
     with measure_cost() as answering:
         predictions = _ask(cell, dataset, questions, backend)

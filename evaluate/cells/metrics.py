@@ -1,4 +1,4 @@
-"""Metrics of answers, and the files of a cell's folder that hold them."""
+"""Compute the metrics of a cell's answers, and write them into its folder."""
 
 import json
 from collections import defaultdict
@@ -14,7 +14,7 @@ from elusive.common.folders import write_atomically
 from elusive.common.memory import Cost
 from elusive.evaluate.cells.cell_folder import KNOWN, PREDICTIONS
 
-if TYPE_CHECKING:  # scoring answers again imports no PyTorch
+if TYPE_CHECKING:  # so that rescoring does not import PyTorch
     from elusive.evaluate.training.train import TrainingLog
 
 SCORES = ("em", "f1", "opens", "contains", "log_probability")
@@ -26,12 +26,12 @@ BREAKDOWNS: dict[str, Callable[[Prediction], object]] = {
     "phrasing": lambda prediction: "held out" if prediction.held_out else "seen",
     "hops": lambda prediction: prediction.hops,
 }
-"""What results are broken down by."""
+"""Name and key of each breakdown."""
 
 
 @dataclass
 class Outcome:
-    """What making a cell gave."""
+    """Outcome of making a cell."""
 
     predictions: list[Prediction]
     known: list[Prediction] = field(default_factory=list)
@@ -41,21 +41,21 @@ class Outcome:
     costs: dict[str, Cost] = field(default_factory=dict)
     """By stage."""
     threads: int | None = None
-    """CPU threads of training and answering; None where a server computed."""
+    """CPU threads of training and answering; None if a server did the computing."""
 
 
 def compute_mean_scores(predictions: list[Prediction]) -> dict[str, Any]:
-    """Mean exact match, F1, answer recall and gold log-probability, from the stored scores."""
+    """Compute mean exact match, F1, answer recall and gold log-probability."""
     count = len(predictions)
     means = {name: sum(getattr(p, name) for p in predictions) / count for name in SCORES}
     return means | {"questions": count}
 
 
 def compute_metrics(predictions: list[Prediction]) -> dict[str, Any]:
-    """Mean scores of all answers, and by field, kind, distance, position, phrasing and hops.
+    """Compute mean scores of all answers, and for each group of every breakdown.
 
-    Distance is in words from the name to the value, position the sentence that states it; questions
-    without either stand under `none`.
+    Distance is the number of words from the name to the value; position is the sentence that states
+    the value. Questions that lack one are in the group `none`.
     """
     breakdowns = {name: _break_down(predictions, key) for name, key in BREAKDOWNS.items()}
     return compute_mean_scores(predictions) | {"by": breakdowns}
@@ -92,7 +92,7 @@ def write_results(folder: Path, outcome: Outcome) -> None:
 def write_predictions(
     folder: Path, answers: list[Prediction], known: list[Prediction], perplexity: float | None
 ) -> None:
-    """Write answers, and the metrics that follow from them."""
+    """Write answers and their metrics."""
     pq.write_table(to_table(answers, Prediction), folder / PREDICTIONS)
     metrics = compute_metrics(answers)
     if known:

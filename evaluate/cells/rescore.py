@@ -1,4 +1,4 @@
-"""Stored answers scored again; needs no model."""
+"""Score stored answers again; this needs no model."""
 
 import shutil
 from dataclasses import replace
@@ -14,7 +14,7 @@ from elusive.evaluate.cells.metrics import write_predictions
 
 
 def score_again(predictions: list[Prediction]) -> list[Prediction]:
-    """Answers with the scores that this version gives them."""
+    """Return the answers with the scores of the installed version."""
     return [
         replace(prediction, **score_answer(prediction.prediction, prediction.answers))  # type: ignore[arg-type]
         for prediction in predictions
@@ -22,16 +22,16 @@ def score_again(predictions: list[Prediction]) -> list[Prediction]:
 
 
 def rescore(folder: Path) -> list[str]:
-    """Score the stored answers of a run, or of a cell, again.
+    """Score the stored answers of a run or of a cell again.
 
-    A cell whose scores are those of this version is left alone. The others get the name that their
-    id asks for.
+    Cells that the installed version scored stay as they are. The others are rewritten in a folder
+    that bears their new id.
 
     Returns:
-        Names of the cells that were scored again.
+        Former names of the cells that were scored again.
 
     Raises:
-        InputError: no finished cells, or a damaged one.
+        InputError: there are no finished cells, or a cell is damaged.
     """
     cells = find_cells(folder)
     outdated = [cell for cell in cells if cell.parameters.get("scoring") != hash_scoring()]
@@ -45,7 +45,7 @@ def rescore(folder: Path) -> list[str]:
 
 
 def _replace_cell(cell: CellResult, parameters: dict[str, Any], target: Path) -> None:
-    """Put a copy of a cell with new scores in its place."""
+    """Replace a cell by a copy with new scores."""
     copy = cell.folder.with_name(f".{cell.folder.name}.rescored")
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(cell.folder, copy)

@@ -1,4 +1,4 @@
-"""Clue recall against gain: whether arms whose copies keep more clues teach more."""
+"""Clue recall against gain: do arms whose copies keep more clues teach more?"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -24,12 +24,12 @@ FEWEST_POINTS = 3
 
 @dataclass(frozen=True)
 class GainRow:
-    """One arm and field: what its copies keep, and what it gains over random dropping."""
+    """One arm and field: the clues that its copies keep, and its gain over random dropping."""
 
     arm: str
     field: str
     recall: float
-    """Share of the copies that keep a name and the value whole."""
+    """Share of the copies that keep a mention of the name and the whole value."""
     em: float
     """Gain in exact match over random, in [-1, 1]."""
     log_probability: float
@@ -38,7 +38,7 @@ class GainRow:
 
 @dataclass(frozen=True)
 class Correlation:
-    """How clue recall and gain vary together over arms and fields."""
+    """Correlation of clue recall and gain over arms and fields."""
 
     metric: str
     pearson: Estimate
@@ -47,7 +47,7 @@ class Correlation:
 
 @dataclass(frozen=True)
 class ClueGains:
-    """Clue recall against gain."""
+    """Rows of arms and fields, and the correlations over them."""
 
     rows: list[GainRow]
     correlations: list[Correlation]
@@ -56,32 +56,32 @@ class ClueGains:
 def measure_gains(
     arms: dict[str, list[CellResult]], dataset: DatasetFolder, run: Path, seed: int = 0
 ) -> ClueGains:
-    """Clue recall of each arm's copies, by field, against what it gains over random dropping.
+    """Measure each arm's clue recall by field, and its gain over random dropping.
 
-    Arms that drop nothing have no recall and are left out; random gains nothing over itself.
+    Left out are arms that drop nothing, whose recall says nothing, and random itself.
 
     Args:
         arms: cells by arm.
-        dataset: with gold spans.
+        dataset: the dataset, which has gold spans.
         run: folder that holds the training texts.
         seed: of the resampling.
 
     Raises:
-        InputError: no arm `random`, or too few points for a correlation.
+        InputError: there is no arm `random`, or there are too few points for a correlation.
     """
     names = [name for name, cells in arms.items() if _is_dropping(cells) and name != BASELINE]
     if BASELINE not in arms or not names:
         raise InputError(
-            f"clue recall is compared with {BASELINE!r}: run it and other arms that drop tokens"
+            f"gains are measured against {BASELINE!r}: run it and other arms that drop tokens"
         )
     fields = list(dict.fromkeys(p.field for p in arms[BASELINE][0].predictions))
     entities = sorted({p.entity for cell in arms[BASELINE] for p in cell.predictions})
     if len(names) * len(fields) < FEWEST_POINTS:
         raise InputError(
-            f"a correlation over arms and fields needs {FEWEST_POINTS} points "
-            f"(got {len(names) * len(fields)})"
+            f"a correlation over arms and fields needs at least {FEWEST_POINTS} points (got "
+            f"{len(names) * len(fields)}): run more arms that drop tokens"
         )
-    # 1) Recall and gain of every arm, field and entity.  # each (arm, field, entity)
+    # 1) Compute recall and gain of every arm, field and entity.  # both (arm, field, entity)
     texts = find_training_texts(run)
     recall = np.stack(
         [_measure_recall(arms[name], texts, dataset, fields, entities) for name in names]
@@ -91,13 +91,13 @@ def measure_gains(
         baseline = _average(arms[BASELINE], metric, fields, entities)
         scores = [_average(arms[name], metric, fields, entities) for name in names]
         gains[metric] = np.stack([score - baseline for score in scores])
-    # 2) Their means over entities, one row per arm and field.
+    # 2) Average both over entities; one row per arm and field.
     rows = [
         GainRow(name, field, *(float(np.nanmean(m[i, j])) for m in (recall, *gains.values())))
         for i, name in enumerate(names)
         for j, field in enumerate(fields)
     ]
-    # 3) Correlations over the rows, with intervals from resampled entities.
+    # 3) Correlate over the rows, with intervals from resampled entities.
     weights = _resample_weights(len(entities), seed)
     correlations = [_correlate(metric, recall, gains[metric], weights) for metric in METRICS]
     return ClueGains(rows, correlations)
@@ -115,16 +115,14 @@ def _measure_recall(
     fields: list[str],
     entities: list[str],
 ) -> np.ndarray:
-    """Share of an arm's copies that keep a name and the value, all seeds.  # (field, entity)."""
+    """Compute the share of an arm's copies that keep the clue.  # (field, entity)."""
     kept: dict[tuple[str, str], list[float]] = defaultdict(list)
     documents = {document.doc_id: document for document in dataset.documents}
     for cell in cells:
         folder = texts.get(cell.parameters["train"])
         if folder is None:
-            raise InputError(
-                f"the training text of {cell.folder.name} is missing: run the plan again"
-            )
-        for text in folder.texts:
+            raise InputError(f"the training text of {cell.folder.name} is missing: rerun the plan")
+        for text in folder.read_texts():
             document = documents[text.doc_id]
             if text.copy > 0:
                 for fact in document.facts:
@@ -133,7 +131,7 @@ def _measure_recall(
 
 
 def keeps_clue(text: TrainingText, document: Document, fact: Fact) -> bool:
-    """Whether a copy keeps a mention of the entity and the fact's value whole."""
+    """Whether a copy keeps a mention of the entity and the whole value of a fact."""
     return any(_is_kept(span, text.kept) for span in document.heads) and _is_kept(
         (fact.start, fact.end), text.kept
     )
@@ -146,7 +144,7 @@ def _is_kept(span: Span, kept: list[Span]) -> bool:
 def _average(
     cells: list[CellResult], metric: str, fields: list[str], entities: list[str]
 ) -> np.ndarray:
-    """Mean of a metric over an arm's questions and seeds.  # (field, entity)."""
+    """Average a metric over an arm's questions and seeds.  # (field, entity)."""
     values: dict[tuple[str, str], list[float]] = defaultdict(list)
     for cell in cells:
         for prediction in cell.predictions:
@@ -159,7 +157,10 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _resample_weights(count: int, seed: int) -> np.ndarray:
-    """How often each entity is drawn; the first row is everybody once.  # (resample, entity)."""
+    """Sample how often each resample draws each entity.  # (1 + resample, entity).
+
+    The first row is the original sample: each entity once.
+    """
     rng = np.random.default_rng(seed)
     draws = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
     return np.vstack([np.ones(count), draws])
@@ -168,13 +169,13 @@ def _resample_weights(count: int, seed: int) -> np.ndarray:
 def _correlate(
     metric: str, recall: np.ndarray, gains: np.ndarray, weights: np.ndarray
 ) -> Correlation:
-    """Correlations over the points, with percentile intervals over entities.
+    """Correlate recall and gain over arms and fields, with percentile intervals over entities.
 
     Args:
-        metric: its name.
+        metric: name of the metric of the gains.
         recall: of each arm, field and entity.  # (arm, field, entity)
-        gains: of the same.
-        weights: of entities, everybody once in the first row.  # (resample, entity)
+        gains: of the same.  # (arm, field, entity)
+        weights: how often each entity is drawn; the first row is 1.  # (1 + resample, entity)
     """
     xs, ys = (_weight_means(values, weights) for values in (recall, gains))  # (resample, point)
     pearson = _compute_pearson(xs, ys)
@@ -183,7 +184,7 @@ def _correlate(
 
 
 def _weight_means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean over entities of each point.  # (arm, field, entity) -> (resample, point)."""
+    """Average each point over weighted entities.  # (arm, field, entity) -> (resample, point)."""
     flat = values.reshape(-1, values.shape[-1])
     is_known = ~np.isnan(flat)
     sums = weights @ np.where(is_known, flat, 0.0).T
@@ -191,13 +192,13 @@ def _weight_means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _compute_pearson(xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
-    """Pearson's correlation of each row; 0 where one is constant.  # (resample,)."""
+    """Compute Pearson's correlation of each row; 0 if either is constant.  # (resample,)."""
     xs, ys = xs - xs.mean(1, keepdims=True), ys - ys.mean(1, keepdims=True)
     scale = np.sqrt((xs**2).sum(1) * (ys**2).sum(1))
     return np.where(scale > 1e-12, (xs * ys).sum(1) / np.maximum(scale, 1e-12), 0.0)
 
 
 def _estimate(values: np.ndarray) -> Estimate:
-    """The first value, with the 95% interval of the others."""
+    """Return the first value with the 95% percentile interval of the others."""
     low, high = np.percentile(values[1:], [2.5, 97.5])
     return Estimate(float(values[0]), float(low), float(high))

@@ -1,4 +1,4 @@
-"""Accuracy by distance of a value from the name before it."""
+"""Accuracy by the distance between a value and the name before it."""
 
 import itertools
 from collections import defaultdict
@@ -16,25 +16,25 @@ MOST_BINS = 6
 
 @dataclass(frozen=True)
 class DistanceRow:
-    """How one arm answers questions whose value stands some number of words behind the name."""
+    """Scores of one arm on questions whose value is a certain distance after the name."""
 
     arm: str
     first: int
     last: int
-    """Distances in words, both included."""
+    """Range of distances in words, both ends included."""
     questions: int
     em: Estimate
     log_probability: Estimate
 
 
 def measure_distances(arms: dict[str, list[CellResult]]) -> tuple[list[DistanceRow], list[str]]:
-    """Accuracy of every arm by distance of the value from the name.
+    """Measure the accuracy of every arm by distance.
 
     Returns:
-        Rows, arm by arm and near before far; and for each distance, the fields that stand there.
+        Rows by arm, then by increasing distance; and for each bin, the names of the fields in it.
 
     Raises:
-        InputError: no question's value has a name before it.
+        InputError: no value has a mention of the name before it.
     """
     with_distance = {
         arm: [p for cell in cells for p in cell.predictions if p.distance is not None]
@@ -42,7 +42,7 @@ def measure_distances(arms: dict[str, list[CellResult]]) -> tuple[list[DistanceR
     }
     distances = [prediction.distance or 0 for prediction in next(iter(with_distance.values()))]
     if not distances:
-        raise InputError("no value of a question stands behind a name, so there are no distances")
+        raise InputError("no value has a mention of the name before it, so there are no distances")
     bins = choose_distance_bins(distances)
     rows = []
     for arm, predictions in with_distance.items():
@@ -62,7 +62,7 @@ def measure_distances(arms: dict[str, list[CellResult]]) -> tuple[list[DistanceR
 
 
 def choose_distance_bins(distances: list[int]) -> list[tuple[int, int]]:
-    """Bins of about equally many questions; a bin per distance where there are few distances.
+    """Choose bins with about equal numbers of questions; few distances get a bin each.
 
     >>> choose_distance_bins([3, 3, 9])
     [(3, 3), (9, 9)]

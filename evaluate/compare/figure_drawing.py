@@ -1,4 +1,4 @@
-"""The figures of a run, drawn."""
+"""Draw the figures of a run."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from elusive.common.intervals import Estimate, format_estimate
 from elusive.evaluate.compare.clue_gains import ClueGains
 from elusive.evaluate.compare.distances import METRICS, DistanceRow
 
-# Okabe and Ito's colors, told apart by color-blind readers.
+# Okabe and Ito's colors, which color-blind readers can tell apart.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 MARKERS = "osD^vP*Xdhp<>8"
 LABELS = {"em": "exact match, %", "log_probability": "gold log-probability, nats per token"}
@@ -18,19 +18,23 @@ SCALES = {"em": 100, "log_probability": 1}
 
 
 def draw_distance(rows: list[DistanceRow], fields: list[str]) -> Figure:
-    """Exact match and gold log-probability by distance, one line per arm."""
+    """Draw exact match and gold log-probability by distance, one line per arm."""
     figure = Figure(figsize=(11, 5.2), layout="constrained")
     arms = list(dict.fromkeys(row.arm for row in rows))
+    # 1) Label each bin with its distances, and with its field if every bin has only one.
+    bins = [row for row in rows if row.arm == arms[0]]
+    labels = [
+        str(row.first) if row.first == row.last else f"{row.first}-{row.last}" for row in bins
+    ]
+    if all("," not in names for names in fields):
+        labels = [f"{label}\n{field}" for label, field in zip(labels, fields, strict=True)]
+    # 2) Draw the arms side by side, so that their intervals do not cover each other.
     for axes, metric in zip(figure.subplots(1, 2), METRICS, strict=True):
         for number, arm in enumerate(arms):
-            of_arm = [row for row in rows if row.arm == arm]
+            estimates = [getattr(row, metric) for row in rows if row.arm == arm]
             shift = min(0.1, 0.5 / len(arms)) * (number - (len(arms) - 1) / 2)
-            places = [place + shift for place in range(len(of_arm))]
-            _points(axes, places, [getattr(row, metric) for row in of_arm], metric, number, arm)
-        first = [row for row in rows if row.arm == arms[0]]
-        names = [_words(row.first, row.last) for row in first]
-        one_field = all("," not in each for each in fields)
-        labels = [f"{n}\n{f}" for n, f in zip(names, fields, strict=True)] if one_field else names
+            positions = [index + shift for index in range(len(estimates))]
+            _draw_estimates(axes, positions, estimates, metric, number, arm)
         axes.set_xticks(range(len(labels)), labels, fontsize=8)
         axes.set(xlabel="words from the name to the value", ylabel=LABELS[metric])
         axes.spines[["top", "right"]].set_visible(False)
@@ -39,23 +43,23 @@ def draw_distance(rows: list[DistanceRow], fields: list[str]) -> Figure:
     return figure
 
 
-def _words(first: int, last: int) -> str:
-    """A bin's name."""
-    return str(first) if first == last else f"{first}-{last}"
-
-
-def _points(
-    axes: Axes, places: list[float], found: list[Estimate], metric: str, number: int, label: str
+def _draw_estimates(
+    axes: Axes,
+    positions: list[float],
+    estimates: list[Estimate],
+    metric: str,
+    number: int,
+    label: str,
 ) -> None:
-    """Means with their intervals, joined by a line."""
+    """Draw means with their intervals, joined by a line."""
     scale = SCALES[metric]
-    means = [scale * one.mean for one in found]
+    means = [scale * estimate.mean for estimate in estimates]
     errors = [
-        [scale * (one.mean - one.low) for one in found],
-        [scale * (one.high - one.mean) for one in found],
+        [scale * (estimate.mean - estimate.low) for estimate in estimates],
+        [scale * (estimate.high - estimate.mean) for estimate in estimates],
     ]
     axes.errorbar(
-        places,
+        positions,
         means,
         yerr=errors,
         label=label,
@@ -69,21 +73,21 @@ def _points(
 
 
 def draw_top(rows: list[TopRow], title: str) -> Figure:
-    """How many of the ten highest tokens are of each kind, one bar per scorer."""
+    """Draw how many of the ten highest tokens are of each kind, one bar per scorer."""
     scorers = list(dict.fromkeys(row.scorer for row in rows))
     figure = Figure(figsize=(9, 1.6 + 0.65 * len(scorers)), layout="constrained")
     axes = figure.subplots()
-    found = {(row.scorer, row.kind): row.tokens for row in rows}
-    for place, scorer in enumerate(scorers):
+    counts = {(row.scorer, row.kind): row.tokens for row in rows}
+    for height, scorer in enumerate(scorers):
         left = 0.0
         for number, kind in enumerate(KINDS):
-            mean = found[scorer, kind].mean
-            label = kind if place == 0 else None
-            axes.barh(place, mean, left=left, height=0.7, color=COLORS[number], label=label)
+            mean = counts[scorer, kind].mean
+            label = kind if height == 0 else None
+            axes.barh(height, mean, left=left, height=0.7, color=COLORS[number], label=label)
             if mean >= 0.4:
                 axes.text(
                     left + mean / 2,
-                    place,
+                    height,
                     f"{mean:.1f}",
                     ha="center",
                     va="center",
@@ -93,19 +97,19 @@ def draw_top(rows: list[TopRow], title: str) -> Figure:
             left += mean
     axes.set_yticks(range(len(scorers)), scorers)
     axes.invert_yaxis()
-    axes.set(xlabel="tokens of the ten highest, mean over values", xlim=(0, 10), title=title)
+    axes.set(xlabel="tokens among the ten highest, mean over values", xlim=(0, 10), title=title)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=len(KINDS), frameon=False, fontsize=9)
     return figure
 
 
-def draw_gains(found: ClueGains) -> Figure:
-    """Clue recall against gain over random: a marker per arm, a color per field."""
+def draw_gains(gains: ClueGains) -> Figure:
+    """Draw clue recall against the gain over random: a marker per arm, a color per field."""
     figure = Figure(figsize=(11, 5.4), layout="constrained")
-    arms = list(dict.fromkeys(row.arm for row in found.rows))
-    fields = list(dict.fromkeys(row.field for row in found.rows))
+    arms = list(dict.fromkeys(row.arm for row in gains.rows))
+    fields = list(dict.fromkeys(row.field for row in gains.rows))
     for axes, metric in zip(figure.subplots(1, 2), METRICS, strict=True):
-        for row in found.rows:
+        for row in gains.rows:
             axes.scatter(
                 100 * row.recall,
                 SCALES[metric] * getattr(row, metric),
@@ -114,19 +118,14 @@ def draw_gains(found: ClueGains) -> Figure:
                 s=45,
             )
         axes.axhline(0, color="gray", linewidth=0.8, linestyle=":")
-        pearson = next(one.pearson for one in found.correlations if one.metric == metric)
+        pearson = next(c.pearson for c in gains.correlations if c.metric == metric)
         axes.set_title(f"r = {format_estimate(pearson)}", fontsize=11)
         axes.set(
             xlabel="copies that keep a name and the value, %",
             ylabel=f"gain over random: {LABELS[metric]}",
         )
         axes.spines[["top", "right"]].set_visible(False)
-    _legend(figure, arms, fields)
-    return figure
-
-
-def _legend(figure: Figure, arms: list[str], fields: list[str]) -> None:
-    """Markers of arms above the panels, colors of fields below."""
+    # The legends show the arms' markers above the panels, and the fields' colors below.
     axes = figure.axes[0]
     markers = [
         axes.scatter([], [], color="gray", marker=MARKERS[n % len(MARKERS)], label=arm)
@@ -139,3 +138,4 @@ def _legend(figure: Figure, arms: list[str], fields: list[str]) -> None:
     settings: dict[str, Any] = {"ncols": 6, "frameon": False, "fontsize": 9}
     figure.legend(handles=markers, loc="outside upper center", **settings)
     figure.legend(handles=colors, loc="outside lower center", **settings)
+    return figure

@@ -1,4 +1,4 @@
-"""Figures of a run: the paper's three, and clue recall against what is learned."""
+"""Figures of a run: the paper's three, and clue recall against gain."""
 
 import csv
 import io
@@ -36,18 +36,18 @@ PAGE = "figures.md"
 
 
 def write_figures(run: Path, out: Path, limit: int) -> str:
-    """Draw the figures of a run into `out`, and return the text of its page.
+    """Draw the figures of a run into `out`, and return the text of their page.
 
-    Each figure is a PNG, an SVG and a CSV of what it shows, with intervals. A figure that the run
-    has no data for is left out, and the page says why.
+    Each figure is a PNG, an SVG, and a CSV of its numbers with intervals. If the run lacks the data
+    for a figure, the page says why it is left out.
 
     Args:
         run: folder of `elusive run`.
         out: folder to write.
-        limit: documents whose attention is read.
+        limit: number of documents whose attention is read.
 
     Raises:
-        InputError: no run, unfinished cells, or no dataset.
+        InputError: the folder is not a run, has no finished cells, or lacks its dataset.
     """
     cells = find_cells(run)
     parameters = {"cells": sorted(cell.folder.name for cell in cells), "limit": limit}
@@ -99,16 +99,20 @@ def _draw_distances(folder: Path, arms: dict[str, list[CellResult]]) -> str:
         return _render_missing(title, str(reason))
     _save(folder, "accuracy-by-distance", draw_distance(rows, fields), rows)
     is_confounded = all("," not in names for names in fields)
-    caption = "Words between the nearest mention of the name before a value and the value."
+    caption = (
+        "Distance: number of words between a value and the nearest mention of the name before it."
+    )
     if is_confounded:
-        caption += " Every distance has a field of its own, so field and distance vary together."
+        caption += (
+            " Every distance belongs to one field, so field and distance cannot be told apart."
+        )
     return _render_section(title, "accuracy-by-distance", caption)
 
 
 def _draw_top_tokens(
     folder: Path, arms: dict[str, list[CellResult]], dataset: DatasetFolder, limit: int
 ) -> list[str]:
-    """What stands in the top 10 by attention, and by differences of attention."""
+    """Draw which kinds of tokens are the ten highest, by attention and by its differences."""
     documents = dataset.select_training_documents()[:limit]
     models, pairs, depths = _find_scorers(arms)
 
@@ -125,9 +129,9 @@ def _draw_top_tokens(
     for model, depth in depths:
         name = f"{model}, all layers minus the first {depth:.0%}"
         differences += count_top_tokens(name, read(model, depth))
-    source = f"Read from the last token before each value of {len(documents)} documents."
+    source = f"Attention of the last token before each value, in {len(documents)} documents."
     figures = (
-        ("The ten tokens with most attention", "top-10-by-attention", alone),
+        ("The ten tokens with the most attention", "top-10-by-attention", alone),
         ("The ten largest differences", "top-10-by-difference", differences),
     )
     return [_draw_top(folder, *figure, source) for figure in figures]
@@ -143,7 +147,7 @@ def _draw_top(folder: Path, title: str, name: str, rows: list[TopRow], caption: 
 def _find_scorers(
     arms: dict[str, list[CellResult]],
 ) -> tuple[list[str], list[tuple[str, str]], list[tuple[str, float]]]:
-    """Models whose attention arms read, pairs that they contrast, and models with depths."""
+    """Find the models that arms read, the pairs that they contrast, and the models and depths."""
     settings = [cells[0].parameters["augment"] for cells in arms.values()]
     trained = next(iter(arms.values()))[0].parameters["model"]
     pairs = [(s["large"], s["small"]) for s in settings if s.get("large") and s["small"]]
@@ -163,8 +167,8 @@ def _draw_gains(
         return _render_missing(title, str(reason))
     _save(folder, "recall-against-gain", draw_gains(gains), gains.rows)
     caption = (
-        "One point per arm that drops tokens and per field: the share of its copies that keep a "
-        "name and the value whole, and what it gains over `random`. Intervals resample entities.\n"
+        "One point per field and arm that drops tokens: the share of copies that keep a mention of "
+        "the name and the whole value, and the gain over `random`. Intervals resample entities.\n"
     )
     lines = ["| metric | Pearson | Spearman |", "|---|---|---|"]
     for correlation in gains.correlations:
@@ -175,30 +179,28 @@ def _draw_gains(
 
 
 def _render_section(title: str, name: str, caption: str) -> str:
-    """A figure's part of the page."""
     return f"## {title}\n\n![{title}]({name}.png)\n\n{caption}\n"
 
 
 def _render_missing(title: str, reason: str) -> str:
-    """A missing figure's part of the page."""
     return f"## {title}\n\nLeft out: {reason}.\n"
 
 
 def _save(folder: Path, name: str, figure: Figure, rows: Sequence[Any]) -> None:
-    """A figure as PNG and SVG, the same bytes each time, and its numbers as CSV."""
+    """Save a figure as PNG and SVG, with the same bytes every time, and its numbers as CSV."""
     with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
         figure.savefig(folder / f"{name}.png", dpi=130, metadata={"Software": None})
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
     file = io.StringIO()
-    flat = [_flat(asdict(row)) for row in rows]
+    flat = [_flatten(asdict(row)) for row in rows]
     writer = csv.DictWriter(file, fieldnames=list(flat[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(flat)
     write_atomically(folder / f"{name}.csv", file.getvalue())
 
 
-def _flat(row: dict[str, object]) -> dict[str, object]:
-    """A row whose intervals stand in columns of their own."""
+def _flatten(row: dict[str, object]) -> dict[str, object]:
+    """Give the ends of intervals their own columns."""
     flat: dict[str, object] = {}
     for name, value in row.items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Ranks that arms share: paired permutation tests between arms, corrected for their number."""
+"""Shared ranks: paired permutation tests between arms, corrected for multiple testing."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,39 +14,39 @@ from elusive.evaluate.cells.cell_folder import CellResult
 LEVEL = 0.05
 FLIPS = 9999
 PAIRS_AT_A_TIME = 200
-"""Pairs of arms that are compared together: more take more memory."""
+"""Number of pairs of arms that are compared at a time; limits memory."""
 DIFFERENCES_AT_A_TIME = 4_000_000
-"""Likewise, differences after exchanges."""
+"""Number of differences under exchanges that are computed at a time; limits memory."""
 FLIPS_PER_PAIR = 50
-"""Exchanges per pair of arms where there are very many pairs: the smallest p-value, corrected for
-the number of pairs, is then .04."""
+"""Exchanges per pair of arms if there are very many pairs; the smallest p-value, corrected for the
+number of pairs, is then 0.04."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One arm against another one, on the same questions and seeds."""
+    """Comparison of two arms on the same questions and seeds."""
 
     difference: Estimate
-    """Mean of the first minus that of the second, with its interval over people and seeds."""
+    """Mean of the first arm minus that of the second, with an interval over people and seeds."""
     p_value: float
-    """Of a two-sided permutation test, uncorrected."""
+    """P-value of a two-sided permutation test, uncorrected."""
     effect: float
-    """Cohen's d_z: mean over standard deviation of people's differences; 0 where they are all 0."""
+    """Cohen's d_z: mean over standard deviation of people's differences; 0 if they are all 0."""
 
     def is_significant(self, p_value: float) -> bool:
-        """Whether the arms differ, given the corrected p-value: test and interval both say so."""
+        """Whether the arms differ by both the corrected p-value and the interval."""
         return p_value < LEVEL and not self.difference.low <= 0 <= self.difference.high
 
 
 def compare_arms(first: list[CellResult], second: list[CellResult], metric: str) -> Comparison:
-    """Compare two arms on what both answered.
+    """Compare two arms on the questions that both answered.
 
-    Each person's answers in one arm are exchanged for those in the other one, all together: that is
-    the permutation. All exchanges are tried where they are few, 9,999 random ones otherwise.
+    A permutation exchanges the answers about some people between the arms, for each person all
+    together. All permutations are tried if there are few; otherwise 9,999 are drawn.
 
     Args:
-        first: cells of an arm, one per seed.
-        second: cells of the other arm, of the same questions and seeds.
+        first: cells of one arm, one per seed.
+        second: cells of the other arm, with the same questions and seeds.
         metric: a numeric column of predictions, such as `em`.
     """
     arms = {"first": first, "second": second}
@@ -56,22 +56,22 @@ def compare_arms(first: list[CellResult], second: list[CellResult], metric: str)
 def compare_pairs(
     arms: Mapping[str, list[CellResult]], pairs: Sequence[tuple[str, str]], metric: str
 ) -> list[Comparison]:
-    """Compare pairs of arms by name, each as `compare_arms` does, all with the same exchanges.
+    """Compare pairs of arms as `compare_arms` does, all with the same exchanges.
 
     Args:
-        arms: cells of each arm, of the same questions and seeds.
-        pairs: names of two arms.
+        arms: cells of each arm, with the same questions and seeds.
+        pairs: names of the two arms of each pair.
         metric: a numeric column of predictions.
     """
     if not pairs:
         return []
-    # 1) One row per answered question, in the same order for all arms.
+    # 1) Put the answers of all arms in the same order.
     answers = {name: _map_answers(arms[name], metric) for name in dict.fromkeys(chain(*pairs))}
     keys = sorted(answers[pairs[0][0]])
     values = {name: np.array([scores[key] for key in keys]) for name, scores in answers.items()}
     entities, seeds = [key[0] for key in keys], [key[1] for key in keys]
     _, index = np.unique(entities, return_inverse=True)
-    # 2) Differences with their intervals, and each person's mean difference.
+    # 2) Estimate the differences with their intervals, and each person's mean difference.
     estimates: list[Estimate] = []
     differences = []
     for start in range(0, len(pairs), PAIRS_AT_A_TIME):
@@ -81,13 +81,13 @@ def compare_pairs(
         differences.append(sums / np.bincount(index)[:, None])
         estimates += estimate_means(gaps, entities, seeds)
     by_person = np.concatenate(differences, axis=1)  # (person, pair)
-    # 3) Tests and effects.
+    # 3) Test the differences, and compute effect sizes.
     p_values, effects = _compute_p_values(by_person), _compute_effects(by_person)
     return [Comparison(*row) for row in zip(estimates, p_values, effects, strict=True)]
 
 
 def _compute_effects(by_person: np.ndarray) -> list[float]:
-    """Mean over standard deviation of each pair's differences between people; 0 where all equal."""
+    """Compute mean over standard deviation of each pair's differences; 0 if they are all equal."""
     effects = []
     for column in by_person.T:
         deviation = float(column.std(ddof=1)) if len(column) > 1 else 0.0
@@ -96,7 +96,6 @@ def _compute_effects(by_person: np.ndarray) -> list[float]:
 
 
 def _map_answers(cells: list[CellResult], metric: str) -> dict[tuple[str, int, str], float]:
-    """A metric by person, seed and question."""
     return {
         (p.entity, cell.parameters["seed"], p.question_id): getattr(p, metric)
         for cell in cells
@@ -105,10 +104,10 @@ def _map_answers(cells: list[CellResult], metric: str) -> dict[tuple[str, int, s
 
 
 def _compute_p_values(by_person: np.ndarray) -> list[float]:
-    """How often exchanging people's answers makes the arms of each pair differ at least as much.
+    """Compute how often exchanged answers make the arms of a pair differ at least as much.
 
-    With very many pairs, the smallest p-value that 9,999 exchanges can give, corrected for the
-    number of pairs, is never significant: pairs that reach it get as many more as that takes.
+    With very many pairs, the smallest p-value that 9,999 exchanges can give is not significant once
+    it is corrected. Pairs that reach it therefore get as many more exchanges as are needed.
 
     Args:
         by_person: differences.  # (person, pair)
@@ -119,7 +118,7 @@ def _compute_p_values(by_person: np.ndarray) -> list[float]:
         return [1.0] * num_pairs
     exchanges = _sample_exchanges(num_people)
     counts = _count_extreme(exchanges, by_person)
-    # Among random exchanges the observed one counts, too: no p-value is 0.
+    # The observed assignment counts among random exchanges, so no p-value is 0.
     added = 0 if len(exchanges) == 2**num_people else 1
     p_values = np.minimum(2 * (counts + added) / (len(exchanges) + added), 1.0)
     is_smallest = counts + added == 1
@@ -131,14 +130,16 @@ def _compute_p_values(by_person: np.ndarray) -> list[float]:
 
 
 def _count_extreme(exchanges: np.ndarray, by_person: np.ndarray) -> np.ndarray:
-    """Exchanges that make a pair's difference as low, or as high if those are fewer.  # (pair,).
+    """Count the exchanges whose difference is at least as low as observed, or at least as high.
+
+    The smaller of the two counts is returned.  # (pair,)
 
     Args:
         exchanges: signs.  # (exchange, person)
         by_person: differences.  # (person, pair)
     """
     num_people, num_pairs = by_person.shape
-    # Rounded, so that ties stay ties whatever the order of the sum.
+    # Rounding keeps ties, whatever the order of summation.
     observed = np.round(by_person.mean(axis=0), 12)
     low, high = np.zeros((2, num_pairs), int)
     size = max(1, DIFFERENCES_AT_A_TIME // num_pairs)
@@ -151,13 +152,13 @@ def _count_extreme(exchanges: np.ndarray, by_person: np.ndarray) -> np.ndarray:
 
 
 def _count_more_extreme(blocks: int, by_person: np.ndarray) -> np.ndarray:
-    """The same count for pairs that hardly any exchange reaches, of newly drawn exchanges.
+    """Count the same among newly drawn exchanges, for pairs that hardly any exchange reaches.
 
-    Single precision is enough where ties are so rare; exchanges within rounding of the observed
-    difference count.
+    Single precision is enough because ties are rare; exchanges within rounding error of the
+    observed difference count.
 
     Args:
-        blocks: of 9,999 exchanges.
+        blocks: number of blocks of 9,999 exchanges.
         by_person: differences.  # (person, pair)
     """
     num_people, num_pairs = by_person.shape
@@ -175,10 +176,10 @@ def _count_more_extreme(blocks: int, by_person: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _sample_exchanges(num_people: int) -> np.ndarray:
-    """Which people's answers are exchanged, as signs: -1 where they are.  # (exchange, person).
+    """Sample whose answers are exchanged, as signs: -1 if exchanged.  # (exchange, person).
 
-    They depend only on the number of people, so one draw serves all pairs of arms. The draws are
-    those of scipy.stats.permutation_test with permutation_type "samples", which a test compares.
+    The signs depend only on the number of people, so one draw serves all pairs of arms. They are
+    those of scipy.stats.permutation_test with permutation_type "samples"; a test compares them.
     """
     if 2**num_people <= FLIPS:
         numbers = np.arange(2**num_people)[:, None]
@@ -190,7 +191,7 @@ def _sample_exchanges(num_people: int) -> np.ndarray:
 
 
 def correct_p_values(p_values: list[float]) -> list[float]:
-    """P-values corrected for their number, in the same order.
+    """Correct p-values for multiple testing, in the same order.
 
     Source: Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979.
 
@@ -207,7 +208,7 @@ def correct_p_values(p_values: list[float]) -> list[float]:
 def compare_with_baseline(
     arms: Mapping[str, list[CellResult]], baseline: str, metric: str
 ) -> dict[str, tuple[Comparison, float]]:
-    """Every arm against the baseline, with p-values corrected for the number of arms."""
+    """Compare every other arm with the baseline; p-values are corrected for their number."""
     others = [name for name in arms if name != baseline]
     comparisons = compare_pairs(arms, [(name, baseline) for name in others], metric)
     corrected = correct_p_values([comparison.p_value for comparison in comparisons])
@@ -215,9 +216,9 @@ def compare_with_baseline(
 
 
 def rank_arms(arms: Mapping[str, list[CellResult]], metric: str) -> dict[str, int]:
-    """Rank of each arm: 1 plus the number of arms that are significantly better.
+    """Rank each arm: 1 plus the number of arms that are significantly better.
 
-    All pairs are tested, and corrected for their number; arms that cannot be told apart from the
+    All pairs are tested, with correction for their number. Arms that cannot be told apart from the
     best one share rank 1 with it.
     """
     pairs = list(combinations(arms, 2))

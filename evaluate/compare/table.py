@@ -1,4 +1,4 @@
-"""Tables of results: one row per arm, every number with its interval."""
+"""Result tables: one row per arm, with intervals, ranks and comparisons."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -19,12 +19,12 @@ from elusive.evaluate.config import UNTRAINED
 STAGES = ("scoring", "dropping", "training", "answering")
 METRICS = ("em", "f1", "log_probability")
 BASELINES = ("random", "plain")
-"""Arms that others are compared with unless another is named, the first of them that was run."""
+"""Default baselines; the first of them that was run is used."""
 
 
 @dataclass(frozen=True)
 class ArmRow:
-    """Results of one arm, all its seeds together."""
+    """Results of one arm, with all its seeds together."""
 
     label: str
     seeds: int
@@ -36,35 +36,35 @@ class ArmRow:
     contains: float
     em_by_field: dict[str, float]
     known_em: float | None
-    """Exact match on what the model knew before; None if it was not asked."""
+    """Exact match about what the model knew before; None if it was not asked."""
     known_perplexity: float | None
     drop_rate: float
-    """Mean share of tokens dropped from a copy."""
+    """Mean share of the tokens that a copy lost."""
     seconds: dict[str, float]
     """Mean seconds per cell of scoring, dropping, training and answering."""
     memory_mib: dict[str, float]
     """Largest peak memory of each stage over the cells, in MiB."""
     tokens_per_second: float
-    """Of training; 0 where nothing was trained."""
+    """Speed of training; 0 if nothing was trained."""
     points_per_minute: float
-    """EM points per minute of preparing the text and training; 0 where nothing was trained."""
+    """EM points per minute of scoring, dropping and training; 0 if nothing was trained."""
     preparing: float
-    """Seconds of scoring and dropping as a share of those of training; 0 without training."""
+    """Seconds of scoring and dropping over those of training; 0 if nothing was trained."""
     rank: int = 1
     """1 plus the number of significantly better arms."""
     difference: Estimate | None = None
-    """From the baseline; None for the baseline itself."""
+    """Difference from the baseline; None for the baseline itself."""
     p_value: float | None = None
-    """Of that difference, corrected for the number of arms."""
+    """P-value of that difference, corrected for the number of arms."""
     effect: float | None = None
     """Cohen's d_z of that difference."""
     chosen: str = ""
-    """On whom, and from how many trials, its settings were chosen; empty if they were given."""
+    """From how many trials, and on whom, its settings were chosen; empty without a sweep."""
 
 
 @dataclass(frozen=True)
 class ResultTable:
-    """Rows of arms, and what they were compared by."""
+    """Rows of arms, with the metric and the baseline of their comparison."""
 
     rows: list[ArmRow]
     metric: str
@@ -72,9 +72,9 @@ class ResultTable:
 
 
 def group_benchmarks(cells: list[CellResult]) -> dict[str, list[CellResult]]:
-    """Cells by what their arms can be compared on: one dataset, one model, one way of asking.
+    """Group cells whose arms can be compared: same dataset, model and way of answering.
 
-    The name of each is `dataset, model`, with a number where two names are equal.
+    A benchmark is named `dataset, model`, with a number if two have the same name.
     """
     groups: dict[str, list[CellResult]] = defaultdict(list)
     for cell in cells:
@@ -91,18 +91,18 @@ def group_benchmarks(cells: list[CellResult]) -> dict[str, list[CellResult]]:
 def build_table(
     cells: list[CellResult], baseline: str | None = None, metric: str = "em"
 ) -> ResultTable:
-    """One row per arm, in the order of the table of arms, with ranks and comparisons.
+    """Build a table with one row per arm, in the order of `augment/arms.py`.
 
-    Cells with the same label but other settings are different arms, told apart by a number.
+    Cells with the same label but different settings are different arms; a number distinguishes
+    them.
 
     Args:
-        cells: of all arms.
-        baseline: arm that the others are compared with; by default random, or else plain.
+        cells: cells of all arms.
+        baseline: arm to compare the others with; by default random, else plain.
         metric: what arms are ranked and compared by: em, f1 or log_probability.
 
     Raises:
-        InputError: arms that answered different questions, or with different numbers of seeds; no
-            such arm or metric.
+        InputError: arms differ in their questions or seeds, or the baseline or metric is unknown.
     """
     if metric not in METRICS:
         raise build_unknown_name_error("metric", metric, METRICS)
@@ -131,7 +131,7 @@ def build_table(
 def build_tables(
     cells: list[CellResult], baseline: str | None = None, metric: str = "em"
 ) -> dict[str, ResultTable]:
-    """A table of the arms that have all their seeds, for each benchmark by its name."""
+    """Build a table per benchmark, by its name, of the arms that have all their seeds."""
     return {
         name: build_table(select_complete_arms(members), baseline, metric)
         for name, members in group_benchmarks(cells).items()
@@ -141,7 +141,7 @@ def build_tables(
 def _describe_difference(
     comparisons: dict[str, tuple[Comparison, float]], arm: str
 ) -> dict[str, Any]:
-    """An arm's difference from the baseline, as fields of its row."""
+    """Return an arm's difference from the baseline as fields of its row."""
     if arm not in comparisons:
         return {}
     comparison, p_value = comparisons[arm]
@@ -153,17 +153,17 @@ def _describe_difference(
 
 
 def select_complete_arms(cells: list[CellResult]) -> list[CellResult]:
-    """The cells of the arms that have as many seeds as any arm has."""
+    """Select the cells of the arms that have the largest number of seeds."""
     arms = group_arms(cells)
     num_seeds = max(map(len, arms.values()))
     return [cell for members in arms.values() if len(members) == num_seeds for cell in members]
 
 
 def group_arms(cells: list[CellResult]) -> dict[str, list[CellResult]]:
-    """Cells by the name of their arm; cells that differ only in the seed are one arm."""
+    """Group cells by arm; cells that differ only in their seeds belong to one arm."""
     order = {name: position for position, name in enumerate([UNTRAINED, *ARMS])}
     groups: dict[str, list[CellResult]] = defaultdict(list)
-    # Arms that are not in the table, which are users' own, come last.
+    # Users' own arms, which are not in ARMS, come last.
     for cell in sorted(cells, key=lambda cell: order.get(get_arm(cell.parameters), len(order))):
         groups[_hash_arm(cell)].append(cell)
     arms: dict[str, list[CellResult]] = {}
@@ -173,7 +173,7 @@ def group_arms(cells: list[CellResult]) -> dict[str, list[CellResult]]:
 
 
 def _number_name(name: str, taken: Iterable[str]) -> str:
-    """The name, with a number where it is taken.
+    """Return the name, with a number if it is taken.
 
     >>> _number_name("plain", ["plain", "random"])
     'plain (2)'
@@ -183,7 +183,7 @@ def _number_name(name: str, taken: Iterable[str]) -> str:
 
 
 def _hash_arm(cell: CellResult) -> str:
-    """Equal for cells that differ in nothing but their seeds."""
+    """Hash what decides a cell except its seeds."""
     parameters = {
         name: value for name, value in cell.parameters.items() if name not in ("seed", "train")
     }
@@ -192,7 +192,7 @@ def _hash_arm(cell: CellResult) -> str:
 
 
 def _list_answered(cells: list[CellResult]) -> list[tuple[int, str]]:
-    """Seed and question of every prediction, sorted."""
+    """List the seed and question of every prediction, sorted."""
     return sorted(
         (cell.parameters["seed"], p.question_id) for cell in cells for p in cell.predictions
     )
@@ -242,7 +242,7 @@ def _build_row(label: str, cells: list[CellResult]) -> ArmRow:
 
 
 def _describe_choice(chosen: dict[str, Any] | None) -> str:
-    """On whom an arm's settings were chosen, and from how many trials."""
+    """Say from how many trials, and on whom, an arm's settings were chosen."""
     if chosen is None:
         return ""
     people = "TEST" if chosen["protocol"] == "best-on-test" else "dev"

@@ -1,4 +1,4 @@
-"""Columns of result tables: as people read them, and one number per column for files.
+"""Columns of result tables: formatted for people, and one number each for files.
 
 To add a column, add its number to `ArmRow` in `table.py`, and show it here: in `build_columns` for
 people, in `flatten_row` for CSV, Arrow and the leaderboard's Parquet file.
@@ -18,7 +18,7 @@ Column = tuple[str, Callable[[ArmRow], str]]
 
 
 def build_columns(table: ResultTable) -> dict[str, list[Column]]:
-    """Columns that people read, in three groups; rates in percent."""
+    """Build the columns for people, in three groups; rates are in percent."""
     scale, digits = (1, 2) if table.metric == "log_probability" else (100, 0)
     accuracy: list[Column] = [
         ("rank", lambda row: str(row.rank)),
@@ -70,7 +70,7 @@ def _format_field(row: ArmRow, field: str) -> str:
 
 
 def _format_seconds(row: ArmRow, stage: str) -> str:
-    """Seconds of one stage, with a digit more where they are few."""
+    """Format the seconds of a stage; fewer than ten get a decimal."""
     seconds = row.seconds[stage]
     return f"{seconds:.1f}" if 0 < seconds < 10 else f"{seconds:.0f}"
 
@@ -78,7 +78,7 @@ def _format_seconds(row: ArmRow, stage: str) -> str:
 def format_cells(
     table: ResultTable, groups: tuple[str, ...] = GROUPS
 ) -> tuple[list[str], list[list[str]]]:
-    """Header and formatted cells of some groups of columns."""
+    """Format the header and rows of some groups of columns."""
     columns = build_columns(table)
     chosen = [column for group in groups for column in columns[group]]
     header = ["arm", *(name for name, _ in chosen)]
@@ -86,7 +86,7 @@ def format_cells(
 
 
 def flatten_row(row: ArmRow) -> dict[str, object]:
-    """One row with one number per column; rates in [0, 1], log-probabilities in nats."""
+    """Flatten a row to one number per column; rates are in [0, 1], log-probabilities in nats."""
     flat: dict[str, object] = {"arm": row.label, "rank": row.rank}
     for name in ("em", "f1", "log_probability", "difference"):
         estimate: Estimate | None = getattr(row, name)
@@ -109,5 +109,5 @@ def flatten_row(row: ArmRow) -> dict[str, object]:
 
 
 def build_arrow_table(table: ResultTable) -> pa.Table:
-    """The table with one number per column, as in CSV."""
+    """Build an Arrow table with one number per column, as in CSV."""
     return pa.Table.from_pylist([flatten_row(row) for row in table.rows])

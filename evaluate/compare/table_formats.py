@@ -1,4 +1,4 @@
-"""Result tables written out: for terminals, as markdown, CSV and LaTeX."""
+"""Render result tables for terminals, and as markdown, CSV and LaTeX."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ better arms ({metric}; paired permutation tests, Holm's correction). Preparing: 
 
 
 def render_terminal(table: ResultTable) -> str:
-    """The table for a terminal: one for accuracy, one for fields, one for costs."""
+    """Render a table for a terminal, in three parts: accuracy, detail and costs."""
     parts = []
     for group in GROUPS:
         header, rows = format_cells(table, (group,))
@@ -29,22 +29,22 @@ def render_terminal(table: ResultTable) -> str:
 
 
 def render_markdown(table: ResultTable, groups: tuple[str, ...] = GROUPS) -> str:
-    """The table in markdown, some groups of columns or all."""
+    """Render some groups of a table's columns as markdown."""
     return render_markdown_table(*format_cells(table, groups))
 
 
 def render_latex(table: ResultTable) -> str:
-    """The table in LaTeX, with the rules of the package booktabs."""
+    """Render a table as LaTeX with the package booktabs."""
     return render_latex_table(*format_cells(table))
 
 
 def render_csv(table: ResultTable) -> str:
-    """The table as CSV with plain numbers, intervals in columns of their own."""
+    """Render a table as CSV; the ends of intervals have their own columns."""
     return _write_csv([flatten_row(row) for row in table.rows])
 
 
 def _write_csv(rows: list[dict[str, object]]) -> str:
-    """Rows as CSV; columns that some rows lack are empty there."""
+    """Write rows as CSV; a column that a row lacks is empty."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     file = io.StringIO()
     writer = csv.DictWriter(file, fieldnames=names, lineterminator="\n")
@@ -62,12 +62,12 @@ RENDERERS: dict[str, Callable[[ResultTable], str]] = {
 
 
 def render_tables(tables: dict[str, ResultTable], layout: str) -> str:
-    """Tables of several benchmarks, each under its name, or the only one there is.
+    """Render the tables of benchmarks, each under its name unless there is only one.
 
-    CSV has one header and the benchmark in its first column.
+    CSV has one header, and the benchmark in the first column.
 
     Raises:
-        InputError: no such layout.
+        InputError: the layout is unknown.
     """
     if layout not in RENDERERS:
         raise build_unknown_name_error("format", layout, RENDERERS)

@@ -1,4 +1,4 @@
-"""The model as it is trained: with a fresh LoRA adapter, or a copy of which all weights train."""
+"""The model to train: with a fresh LoRA adapter, or a copy whose weights are all trained."""
 
 import copy
 import warnings
@@ -17,10 +17,9 @@ Model = PreTrainedModel | PeftModel
 
 @contextmanager
 def open_tuned_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> Iterator[Model]:
-    """The model as it is trained; the loaded model is left as it was.
+    """Yield the model to train; the loaded model is restored at the end.
 
-    With LoRA, the model with a fresh adapter, which is removed at the end; otherwise a copy in
-    float32.
+    With LoRA it is the loaded model with a fresh adapter, otherwise a copy in float32.
     """
     set_seed(seed)
     if config.tuning == "full":
@@ -32,7 +31,7 @@ def open_tuned_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> 
 
 @contextmanager
 def ignore_adapter_warnings() -> Iterator[None]:
-    """A block in which PEFT may call transformers in a way that transformers has deprecated."""
+    """Ignore the warnings about calls by PEFT that transformers has deprecated."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
         yield
@@ -40,10 +39,12 @@ def ignore_adapter_warnings() -> Iterator[None]:
 
 @contextmanager
 def open_lora_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> Iterator[PeftModel]:
-    """The model with a fresh LoRA adapter on all linear layers but the head, removed at the end.
+    """Yield the model with a fresh LoRA adapter, and remove the adapter at the end.
+
+    The adapter is on the layers that the config names, or on all linear layers but the head.
 
     Raises:
-        InputError: the model has none of the layers that are to get adapters.
+        InputError: the model has none of the named layers.
     """
     set_seed(seed)
     lora = LoraConfig(
@@ -70,5 +71,5 @@ def open_lora_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> I
 
 
 def get_base_model(model: Model) -> PreTrainedModel:
-    """The transformers model below an adapter, or the model itself."""
+    """Return the transformers model below an adapter, or the model itself."""
     return model.get_base_model() if isinstance(model, PeftModel) else model  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""Arms that act in training: their text is plain, and they change what each step learns."""
+"""Arms that act in training: their text is plain, but they change what each step learns."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,22 +23,22 @@ ReduceLosses = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class Objective:
-    """How training differs from predicting the next token; what is None stays as usual."""
+    """How training differs from predicting the next token; None leaves a part unchanged."""
 
     change_sequences: ChangeSequences | None = None
-    """From the text sequences of an epoch to those that are trained on; replayed questions are left
-    alone."""
+    """Map the text sequences of an epoch to those that are trained on; replayed questions stay as
+    they are."""
     build_mask: BuildMask | None = None
-    """From the position ids of a packed row to its additive attention mask."""
+    """Map the position ids of a packed row to its additive attention mask."""
     reduce_losses: ReduceLosses | None = None
-    """From the losses of labeled tokens, and those under a reference model, to the row's loss."""
+    """Reduce the losses of labeled tokens, given those under a reference model, to one loss."""
 
 
 def build_objective(config: TrainingConfig, loaded: LoadedModel) -> Objective:
-    """The objective that the settings name.
+    """Build the objective that the settings name.
 
     Raises:
-        InputError: a model that it needs cannot be used.
+        InputError: a model that the objective needs cannot be used.
     """
     if config.objective == NEXT_TOKEN:
         return Objective()
@@ -82,19 +82,19 @@ OBJECTIVES: dict[str, Callable[[TrainingConfig, LoadedModel], Objective]] = {
     "attention-dropout": _build_attention_dropout,
     "rho-1": _build_rho_1,
 }
-"""The arms of kind `objective` in `augment/arms.py`, each with the function that builds it."""
+"""Arms of kind `objective` in `augment/arms.py`, with the functions that build them."""
 
 
 def replace_tokens(
     sequence: Sequence, share: float, vocabulary: np.ndarray, rng: np.random.Generator
 ) -> Sequence:
-    """A sequence with some input tokens replaced by random ones; its labels stay.
+    """Replace some input tokens of a sequence by random ones; the labels stay the same.
 
     Args:
         sequence: its first token, which may be the start token, is never replaced.
-        share: probability with which a token is replaced.
-        vocabulary: token ids to draw from.  # (token kind,)
-        rng: randomness.
+        share: probability with which each token is replaced.
+        vocabulary: token ids to draw from.  # (vocabulary,)
+        rng: source of randomness.
     """
     is_replaced = rng.random(len(sequence.input_ids)) < share
     is_replaced[:1] = False
@@ -104,25 +104,25 @@ def replace_tokens(
 
 
 def list_ordinary_tokens(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
-    """Ids of all tokens but the special ones.  # (token kind,)."""
+    """List the ids of all tokens except the special ones.  # (vocabulary,)."""
     return np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
 
 
 def sample_attention_mask(
     position_ids: torch.Tensor, share: float, dtype: torch.dtype, rng: np.random.Generator
 ) -> torch.Tensor:
-    """Additive attention mask of a packed row with some of its open entries closed.
+    """Sample the additive attention mask of a packed row, with some open entries closed.
 
-    A token always sees itself. The same entries are closed in all layers and heads.
+    Every token attends to itself. The same entries are closed in all layers and heads.
 
     Args:
-        position_ids: they restart at 0 with every sequence.  # (1, token)
-        share: probability with which an open entry is closed.
+        position_ids: restart at 0 in every sequence.  # (1, token)
+        share: probability with which each open entry is closed.
         dtype: of the model's attention.
-        rng: randomness.
+        rng: source of randomness.
 
     Returns:
-        0 where a query sees a key, the lowest number elsewhere.  # (1, 1, query, key)
+        0 where a query sees a key, elsewhere the lowest number of `dtype`.  # (1, 1, query, key)
     """
     sequence = (position_ids[0] == 0).cumsum(0)
     length = len(sequence)
@@ -135,12 +135,12 @@ def sample_attention_mask(
 def compute_selected_loss(
     losses: torch.Tensor, reference: torch.Tensor, share: float
 ) -> torch.Tensor:
-    """Mean loss of the tokens that are harder for the model than for the reference model.
+    """Compute the mean loss of the tokens whose loss exceeds the reference model's most.
 
     Args:
-        losses: of each labeled token, in nats.  # (token,)
-        reference: under the reference model; -inf for tokens that always count.  # (token,)
-        share: of the other tokens, the share with the highest excess loss that counts.
+        losses: of labeled tokens, in nats.  # (token,)
+        reference: losses under the reference model; -inf for tokens that always count.  # (token,)
+        share: share of the remaining tokens that counts: those with the largest excess loss.
     """
     excess = losses.detach() - reference
     num_always = int(excess.isposinf().sum())
@@ -149,9 +149,9 @@ def compute_selected_loss(
 
 
 def add_reference_losses(sequences: list[Sequence], reference: LoadedModel) -> list[Sequence]:
-    """Sequences with the loss of each of their labels under a reference model."""
+    """Return the sequences with each label's loss under a reference model."""
     keys = [(tuple(sequence.input_ids), tuple(sequence.labels)) for sequence in sequences]
-    distinct = list(dict(zip(keys, sequences, strict=True)).items())  # most texts come often
+    distinct = list(dict(zip(keys, sequences, strict=True)).items())  # plain copies repeat
     lengths = [len(sequence.input_ids) for _, sequence in distinct]
     losses: dict[tuple, list[float]] = {}
     for batch in batch_by_length(lengths, BATCH_TOKENS):
@@ -165,7 +165,7 @@ def add_reference_losses(sequences: list[Sequence], reference: LoadedModel) -> l
 
 
 def _compute_losses(sequences: list[Sequence], reference: LoadedModel) -> list[list[float]]:
-    """Loss of each label of sequences of similar length, 0 where nothing is predicted."""
+    """Compute each label's loss in sequences of similar length; 0 where there is no label."""
     rows = [sequence.input_ids for sequence in sequences]
     labels = pad_rows([sequence.labels for sequence in sequences], IGNORED)
     device = reference.model.device
@@ -186,7 +186,7 @@ def check_same_tokenizer(trained: LoadedModel, reference: LoadedModel) -> None:
     """Raise InputError if the two models do not read the same tokens."""
     if trained.tokenizer.get_vocab() != reference.tokenizer.get_vocab():
         raise InputError(
-            f"reference {reference.source.reference!r} has another tokenizer than "
-            f"{trained.source.reference!r}, and rho-1 compares losses token by token: choose a "
-            "reference of the same family"
+            f"reference {reference.source.reference!r} and {trained.source.reference!r} have "
+            "different tokenizers, but rho-1 compares losses token by token: choose a reference "
+            "of the same family"
         )

@@ -1,4 +1,4 @@
-"""The packed rows of a cell, from its training text."""
+"""Build the packed rows of a cell from its training text."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,16 +29,16 @@ def build_training_rows(
     solved: list[Shot],
     objective: Objective,
 ) -> list[dict[str, Any]]:
-    """The packed rows of all epochs, `accumulation` of them to a step.
+    """Build the packed rows of all epochs; `accumulation` rows make one optimizer step.
 
     Args:
         text: the training text.
-        dataset: that it was made from.
-        loaded: the model that will be trained.
+        dataset: the dataset that the text was made from.
+        loaded: the model to train.
         settings: of the cell.
-        seed: of the order, the replayed questions and what the objective draws.
-        solved: questions to replay some of.
-        objective: what training changes.
+        seed: of the order, the choice of replayed questions, and the objective's randomness.
+        solved: solved questions to replay some of.
+        objective: how training differs from predicting the next token.
     """
     training = settings.training
     select_texts = _select_texts(text, dataset, training.dynamic)
@@ -64,7 +64,7 @@ def build_training_rows(
 
 
 def _count_tokens(dataset: DatasetFolder, loaded: LoadedModel) -> int:
-    """Tokens of the originals that are trained on."""
+    """Count the tokens of the originals."""
     texts = [document.text for document in dataset.select_training_documents()]
     return sum(len(build_text_sequence(text, loaded.tokenizer).input_ids) for text in texts)
 
@@ -72,9 +72,11 @@ def _count_tokens(dataset: DatasetFolder, loaded: LoadedModel) -> int:
 def _select_texts(
     text: TrainingTextFolder, dataset: DatasetFolder, dynamic: bool
 ) -> Callable[[int], list[TrainingText]]:
-    """The training texts of an epoch: those of the folder, or new ones for every epoch."""
+    """Return a function from an epoch to its texts: always the folder's, or newly drawn ones."""
     if not dynamic:
-        return lambda epoch: text.texts
-    documents = [document for document in dataset.documents if document.doc_id in text.scores]
-    scored = [text.scores[document.doc_id] for document in documents]
+        texts = text.read_texts()
+        return lambda epoch: texts
+    scores = text.read_scores()
+    documents = [document for document in dataset.documents if document.doc_id in scores]
+    scored = [scores[document.doc_id] for document in documents]
     return lambda epoch: build_training_texts(documents, scored, text.config, epoch=epoch)

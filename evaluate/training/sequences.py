@@ -1,4 +1,4 @@
-"""Training sequences of texts and of solved questions, and the packed rows of all epochs."""
+"""Build training sequences from texts and solved questions, and pack them into rows."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,10 +22,10 @@ def build_training_sequences(
     tokenizer: PreTrainedTokenizerBase,
     clean_labels: bool,
 ) -> list[Sequence]:
-    """Every training text once, in order.
+    """Build one sequence per training text, in order.
 
     Raises:
-        InputError: clean labels are asked for, and a text does not keep the order of its original.
+        InputError: clean labels are requested, but a text does not keep the order of its original.
     """
     if not clean_labels:
         return [
@@ -37,7 +37,7 @@ def build_training_sequences(
     for text in texts:
         if text.method in ARMS and not ARMS[text.method].keeps_order:
             raise InputError(
-                f"labels 'clean' predicts the original's next token, and {text.method!r} does not "
+                f"labels 'clean' predicts the original's next token, but {text.method!r} does not "
                 "keep the order of the original: use labels 'dropped' for this arm"
             )
     originals = {document.doc_id: document.text for document in documents}
@@ -49,9 +49,9 @@ def build_training_sequences(
 def build_clean_label_sequence(
     original: str, kept: list[Span], tokenizer: PreTrainedTokenizerBase
 ) -> Sequence:
-    """Input that lacks the dropped tokens; each kept token predicts the original's next token.
+    """Build a sequence without the dropped tokens, in which kept ones predict the original's next.
 
-    Only the input is corrupted, as in D-AR (Saito et al. 2025), where tokens are replaced.
+    Only the input is corrupted, as in D-AR (Saito et al. 2025), which replaces tokens instead.
     """
     encoded = tokenizer(original, return_offsets_mapping=True)
     ids = encoded["input_ids"] + get_end_tokens(tokenizer)
@@ -66,14 +66,14 @@ def build_clean_label_sequence(
 
 
 def _is_kept(start: int, end: int, text: str, kept: list[Span]) -> bool:
-    """Whether a token's characters are kept, apart from the white space before them."""
+    """Whether all characters of a token are kept; leading white space does not count."""
     while start < end and text[start].isspace():
         start += 1
     return start == end or any(first <= start and end <= last for first, last in kept)
 
 
 def build_replay_sequence(shot: Shot, prompts: PromptFormat) -> Sequence:
-    """A solved question of which only the answer and its end are predicted."""
+    """Build the sequence of a solved question; only the answer and its end are predicted."""
     question, answer = prompts.render_solved(shot)
     encoded = prompts.tokenizer(
         question + answer, return_offsets_mapping=True, add_special_tokens=not prompts.chat
@@ -94,15 +94,15 @@ def pack_epochs(
     rng: np.random.Generator,
     num_tokens: int | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Rows of `batch_size` sequences each.
+    """Pack the sequences of all epochs into rows of `batch_size` sequences.
 
-    The texts of each epoch, equally many, come once in an order of their own. Solved questions come
-    once in all, spread over the epochs: they keep the format alive and are not to be learned by
-    heart. With `num_tokens`, epochs go on until the texts have that many tokens.
+    Every epoch contains each of its texts once, in a new order. Each solved question comes only
+    once, in one of the epochs: it preserves the answer format and should not be memorized. With
+    `num_tokens`, epochs continue until the texts have that many tokens in total.
 
-    Every arm has as many sequences, so every arm takes as many steps. `position_ids` restart at
-    each sequence and no attention mask is given, from which transformers masks sequences from each
-    other exactly; an all-ones mask would let them leak.
+    All arms have the same number of sequences, so all take the same number of steps. `position_ids`
+    restart at each sequence and there is no attention mask; transformers then separates the
+    sequences exactly, whereas an all-ones mask would let them see each other.
     """
     order: list[Sequence] = []
     left = num_tokens or 0
@@ -121,7 +121,7 @@ def pack_epochs(
 
 
 def _take_tokens(num_tokens: int, sequences: list[Sequence]) -> list[Sequence]:
-    """The first sequences, as many as it takes to have so many tokens."""
+    """Take as many of the first sequences as are needed to reach a number of tokens."""
     starts = np.cumsum([0, *(len(sequence.input_ids) for sequence in sequences)])[:-1]
     pairs = zip(sequences, starts, strict=True)
     return [sequence for sequence, start in pairs if start < num_tokens]

@@ -1,4 +1,4 @@
-"""Training of one cell with transformers' Trainer, resumable from checkpoints."""
+"""Train one cell with transformers' Trainer; an interrupted training resumes."""
 
 import warnings
 from contextlib import nullcontext
@@ -27,24 +27,24 @@ from elusive.evaluate.training.trainer import (
 )
 
 LOGS = "runs"
-"""Folder below a training's output into which TensorBoard's files go."""
+"""Folder for TensorBoard's files, in the folder of the checkpoints."""
 USUAL_OBJECTIVE = Objective()
 
 
 @dataclass(frozen=True)
 class TrainingLog:
-    """What training did and cost."""
+    """Record of a training."""
 
     steps: int
     tokens: int
-    """Tokens that were read, all epochs together."""
+    """Tokens read, in all epochs together."""
     losses: list[float]
-    """Training loss in nats per predicted token, at each logged step."""
+    """Training loss in nats per predicted token, at every logged step."""
     first_loss: float
     last_loss: float
     seconds: float
     packed_attention: bool
-    """Whether attention cost as much as its sequences, or as much as whole rows."""
+    """Whether attention was computed within each sequence instead of over whole rows."""
 
 
 def train(
@@ -56,22 +56,22 @@ def train(
     objective: Objective = USUAL_OBJECTIVE,
     checkpoints: Path | None = None,
 ) -> TrainingLog:
-    """Train on packed rows in the order given; `accumulation` rows are one optimizer step.
+    """Train on packed rows in the given order; `accumulation` rows make one optimizer step.
 
-    The base of an adapter is frozen in its own precision, the adapter kept in float32; where the
-    base is bfloat16, matrix products are computed in it.
+    The base of an adapter stays frozen in its own precision, and the adapter is in float32. If the
+    base is in bfloat16, so are the matrix products.
 
     Args:
-        model: with the adapter, or the model itself if all weights are trained.
-        rows: as `pack_row` makes them.
-        config: learning rate and the like.
-        seed: of the optimizer's and the attention mask's randomness.
-        on_step: called after every step.
-        objective: what training changes.
-        checkpoints: folder from which an interrupted training resumes; a temporary one if None.
+        model: the model with an adapter, or the model itself if all weights are trained.
+        rows: from `pack_row`.
+        config: learning rate and other settings.
+        seed: of dropout and of the attention mask.
+        on_step: called after every optimizer step.
+        objective: how training differs from predicting the next token.
+        checkpoints: folder from which an interrupted training resumes; temporary if None.
 
     Raises:
-        InputError: the loss is not finite, or the package that is to log it is not installed.
+        InputError: the loss is not finite, or a package for logging is not installed.
     """
     base = get_base_model(model)
     attention = get_attention(base)
@@ -99,15 +99,15 @@ def train(
 
 
 def _run(trainer: ChunkedTrainer, model: Model, checkpoints: Path, on_step: OnStep) -> None:
-    """Train from the last checkpoint, if there is one, to the end."""
+    """Train to the end, from the last checkpoint if there is one."""
     last = find_last_checkpoint(checkpoints)
     for _ in range(int(last.name.split("-")[1]) if last else 0):
         on_step()
-    # Autocast would cast an adapter's input back at once.
+    # PEFT would cast an adapter's input to float32, and autocast would cast it back at once.
     has_adapter = isinstance(model, PeftModel)
     no_casting = disable_input_dtype_casting(model) if has_adapter else nullcontext()
     with no_casting, warnings.catch_warnings():
-        # Of layers of 4 bits on a CPU; a test compares their gradients with dense layers'.
+        # 4-bit layers on a CPU warn; a test compares their gradients with those of dense layers.
         warnings.filterwarnings("ignore", message="bitsandbytes::.*autograd kernel")
         trainer.train(resume_from_checkpoint=str(last) if last else None)
 
@@ -131,13 +131,13 @@ def _build_trainer(
         if not args.report_to:
             raise
         raise InputError(f"report_to: {' '.join(str(error).split())}") from None
-    trainer.model_accepts_loss_kwargs = True  # so that rows know how long their step is
+    trainer.model_accepts_loss_kwargs = True  # so that compute_loss gets num_items_in_batch
     trainer.remove_callback(PrinterCallback)
     return trainer
 
 
 def find_last_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint below a folder; half-written ones lack the trainer's state."""
+    """Find the last complete checkpoint in a folder; incomplete ones lack the trainer's state."""
     complete = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
     return max(complete, key=lambda path: int(path.name.split("-")[1]), default=None)
 
@@ -145,7 +145,7 @@ def find_last_checkpoint(folder: Path) -> Path | None:
 def _build_arguments(
     config: TrainingConfig, seed: int, folder: Path, bf16: bool
 ) -> TrainingArguments:
-    """Trainer's arguments: linear decay after warm-up, rows in the order given."""
+    """Build Trainer's arguments: linear decay after warm-up, rows in the given order."""
     try:
         return TrainingArguments(
             output_dir=str(folder),

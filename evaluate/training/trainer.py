@@ -1,4 +1,4 @@
-"""transformers' Trainer with the toolkit's loss, progress and checkpoints."""
+"""transformers' Trainer with our loss, progress and checkpoints."""
 
 import json
 from collections.abc import Callable
@@ -26,11 +26,11 @@ from elusive.evaluate.training.objectives import Objective
 OnStep = Callable[[], object]
 
 GIVE_BACK_EVERY = 16
-"""Steps after which freed memory is given back: rows differ in length."""
+"""Steps between returns of freed memory to the system; rows of differing length fragment it."""
 
 
 class ProgressCallback(TrainerCallback):
-    """Calls back after every optimizer step, and saves the training now and then."""
+    """Calls back after every optimizer step, and asks for a checkpoint when one is due."""
 
     def __init__(self, on_step: OnStep, minutes: float, checkpoints: Path) -> None:
         self.on_step = on_step
@@ -41,7 +41,7 @@ class ProgressCallback(TrainerCallback):
 
     @property
     def seconds(self) -> float:
-        """Seconds of training so far, including those before an interruption."""
+        """Seconds of training so far, including those before interruptions."""
         return self.before + perf_counter() - self.start
 
     def on_step_end(
@@ -57,12 +57,12 @@ class ProgressCallback(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Keep the seconds beside the checkpoint."""
+        """Write the seconds so far beside the checkpoint."""
         write_atomically(self.clock, json.dumps(self.seconds))
 
 
 class ChunkedTrainer(Trainer):
-    """A Trainer that never holds the logits of a whole row, where the model allows that."""
+    """A Trainer that avoids holding the logits of a whole row where the model allows it."""
 
     objective: Objective = Objective()
     _is_chunked: bool | None = None
@@ -74,7 +74,7 @@ class ChunkedTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """A row's part of the mean loss of an optimizer step."""
+        """Compute a row's part of the mean loss of an optimizer step."""
         reference = inputs.pop("reference_losses", None)
         names = inputs.pop("names")
         with self.accelerator.autocast():
@@ -90,7 +90,7 @@ class ChunkedTrainer(Trainer):
         if not torch.isfinite(loss):
             raise InputError(
                 f"the training loss is {loss.item()} at step {self.state.global_step + 1}, on "
-                f"{', '.join(names)}: lower the learning rate, or look at these texts"
+                f"{', '.join(names)}: lower the learning rate, or check these texts"
             )
         share = len(losses) / num_items_in_batch if num_items_in_batch else 1.0
         return loss * share
@@ -98,16 +98,16 @@ class ChunkedTrainer(Trainer):
 
 @dataclass(frozen=True)
 class RowCollator:
-    """Makes the model's inputs of a numbered row, the same whenever it is asked."""
+    """Builds the model's inputs from a numbered row; the same row always gives the same inputs."""
 
     is_packed: bool
-    """Whether attention is cut at the borders of the row's sequences."""
+    """Whether attention stops at the borders of the row's sequences."""
     objective: Objective
     dtype: torch.dtype
     seed: int
 
     def __call__(self, batch: list[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
-        """Inputs of the one row of a batch."""
+        """Build the inputs of a batch's only row."""
         number, row = batch[0]
         if self.objective.build_mask:
             rng = stream(self.seed, "attention-dropout", number)

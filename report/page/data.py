@@ -1,4 +1,4 @@
-"""What the report page shows of one benchmark, as plain JSON; heavy statistics are made once."""
+"""Build the data that the report page shows of one benchmark, as plain JSON."""
 
 import math
 from collections import defaultdict
@@ -23,22 +23,23 @@ from elusive.report.page.prose import (
 from elusive.report.page.settings import collect_versions, describe_arms
 
 MOST_POINTS = 150
-"""Points of a learning curve; more are thinned out."""
+"""Largest number of points of a learning curve; longer ones are thinned out."""
 
 
 def build_benchmark_data(
     name: str, cells: list[CellResult], baseline: str | None = None, metric: str = "em"
 ) -> dict[str, Any]:
-    """All that the page shows of a benchmark, except what needs a run's texts.
+    """Build all that the page shows of a benchmark, except what needs a run's texts.
 
     Args:
         name: of the benchmark.
-        cells: all of it; those that cannot share a table yet are left out and named.
+        cells: all cells of the benchmark; those that cannot share a table yet are left out and
+            listed.
         baseline: as in `build_table`.
         metric: as in `build_table`.
 
     Raises:
-        InputError: the arms cannot share a table; no such baseline or metric.
+        InputError: the arms cannot share a table, or the baseline or metric is unknown.
     """
     kept, left_out = select_comparable_cells(cells)
     table = build_table(kept, baseline, metric)
@@ -53,7 +54,7 @@ def build_benchmark_data(
         "cautions": list_cautions(table, distance.get("confounded", False)),
         "left_out": left_out,
         "how": explain_method(table, kept),
-        "rows": [_finite(row) for row in build_arrow_table(table).to_pylist()],
+        "rows": [_remove_infinities(row) for row in build_arrow_table(table).to_pylist()],
         "fields": _build_fields(arms),
         "distance": distance,
         "curves": _build_curves(arms),
@@ -62,8 +63,8 @@ def build_benchmark_data(
     }
 
 
-def _finite(row: dict[str, Any]) -> dict[str, Any]:
-    """A row with None for infinite numbers, which intervals over one person have."""
+def _remove_infinities(row: dict[str, Any]) -> dict[str, Any]:
+    """Replace infinite numbers, which intervals over one person have, by None."""
     return {
         key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in row.items()
@@ -71,20 +72,20 @@ def _finite(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def list_numbers(estimate: Estimate) -> list[float | None]:
-    """Mean, low and high, rounded; None for infinite ends."""
+    """List mean, low and high, rounded; None stands for infinite ends."""
     ends = (estimate.mean, estimate.low, estimate.high)
     return [round(end, 5) if math.isfinite(end) else None for end in ends]
 
 
 def _build_fields(arms: dict[str, list[CellResult]]) -> dict[str, Any]:
-    """Exact match of every arm and field with its interval."""
+    """Estimate the exact match of every arm and field."""
     fields = list(dict.fromkeys(p.field for p in next(iter(arms.values()))[0].predictions))
     em = {arm: _estimate_fields(cells, fields) for arm, cells in arms.items()}
     return {"names": fields, "em": em}
 
 
 def _estimate_fields(cells: list[CellResult], fields: list[str]) -> list[list[float | None]]:
-    """Exact match of one arm, field by field."""
+    """Estimate the exact match of one arm, field by field."""
     answers: dict[str, list[tuple[float, str, int]]] = defaultdict(list)
     for cell in cells:
         for p in cell.predictions:
@@ -97,7 +98,7 @@ def _estimate_fields(cells: list[CellResult], fields: list[str]) -> list[list[fl
 
 
 def _build_distances(arms: dict[str, list[CellResult]]) -> dict[str, Any]:
-    """Accuracy of every arm by distance of the value from the name, or why there is none."""
+    """Measure accuracy by distance of the value from the name, or say why it is missing."""
     try:
         rows, fields = measure_distances(arms)
     except InputError as reason:
@@ -105,7 +106,7 @@ def _build_distances(arms: dict[str, list[CellResult]]) -> dict[str, Any]:
     first_rows = [row for row in rows if row.arm == rows[0].arm]
     if len(first_rows) < 2:
         distance = _format_distance(first_rows[0])
-        return {"why": f"all values stand at the same distance from the name: {distance} words"}
+        return {"why": f"all values are at the same distance from the name: {distance} words"}
     return {
         "bins": [_format_distance(row) for row in first_rows],
         "fields": fields,
@@ -126,7 +127,7 @@ def _format_distance(row: DistanceRow) -> str:
 
 
 def _build_curves(arms: dict[str, list[CellResult]]) -> dict[str, Any]:
-    """Training loss of every trained arm over steps, mean over seeds, or why there is none."""
+    """Average every trained arm's loss curve over seeds, or say why there is none."""
     curves = {
         arm: _average_curve(
             [cell.log["losses"] for cell in cells if cell.log and cell.log.get("losses")]
@@ -138,11 +139,11 @@ def _build_curves(arms: dict[str, list[CellResult]]) -> dict[str, Any]:
 
 
 def _average_curve(losses: list[list[float]]) -> list[list[float]]:
-    """Steps and mean losses, as long as the shortest of the logs."""
+    """Average losses over logs, up to the length of the shortest: pairs of step and loss."""
     length = min(map(len, losses), default=0)
     if not length:
         return []
-    means = np.mean([run[:length] for run in losses], axis=0)
+    means = np.mean([log[:length] for log in losses], axis=0)
     stride = math.ceil(length / MOST_POINTS)
     points = [[index * LOSS_EVERY or 1, round(float(mean), 4)] for index, mean in enumerate(means)]
     return points[:-1:stride] + points[-1:]

@@ -1,4 +1,4 @@
-"""The report page: one HTML file that shows what a benchmark found, and how far to trust it."""
+"""The report page: one HTML file that shows the results of benchmarks and their limits."""
 
 import base64
 import hashlib
@@ -21,7 +21,7 @@ from elusive.report.page.data import build_benchmark_data
 from elusive.report.page.texts import NO_RUN, build_gain_data, build_viewer_data
 
 MADE_BY = '<meta name="generator" content="elusive report">'
-"""Stands in every page, so that only pages are overwritten."""
+"""Mark of every page; files without it are not overwritten."""
 SCRIPTS = ("page_elements.js", "page_table.js", "page_charts.js", "page.js")
 STYLE = "page.css"
 
@@ -34,19 +34,19 @@ def write_page(
     baseline: str | None = None,
     metric: str = "em",
 ) -> None:
-    """Write the report of some cells as one HTML file that loads nothing.
+    """Write the report of some cells as one HTML file that loads nothing from elsewhere.
 
     Args:
-        cells: of one benchmark or more.
+        cells: of one or more benchmarks.
         out: the file; an older report is replaced.
         title: of the page.
-        run: folder of `elusive run`, for what its training texts show; None leaves that out.
-        baseline: arm that the others are compared with; random or else plain if None.
+        run: folder of `elusive run`, whose training texts are shown; None leaves them out.
+        baseline: arm to compare the others with; by default random, else plain.
         metric: what arms are ranked and compared by: em, f1 or log_probability.
 
     Raises:
-        InputError: `out` holds something else; no benchmark can be shown; a dataset or training
-            text of the run is damaged.
+        InputError: `out` is not a report, no benchmark can be shown, or a dataset or training text
+            of the run is damaged.
     """
     check_replaceable(out)
     data = build_page_data(cells, title, run, baseline, metric)
@@ -55,11 +55,11 @@ def write_page(
 
 
 def check_replaceable(out: Path) -> None:
-    """Raise InputError if `out` is a folder, or a file that is no report page."""
+    """Raise InputError if `out` is a folder, or a file that is not a report page."""
     if out.is_dir():
-        raise InputError(f"{out} is a folder: name a file such as {out / 'report.html'}")
+        raise InputError(f"{out} is a folder: name a file, such as {out / 'report.html'}")
     if out.exists() and MADE_BY.encode() not in out.read_bytes()[:2000]:
-        raise InputError(f"{out} holds something else: choose another --out or delete it")
+        raise InputError(f"{out} is not a report page: choose another --out or delete it")
 
 
 def build_page_data(
@@ -69,7 +69,7 @@ def build_page_data(
     baseline: str | None = None,
     metric: str = "em",
 ) -> dict[str, Any]:
-    """What the page shows, as JSON; arguments and errors as in `write_page`."""
+    """Build the page's data as JSON; arguments and errors are those of `write_page`."""
     shown: list[dict[str, Any]] = []
     reasons: dict[str, InputError] = {}
     for name, members in group_benchmarks(cells).items():
@@ -78,73 +78,72 @@ def build_page_data(
         except InputError as reason:
             reasons[name] = reason
             continue
-        shown[-1] |= _from_run(members, run)
+        shown[-1] |= _build_run_data(members, run)
     if not shown:
         raise next(iter(reasons.values()), InputError("there are no cells to report"))
     return {
         "title": title,
         "version": version("elusive"),
-        "plan": _plan(run),
+        "plan": _read_plan(run),
         "benchmarks": shown,
         "not_shown": [f"{name}: {reason}" for name, reason in reasons.items()],
     }
 
 
-def _from_run(cells: list[CellResult], run: Path | None) -> dict[str, Any]:
-    """What the texts of a run show of a benchmark, or why they do not."""
+def _build_run_data(cells: list[CellResult], run: Path | None) -> dict[str, Any]:
+    """Build what a run's texts show of a benchmark, or say why they show nothing."""
     if run is None or not (run / PLAN).exists():
         return {"gains": {"why": NO_RUN}, "viewer": {"why": NO_RUN}}
     folder = find_dataset(run, cells[0].parameters.get("dataset_name"))
     dataset = load_dataset_folder(folder)
-    named = group_arms(select_comparable_cells(cells)[0])
+    arms = group_arms(select_comparable_cells(cells)[0])
     if cells[0].parameters["dataset"] != dataset.content_hash:
         why = {"why": f"{folder} is not the dataset of these cells"}
         return {"gains": why, "viewer": why}
     return {
-        "gains": build_gain_data(named, dataset, run),
-        "viewer": build_viewer_data(named, dataset, folder, run),
+        "gains": build_gain_data(arms, dataset, run),
+        "viewer": build_viewer_data(arms, dataset, folder, run),
     }
 
 
-def _plan(run: Path | None) -> str:
-    """The plan of a run as it was written; empty without one."""
+def _read_plan(run: Path | None) -> str:
+    """Read the plan of a run as YAML; empty without a run."""
     path = run / PLAN if run else None
     return path.read_text(encoding="utf-8") if path and path.exists() else ""
 
 
 def render_report(data: dict[str, Any]) -> str:
-    """The page as HTML.
+    """Render the page as HTML.
 
-    All data stands in it as JSON without `<`, `>` and `&`. The content policy names the hashes of
-    the page's own script and style, and the nonces of the text viewers that it holds; nothing else
-    is run or loaded.
+    The data is embedded as JSON without `<`, `>` and `&`. The content policy allows only the page's
+    own script and style, by their hashes, and the text viewers in it, by their nonces.
     """
-    here = Path(__file__).parent
-    script = "".join((here / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    style = (here / STYLE).read_text(encoding="utf-8")
-    viewers = [one["viewer"] for one in data["benchmarks"]]
+    folder = Path(__file__).parent
+    script = "".join((folder / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    style = (folder / STYLE).read_text(encoding="utf-8")
+    viewers = [benchmark["viewer"] for benchmark in data["benchmarks"]]
     nonces = [f"'nonce-{viewer['nonce']}'" for viewer in viewers if "nonce" in viewer]
     return render_template(
-        Path(__file__).parent / "page.html.j2",
+        folder / "page.html.j2",
         title=data["title"],
         version=data["version"],
         style=Markup(style),
         script=Markup(script),
-        script_sources=" ".join([_source(script), *nonces]),
-        style_sources=" ".join([_source(style), *nonces]),
-        data=Markup(_embedded(data)),
+        script_sources=" ".join([_hash_source(script), *nonces]),
+        style_sources=" ".join([_hash_source(style), *nonces]),
+        data=Markup(_embed_json(data)),
     )
 
 
-def _source(text: str) -> str:
-    """An inline text as a content policy names it."""
+def _hash_source(text: str) -> str:
+    """Name an inline script or style in a content policy."""
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _embedded(data: dict[str, Any]) -> str:
-    """JSON that can stand in a script element, whatever strings are in it."""
+def _embed_json(data: dict[str, Any]) -> str:
+    """Write JSON that is safe in a script element, whatever strings it contains."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for sign in "<>&\u2028\u2029":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
     return text

@@ -1,4 +1,4 @@
-"""Sentences of the report page: what was table, what was compared, what to be careful about."""
+"""Sentences of the report page: results, design, limits, and how the numbers were made."""
 
 from typing import Any
 
@@ -11,39 +11,43 @@ from elusive.evaluate.config import UNTRAINED
 METRIC_NAMES = {"em": "exact match", "f1": "F1", "log_probability": "gold log-probability"}
 FEW_PEOPLE = 30
 FLOOR = 0.05
-"""Exact match below which arms can hardly be told apart by it."""
+"""Exact match below which it hardly tells arms apart."""
 FORGOTTEN = 0.1
-"""Loss of exact match on what was known before that is worth a warning."""
+"""Loss of exact match on earlier knowledge that is worth a warning."""
 MOST_NAMED = 4
+"""Largest number of best arms that the headline names."""
 
 
 def write_headline(table: ResultTable) -> str:
-    """What was table, in two sentences."""
+    """Write which arms are best, in one sentence."""
     name = METRIC_NAMES[table.metric]
     best = sorted(
         (row for row in table.rows if row.rank == 1),
         key=lambda row: -getattr(row, table.metric).mean,
     )
-    told = [f"{row.label} {_shown(getattr(row, table.metric), table.metric)}" for row in best]
+    scores = [
+        f"{row.label} {_format_score(getattr(row, table.metric), table.metric)}" for row in best
+    ]
     if len(table.rows) == 1:
-        return f"One arm alone, so nothing is compared: {name} of {told[0]}."
+        return f"There is only one arm, so nothing is compared: {name} of {scores[0]}."
     if len(best) == len(table.rows):
-        return f"No arm is significantly better than another one in {name}; highest: {told[0]}."
+        return f"No arm is significantly better than another in {name}; highest: {scores[0]}."
     if len(best) == 1:
-        return f"Best in {name}: {told[0]}, the one arm that none is significantly better than."
+        return (
+            f"Best in {name}: {scores[0]}. For every other arm, some arm is significantly better."
+        )
     more = f" and {len(best) - MOST_NAMED} more" if len(best) > MOST_NAMED else ""
-    shared = "; ".join(told[:MOST_NAMED]) + more
-    return f"Best in {name}, sharing rank 1 because no arm is significantly better: {shared}."
+    shared = "; ".join(scores[:MOST_NAMED]) + more
+    return f"Best in {name}: {shared}. They share rank 1, because no arm is significantly better."
 
 
-def _shown(estimate: Estimate, metric: str) -> str:
-    """A mean with its interval and unit."""
+def _format_score(estimate: Estimate, metric: str) -> str:
     scale, digits, unit = (1, 2, " nats") if metric == "log_probability" else (100, 0, "%")
     return format_estimate(estimate, scale, digits, unit)
 
 
 def list_design_facts(table: ResultTable, cells: list[CellResult]) -> list[tuple[str, str]]:
-    """What was compared, as terms and their values."""
+    """List what was compared, as pairs of term and value."""
     first = cells[0]
     answering = first.parameters.get("answering") or {}
     people, questions = table.rows[0].people, len(first.predictions)
@@ -52,26 +56,28 @@ def list_design_facts(table: ResultTable, cells: list[CellResult]) -> list[tuple
         ("dataset", str(first.parameters["dataset_name"])),
         ("model", str(first.parameters["model"])),
         ("arms", str(len(table.rows))),
-        ("seeds per arm", f"{len(seeds)} ({_brief(seeds)})"),
+        ("seeds per arm", f"{len(seeds)} ({_format_seeds(seeds)})"),
         ("people asked about", str(people)),
         ("questions per cell", str(questions)),
-        ("solved questions in the prompt", str(answering.get("num_shots", "not recorded"))),
-        ("questions of the split", str(answering.get("split", "not recorded"))),
-        ("compared with", table.baseline or "no arm: neither random nor plain is there"),
+        ("solved questions in each prompt", str(answering.get("num_shots", "not recorded"))),
+        ("split of the questions", str(answering.get("split", "not recorded"))),
+        ("baseline", table.baseline or "none, because neither random nor plain was run"),
         ("ranked by", METRIC_NAMES[table.metric]),
     ]
     if people > 1 and len(table.rows) > 1:
         points = 100 * compute_smallest_difference(
             people, round(questions / people), len(table.rows)
         )
-        facts.append(("difference table in 80% of such runs", f"{points:.0f} EM points or more"))
+        facts.append(
+            ("difference that 80% of such runs would find", f"{points:.0f} EM points or more")
+        )
     return facts
 
 
-def _brief(seeds: list[int]) -> str:
-    """Seeds, or the first and last of many.
+def _format_seeds(seeds: list[int]) -> str:
+    """Format seeds, or only the first and the last of many.
 
-    >>> _brief([0, 1, 2, 3, 4, 5, 6, 7])
+    >>> _format_seeds([0, 1, 2, 3, 4, 5, 6, 7])
     '0 to 7'
     """
     if len(seeds) > 5:
@@ -80,45 +86,48 @@ def _brief(seeds: list[int]) -> str:
 
 
 def list_cautions(table: ResultTable, confounded: bool) -> list[str]:
-    """What a reader should be careful about, as far as the results themselves show it.
+    """List what limits the conclusions, as far as the results show it.
 
     Args:
-        table: the table.
-        confounded: whether every distance has a field of its own.
+        table: the results.
+        confounded: whether every distance belongs to one field.
     """
     rows = table.rows
-    checks = [_seeds(rows), _people(rows), _before(rows), _floor(table), _forgotten(rows)]
+    cautions = [
+        _warn_about_seeds(rows),
+        _warn_about_people(rows),
+        _warn_about_guesses(rows),
+        _warn_about_floor(table),
+        _warn_about_forgetting(rows),
+    ]
     if confounded:
-        checks.append(
-            "Every distance has a field of its own, so distance and field vary together: the curve "
-            "by distance is no effect of distance alone."
+        cautions.append(
+            "Every distance belongs to one field, so distance and field vary together: the curve "
+            "by distance does not show the effect of distance alone."
         )
-    checks.append(
-        "The numbers are those of this dataset and this model; the order of the arms can be "
-        "another one elsewhere. Seconds and memory are those of the machine that ran the cells."
+    cautions.append(
+        "The numbers hold for this dataset and this model; on others, the order of the arms may "
+        "differ. Seconds and memory depend on the machine that ran the cells."
     )
-    return [each for each in checks if each]
+    return [caution for caution in cautions if caution]
 
 
-def _seeds(rows: list[ArmRow]) -> str:
-    """On too few seeds."""
+def _warn_about_seeds(rows: list[ArmRow]) -> str:
     if rows[0].seeds > 1:
         return ""
     return (
-        "One seed per arm: the intervals say how much the choice of people matters, and nothing "
-        "about how much another training run would differ."
+        "Each arm has only one seed: the intervals show how much the choice of people matters, but "
+        "not how much another training run would differ."
     )
 
 
-def _people(rows: list[ArmRow]) -> str:
-    """On too few people."""
+def _warn_about_people(rows: list[ArmRow]) -> str:
     if rows[0].people >= FEW_PEOPLE:
         return ""
-    return f"Only {rows[0].people} people: intervals and tests of so few are rough."
+    return f"With only {rows[0].people} people, intervals and tests are rough."
 
 
-def _before(rows: list[ArmRow]) -> str:
-    """On what the model knew before training."""
+def _warn_about_guesses(rows: list[ArmRow]) -> str:
     before = next((row for row in rows if row.label == UNTRAINED), None)
     if before is None:
         return (
@@ -128,54 +137,56 @@ def _before(rows: list[ArmRow]) -> str:
     if before.em.mean <= FLOOR:
         return ""
     return (
-        f"The model answers {_shown(before.em, 'em')} of the questions before any training: that "
-        "much is guessed or was known."
+        f"Before any training, the model answers {_format_score(before.em, 'em')} of the "
+        "questions: it guessed or already knew that many."
     )
 
 
-def _floor(table: ResultTable) -> str:
-    """On arms that answer next to nothing."""
+def _warn_about_floor(table: ResultTable) -> str:
     low = [row.label for row in table.rows if row.label != UNTRAINED and row.em.mean < FLOOR]
     if table.metric != "em" or len(low) < 2:
         return ""
     return (
-        f"{len(low)} trained arms answer less than {FLOOR:.0%} exactly. Exact match hardly tells "
+        f"{len(low)} trained arms have an exact match below {FLOOR:.0%}. Exact match hardly tells "
         "such arms apart; the gold log-probability does."
     )
 
 
-def _forgotten(rows: list[ArmRow]) -> str:
-    """On what training cost elsewhere."""
+def _warn_about_forgetting(rows: list[ArmRow]) -> str:
     before = next((row.known_em for row in rows if row.label == UNTRAINED), None)
     trained = [row for row in rows if row.label != UNTRAINED and row.known_em is not None]
     if before is None or not trained:
-        return "" if trained else "Nothing was asked about what the model knew before."
+        return "" if trained else "The run did not ask what the model knew before training."
     worst = min(trained, key=lambda row: row.known_em or 0)
     if before - (worst.known_em or 0) < FORGOTTEN:
         return ""
     return (
-        f"Training costs earlier knowledge: of what it knew before, the model answers {before:.0%} "
-        f"untrained and {worst.known_em:.0%} after {worst.label}, the most forgetful arm."
+        f"Training costs earlier knowledge: of the questions about it, the model answers "
+        f"{before:.0%} before training and {worst.known_em:.0%} after {worst.label}, the arm that "
+        "forgets most."
     )
 
 
 def explain_method(table: ResultTable, cells: list[CellResult]) -> list[str]:
-    """How the numbers came about, one step after the other."""
+    """Explain how the numbers were made, step by step."""
     metric = METRIC_NAMES[table.metric]
     shots: Any = (cells[0].parameters.get("answering") or {}).get("num_shots", "some")
     return [
-        f"Every arm trains the same model from the same weights, and answers the same questions "
-        f"closed-book: the prompt holds {shots} solved questions about other people and no text.",
-        "Exact match (EM): the answer equals a gold answer after lower-casing, without "
+        "Every arm trains the same model from the same weights and answers the same questions "
+        f"closed-book: each prompt holds {shots} solved questions about other people, but no text.",
+        "Exact match (EM): the answer equals a gold answer after lower-casing and without "
         "punctuation and articles. F1: overlap of their words. Gold log-probability: mean per "
-        "token of the first gold answer, in nats; nearer to 0 is better.",
-        "95% intervals: bootstrap over people, each with all of their questions, and over seeds "
-        "where there are several.",
-        "Difference: an arm minus the baseline on the same questions and seeds, with its interval; "
-        "p from a paired permutation test over people, corrected for the number of arms (Holm).",
+        "token of the first gold answer, in nats; closer to 0 is better.",
+        "95% intervals: bootstrap over people, each with all of their questions, and over seeds if "
+        "there are several.",
+        "Difference: an arm minus the baseline on the same questions and seeds, with its interval. "
+        "Its p-value is from a paired permutation test over people, corrected for the number of "
+        "arms (Holm).",
         f"Rank: 1 plus the number of arms that are significantly better in {metric}. All pairs are "
-        "tested and corrected (Holm); arms that cannot be told apart can share a rank.",
-        "Forgetting: exact match and perplexity on things that the model knew before training.",
-        "Costs: mean seconds per cell by stage; peak memory is the largest of all stages and "
-        "seeds. EM points per minute: EM in percent by minutes of scoring, dropping and training.",
+        "tested, with correction for their number (Holm); arms that cannot be told apart can share "
+        "a rank.",
+        "Forgetting: exact match and perplexity on what the model knew before training.",
+        "Costs: mean seconds per cell by stage; peak memory is the largest over stages and seeds. "
+        "EM points per minute: EM in percent divided by the minutes of scoring, dropping and "
+        "training.",
     ]

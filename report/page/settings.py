@@ -1,4 +1,4 @@
-"""What each arm of a benchmark is: its meaning, its settings, the versions that made it."""
+"""Meaning and settings of each arm of a benchmark, and the versions that made its cells."""
 
 from collections import defaultdict
 from typing import Any
@@ -14,9 +14,10 @@ UNNAMED = ("label", "seed", "augment", "dataset_name", *HASHES)
 
 
 def describe_arms(arms: dict[str, list[CellResult]]) -> dict[str, Any]:
-    """Settings that all arms share, and of each arm its meaning and the settings it alone has.
+    """Describe the settings that arms share, and each arm's meaning and its own settings.
 
-    What all trained arms share counts as shared: the model before training has no settings.
+    Settings that all trained arms share count as shared, because the model before training has
+    none.
     """
     flat = {arm: _flatten(cells[0].parameters) for arm, cells in arms.items()}
     trained = [flat[arm] for arm, cells in arms.items() if cells[0].parameters.get("training")]
@@ -50,7 +51,7 @@ def _find_meaning(cell: CellResult) -> str:
 
 
 def _flatten(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a cell by dotted name; seeds, names and hashes are left out."""
+    """List a cell's settings by dotted name, without seeds, names and hashes."""
     parts = {"augment": parameters["augment"]} | {
         key: value for key, value in parameters.items() if key not in UNNAMED
     }
@@ -71,7 +72,7 @@ def _format(value: object) -> str:
 
 
 def collect_versions(cells: list[CellResult]) -> dict[str, str]:
-    """Versions of the packages that made some cells; several where they differ."""
+    """Collect the versions of the packages that made the cells; several if they differ."""
     versions: dict[str, list[str]] = defaultdict(list)
     for cell in cells:
         if not (cell.folder / MANIFEST).exists():

@@ -1,4 +1,4 @@
-"""What the report page shows of a run's training texts: clues kept, and texts to look at."""
+"""What the report page shows of a run's training texts: kept clues, and the texts themselves."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -25,7 +25,7 @@ NO_RUN = "the page was made from cells alone, without the run folder that holds 
 def build_gain_data(
     arms: dict[str, list[CellResult]], dataset: DatasetFolder, run: Path
 ) -> dict[str, Any]:
-    """Clue recall of every dropping arm and field against its gain, or why there is none."""
+    """Measure clue recall against gain of dropping arms by field, or say why it is missing."""
     try:
         gains = measure_gains(arms, dataset, run)
     except InputError as reason:
@@ -44,14 +44,13 @@ def build_gain_data(
 def build_viewer_data(
     arms: dict[str, list[CellResult]], dataset: DatasetFolder, folder: Path, run: Path
 ) -> dict[str, Any]:
-    """The page of `elusive look` on the texts that arms were trained on, or why there is none.
+    """Build a page like that of `elusive look` for the arms' texts, or say why it is missing.
 
-    Scores are those that a run keeps beside its texts, and copies follow from them, so no model is
-    asked.
+    The scores come from the run's folder and the copies follow from them, so no model is needed.
 
     Args:
         arms: cells by arm.
-        dataset: that the texts were made from.
+        dataset: the dataset that the texts were made from.
         folder: of the dataset.
         run: folder that holds the texts.
     """
@@ -68,7 +67,8 @@ def build_viewer_data(
         text.config.model_copy(update={"copies": min(NUM_COPIES, text.config.copies)})
         for text in texts.values()
     ]
-    scored = [[text.scores[document.doc_id] for document in documents] for text in texts.values()]
+    all_scores = [text.read_scores() for text in texts.values()]
+    scored = [[scores[document.doc_id] for document in documents] for scores in all_scores]
     page = build_look_page(documents, configs, scored)
     for arm, label in zip(page["arms"], texts, strict=True):
         arm["method"] = label

@@ -1,0 +1,182 @@
+"""Greedy answers and the gold answers' log-probabilities, in one reading where the model allows."""
+
+import inspect
+from functools import cache
+
+import torch
+from peft import PeftModel
+from transformers import Cache, PreTrainedTokenizerBase
+from transformers.cache_utils import DynamicLayer
+
+from elusive.common.dataset.records import Question
+from elusive.common.lm.batches import mask_rows, pad_rows
+from elusive.common.lm.loading import get_end_tokens
+from elusive.evaluate.answering.batches import Model, Prefix, PromptedModel
+
+
+@cache
+def list_ending_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """List the tokens that end an answer: the end token, and all tokens that contain a newline."""
+    ids = range(len(tokenizer))
+    newlines = [
+        i for i, text in enumerate(tokenizer.batch_decode([[i] for i in ids])) if "\n" in text
+    ]
+    return [*newlines, *get_end_tokens(tokenizer)]
+
+
+def answer_and_score(
+    prompted: PromptedModel, questions: list[Question], prefix: Prefix
+) -> tuple[list[list[int]], list[float]]:
+    """Answer questions greedily, and score their first gold answers.
+
+    Returns:
+        Tokens of each answer, and the mean log-probability per token of each gold answer, in nats.
+    """
+    if _can_draft(prompted.model, prefix.cache):
+        return _verify_drafts(prompted, questions, prefix)
+    return _generate(prompted, questions, prefix), _score_golds(prompted, questions, prefix)
+
+
+def _can_draft(model: Model, cache: Cache | None) -> bool:
+    """Whether cached tokens can be masked, and the model be told the positions of new ones."""
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    return (
+        cache is not None
+        and all(type(layer) is DynamicLayer for layer in cache.layers)
+        and "position_ids" in inspect.signature(base.forward).parameters
+    )
+
+
+def _verify_drafts(
+    prompted: PromptedModel, questions: list[Question], prefix: Prefix
+) -> tuple[list[list[int]], list[float]]:
+    """Answer and score with gold answers as drafts, which one reading of a prompt verifies.
+
+    The answers are those of token-by-token decoding, but need fewer readings: speculative decoding
+    (Leviathan et al. 2023, arXiv 2211.17192) with the gold answer as the draft.
+    """
+    # 1) Read every question followed by its gold answer.
+    sequences = [prompted.encode_question(question) for question in questions]
+    golds = [prompted.encode_answer(question.answers[0]) for question in questions]
+    input_ids, prompt_mask = prefix.prepend_to(sequences, prompted.pad_id)
+    gold_ids = pad_rows(golds, device=input_ids.device)  # (question, gold token)
+    gold_mask = mask_rows(golds, device=input_ids.device)
+    num_cached = prefix.input_ids.shape[1]
+    mask = torch.cat([prompt_mask, gold_mask], dim=1)
+    cache = prefix.copy_cache(len(questions))
+    assert cache is not None
+    logits = prompted.model(
+        input_ids=torch.cat([input_ids[:, num_cached:], gold_ids], dim=1),
+        attention_mask=mask,
+        position_ids=_compute_positions(mask)[:, num_cached:],
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=gold_ids.shape[1] + 1,
+    ).logits.float()  # (question, 1 + gold token, vocabulary)
+    # 2) Score the gold answers.
+    log_probabilities = logits[:, :-1].gather(-1, gold_ids[..., None]).squeeze(-1)
+    log_probabilities -= logits[:, :-1].logsumexp(-1)
+    means = [
+        float(row[: len(gold)].mean()) for row, gold in zip(log_probabilities, golds, strict=True)
+    ]
+    # 3) Accept gold tokens as long as they are what the model predicts, and one prediction more.
+    predicted = logits.argmax(-1)  # (question, 1 + gold token)
+    is_accepted = ((predicted[:, :-1] == gold_ids) * gold_mask).cumprod(dim=1)
+    lengths = is_accepted.sum(dim=1).tolist()
+    answers = [row[: length + 1] for row, length in zip(predicted.tolist(), lengths, strict=True)]
+    # 4) Mask the other gold tokens, and continue greedily.
+    mask = torch.cat([prompt_mask, is_accepted], dim=1)
+    _continue_answers(prompted, cache, mask, answers, prefix.max_answer_tokens)
+    return answers, means
+
+
+def _continue_answers(
+    prompted: PromptedModel,
+    cache: Cache,
+    mask: torch.Tensor,
+    answers: list[list[int]],
+    max_tokens: int,
+) -> None:
+    """Complete answers greedily, in place; answers that have ended leave the batch.
+
+    Args:
+        prompted: the model.
+        cache: of the prompts, and of the answers without their last tokens.
+        mask: of the cached tokens.  # (question, token)
+        answers: tokens of each answer so far, at least one.
+        max_tokens: largest number of tokens of an answer.
+    """
+    ending = set(list_ending_tokens(prompted.tokenizer))
+    rows = list(range(len(answers)))  # the answer of each row of the cache
+    while True:
+        unfinished = [
+            index
+            for index, row in enumerate(rows)
+            if answers[row][-1] not in ending and len(answers[row]) < max_tokens
+        ]
+        if not unfinished:
+            return
+        if len(unfinished) < len(rows):
+            cache.batch_select_indices(torch.tensor(unfinished, device=mask.device))
+            rows, mask = [rows[index] for index in unfinished], mask[unfinished]
+        mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
+        logits = prompted.model(
+            input_ids=torch.tensor([answers[row][-1:] for row in rows], device=mask.device),
+            attention_mask=mask,
+            position_ids=_compute_positions(mask)[:, -1:],
+            past_key_values=cache,
+            use_cache=True,
+        ).logits[:, -1]
+        for row, token in zip(rows, logits.argmax(-1).tolist(), strict=True):
+            answers[row].append(token)
+
+
+def _compute_positions(mask: torch.Tensor) -> torch.Tensor:
+    """Return each token's position in its text, without counting padding.  # (question, token)."""
+    return (mask.cumsum(-1) - 1).clamp(min=0)
+
+
+def _generate(
+    prompted: PromptedModel, questions: list[Question], prefix: Prefix
+) -> list[list[int]]:
+    """Answer greedily with the model's own `generate`; the answers' tokens are padded."""
+    sequences = [prompted.encode_question(question) for question in questions]
+    input_ids, mask = prefix.prepend_to(sequences, prompted.pad_id)
+    generated = prompted.model.generate(  # type: ignore[operator]
+        input_ids=input_ids,
+        attention_mask=mask,
+        past_key_values=prefix.copy_cache(len(questions)),
+        max_new_tokens=prefix.max_answer_tokens,
+        do_sample=False,
+        repetition_penalty=1.0,  # overrides the model's own settings
+        eos_token_id=list_ending_tokens(prompted.tokenizer),
+        pad_token_id=prompted.pad_id,
+    )
+    return generated[:, input_ids.shape[1] :].tolist()
+
+
+def _score_golds(prompted: PromptedModel, questions: list[Question], prefix: Prefix) -> list[float]:
+    """Compute the mean log-probability per token of each question's first gold answer, in nats."""
+    golds = [prompted.encode_answer(question.answers[0]) for question in questions]
+    sequences = [
+        prompted.encode_question(question) + gold
+        for question, gold in zip(questions, golds, strict=True)
+    ]
+    # Padding is on the right, where causal attention does not look.
+    input_ids = pad_rows(sequences, device=prefix.input_ids.device)
+    length = input_ids.shape[1]
+    if prefix.cache is None:
+        input_ids = torch.cat([prefix.input_ids.expand(len(sequences), -1), input_ids], dim=1)
+    cache = prefix.copy_cache(len(sequences))
+    logits = prompted.model(
+        input_ids=input_ids,
+        past_key_values=cache,
+        use_cache=cache is not None,
+        logits_to_keep=length,
+    ).logits  # (question, token, vocabulary)
+    means = []
+    for row, (sequence, gold) in enumerate(zip(sequences, golds, strict=True)):
+        end = len(sequence) - 1  # each token is predicted one position earlier
+        log_probabilities = logits[row, end - len(gold) : end].float().log_softmax(-1)
+        means.append(float(log_probabilities[torch.arange(len(gold)), torch.tensor(gold)].mean()))
+    return means
