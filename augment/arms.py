@@ -116,5 +116,5 @@ def drops_tokens(method: str) -> bool:
 
 
 def describe_arm(name: str) -> str:
-    """Return what an arm means, in one line; arms outside the table are their authors' own."""
-    return ARMS[name].meaning if name in ARMS else "a score of its author's own"
+    """Return what an arm means, in one line; arms outside the table are the user's own."""
+    return ARMS[name].meaning if name in ARMS else "a score defined by the user"

@@ -108,9 +108,7 @@ def build_harness_runner(
 @click.command()
 @click.option("--model", "reference", default="nano-large")
 @click.option("--people", default=100)
-@click.option(
-    "--start", default=0, help="First person; the built-in models have read about 0 to 799."
-)
+@click.option("--start", default=0, help="First person; the models know 0 to 799.")
 @click.option("--batch", default=32)
 @click.option("--rounds", default=3)
 def main(reference: str, people: int, start: int, batch: int, rounds: int) -> None:

@@ -54,7 +54,7 @@ def check_cells(title: str, out: Path, whole: dict[str, bytes]) -> None:
         sys.exit("the grid did not survive")
 
 
-def test_kills(plan: Path, out: Path, whole: dict[str, bytes], kills: int, seconds: float) -> None:
+def try_kills(plan: Path, out: Path, whole: dict[str, bytes], kills: int, seconds: float) -> None:
     """Kill the grid at random moments; delete its folder whenever it finishes in between."""
     num_finished, moments = 0, []
     while len(moments) < kills:
@@ -89,7 +89,7 @@ def mount_small_disk(folder: Path, kib: int) -> Iterator[bool]:
             subprocess.run(["umount", str(folder)], check=False)
 
 
-def test_full_disk(plan: Path, disk: Path, whole: dict[str, bytes], kib: int) -> None:
+def try_full_disk(plan: Path, disk: Path, whole: dict[str, bytes], kib: int) -> None:
     """Fill a disk, make room, and finish."""
     with mount_small_disk(disk, kib) as mounted:
         if not mounted:
@@ -110,7 +110,7 @@ def test_full_disk(plan: Path, disk: Path, whole: dict[str, bytes], kib: int) ->
         check_cells("finished once there was room", out, whole)
 
 
-def test_damage(plan: Path, out: Path, whole: dict[str, bytes]) -> None:
+def try_damage(plan: Path, out: Path, whole: dict[str, bytes]) -> None:
     """Break a file of each of three cells, and a training text; run the grid again."""
     cells = sorted(out.glob("cells/[!.]*"))
     (cells[0] / "predictions.parquet").write_bytes(b"\0" * 100)
@@ -143,13 +143,13 @@ def main() -> None:
             sys.exit(uninterrupted.stderr)
         whole = read_answers(root / "whole")
         print(f"uninterrupted: {len(whole)} cells, {seconds:.0f} s")
-        test_kills(plan, root / "out", whole, options.kills, seconds)
+        try_kills(plan, root / "out", whole, options.kills, seconds)
         if run_grid(plan, root / "out").returncode:
             sys.exit("the killed grid cannot be finished")
         check_cells("finished after the last kill", root / "out", whole)
-        test_damage(plan, root / "out", whole)
+        try_damage(plan, root / "out", whole)
         size = sum(p.stat().st_size for p in (root / "whole").rglob("*") if p.is_file())
-        test_full_disk(plan, root / "disk", whole, int(0.6 * size / 1024))
+        try_full_disk(plan, root / "disk", whole, int(0.6 * size / 1024))
 
 
 if __name__ == "__main__":

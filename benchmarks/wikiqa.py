@@ -1,4 +1,4 @@
-"""Cleaning the articles of a dump, against mwparserfromhell's own `strip_code`, each in one process.
+"""Cleaning a dump's articles, against mwparserfromhell's own `strip_code`, each in one process.
 
 python benchmarks/wikiqa.py ../shared/data/enwiki-sample.xml.bz2
 """

@@ -13,7 +13,7 @@ from elusive.biogen.texts.arrow_arrays import (
     build_list_array,
     build_string_array,
     build_struct_array,
-    join_strings,
+    join_columns,
 )
 from elusive.biogen.texts.piece_layout import Layout, build_layout
 from elusive.biogen.texts.pieces import Strings
@@ -125,5 +125,8 @@ def build_document_ids(world: World, numbers: np.ndarray, document: np.ndarray) 
     suffixes = [f"-{number}" for number in range(config.multi)] + ["-held-out"]
     if config.multi == 1:
         suffixes[0] = ""
-    suffix = build_string_array(suffixes).take(build_integer_array(document))
-    return join_strings("bio-", build_digit_array(numbers, 7), suffix)
+    return join_columns(
+        (build_string_array(["bio-"]), np.zeros_like(numbers)),
+        (build_digit_array(numbers, 7), np.arange(len(numbers))),
+        (build_string_array(suffixes), document),
+    )

@@ -13,7 +13,7 @@ from elusive.biogen.people.values import PARTNER_BITS
 from elusive.biogen.texts.arrow_arrays import (
     build_boolean_array,
     build_integer_array,
-    join_strings,
+    join_columns,
 )
 from elusive.biogen.texts.phrasings import Asking
 from elusive.biogen.texts.pieces import Strings
@@ -51,12 +51,11 @@ def build_question_batch(world: World, people: People) -> pa.RecordBatch:
     """Return the questions about some people as rows."""
     rows = _build_rows(world, people, world.phrasings.askings, in_corpus=True)
     doc_ids = build_document_ids(world, people.numbers, np.zeros_like(people.numbers))
-    doc_ids = doc_ids.take(build_integer_array(rows.person))
-    suffixes = rows.strings.take(rows.read_askings("suffix"))
+    suffixes = world.strings.take(np.array([asking.suffix for asking in rows.askings]))
     is_dev = _is_dev(world, people.numbers)[rows.person]
     columns = {
-        "question_id": join_strings(doc_ids, suffixes),
-        "doc_id": doc_ids,
+        "question_id": join_columns((doc_ids, rows.person), (suffixes, rows.asking)),
+        "doc_id": doc_ids.take(build_integer_array(rows.person)),
         "answers": _build_answer_lists(rows),
         "split": rows.strings.take(np.where(is_dev, world.phrasings.dev, world.phrasings.test)),
         "phrasing": build_integer_array(rows.phrasing),

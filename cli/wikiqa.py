@@ -57,7 +57,7 @@ def _show(config: WikiqaConfig, count: int) -> None:
         first = config.model_copy(update={"limit": count, "shots": 0})
         generate_dataset(first, Path(scratch) / "preview")
         dataset = load_dataset_folder(Path(scratch) / "preview")
-    print_documents(dataset.documents, dataset.questions)
+        print_documents(dataset.documents, dataset.questions)
 
 
 def _write(config: WikiqaConfig, out: Path, workers: int) -> None:

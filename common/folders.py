@@ -22,31 +22,31 @@ RECORDED_PACKAGES = ("datasets", "faker", "numpy", "peft", "pyarrow", "torch", "
 
 
 class Manifest(BaseModel):
-    """What made a folder and what is in it."""
+    """What made a folder, and what is in it."""
 
     model_config = ConfigDict(frozen=True)
 
     kind: Literal["dataset", "training-text", "cell", "run", "model", "clues", "figures", "export"]
     parameters: dict[str, Any]
-    """Everything that decides the content, hashes of inputs included."""
+    """Everything that decides the content, including hashes of inputs."""
     content_hash: str
-    """SHA-256 over the folder's data files, in order of their names."""
+    """SHA-256 over the folder's data files, in the order of their names."""
     versions: dict[str, str]
     """Versions of the packages that made it."""
 
 
 def read_package_versions() -> dict[str, str]:
-    """Versions of this toolkit and of the packages that its results depend on."""
+    """Read the versions of this toolkit and of the packages that its results depend on."""
     names = ("elusive", *RECORDED_PACKAGES)
     return {name: importlib.metadata.version(name) for name in names}
 
 
 def hash_content(folder: Path, known: dict[str, str] | None = None) -> str:
-    """SHA-256 over names and bytes of the data files (Arrow, Parquet) below `folder`, by name.
+    """Hash names and bytes of the data files (Arrow, Parquet) below `folder` with SHA-256, by name.
 
     Args:
-        folder: where the files are.
-        known: SHA-256 of files by their path in the folder, which are then not read.
+        folder: of the files.
+        known: SHA-256 of files by their path in the folder; these files are not read.
     """
     digest = hashlib.sha256()
     for path in sorted([*folder.rglob("*.arrow"), *folder.rglob("*.parquet")]):
@@ -57,13 +57,13 @@ def hash_content(folder: Path, known: dict[str, str] | None = None) -> str:
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file."""
+    """Hash a file with SHA-256."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hash_parameters(parameters: object) -> str:
-    """SHA-256 of a JSON value, independent of the order of its keys."""
+    """Hash a JSON value with SHA-256, whatever the order of its keys."""
     text = json.dumps(parameters, sort_keys=True, ensure_ascii=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -79,9 +79,9 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def find_full_disk_error(error: Exception) -> OSError | None:
-    """The system's error of a full disk, or of a used-up quota, if that is what an error is about.
+    """Return the system's error if an error means that the disk is full or a quota is used up.
 
-    Safetensors and PyTorch write files by themselves and raise errors of their own.
+    Safetensors and PyTorch write files themselves and raise errors of their own.
     """
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return error
@@ -95,12 +95,12 @@ def find_full_disk_error(error: Exception) -> OSError | None:
 
 @contextmanager
 def create_folder(out: Path, kind: str, parameters: dict[str, Any]) -> Iterator[Path]:
-    """A temporary folder that becomes `out`, manifest included, when the block ends well.
+    """Create a temporary folder that becomes `out`, with a manifest, when the block succeeds.
 
     After an exception nothing is left of it. Call `is_made` first.
 
     Raises:
-        InputError: no folder can be made there.
+        InputError: the folder cannot be created.
     """
     temporary = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}"
     try:
@@ -135,7 +135,7 @@ def write_manifest(
 
 
 def is_made(out: Path, kind: str, parameters: dict[str, Any]) -> bool:
-    """Whether `out` already holds just this.
+    """Return whether `out` already holds exactly this.
 
     Raises:
         InputError: `out` holds something else, which is never overwritten.
@@ -159,22 +159,22 @@ def is_made(out: Path, kind: str, parameters: dict[str, Any]) -> bool:
 
 
 def find_changed_keys(stored: dict[str, Any], parameters: dict[str, Any]) -> list[str]:
-    """Names of the parameters that differ from those read back from a file."""
-    wanted = json.loads(json.dumps(parameters, default=str))
+    """Return the names of the parameters that differ from stored ones."""
+    current = json.loads(json.dumps(parameters, default=str))
     return sorted(
-        key for key in stored.keys() | wanted.keys() if stored.get(key) != wanted.get(key)
+        key for key in stored.keys() | current.keys() if stored.get(key) != current.get(key)
     )
 
 
 def read_manifest(folder: Path, what: str) -> Manifest:
-    """The manifest of a folder.
+    """Read the manifest of a folder.
 
     Args:
-        folder: where to look.
-        what: how to call the folder in an error, such as `dataset`.
+        folder: of the manifest.
+        what: what an error calls the folder, such as `dataset`.
 
     Raises:
-        InputError: no such folder, no manifest, or one that cannot be read.
+        InputError: there is no such folder, or its manifest is missing or broken.
     """
     if not folder.is_dir():
         raise InputError(f"no {what} folder at {folder}")
@@ -246,7 +246,7 @@ def write_tables(folder: Path, tables: dict[str, pa.Table]) -> None:
 
 
 def read_table(folder: Path, name: str) -> pa.Table:
-    """One Arrow table of a folder written by `write_tables`, memory-mapped."""
+    """Read an Arrow table of a folder written by `write_tables`, memory-mapped."""
     batches: list[pa.RecordBatch] = []
     schema = None
     for path in sorted((folder / name).glob("*.arrow")):

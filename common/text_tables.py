@@ -17,7 +17,7 @@ Rows = list[list[str]]
 
 
 def render_terminal_table(header: Header, rows: Rows) -> str:
-    """A table for a terminal; the first column is left-aligned, the others right-aligned."""
+    """Render a table for a terminal; the first column is left-aligned, the others right-aligned."""
     table = Table(box=box.SIMPLE_HEAD)
     for index, name in enumerate(header):
         table.add_column(name, justify="right" if index else "left", no_wrap=True)
@@ -29,14 +29,14 @@ def render_terminal_table(header: Header, rows: Rows) -> str:
 
 
 def render_markdown_table(header: Header, rows: Rows) -> str:
-    """A table in markdown; names in the header and in the first column are escaped."""
+    """Render a table in markdown; names in the header and in the first column are escaped."""
     names = [escape_markdown(name) for name in header]
     body = [[escape_markdown(row[0]), *row[1:]] for row in rows]
     return tabulate(body, names, tablefmt="github", disable_numparse=True) + "\n"
 
 
 def render_latex_table(header: Header, rows: Rows) -> str:
-    """A table in LaTeX with the rules of the package booktabs."""
+    """Render a table in LaTeX with the rules of the package booktabs."""
     alignment = ["left", *["right"] * (len(header) - 1)]
     table = tabulate(
         rows, header, tablefmt="latex_booktabs", disable_numparse=True, colalign=alignment

@@ -258,7 +258,9 @@ def list_presets() -> list[str]:
 
 
 def load_plan(path: Path) -> Plan:
-    """Load a plan from a file, or by the name of a preset; relative folders start at the file's.
+    """Load a plan from a file, or a preset by its name.
+
+    Relative folders in a plan start at the folder of its file.
 
     Raises:
         InputError: the file is missing or is not YAML, or a setting is wrong.

@@ -1,7 +1,7 @@
-"""Fixtures: a toy tokenizer, saved tiny models, a small dataset folder; and what keeps tests quick.
+"""Fixtures that tests share, and settings that keep the tests fast.
 
-Imports stand in the functions that need them: with pytest-xdist, the process that hands out the tests
-reads this file, too, and needs no PyTorch.
+Functions import what they need themselves: under pytest-xdist, the process that hands out the tests
+also reads this file, and it needs no PyTorch.
 """
 
 import gc
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
     from elusive.common.dataset.dataset_statistics import DatasetStatistics
 
-# One thread for each worker and for each process that a test starts, as more of them only get in each
-# other's way on models so small; where a test asks for more, idle ones sleep instead of spinning.
-# PyTorch reads this when it is imported.
+# Each worker, and each process that a test starts, computes with one thread: on models this small,
+# more threads only wait for each other. Where a test asks for more, idle threads sleep instead of
+# spinning. PyTorch reads these variables when it is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def pytest_collection_finish() -> None:
-    """Spare garbage collections what was imported, which stays: every training run collects."""
+    """Exempt all imported modules from garbage collection, which every training run triggers."""
     gc.collect()
     gc.freeze()
 
@@ -40,7 +40,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _pictures_drawn_once() -> Iterator[None]:
-    """Draw the picture of equal statistics once, as most datasets of the tests are alike."""
+    """Draw equal statistics only once: drawing takes half a second, and many datasets are equal."""
     from elusive.common.dataset import statistics_plot
 
     draw_statistics = statistics_plot.draw_statistics

@@ -70,7 +70,7 @@ class Handler(BaseHTTPRequestHandler):
     hub: Hub
     """Given by a class of each server's own."""
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # or each answer waits for the acknowledgement of its headers
+    disable_nagle_algorithm = True  # else a body waits until its headers are acknowledged
 
     def handle_any(self) -> None:
         length = self.headers.get("Content-Length")

@@ -134,7 +134,8 @@ def test_a_window_hides_what_lies_before_it(name):
     ids = padded_batch([19])[0]
     last = torch.zeros_like(ids)
     last[:, -1] = 1
-    received = compute_attention_received(tiny_model(name), ids, torch.ones_like(ids), last)[0, :, 0]
+    received = compute_attention_received(tiny_model(name), ids, torch.ones_like(ids), last)
+    received = received[0, :, 0]  # (head, token)
     assert (received[:, : 19 - 6] == 0).all()
     assert (received[:, 19 - 6 : -1] > 0).all()
 
@@ -155,9 +156,11 @@ def test_own_queries_and_chosen_queries_count_when_asked_for():
                     queries = [
                         i for i in (2, 5, 8) if i < length and (i > token or (own and i == token))
                     ]
-                    wanted = weights[row][:, queries, token].mean(-1) if queries else torch.zeros(4)
-                    got = received[layer, :, row, token]
-                    torch.testing.assert_close(got, wanted, atol=1e-5, rtol=0)
+                    expected = (
+                        weights[row][:, queries, token].mean(-1) if queries else torch.zeros(4)
+                    )
+                    actual = received[layer, :, row, token]
+                    torch.testing.assert_close(actual, expected, atol=1e-5, rtol=0)
 
 
 def test_layers_after_the_last_that_is_needed_are_not_computed():

@@ -122,7 +122,7 @@ def test_lists_of_questions_are_found_in_replies(reply, count):
     written = parse_reply(reply)
     assert written is not None
     assert len(written) == count
-    assert all(each.question == each.question.strip() for each in written)
+    assert all(question.question == question.question.strip() for question in written)
 
 
 @pytest.mark.parametrize(
@@ -159,15 +159,15 @@ def test_a_model_writes_questions_and_what_is_of_no_use_is_counted(tmp_path):
         config = WikiqaConfig(dump=dump, writer="w", endpoint=server.url, shots=1, min_words=5)
         generate_dataset(config, out)
         assert len(server.prompts) == 7  # six paragraphs, one of them twice
-        again = tmp_path / "again"
-        generate_dataset(config, again)
+        second = tmp_path / "again"
+        generate_dataset(config, second)
         assert len(server.prompts) == 7
     assert list(check_dataset(out)) == []
     assert {question.field for question in questions(out)} == {"written"}
     assert len(questions(out)) == 5
     assert left_out(out)["written question whose answer the paragraph has not"] == 6
     assert left_out(out)["questions written"] == 6
-    assert questions(out) == questions(again)
+    assert questions(out) == questions(second)
     assert "written by the model `w`" in (out / "README.md").read_text()
 
 

@@ -51,9 +51,9 @@ def test_loss_and_gradients_are_the_models_own(name, chunk, monkeypatch):
     ours = compute_chunked_losses(model, row()).mean()
     assert torch.allclose(ours, usual, rtol=1e-5)
     pairs = zip(gradients(model, ours), gradients(model, usual), strict=True)
-    for got, wanted in pairs:
-        assert torch.allclose(got, wanted, rtol=1e-3, atol=1e-5)
-        assert wanted.abs().max() > 0
+    for gradient, expected in pairs:
+        assert torch.allclose(gradient, expected, rtol=1e-3, atol=1e-5)
+        assert expected.abs().max() > 0
 
 
 def test_models_whose_logits_are_more_than_the_heads_output_are_left_alone():

@@ -1,4 +1,4 @@
-"""The clue benchmark: what is measured, and that it tells good scorers from bad ones."""
+"""The clue benchmark: what it measures, and that it tells good scorers from bad ones."""
 
 import json
 
@@ -48,13 +48,13 @@ def test_targets_are_names_values_and_what_states_the_relation(documents):
 def test_perfect_and_inverted_scores_stand_at_the_ends(documents):
     units = cut_words(documents[0].text)
     names = mark_targets(documents[0], units)["name"].astype(float)
-    (best,) = [f for f in measure_clues(documents[0], units, names) if f.target == "name"]
-    (worst,) = [f for f in measure_clues(documents[0], units, -names) if f.target == "name"]
+    (best,) = [m for m in measure_clues(documents[0], units, names) if m.target == "name"]
+    (worst,) = [m for m in measure_clues(documents[0], units, -names) if m.target == "name"]
     assert (best.auroc, worst.auroc) == (1.0, 0.0)
     assert (best.recall, worst.recall) == (1.0, 0.0)
     assert best.mean_rank == (names.sum() - 1) / 2
     flat = np.zeros(len(units))
-    assert all(found.auroc == 0.5 for found in measure_clues(documents[0], units, flat))
+    assert all(measure.auroc == 0.5 for measure in measure_clues(documents[0], units, flat))
 
 
 def test_the_report_has_every_scorer_pair_and_layer(documents, model_folder):
@@ -104,9 +104,9 @@ def test_halves_of_the_heads_agree_in_a_model_that_repeats_its_heads(documents, 
             weight.data.copy_(weight.data[:8].repeat(len(weight) // 8, 1))
     report = run_clues(documents, ["same"], 0.4, lambda name: loaded)
     assert report.scorers[0].stability == pytest.approx(1.0, abs=0.01)
-    other = run_clues(documents, [str(model_folder("llama", 2))], 0.4)
-    assert other.scorers[0].stability is not None
-    assert other.scorers[0].stability < 0.98
+    usual = run_clues(documents, [str(model_folder("llama", 2))], 0.4)
+    assert usual.scorers[0].stability is not None
+    assert usual.scorers[0].stability < 0.98
 
 
 def test_the_command_writes_everything_once(people_folder, model_folder, tmp_path):
@@ -117,9 +117,9 @@ def test_the_command_writes_everything_once(people_folder, model_folder, tmp_pat
     assert first.exit_code == 0, first.output
     assert "depth-contrast" in first.output
     stamp = (out / "clues.json").stat().st_mtime_ns
-    again = CliRunner().invoke(cli, command)
+    second = CliRunner().invoke(cli, command)
     assert (out / "clues.json").stat().st_mtime_ns == stamp
-    assert render_terminal(load_clues(out)) in again.output
+    assert render_terminal(load_clues(out)) in second.output
     rows = (out / "clues.csv").read_text().splitlines()
     assert len(rows) - 1 == len(json.loads((out / "clues.json").read_text())["rows"])
     with Image.open(out / "clues.png") as picture:

@@ -24,7 +24,7 @@ SETTINGS = ["--epochs", 1, "--batch-size", 4, "--format-replay", 2, "--limit", 8
 
 def evaluate(people: Path, *arguments: object) -> Result:
     command = ["evaluate", people, *SETTINGS, *arguments]
-    return CliRunner().invoke(cli, [str(each) for each in command])
+    return CliRunner().invoke(cli, [str(word) for word in command])
 
 
 def cell(people: Path, out: Path, *arguments: object) -> CellResult:
@@ -93,8 +93,8 @@ def test_a_server_answers_as_the_model_itself(people_folder, server, model_folde
     assert_equal(local.predictions, remote.predictions)
     assert_equal(local.known, remote.known)
     # The server's leaves the end tokens out: nearly equal, not quite.
-    both = [each.metrics["known"]["perplexity"] for each in (local, remote)]
-    assert both[1] == pytest.approx(both[0], rel=0.5)
+    perplexities = [cell.metrics["known"]["perplexity"] for cell in (local, remote)]
+    assert perplexities[1] == pytest.approx(perplexities[0], rel=0.5)
     assert remote.parameters["answering"]["served"] == {"name": "base", "root": server.root}
 
 
@@ -106,31 +106,38 @@ def test_log_probabilities_do_not_depend_on_how_the_server_writes_tokens(
     for name in ("start_token", "marks_characters"):
         with monkeypatch.context() as patch:
             patch.setattr(server, name, True)
-            found = cell(people_folder, tmp_path / name, *asked)
-        np.testing.assert_allclose(gold(usual.predictions), gold(found.predictions), atol=1e-6)
+            other = cell(people_folder, tmp_path / name, *asked)
+        np.testing.assert_allclose(gold(usual.predictions), gold(other.predictions), atol=1e-6)
 
 
 def test_no_model_is_loaded_where_a_server_answers(people_folder, server, tmp_path, monkeypatch):
     monkeypatch.setattr("elusive.evaluate.run.load_model", None)
-    found = cell(people_folder, tmp_path / "out", "--model", "base", "--endpoint", server.url)
-    assert found.predictions
+    remote = cell(people_folder, tmp_path / "out", "--model", "base", "--endpoint", server.url)
+    assert remote.predictions
 
 
 def test_a_trained_cell_is_answered_by_the_server_with_its_adapter(
     people_folder, text, trained, server, model_folder, tmp_path
 ):
     server.asked.clear()
-    there = ["--endpoint", server.url, "--served", "base"]
-    arguments = ["--model", model_folder("llama"), "--train", text, *there]
+    served = ["--endpoint", server.url, "--served", "base"]
+    arguments = ["--model", model_folder("llama"), "--train", text, *served]
     remote = cell(people_folder, tmp_path / "out", *arguments)
     assert_equal(trained.predictions, remote.predictions)
     assert any(name.startswith("elusive-") for name in server.asked)
     assert not server.adapters, "the adapter is unloaded"
     assert (remote.folder / "adapter" / "adapter_model.safetensors").exists()
-    again = ["--model", "base", "--endpoint", server.url, "--adapter", trained.folder / "adapter"]
-    scored = cell(people_folder, tmp_path / "again", *again)
+    with_adapter = [
+        "--model",
+        "base",
+        "--endpoint",
+        server.url,
+        "--adapter",
+        trained.folder / "adapter",
+    ]
+    scored = cell(people_folder, tmp_path / "again", *with_adapter)
     assert_equal(trained.predictions, scored.predictions)
-    untrained = cell(people_folder, tmp_path / "untrained", *again[:4])
+    untrained = cell(people_folder, tmp_path / "untrained", *with_adapter[:4])
     assert gold(untrained.predictions) != gold(scored.predictions)
 
 
@@ -139,8 +146,8 @@ def test_an_adapter_that_the_server_ignores_is_an_error(
 ):
     monkeypatch.setattr(server, "uses_adapters", False)
     adapter = ["--adapter", trained.folder / "adapter"]
-    there = ["--model", "base", "--endpoint", server.url]
-    message = error(people_folder, tmp_path / "out", *there, *adapter)
+    served = ["--model", "base", "--endpoint", server.url]
+    message = error(people_folder, tmp_path / "out", *served, *adapter)
     assert "took the adapter but does not use it" in message
     assert not server.adapters
 
@@ -150,20 +157,20 @@ def test_a_server_that_cannot_load_adapters_is_one_line(
 ):
     monkeypatch.setattr(server, "_load", lambda *_: (404, {"error": {"message": "Not Found"}}))
     adapter = ["--adapter", trained.folder / "adapter"]
-    there = ["--model", "base", "--endpoint", server.url]
-    message = error(people_folder, tmp_path / "out", *there, *adapter)
+    served = ["--model", "base", "--endpoint", server.url]
+    message = error(people_folder, tmp_path / "out", *served, *adapter)
     assert "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve" in message
 
 
 def test_what_a_server_refuses_is_one_line(people_folder, model_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(endpoints, "RETRIES", 0)
     with completion_server(model_folder("llama")) as server:
-        there = ["--endpoint", server.url, "--model"]
-        message = error(people_folder, tmp_path / "out", *there, "other")
+        served = ["--endpoint", server.url, "--model"]
+        message = error(people_folder, tmp_path / "out", *served, "other")
         assert "serves no model 'other': choose one with --served (it has base)" in message
         with monkeypatch.context() as patch:
             patch.setattr(server, "gives_log_probabilities", False)
-            message = error(people_folder, tmp_path / "out", *there, "base")
+            message = error(people_folder, tmp_path / "out", *served, "base")
             assert "gives no log-probabilities of a prompt" in message
     with completion_server(model_folder("llama")) as server:
         server.key = "secret"
@@ -204,10 +211,10 @@ def test_where_the_server_stands_decides_nothing_and_what_it_serves_does():
 
 
 def test_ids_follow_what_is_served(people_folder, model_folder, tmp_path):
-    names = []
+    weights = []
     for seed in (0, 1):
         with completion_server(model_folder("llama", seed)) as server:
             out = tmp_path / str(seed)
-            made = cell(people_folder, out, "--model", "base", "--endpoint", server.url)
-            names.append(json.dumps(made.parameters["weights"]))
-    assert names[0] != names[1]
+            remote = cell(people_folder, out, "--model", "base", "--endpoint", server.url)
+            weights.append(json.dumps(remote.parameters["weights"]))
+    assert weights[0] != weights[1]

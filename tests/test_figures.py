@@ -77,27 +77,27 @@ def test_a_gain_that_is_the_recall_correlates_fully_and_noise_does_not():
     assert noise.pearson.low < 0 < noise.pearson.high
     points = np.nanmean(recall, -1).ravel(), np.nanmean(same_gain := recall**2, -1).ravel()
     expected = np.corrcoef(*points)[0, 1]
-    found = _correlate("em", recall, same_gain, weights)
-    assert found.pearson.mean == pytest.approx(expected)
-    assert found.pearson.low < expected < found.pearson.high
+    squared = _correlate("em", recall, same_gain, weights)
+    assert squared.pearson.mean == pytest.approx(expected)
+    assert squared.pearson.low < expected < squared.pearson.high
 
 
 def test_attention_before_a_value_is_a_row_of_the_attention_map(tokenizer, tmp_path):
     documents = list(generate_biographies(BiogenConfig(people=2)))
     model = tiny_model("llama")
     loaded = LoadedModel(ModelSource("tiny", tmp_path), model, tokenizer, "0")
-    found = list(read_attention_before_values(documents, loaded, Reading()))
-    assert len(found) == 2 * len(documents[0].facts)
+    rows = list(read_attention_before_values(documents, loaded, Reading()))
+    assert len(rows) == 2 * len(documents[0].facts)
     model.set_attn_implementation("eager")
-    for each in found:
-        text = encode(each.document.text, tokenizer)
+    for row in rows:
+        text = encode(row.document.text, tokenizer)
         with torch.no_grad():
             maps = model(input_ids=torch.tensor([text.input_ids]), output_attentions=True)
         square = torch.stack(maps.attentions).mean((0, 1, 2))  # (query, key)
-        assert len(each.scores.units) > 10
-        last = text.unit_tokens[len(each.scores.units)]
-        assert text.units[len(each.scores.units)][1] <= each.fact.start
-        for scores, tokens in zip(each.scores.scores, text.unit_tokens, strict=False):
+        assert len(row.scores.units) > 10
+        last = text.unit_tokens[len(row.scores.units)]
+        assert text.units[len(row.scores.units)][1] <= row.fact.start
+        for scores, tokens in zip(row.scores.scores, text.unit_tokens, strict=False):
             assert scores == pytest.approx(float(square[last[-1], tokens].mean()), abs=1e-6)
 
 

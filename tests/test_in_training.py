@@ -44,8 +44,8 @@ def test_d_ar_replaces_a_share_of_the_input_and_nothing_that_is_predicted(tokeni
     assert not changed[0]
     assert noisy.labels == sequence.labels
     assert not set(tokenizer.all_special_ids) & set(noisy.input_ids)
-    again = replace_tokens(sequence, 0.2, vocabulary, np.random.default_rng(1))
-    assert again.input_ids != noisy.input_ids
+    other_noise = replace_tokens(sequence, 0.2, vocabulary, np.random.default_rng(1))
+    assert other_noise.input_ids != noisy.input_ids
 
 
 def test_attention_dropout_closes_a_share_of_what_a_token_sees_but_never_itself():
@@ -70,24 +70,23 @@ def test_with_nothing_closed_a_packed_row_is_what_its_sequences_are_apart(name, 
     mask = sample_attention_mask(POSITIONS, 0.0, torch.float32, np.random.default_rng(0))
     inputs = {"input_ids": torch.cat(sequences, 1), "position_ids": POSITIONS}
     with torch.no_grad():
-        apart = torch.cat([model(input_ids=each).logits for each in sequences], 1)
+        apart = torch.cat([model(input_ids=ids).logits for ids in sequences], 1)
         together = model(**inputs, attention_mask=mask, use_cache=False).logits
         noise = sample_attention_mask(POSITIONS, 0.5, torch.float32, np.random.default_rng(0))
         noisy = model(**inputs, attention_mask=noise, use_cache=False).logits
-    # Gemma's window of 6 tokens is not seen by a mask of one's own.
+    # A mask that the caller passes does not apply Gemma's window of 6 tokens.
     short = slice(0, 6)
     torch.testing.assert_close(together[:, short], apart[:, short], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(together[:, 7:], apart[:, 7:], atol=1e-4, rtol=1e-4)
     assert not torch.allclose(noisy[:, 1:7], together[:, 1:7], atol=1e-3)
-    torch.testing.assert_close(noisy[:, [0, 7, 8]], together[:, [0, 7, 8]])  # see but themselves
+    torch.testing.assert_close(noisy[:, [0, 7, 8]], together[:, [0, 7, 8]])  # see only themselves
 
 
 def test_rho_learns_from_what_is_harder_than_for_the_reference_and_from_all_answers():
     losses = torch.tensor([1.0, 5.0, 3.0, 2.0, 0.5], requires_grad=True)
     reference = torch.tensor([0.0, 5.0, 1.0, 2.0, -torch.inf])
-    loss = compute_selected_loss(
-        losses, reference, 0.5
-    )  # excess 1, 0, 2, 0: two of four, and the answer
+    # Excess losses are 1, 0, 2 and 0: two of these four count, and the answer does.
+    loss = compute_selected_loss(losses, reference, 0.5)
     assert loss.item() == pytest.approx((1.0 + 3.0 + 0.5) / 3)
     (gradient,) = torch.autograd.grad(loss, losses)
     torch.testing.assert_close(gradient, torch.tensor([1, 0, 1, 0, 1]) / 3)
@@ -101,8 +100,8 @@ def test_the_loss_in_chunks_can_be_taken_token_by_token(name):
     chunked, whole = compute_chunked_losses(model, row()), compute_whole_losses(model, row())
     torch.testing.assert_close(chunked, whole, rtol=1e-4, atol=1e-4)
     pairs = zip(gradients(model, chunked[3]), gradients(model, whole[3]), strict=True)
-    for got, wanted in pairs:
-        torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-5)
+    for actual, expected in pairs:
+        torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1e-5)
 
 
 def test_reference_losses_are_the_models_own(model_folder, tokenizer):
@@ -110,8 +109,8 @@ def test_reference_losses_are_the_models_own(model_folder, tokenizer):
     texts = ["Ada Byron was born in London.", "Rome.", "Ada Byron was born in London."]
     sequences = [build_text_sequence(text, tokenizer) for text in texts]
     sequences[1] = Sequence(sequences[1].input_ids, [IGNORED, IGNORED, *sequences[1].labels[2:]])
-    found = add_reference_losses(sequences, reference)
-    for sequence in found:
+    with_losses = add_reference_losses(sequences, reference)
+    for sequence in with_losses:
         inputs = torch.tensor([sequence.input_ids])
         with torch.no_grad():
             own = reference.model(
@@ -124,7 +123,7 @@ def test_reference_losses_are_the_models_own(model_folder, tokenizer):
             if label != IGNORED
         ]
         assert np.mean(counted) == pytest.approx(own.item(), rel=1e-4)
-    together = pack_row([found[0], Sequence([3, 4], [IGNORED, 4])])
+    together = pack_row([with_losses[0], Sequence([3, 4], [IGNORED, 4])])
     assert together["reference_losses"].shape == together["input_ids"].shape
     assert together["reference_losses"][0, -1] == -torch.inf
 
@@ -205,14 +204,14 @@ def test_clean_labels_and_fresh_copies_change_the_cell_and_its_outcome(
     assert len(ids) == 3
     assert losses[0] != losses[1]
     assert losses[0] != losses[2]
-    assert losses[0][0] == losses[2][0], "the first epoch of fresh copies is that of the written"
+    assert losses[0][0] == losses[2][0], "the first epoch of fresh copies has the written copies"
 
 
 def test_rho_refuses_a_reference_of_another_tokenizer(people_folder, model_folder, tmp_path):
     model = str(model_folder("llama"))
     text = training_text(people_folder, tmp_path / "text")
     this = cell(text, model, objective="rho-1", reference="nano-small")
-    with pytest.raises(InputError, match="'nano-small' has another tokenizer"):
+    with pytest.raises(InputError, match=r"'nano-small' and .* have different tokenizers"):
         make_cell(this, load_dataset_folder(people_folder), load_model(model), tmp_path / "c")
 
 

@@ -20,7 +20,7 @@ from elusive.evaluate.cells.cell_folder import find_cells, load_cell
 from elusive.evaluate.compare.table import build_table
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
-from elusive.report.leaderboard.board import add_cells, init_board, load_board
+from elusive.report.leaderboard.board import add_cells, init_board
 from elusive.report.leaderboard.build import (
     build_board,
     build_board_table,
@@ -104,8 +104,12 @@ def test_a_run_becomes_a_checked_and_built_leaderboard(finished, tmp_path):
     assert "| plain " in (tmp_path / "site" / "leaderboard.md").read_text()
 
 
+def read_board(board):
+    return check_board(board).cells
+
+
 def test_a_leaderboard_gives_back_the_cells_that_were_added(finished, board):
-    stored = {cell.folder.name: cell for cell in load_board(board)}
+    stored = {cell.folder.name: cell for cell in read_board(board)}
     for cell in find_cells(finished):
         loaded = stored[compute_cell_id(cell.parameters)]
         assert loaded.predictions == cell.predictions
@@ -162,7 +166,7 @@ def test_losses_that_are_no_numbers_survive(finished, tmp_path):
     log = cell.log | {"losses": [1.0, math.nan], "last_loss": math.inf}
     init_board(tmp_path)
     add_cells([replace(cell, log=log)], tmp_path)
-    (loaded,) = load_board(tmp_path)
+    (loaded,) = read_board(tmp_path)
     assert loaded.log is not None
     assert loaded.log["losses"][0] == 1.0
     assert math.isnan(loaded.log["losses"][1])
@@ -177,8 +181,6 @@ def test_changed_answers_are_noticed(board):
     assert problems(board)[0] == (
         f"entries/{path.stem}.json: its answers were changed after the entry was made: {path.name}"
     )
-    with pytest.raises(InputError, match="was changed after the entry was made"):
-        load_board(board)
 
 
 def test_changed_answers_are_noticed_by_their_scores_when_the_hash_is_mended(board):
@@ -251,8 +253,6 @@ def test_missing_answers_are_noticed(board, suffix):
     path.with_name(path.stem + suffix).unlink()
     lines = problems(board)
     assert lines[0] == f"entries/{path.name}: its answers are missing: {path.stem}{suffix}"
-    with pytest.raises(InputError, match="is missing: add the cell again"):
-        load_board(board)
 
 
 def test_answers_without_an_entry_are_noticed(board):
@@ -266,8 +266,6 @@ def test_broken_entries_are_noticed(board, content):
     path.write_text(content)
     assert all("Traceback" not in line for line in problems(board))
     assert problems(board)[0].startswith(f"entries/{path.name}: ")
-    with pytest.raises(InputError, match=path.name):
-        load_board(board)
 
 
 def test_unknown_and_wrong_keys_are_noticed_with_their_path(board):
@@ -322,7 +320,7 @@ def test_labels_stay_harmless_in_markdown(board):
         replace(cell, parameters=cell.parameters | {"label": label, "dataset_name": "<b>|"})
         if cell.parameters["label"] == "random"
         else replace(cell, parameters=cell.parameters | {"dataset_name": "<b>|"})
-        for cell in load_board(board)
+        for cell in read_board(board)
     ]
     text = render_board(rank_benchmarks(cells, "em"))
     assert "<script" not in text
@@ -335,7 +333,7 @@ def test_labels_stay_harmless_in_markdown(board):
 
 
 def test_a_table_of_all_benchmarks_has_a_row_for_each_arm_with_its_numbers(board):
-    cells = load_board(board)
+    cells = read_board(board)
     elsewhere = [
         replace(cell, parameters=cell.parameters | {"weights": "other", "model": "other"})
         for cell in cells
@@ -392,7 +390,7 @@ def test_a_single_cell_can_be_submitted(finished, tmp_path):
     cell = next(finished.glob("cells/plain-seed0-*"))
     added = run("leaderboard", "add", cell, "--to", tmp_path / "board")
     assert added.output.splitlines()[-1].endswith("1 entries added, 0 already there")
-    (loaded,) = load_board(tmp_path / "board")
+    (loaded,) = read_board(tmp_path / "board")
     assert loaded.metrics == load_cell(cell).metrics
     entry = json.loads(next(tmp_path.glob("board/entries/*.json")).read_text())
     assert "submitted_by" not in entry

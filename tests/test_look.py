@@ -59,11 +59,11 @@ def every_arm(people_folder, settings, tmp_path_factory) -> tuple[Path, dict]:
 
 def data_in(page: Path) -> dict:
     """The data that stands in a page, as the browser gets it."""
-    found = re.search(
+    match = re.search(
         r'<script type="application/json" id="data">(.*?)</script>', page.read_text(), re.DOTALL
     )
-    assert found
-    return json.loads(found[1])
+    assert match
+    return json.loads(match[1])
 
 
 def test_the_page_shows_what_augment_writes(every_arm, tmp_path):
@@ -77,11 +77,14 @@ def test_the_page_shows_what_augment_writes(every_arm, tmp_path):
         assert command.pop(0) == "elusive"
         assert CliRunner().invoke(cli, [*command, "--out", str(out)]).exit_code == 0
         copies = [text for text in TrainingTextFolder(out).read_texts() if text.copy > 0]
-        of_page = [copy for one in shown["documents"] for copy in one["arms"][number]["copies"]]
+        shown_copies = [
+            copy for document in shown["documents"] for copy in document["arms"][number]["copies"]
+        ]
         if arm["kind"] == "rewrite":
-            assert [copy["text"] for copy in of_page] == [text.text for text in copies]
+            assert [copy["text"] for copy in shown_copies] == [text.text for text in copies]
         else:
-            assert [copy["kept"] for copy in of_page] == [list(map(list, t.kept)) for t in copies]
+            kept = [list(map(list, text.kept)) for text in copies]
+            assert [copy["kept"] for copy in shown_copies] == kept
     assert len(page["documents"]) == 4
 
 
@@ -103,12 +106,12 @@ def test_the_shown_probabilities_are_those_that_drop(protect, people_folder, set
 
 
 def test_scores_and_ranks_agree(every_arm):
-    for one in every_arm[1]["documents"]:
-        for arm, method in zip(one["arms"], METHODS, strict=True):
+    for document in every_arm[1]["documents"]:
+        for arm, method in zip(document["arms"], METHODS, strict=True):
             scores = np.array(arm["scores"], dtype=float)
             ranks = np.array(arm["ranks"], dtype=float)
             droppable = ~np.isnan(ranks)
-            assert len(scores) == len(one["units"][arm["cut"]])
+            assert len(scores) == len(document["units"][arm["cut"]])
             assert ranks[droppable].sum() == droppable.sum() * (droppable.sum() - 1) / 2
             in_order = scores[droppable][np.argsort(ranks[droppable])]
             assert (in_order[1:] <= in_order[:-1]).all()
@@ -117,15 +120,15 @@ def test_scores_and_ranks_agree(every_arm):
 
 
 def test_usual_arms_are_those_that_the_models_allow(people_folder, settings, tmp_path):
-    one: dict[str, object] = {"model": settings["model"]}
-    two: dict[str, object] = {"large": settings["large"], "small": settings["small"]}
-    for given, methods in (
+    model: dict[str, object] = {"model": settings["model"]}
+    pair: dict[str, object] = {"large": settings["large"], "small": settings["small"]}
+    for models, methods in (
         ({}, "random"),
-        (one, "random attention depth-contrast"),
-        (two, "random contrast"),
-        (one | two, "random attention depth-contrast contrast"),
+        (model, "random attention depth-contrast"),
+        (pair, "random contrast"),
+        (model | pair, "random attention depth-contrast contrast"),
     ):
-        page = write_look_page(people_folder, (), given | {"copies": 1}, 1, tmp_path / "page.html")
+        page = write_look_page(people_folder, (), models | {"copies": 1}, 1, tmp_path / "page.html")
         assert " ".join(arm["method"] for arm in page["arms"]) == methods
 
 
@@ -202,7 +205,7 @@ class Elements(HTMLParser):
 
 
 def browsed(page: Path, fragment: str, tmp_path: Path, action: str = "--dump-dom") -> str:
-    """What Chromium prints about a page after its script ran: its document, unless told else."""
+    """What Chromium prints about a page after its script ran: by default, its document."""
     if CHROMIUM is None:
         pytest.skip("no chromium: apt-get install chromium")
     command = [
@@ -219,26 +222,26 @@ def browsed(page: Path, fragment: str, tmp_path: Path, action: str = "--dump-dom
 def test_a_browser_strikes_through_what_is_dropped(method, every_arm, tmp_path):
     path, page = every_arm
     number = METHODS.index(method)
-    one = page["documents"][2]
-    under = one["arms"][number]
+    document = page["documents"][2]
+    shown = document["arms"][number]
     drawn = Elements(browsed(path, f"#document=2&arm={number}", tmp_path))
     original, *copies = drawn.counts
-    units = one["units"][under["cut"]]
+    units = document["units"][shown["cut"]]
     colored = sum(original[f"q{step}"] for step in range(9))
-    droppable = sum(rank is not None for rank in under["ranks"])
+    droppable = sum(rank is not None for rank in shown["ranks"])
     assert original["tok"] == len(units)
     assert colored == (droppable if drops_tokens(method) else 0)
-    assert original["head"] >= len(one["heads"])
-    assert original["value"] >= len(one["values"])
-    assert len(copies) == len(under["copies"]) == 2
-    for counts, copy in zip(copies, under["copies"], strict=True):
+    assert original["head"] >= len(document["heads"])
+    assert original["value"] >= len(document["values"])
+    assert len(copies) == len(shown["copies"]) == 2
+    for counts, copy in zip(copies, shown["copies"], strict=True):
         if page["arms"][number]["kind"] == "rewrite":
             assert copy["text"] in drawn.texts[1:]
             assert not counts["tok"]
         else:
             assert counts["tok"] == len(units)
             assert counts["del"] == round(copy["drop_rate"] * len(units))
-    assert drawn.texts[0] == one["text"]
+    assert drawn.texts[0] == document["text"]
 
 
 def pictured(page: Path, fragment: str, tmp_path: Path) -> np.ndarray:
@@ -256,7 +259,7 @@ def test_arms_that_score_show_colors_and_plain_text_none(every_arm, tmp_path):
         shown[method] = pictured(every_arm[0], fragment, tmp_path)
     assert shown["plain"].shape == shown["contrast"].shape == (900, 1200, 3)
     spread = {name: np.ptp(pixels.astype(int), axis=2) for name, pixels in shown.items()}
-    colorful = {name: (of > 40).mean() for name, of in spread.items()}
+    colorful = {name: (pixels > 40).mean() for name, pixels in spread.items()}
     assert colorful["contrast"] > 0.01
     assert colorful["contrast"] > 2 * colorful["plain"]
     dark = (shown["contrast"].max(axis=2) < 120).mean()
@@ -311,7 +314,7 @@ document.getElementById("frame").onload = (event) => {
   press("End");
   press("ArrowLeft");
   result.ended = Number(inner.activeElement.dataset.index);
-  result.status = [...$("status").children].map((each) => each.textContent);
+  result.status = [...$("status").children].map((part) => part.textContent);
   result.same = inner.querySelectorAll(".same").length;
   result.stops = inner.querySelectorAll("#original [tabindex='0']").length;
   inner.querySelectorAll("#arms input")[1].click();
@@ -319,10 +322,10 @@ document.getElementById("frame").onload = (event) => {
   result.hash = view.location.hash;
   $("brief").click();
   const struck = [...inner.querySelectorAll("article del")];
-  result.struck = [struck.length > 0, struck.filter((each) => each.offsetWidth).length];
+  result.struck = [struck.length > 0, struck.filter((unit) => unit.offsetWidth).length];
   $("search").value = "SEARCHED";
   $("search").dispatchEvent(new view.Event("input"));
-  result.found = [...$("documents").options].map((each) => each.textContent);
+  result.matches = [...$("documents").options].map((option) => option.textContent);
   result.chosen = $("documents").value;
   result.ends = [$("previous").disabled, $("next").disabled];
   $("search").value = "nobody at all";
@@ -341,9 +344,9 @@ def test_keys_search_and_buttons_work(people_folder, tmp_path):
     last = page["documents"][-1]
     harness = tmp_path / "harness.html"
     harness.write_text(HARNESS.replace("SEARCHED", last["entity"].upper()))
-    found = re.search(r'<pre id="result">(.*?)</pre>', browsed(harness, "", tmp_path))
-    assert found
-    result = json.loads(unescape(found[1]))
+    match = re.search(r'<pre id="result">(.*?)</pre>', browsed(harness, "", tmp_path))
+    assert match
+    result = json.loads(unescape(match[1]))
     units = page["documents"][0]["units"][0]
     droppable = sum(rank is not None for rank in page["documents"][0]["arms"][0]["ranks"])
     start, end = units[-2]
@@ -355,7 +358,7 @@ def test_keys_search_and_buttons_work(people_folder, tmp_path):
     assert result["stops"] == 1
     assert result["hash"] == "#document=1&arm=1"
     assert result["struck"] == [True, 0]
-    assert result["found"] == [f"6. {last['entity']}"]
+    assert result["matches"] == [f"6. {last['entity']}"]
     assert result["chosen"] == "5"
     assert result["ends"] == [True, True]
     assert result["notice"] == "0 documents found"

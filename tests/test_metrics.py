@@ -37,17 +37,17 @@ def reference_scores(prediction: str, golds: list[str]) -> tuple[float, float]:
     best_em = best_f1 = 0.0
     words = reference_words(prediction)
     for gold in golds:
-        wanted = reference_words(gold)
-        best_em = max(best_em, 1.0 if words == wanted else 0.0)
-        left, common = list(wanted), 0
+        gold_words = reference_words(gold)
+        best_em = max(best_em, 1.0 if words == gold_words else 0.0)
+        left, common = list(gold_words), 0
         for word in words:
             if word in left:
                 left.remove(word)
                 common += 1
-        if not words or not wanted:
-            best_f1 = max(best_f1, 1.0 if words == wanted else 0.0)
+        if not words or not gold_words:
+            best_f1 = max(best_f1, 1.0 if words == gold_words else 0.0)
         elif common:
-            best_f1 = max(best_f1, 2 * common / (len(words) + len(wanted)))
+            best_f1 = max(best_f1, 2 * common / (len(words) + len(gold_words)))
     return best_em, best_f1
 
 
@@ -94,12 +94,12 @@ def test_answer_recall_sees_an_answer_in_a_run_on_prediction(prediction, opens, 
 def test_the_hugging_face_metric_gives_the_same_means(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     predictions, references = ["Paris Paris", "the Louvre"], [["Paris"], ["Louvre", "x"]]
-    found = ClosedBookQA(keep_in_memory=True).compute(
+    scores = ClosedBookQA(keep_in_memory=True).compute(
         predictions=predictions, references=references
     )
-    assert found is not None
-    assert found["em"] == 0.5
-    assert found["f1"] == pytest.approx((2 / 3 + 1) / 2)
+    assert scores is not None
+    assert scores["em"] == 0.5
+    assert scores["f1"] == pytest.approx((2 / 3 + 1) / 2)
 
 
 def test_intervals_resample_people_not_questions():

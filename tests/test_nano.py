@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from elusive.augment.clues.targets import compute_head_aurocs
+from elusive.augment.clues.targets import measure_clues
 from elusive.augment.config import AugmentConfig
 from elusive.augment.copies import build_training_texts
 from elusive.augment.scores.scorers import Scorers, score_documents
@@ -94,7 +94,7 @@ def test_what_the_gold_answers_are_does_not_change_what_is_answered(gold_of, nan
         population.model_copy(update={"people": 4, "start": start})
         for start in (0, NEW_PEOPLE["start"])
     ]
-    about_both = [question for each in asked_about for question in generate_questions(each)]
+    about_both = [question for config in asked_about for question in generate_questions(config)]
     shown, _ = split_shots(list(generate_shots(population)), 5, 0)
     golds = [question.answers[0] for question in about_both]
     asked = [
@@ -102,11 +102,11 @@ def test_what_the_gold_answers_are_does_not_change_what_is_answered(gold_of, nan
         for question, gold, other in zip(about_both, golds, [*golds[1:], golds[0]], strict=True)
     ]
     model, tokenizer = loaded.model, loaded.tokenizer
-    found = answer_questions(model, tokenizer, asked, shown, 16)
+    drafted = answer_questions(model, tokenizer, asked, shown, 16)
     plain = answer_questions(model, tokenizer, asked, shown, 16, reuse_prefix=False)
-    assert [p.prediction for p in found] == [p.prediction for p in plain]
+    assert [p.prediction for p in drafted] == [p.prediction for p in plain]
     np.testing.assert_allclose(
-        [p.log_probability for p in found], [p.log_probability for p in plain], atol=1e-4
+        [p.log_probability for p in drafted], [p.log_probability for p in plain], atol=1e-4
     )
 
 
@@ -160,7 +160,14 @@ def test_contrast_ranks_are_not_position_ranks(documents, nano):
 @pytest.mark.parametrize("method", ["attention", "contrast", "depth-contrast"])
 def test_what_attention_has_learnt_finds_names_wherever_they_stand(method, documents, nano):
     # .69, .63 and .69 were measured on 100 people, with standard errors below .02.
-    assert compute_head_aurocs(documents, scored(method, documents, nano)).mean() > 0.57
+    aurocs = [
+        measure.auroc
+        for document, scores in zip(documents, scored(method, documents, nano), strict=True)
+        for measure in measure_clues(document, scores.units, scores.scores)
+        if measure.target == "name"
+    ]
+    assert len(aurocs) == len(documents)
+    assert np.mean(aurocs) > 0.57
 
 
 def test_a_built_in_model_needs_no_network(monkeypatch):

@@ -212,9 +212,9 @@ def test_names_that_look_like_markup_do_no_harm(tmp_path):
     out = tmp_path / "page.html"
     cells = [cell(arm, 0, 0.5) for arm in ("random", EVIL_ARM, EVIL_PERSON)]
     named = [
-        replace(each, predictions=[replace(p, entity=EVIL_PERSON + p.entity, field=EVIL_PERSON)
-                                   for p in each.predictions])
-        for each in cells
+        replace(cell, predictions=[replace(p, entity=EVIL_PERSON + p.entity, field=EVIL_PERSON)
+                                   for p in cell.predictions])
+        for cell in cells
     ]  # fmt: skip
     write_page(named, out, EVIL_PERSON)
     html = out.read_text()
@@ -321,9 +321,9 @@ def test_the_text_viewer_shows_what_the_arms_were_trained_on(finished):
         stored = {
             (text.doc_id, text.copy): text for text in TrainingTextFolder(folder).read_texts()
         }
-        for one in page["documents"]:
-            for copy, drawn in enumerate(one["arms"][number]["copies"], start=1):
-                text = stored[one["id"], copy]
+        for document in page["documents"]:
+            for copy, drawn in enumerate(document["arms"][number]["copies"], start=1):
+                text = stored[document["id"], copy]
                 if "text" in drawn:
                     assert drawn["text"] == text.text
                 else:

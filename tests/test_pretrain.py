@@ -79,9 +79,9 @@ def test_a_resumed_family_goes_on_with_its_tokenizer(family, plan, tmp_path, mon
 
     first = module._make_tokenizer(plan, tmp_path / "tokenizer")
     monkeypatch.setattr(module, "generate_tokenizer_texts", lambda plan: ["other text than before"])
-    again = module._make_tokenizer(plan, tmp_path / "tokenizer")
-    assert again.get_vocab() == first.get_vocab()
-    assert again("Ada Byron was born.")["input_ids"] == first("Ada Byron was born.")["input_ids"]
+    resumed = module._make_tokenizer(plan, tmp_path / "tokenizer")
+    assert resumed.get_vocab() == first.get_vocab()
+    assert resumed("Ada Byron was born.")["input_ids"] == first("Ada Byron was born.")["input_ids"]
 
 
 def test_another_plan_is_refused(family):
@@ -108,13 +108,13 @@ def test_a_resumed_training_ends_with_the_same_weights(plan, material, tmp_path)
     with pytest.raises(Killed):
         pretrain_model(plan.models[0], plan, material[0], material[1], tmp_path / "parts", kill, 0)
     assert (tmp_path / "parts" / CHECKPOINT).exists()
-    resumed: list[int] = []
-    again = pretrain_model(
-        plan.models[0], plan, material[0], material[1], tmp_path / "parts", resumed.append
+    counts: list[int] = []
+    resumed = pretrain_model(
+        plan.models[0], plan, material[0], material[1], tmp_path / "parts", counts.append
     )
-    assert resumed[0] > 4_000
-    for one, other in zip(whole.parameters(), again.parameters(), strict=True):
-        assert torch.equal(one, other)
+    assert counts[0] > 4_000
+    for first, second in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(first, second)
 
 
 def test_rows_do_not_depend_on_each_other_and_mix_questions_in(plan, material):
@@ -170,7 +170,8 @@ def test_people_join_one_by_one(plan, material):
     growing = plan.model_copy(update={"first_people": 6, "joining": 0.5, "tokens": 40_000})
     rows = Rows(material[0], material[1], growing)
     middle = growing.tokens // growing.row_tokens // 2
-    assert [rows.compute_joined_rate(number) for number in (0, middle + 1, 10_000)] == [0.75, 1.0, 1.0]
+    joined = [rows.compute_joined_rate(number) for number in (0, middle + 1, 10_000)]
+    assert joined == [0.75, 1.0, 1.0]
     assert 0.75 < rows.compute_joined_rate(middle // 2) < 1
 
     names = {question.entity for question in material[0].questions}

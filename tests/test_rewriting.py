@@ -1,4 +1,4 @@
-"""Arms that write a text anew: sentences or words in another order, and EDA."""
+"""Arms that rewrite a text: sentences or words in another order, and EDA."""
 
 from dataclasses import replace
 
@@ -84,9 +84,9 @@ def test_eda_spares_numbers_and_says_what_it_keeps(words):
         text, kept = apply_eda(document, np.random.default_rng(copy), copy)
         numbers = [word for word in text.split() if any(sign.isdigit() for sign in word)]
         assert sorted(numbers) == sorted(word for word in words if word in ("1912.", "é1"))
-        place = 0
+        position = 0
         for start, end in kept:
-            place = text.index(document.text[start:end], place) + end - start
+            position = text.index(document.text[start:end], position) + end - start
         assert bool(text) == bool(words)
 
 

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from elusive.augment.dropping import drop_units, mark_droppable, mark_overlaps
 from elusive.augment.sampler import compute_drop_probabilities, sample_keep_mask
-from elusive.augment.scores.units import encode, cut_words
+from elusive.augment.scores.units import cut_words, encode
 
 ALPHAS = st.floats(0.01, 1)
 BETAS = st.floats(0.001, 10)
@@ -18,17 +18,17 @@ SCORES = arrays(np.float32, st.integers(1, 60), elements=st.floats(-1, 1, width=
 def test_probabilities_follow_equation_1_by_rank():
     scores = np.array([0.2, 0.9, 0.5])
     expected = 0.7 * (1 - np.exp(-0.05 * np.array([2, 0, 1])))
-    found = compute_drop_probabilities(scores, np.ones(3, bool), alpha=0.7, beta=0.05)
-    np.testing.assert_allclose(found, expected)
+    probabilities = compute_drop_probabilities(scores, np.ones(3, bool), alpha=0.7, beta=0.05)
+    np.testing.assert_allclose(probabilities, expected)
 
 
 def test_rank_0_goes_to_the_highest_droppable_token():
     scores = np.array([3.0, 2.0, 1.0])
     droppable = np.array([False, True, True])
-    found = compute_drop_probabilities(scores, droppable, alpha=0.7, beta=0.05)
-    assert found[0] == 0
-    assert found[1] == 0
-    assert found[2] == pytest.approx(0.7 * (1 - np.exp(-0.05)))
+    probabilities = compute_drop_probabilities(scores, droppable, alpha=0.7, beta=0.05)
+    assert probabilities[0] == 0
+    assert probabilities[1] == 0
+    assert probabilities[2] == pytest.approx(0.7 * (1 - np.exp(-0.05)))
 
 
 @given(SCORES, ALPHAS, BETAS, st.randoms(use_true_random=False))
@@ -36,32 +36,34 @@ def test_every_ranking_drops_equally_many_tokens_on_average(scores, alpha, beta,
     droppable = np.array([random.random() < 0.8 for _ in scores])
     ranks = np.arange(droppable.sum())
     expected = (alpha * (1 - np.exp(-beta * ranks))).sum()
-    found = compute_drop_probabilities(scores, droppable, alpha, beta)
-    assert found.sum() == pytest.approx(expected)
-    assert (found >= 0).all()
-    assert (found <= 1).all()
-    assert (found[~droppable] == 0).all()
+    probabilities = compute_drop_probabilities(scores, droppable, alpha, beta)
+    assert probabilities.sum() == pytest.approx(expected)
+    assert (probabilities >= 0).all()
+    assert (probabilities <= 1).all()
+    assert (probabilities[~droppable] == 0).all()
 
 
 @given(SCORES, ALPHAS, BETAS)
 def test_higher_scores_are_never_dropped_more_often(scores, alpha, beta):
-    found = compute_drop_probabilities(scores, np.ones(len(scores), bool), alpha, beta)
+    probabilities = compute_drop_probabilities(scores, np.ones(len(scores), bool), alpha, beta)
     order = np.argsort(scores, kind="stable")
-    assert (np.diff(found[order]) <= 1e-12).all()
+    assert (np.diff(probabilities[order]) <= 1e-12).all()
 
 
 def test_constant_scores_give_the_documents_mean_rate():
-    found = compute_drop_probabilities(np.zeros(50), np.ones(50, bool), alpha=0.7, beta=0.05)
+    probabilities = compute_drop_probabilities(
+        np.zeros(50), np.ones(50, bool), alpha=0.7, beta=0.05
+    )
     mean = (0.7 * (1 - np.exp(-0.05 * np.arange(50)))).mean()
-    np.testing.assert_allclose(found, mean)
+    np.testing.assert_allclose(probabilities, mean)
 
 
 def test_infinite_scores_are_kept_and_the_others_make_up_for_them():
     scores = np.where(np.arange(50) < 20, np.inf, 0.0)
-    found = compute_drop_probabilities(scores, np.ones(50, bool), alpha=0.7, beta=0.05)
+    probabilities = compute_drop_probabilities(scores, np.ones(50, bool), alpha=0.7, beta=0.05)
     plain = compute_drop_probabilities(np.zeros(50), np.ones(50, bool), alpha=0.7, beta=0.05)
-    assert (found[:20] == 0).all()
-    assert found.sum() == pytest.approx(plain.sum())
+    assert (probabilities[:20] == 0).all()
+    assert probabilities.sum() == pytest.approx(plain.sum())
 
 
 def test_sampled_drop_rate_is_the_probability():
@@ -75,15 +77,15 @@ TEXTS = st.text(st.sampled_from("ab .,é😀\u0301\t\n\u05d0中"), min_size=1, m
 
 def check_kept(text: str, units: list[tuple[int, int]], keep_mask: np.ndarray) -> None:
     """What is kept is what the mask says, character by character."""
-    found, kept = drop_units(text, units, keep_mask)
+    left, kept = drop_units(text, units, keep_mask)
     expected = list(text)
     for (start, end), keep in zip(units, keep_mask, strict=True):
         if not keep:
             expected[start:end] = [""] * (end - start)
     if keep_mask.all():
-        assert found == text
+        assert left == text
     else:
-        assert found == " ".join("".join(expected).split())
+        assert left == " ".join("".join(expected).split())
     assert "".join(text[start:end] for start, end in kept) == "".join(expected)
 
 

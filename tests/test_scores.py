@@ -1,4 +1,4 @@
-"""Token scores: which layers and heads, cut_windows, other cuttings of a text, and what is kept."""
+"""Token scores: layers and heads, windows, other ways of cutting a text, and the cache."""
 
 import gc
 import json
@@ -22,7 +22,7 @@ from elusive.augment.scores.layer_choice import choose_indices
 from elusive.augment.scores.log_probability import score_log_probability
 from elusive.augment.scores.scorers import Scorers, score_documents
 from elusive.augment.scores.scoring import Reading, cut_windows, pad_texts, score_attention
-from elusive.augment.scores.units import encode, cut_words
+from elusive.augment.scores.units import cut_words, encode
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.common.errors import InputError
@@ -51,20 +51,20 @@ def cut(lengths: list[int], total: int) -> list[tuple[int, int]]:
 
 
 @given(cuttings, cuttings, st.integers(1, 30), st.integers(0, 2**32 - 1))
-def test_the_sum_of_scores_stays_when_they_move_to_another_cutting(one, other, total, seed):
-    units, wanted = cut(one, total), cut(other, total)
+def test_the_sum_of_scores_stays_when_they_move_to_another_cutting(first, second, total, seed):
+    units, target_units = cut(first, total), cut(second, total)
     scores = np.random.default_rng(seed).normal(size=len(units)).astype(np.float32)
-    moved = move_scores(scores, units, wanted)
-    assert len(moved) == len(wanted)
+    moved = move_scores(scores, units, target_units)
+    assert len(moved) == len(target_units)
     assert moved.sum() == pytest.approx(scores.sum(), abs=1e-4)
 
 
 @given(cuttings, st.integers(1, 30), st.integers(0, 2**32 - 1))
-def test_equal_cuttings_give_equal_scores(one, total, seed):
-    units = cut(one, total)
+def test_equal_cuttings_give_equal_scores(lengths, total, seed):
+    units = cut(lengths, total)
     scores = np.random.default_rng(seed).normal(size=len(units)).astype(np.float32)
     assert move_scores(scores, units, list(units)) is scores
-    finer = [(place, place + 1) for place in range(total)]
+    finer = [(start, start + 1) for start in range(total)]
     back = move_scores(move_scores(scores, units, finer), finer, units)
     assert back == pytest.approx(scores, abs=1e-4)
 
@@ -104,12 +104,14 @@ def test_layers_that_are_not_there_are_one_line(spec):
 def test_a_reading_takes_its_layers_and_heads(documents, tokenizer, tmp_path):
     tiny = scorer(tokenizer, tmp_path)
     text = encode(documents[0].text, tokenizer)
-    received = compute_attention_received(tiny.model, *pad_texts([text], tiny.model.device))[:, :, 0]
+    received = compute_attention_received(tiny.model, *pad_texts([text], tiny.model.device))[
+        :, :, 0
+    ]
     reading = Reading(layers="1-2", minus_depth=0.3, heads="0,3")
     (scored,) = score_attention(documents[:1], tiny, reading)
-    wanted = received[[1, 2]][:, [0, 3]].mean((0, 1)) - received[0, [0, 3]].mean(0)
-    wanted = [float(wanted[tokens].mean()) for tokens in text.unit_tokens]
-    assert scored.scores == pytest.approx(wanted, abs=1e-6)
+    by_token = received[[1, 2]][:, [0, 3]].mean((0, 1)) - received[0, [0, 3]].mean(0)
+    expected = [float(by_token[tokens].mean()) for tokens in text.unit_tokens]
+    assert scored.scores == pytest.approx(expected, abs=1e-6)
 
 
 def test_only_the_token_before_each_value_asks_where_that_is_wanted(documents, tokenizer, tmp_path):
@@ -148,11 +150,11 @@ def test_log_probabilities_are_those_of_the_next_token(documents, tokenizer, tmp
     with torch.no_grad():
         logits = tiny.model(input_ids=torch.tensor([text.input_ids])).logits[0]
     by_token = [0.0] + [
-        float(logits[place].log_softmax(-1)[token])
-        for place, token in enumerate(text.input_ids[1:])
+        float(logits[position].log_softmax(-1)[token])
+        for position, token in enumerate(text.input_ids[1:])
     ]
-    wanted = [np.mean([by_token[token] for token in tokens]) for tokens in text.unit_tokens]
-    assert scored[1].scores == pytest.approx(wanted, abs=1e-4)
+    expected = [np.mean([by_token[token] for token in tokens]) for tokens in text.unit_tokens]
+    assert scored[1].scores == pytest.approx(expected, abs=1e-4)
 
 
 def scores_of(documents, model_folder, **settings) -> list[np.ndarray]:
@@ -163,10 +165,9 @@ def scores_of(documents, model_folder, **settings) -> list[np.ndarray]:
 
 def test_the_reverse_contrast_is_the_contrast_with_its_sign_turned(documents, model_folder):
     forward = scores_of(documents, model_folder, method="contrast")
-    for one, other in zip(
-        forward, scores_of(documents, model_folder, method="reverse-contrast"), strict=True
-    ):
-        assert one.tolist() == (-other).tolist()
+    reverse = scores_of(documents, model_folder, method="reverse-contrast")
+    for contrast, reversed_contrast in zip(forward, reverse, strict=True):
+        assert contrast.tolist() == (-reversed_contrast).tolist()
 
 
 def test_the_log_ratio_ranks_otherwise_than_the_difference(documents, model_folder):
@@ -179,42 +180,42 @@ def test_the_log_ratio_ranks_otherwise_than_the_difference(documents, model_fold
 
 def test_a_surprisal_contrast_of_a_model_with_itself_is_nothing(documents, model_folder):
     same = str(model_folder("llama", 0))
-    scores = scores_of(documents, model_folder, method="surprisal-contrast", small=same)
-    assert not any(one.any() for one in scores)
-    other = scores_of(documents, model_folder, method="surprisal-contrast")
-    assert all(one.any() for one in other)
+    zeros = scores_of(documents, model_folder, method="surprisal-contrast", small=same)
+    assert not any(scores.any() for scores in zeros)
+    contrasts = scores_of(documents, model_folder, method="surprisal-contrast")
+    assert all(scores.any() for scores in contrasts)
 
 
 def test_words_get_the_sum_of_their_tokens(documents, model_folder):
-    tokens = scores_of(documents, model_folder, method="attention")
-    words = scores_of(documents, model_folder, method="attention", unit="word")
-    for document, one, other in zip(documents, tokens, words, strict=True):
-        assert len(other) == len(cut_words(document.text))
-        assert other.sum() == pytest.approx(one.sum(), rel=1e-4)
+    by_token = scores_of(documents, model_folder, method="attention")
+    by_word = scores_of(documents, model_folder, method="attention", unit="word")
+    for document, tokens, words in zip(documents, by_token, by_word, strict=True):
+        assert len(words) == len(cut_words(document.text))
+        assert words.sum() == pytest.approx(tokens.sum(), rel=1e-4)
 
 
 def test_models_that_cut_text_otherwise_can_be_contrasted(documents, model_folder):
     small = "nano-small"  # another tokenizer than the toy one of the tiny models
-    scores = scores_of(documents, model_folder, method="contrast", small=small)
-    assert all(np.isfinite(one).all() and one.any() for one in scores)
+    contrasts = scores_of(documents, model_folder, method="contrast", small=small)
+    assert all(np.isfinite(scores).all() and scores.any() for scores in contrasts)
 
 
 def test_scores_are_made_once_and_read_afterwards(documents, model_folder, monkeypatch):
-    made: list[int] = []
+    calls: list[int] = []
     usual = scoring.compute_attention_received
 
     def counted(*arguments, **settings):
-        made.append(1)
+        calls.append(1)
         return usual(*arguments, **settings)
 
     monkeypatch.setattr(scoring, "compute_attention_received", counted)
     settings = {"method": "attention", "layers": "0-1", "model": str(model_folder("llama", 3))}
     first = scores_of(documents, model_folder, **settings)
-    calls = len(made)
-    assert calls > 0
-    again = scores_of(documents, model_folder, **settings)
-    assert len(made) == calls
-    assert [one.tolist() for one in first] == [one.tolist() for one in again]
+    num_calls = len(calls)
+    assert num_calls > 0
+    second = scores_of(documents, model_folder, **settings)
+    assert len(calls) == num_calls
+    assert [scores.tolist() for scores in first] == [scores.tolist() for scores in second]
     for change in (
         {"layers": "0-2"},
         {"heads": "0"},
@@ -224,11 +225,11 @@ def test_scores_are_made_once_and_read_afterwards(documents, model_folder, monke
         {"method": "depth-contrast"},
     ):
         scores_of(documents, model_folder, **(settings | change))
-        assert len(made) > calls, change
-        calls = len(made)
+        assert len(calls) > num_calls, change
+        num_calls = len(calls)
     others = list(generate_biographies(BiogenConfig(people=5)))
     scores_of(others, model_folder, **settings)
-    assert len(made) > calls
+    assert len(calls) > num_calls
 
 
 @pytest.mark.parametrize("change", ["weights", "settings", "precision", "values"])
@@ -252,26 +253,27 @@ def test_what_changes_below_a_name_never_meets_an_old_score(
         dtype = {torch.float32: torch.bfloat16}.get(models.choose_dtype(), torch.float32)
         monkeypatch.setattr(models, "choose_dtype", lambda: dtype)
     else:
-        documents = [replace(each, facts=each.facts[:1]) for each in documents]
+        documents = [replace(document, facts=document.facts[:1]) for document in documents]
     second = scores_of(documents, model_folder, **settings)
-    assert all(one.tolist() != other.tolist() for one, other in zip(first, second, strict=True))
+    pairs = zip(first, second, strict=True)
+    assert all(before.tolist() != after.tolist() for before, after in pairs)
 
 
 def test_only_one_model_of_a_pair_is_in_memory(documents, model_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("ELUSIVE_CACHE", str(tmp_path))
-    loaded: list[weakref.ref] = []
+    models_seen: list[weakref.ref] = []
 
     def load(reference: str) -> LoadedModel:
         gc.collect()
-        assert not any(before() for before in loaded)
-        one = load_model(reference)
-        loaded.append(weakref.ref(one.model))
-        return one
+        assert not any(model() for model in models_seen)
+        loaded = load_model(reference)
+        models_seen.append(weakref.ref(loaded.model))
+        return loaded
 
     large, small = (str(model_folder("llama", seed)) for seed in (0, 1))
     config = AugmentConfig(method="contrast", large=large, small=small)
     score_documents(documents, Scorers(config, load=load))
-    assert len(loaded) == 2
+    assert len(models_seen) == 2
 
 
 def test_an_interrupted_scoring_goes_on_where_it_stopped(documents, model_folder, monkeypatch):
@@ -299,8 +301,8 @@ def test_a_damaged_file_of_scores_is_made_again(documents, model_folder, monkeyp
     first = scores_of(documents, model_folder, method="attention")
     (path,) = tmp_path.glob("scores/*/*.parquet")
     path.write_bytes(path.read_bytes()[:100])
-    again = scores_of(documents, model_folder, method="attention")
-    assert [one.tolist() for one in first] == [one.tolist() for one in again]
+    second = scores_of(documents, model_folder, method="attention")
+    assert [scores.tolist() for scores in first] == [scores.tolist() for scores in second]
 
 
 def test_a_layer_that_the_model_does_not_have_is_one_line(documents, model_folder):

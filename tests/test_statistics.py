@@ -14,7 +14,6 @@ from elusive.common.intervals import estimate_mean
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.power import compute_smallest_difference, render_design
 from elusive.evaluate.compare.ranks import (
-    compare_arms,
     compare_pairs,
     compare_with_baseline,
     correct_p_values,
@@ -71,26 +70,32 @@ def test_about_95_of_100_intervals_hold_the_truth():
     people = [str(person) for person in range(40)]
     held = 0
     for _ in range(300):
-        found = estimate_mean(rng.normal(1.0, 1.0, 40).tolist(), people)
-        held += found.low <= 1.0 <= found.high
+        interval = estimate_mean(rng.normal(1.0, 1.0, 40).tolist(), people)
+        held += interval.low <= 1.0 <= interval.high
     assert 0.92 <= held / 300 <= 0.98
+
+
+def compare_answers(first, second):
+    cells = {"a": [cell("a", 0, first)], "b": [cell("b", 0, second)]}
+    (comparison,) = compare_pairs(cells, [("a", "b")], "em")
+    return comparison
 
 
 def test_the_permutation_test_is_exact_for_few_people():
     first, second = np.ones((4, 1)), np.zeros((4, 1))
-    found = compare_arms([cell("a", 0, first)], [cell("b", 0, second)], "em")
-    assert found.p_value == pytest.approx(2 / 2**4)  # all signs alike, both ways
-    assert found.difference.mean == 1.0
+    comparison = compare_answers(first, second)
+    assert comparison.p_value == pytest.approx(2 / 2**4)  # all signs alike, both ways
+    assert comparison.difference.mean == 1.0
 
 
 def test_it_agrees_with_the_t_test_for_many_people():
     rng = np.random.default_rng(0)
     first, second = rng.random((80, 4)) < 0.45, rng.random((80, 4)) < 0.35
-    found = compare_arms([cell("a", 0, first)], [cell("b", 0, second)], "em")
+    comparison = compare_answers(first, second)
     by_t = ttest_rel(first.mean(1), second.mean(1)).pvalue
-    assert found.p_value == pytest.approx(by_t, abs=0.02)  # exchanges are fewer than numbers
+    assert comparison.p_value == pytest.approx(by_t, abs=0.02)  # exchanges are fewer than numbers
     gaps = first.mean(1) - second.mean(1)
-    assert found.effect == pytest.approx(gaps.mean() / gaps.std(ddof=1))
+    assert comparison.effect == pytest.approx(gaps.mean() / gaps.std(ddof=1))
 
 
 def test_equal_arms_are_found_different_in_about_5_of_100_cases():
@@ -98,7 +103,7 @@ def test_equal_arms_are_found_different_in_about_5_of_100_cases():
     p_values = []
     for _ in range(150):
         first, second = (rng.random((20, 2)) < 0.5 for _ in range(2))
-        p_values.append(compare_arms([cell("a", 0, first)], [cell("b", 0, second)], "em").p_value)
+        p_values.append(compare_answers(first, second).p_value)
     assert 0.01 <= np.mean(np.array(p_values) < 0.05) <= 0.1
 
 
@@ -114,24 +119,24 @@ def test_arms_that_cannot_be_told_apart_share_a_rank():
 
 
 def test_every_arm_is_compared_with_the_baseline():
-    found = compare_with_baseline(arms({"plain": 0.8, "random": 0.5}), "random", "em")
-    assert set(found) == {"plain"}
-    comparison, p_value = found["plain"]
+    comparisons = compare_with_baseline(arms({"plain": 0.8, "random": 0.5}), "random", "em")
+    assert set(comparisons) == {"plain"}
+    comparison, p_value = comparisons["plain"]
     assert comparison.difference.low > 0.1
     assert p_value < 0.01
 
 
 def test_the_table_shows_ranks_differences_and_costs():
     named = arms({"plain": 0.8, "random": 0.5})
-    cells = [each for members in named.values() for each in members]
-    found = build_table(cells)
-    plain, random = found.rows
-    assert (plain.rank, random.rank, found.baseline) == (1, 2, "random")
+    cells = [cell for members in named.values() for cell in members]
+    table = build_table(cells)
+    plain, random = table.rows
+    assert (plain.rank, random.rank, table.baseline) == (1, 2, "random")
     assert random.difference is None
     assert plain.points_per_minute == pytest.approx(100 * plain.em.mean / (62 / 60))
     assert plain.tokens_per_second == 100
     for layout, render in RENDERERS.items():
-        assert "rank" in render(found), layout
+        assert "rank" in render(table), layout
     with pytest.raises(InputError, match="unknown baseline 'plane': did you mean 'plain'"):
         build_table(cells, baseline="plane")
     with pytest.raises(InputError, match="unknown metric 'em2'"):
@@ -152,15 +157,15 @@ def test_the_power_is_what_it_says():
     rng = np.random.default_rng(0)
     people, questions, gap = 60, 5, compute_smallest_difference(60, 5)
     scale = 1 / 0.3 - 1
-    found = 0
+    num_significant = 0
     for _ in range(300):
         rates = [
             rng.beta(rate * scale, (1 - rate) * scale, (people, 1))
             for rate in (0.25 - gap / 2, 0.25 + gap / 2)
         ]
         low, high = (rng.binomial(questions, rate) / questions for rate in rates)
-        found += ttest_rel(low[:, 0], high[:, 0]).pvalue < 0.05
-    assert 0.7 <= found / 300 <= 0.9
+        num_significant += ttest_rel(low[:, 0], high[:, 0]).pvalue < 0.05
+    assert 0.7 <= num_significant / 300 <= 0.9
 
 
 def differences_by_person(first: list[CellResult], second: list[CellResult]) -> np.ndarray:
@@ -176,9 +181,9 @@ def differences_by_person(first: list[CellResult], second: list[CellResult]) -> 
 def test_pairs_compared_together_have_the_p_values_that_scipy_gives_each(people):
     named = arms({"a": 0.5, "b": 0.5, "c": 0.2, "d": 0.21}, people=people)
     pairs = list(itertools.combinations(named, 2))
-    for (a, b), found in zip(pairs, compare_pairs(named, pairs, "em"), strict=True):
+    for (a, b), comparison in zip(pairs, compare_pairs(named, pairs, "em"), strict=True):
         differences = differences_by_person(named[a], named[b])
-        wanted = permutation_test(
+        expected = permutation_test(
             (differences, np.zeros_like(differences)),
             lambda x, y, axis: np.round((x - y).mean(axis=axis), 12),
             permutation_type="samples",
@@ -187,15 +192,15 @@ def test_pairs_compared_together_have_the_p_values_that_scipy_gives_each(people)
             batch=1000,
             rng=np.random.default_rng(0),
         )
-        assert found.p_value == (wanted.pvalue if differences.any() else 1.0)
-        assert found == compare_arms(named[a], named[b], "em")
+        assert comparison.p_value == (expected.pvalue if differences.any() else 1.0)
+        assert [comparison] == compare_pairs(named, [(a, b)], "em")
 
 
 def test_pairs_compared_together_have_the_intervals_that_scipy_gives_each():
     named = arms({"a": 0.5, "b": 0.4, "c": 0.2}, people=30, seeds=1)
     pairs = list(itertools.combinations(named, 2))
     further = t.ppf(0.975, 29) * np.sqrt(30 / 29)
-    for (a, b), found in zip(pairs, compare_pairs(named, pairs, "em"), strict=True):
+    for (a, b), comparison in zip(pairs, compare_pairs(named, pairs, "em"), strict=True):
         low, high = bootstrap(
             (np.round(differences_by_person(named[a], named[b]), 12),),
             lambda drawn, axis: np.round(drawn.mean(axis=axis), 12),  # so that ties stay ties
@@ -204,8 +209,8 @@ def test_pairs_compared_together_have_the_intervals_that_scipy_gives_each():
             method="BCa",
             rng=np.random.default_rng(0),
         ).confidence_interval
-        assert found.difference.low == pytest.approx(low, abs=1e-6)
-        assert found.difference.high == pytest.approx(high, abs=1e-6)
+        assert comparison.difference.low == pytest.approx(low, abs=1e-6)
+        assert comparison.difference.high == pytest.approx(high, abs=1e-6)
 
 
 def test_more_pairs_than_are_compared_at_a_time_change_nothing(monkeypatch):

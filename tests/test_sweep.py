@@ -51,9 +51,9 @@ def test_the_best_on_dev_people_is_confirmed_on_test_people(finished):
     assert dev.isdisjoint({p.entity for cell in cells for p in cell.predictions})
 
     chosen = record(out)
-    of_random = [cell for cell in trials if cell.parameters["label"] == "random"]
-    best = max(of_random, key=lambda cell: cell.metrics["log_probability"])
-    assert len(of_random) == chosen["random"]["tries"] == 4
+    random_trials = [cell for cell in trials if cell.parameters["label"] == "random"]
+    best = max(random_trials, key=lambda cell: cell.metrics["log_probability"])
+    assert len(random_trials) == chosen["random"]["tries"] == 4
     assert chosen["random"]["value"] == best.metrics["log_probability"]
     assert chosen["random"]["settings"] == {
         "alpha": best.parameters["augment"]["alpha"],

@@ -208,7 +208,9 @@ def test_answers_do_not_depend_on_prefix_reuse_or_batch_size(name, model_folder,
 def test_gold_log_probability_equals_the_definition(loaded, tokenizer):
     questions, _ = some_questions()
     question = questions[0]
-    found = answer_questions(loaded.model, tokenizer, [question], [], 1)[0].log_probability
+    log_probability = answer_questions(loaded.model, tokenizer, [question], [], 1)[
+        0
+    ].log_probability
     prompt = tokenizer(f"Question: {question.question}\nAnswer:")["input_ids"]
     assert len(question.answers) > 1
     gold = tokenizer(f" {question.answers[0]}")["input_ids"]
@@ -216,7 +218,7 @@ def test_gold_log_probability_equals_the_definition(loaded, tokenizer):
         logits = loaded.model(input_ids=torch.tensor([prompt + gold])).logits[0].log_softmax(-1)
     steps = range(len(prompt) - 1, len(prompt) + len(gold) - 1)
     mean = np.mean([float(logits[i, t]) for i, t in zip(steps, gold, strict=True)])
-    assert found == pytest.approx(mean, abs=1e-4)
+    assert log_probability == pytest.approx(mean, abs=1e-4)
 
 
 def test_examples_are_of_the_same_kind_and_field():
@@ -225,8 +227,8 @@ def test_examples_are_of_the_same_kind_and_field():
         Shot("Bo", "city", "Is Oslo the city of Bo?", "yes", kind="yes-no"),
         Shot("Bo", "major", "major of Bo?", "Law"),
     ]
-    wanted = Question("q", "d", "Al", "city", "Is Rome the city of Al?", ["no"], "test", "yes-no")
-    prefix = render_few_shot_prefix(shots, get_topic(wanted))
+    question = Question("q", "d", "Al", "city", "Is Rome the city of Al?", ["no"], "test", "yes-no")
+    prefix = render_few_shot_prefix(shots, get_topic(question))
     assert prefix == "Question: Is Oslo the city of Bo?\nAnswer: yes\n"
 
 

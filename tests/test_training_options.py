@@ -62,12 +62,12 @@ def evaluate(varied, model_folder, tmp_path_factory) -> Evaluate:
         augment_dataset(load_dataset_folder(varied), config, texts / method)
         model = [] if "--model" in arguments else ["--model", model_folder("llama")]
         command = ["evaluate", varied, "--train", texts / method, *model, *SETTINGS]
-        return CliRunner().invoke(cli, [str(each) for each in (*command, *arguments, "--out", out)])
+        return CliRunner().invoke(cli, [str(word) for word in (*command, *arguments, "--out", out)])
 
     return call
 
 
-def made(done: Result, out: Path) -> CellResult:
+def finish(done: Result, out: Path) -> CellResult:
     assert done.exit_code == 0, (done.output, done.exception)
     return load_cell(out)
 
@@ -165,7 +165,7 @@ def test_a_merged_model_computes_as_the_model_with_its_adapter(
 
 
 def test_all_weights_are_trained_on_demand_and_the_model_is_saved(evaluate, loaded, tmp_path):
-    cell = made(evaluate(tmp_path / "out", "--tuning", "full"), tmp_path / "out")
+    cell = finish(evaluate(tmp_path / "out", "--tuning", "full"), tmp_path / "out")
     saved = AutoModelForCausalLM.from_pretrained(cell.folder / "model")
     changed = [
         name
@@ -183,7 +183,7 @@ def test_arms_get_equally_many_tokens_where_the_budget_is_tokens(evaluate, tmp_p
     for method in ("plain", "random"):
         for budget in ("steps", "tokens"):
             out = tmp_path / f"{method}-{budget}"
-            cell = made(evaluate(out, "--budget", budget, method=method), out)
+            cell = finish(evaluate(out, "--budget", budget, method=method), out)
             tokens[method, budget] = cell.costs["training_tokens"]
             assert cell.log
             steps[method, budget] = cell.log["steps"]
@@ -198,7 +198,7 @@ def test_losses_are_logged_into_the_cell(evaluate, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     done = evaluate(tmp_path / "out", "--report-to", "tensorboard")
-    cell = made(done, tmp_path / "out")
+    cell = finish(done, tmp_path / "out")
     (file,) = cell.folder.glob("logs/*/*tfevents*")
     events = EventAccumulator(str(file.parent))
     events.Reload()
@@ -220,7 +220,7 @@ def test_what_cannot_log_is_one_line(evaluate, tmp_path, name, message, monkeypa
 
 
 def test_cards_of_adapters_are_read_by_the_hub_and_name_no_local_path(evaluate, tmp_path):
-    cell = made(evaluate(tmp_path / "local"), tmp_path / "local")
+    cell = finish(evaluate(tmp_path / "local"), tmp_path / "local")
     local: Any = ModelCard.load(cell.folder / "adapter" / "README.md")
     assert local.data.base_model is None
     assert local.data.library_name == "peft"
@@ -232,13 +232,13 @@ def test_cards_of_adapters_are_read_by_the_hub_and_name_no_local_path(evaluate, 
 
 
 def test_phrasings_that_no_shot_shows_are_scored_apart(evaluate, varied, tmp_path):
-    cell = made(evaluate(tmp_path / "out"), tmp_path / "out")
+    cell = finish(evaluate(tmp_path / "out"), tmp_path / "out")
     parts = cell.metrics["by"]["phrasing"]
     assert set(parts) == {"seen", "held out"}
     asked = load_dataset_folder(varied).questions
     assert parts["held out"]["questions"] == sum(question.held_out for question in asked)
-    of_held_out = [p.log_probability for p in cell.predictions if p.held_out]
-    assert parts["held out"]["log_probability"] == pytest.approx(np.mean(of_held_out))
+    held_out = [p.log_probability for p in cell.predictions if p.held_out]
+    assert parts["held out"]["log_probability"] == pytest.approx(np.mean(held_out))
 
 
 def test_a_batch_that_does_not_fit_memory_is_halved_until_it_does(loaded, tokenizer, monkeypatch):
@@ -280,18 +280,18 @@ def test_gradients_through_fewer_bits_are_those_of_the_same_weights_written_out(
     dense = dataclasses.replace(dense, model=dense.model.dequantize())
     text = "Haley Cooley was born on May 1, 1990. He studied law at Yale."
     ids = torch.tensor([packed.tokenizer(text)["input_ids"]])
-    found = []
-    for each in (packed, dense):
-        with open_lora_model(each, TrainingConfig(), seed=0) as model:
+    gradients = []
+    for loaded in (packed, dense):
+        with open_lora_model(loaded, TrainingConfig(), seed=0) as model:
             torch.manual_seed(1)
             for name, parameter in model.named_parameters():
                 if "lora_B" in name:
                     torch.nn.init.normal_(parameter, std=0.02)
             model.train()  # in evaluation, activations are of 8 bits, too
             model(input_ids=ids, labels=ids).loss.backward()
-            found.append([p.grad.flatten() for p in model.parameters() if p.grad is not None])
-    assert len(found[0]) == len(found[1]) > 10
-    for first, second in zip(*found, strict=True):
+            gradients.append([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    assert len(gradients[0]) == len(gradients[1]) > 10
+    for first, second in zip(*gradients, strict=True):
         assert float(torch.nn.functional.cosine_similarity(first, second, dim=0)) > 0.999
 
 
@@ -301,7 +301,7 @@ def test_a_cell_is_trained_on_fewer_bits(evaluate, quantization, tmp_path):
     out = tmp_path / "out"
     arguments = ["--model", "nano-large", "--limit", 4, "--quantization", quantization]
     arguments += ["--epochs", 4, "--learning-rate", 5e-3]
-    cell = made(evaluate(out, *arguments), out)
+    cell = finish(evaluate(out, *arguments), out)
     assert cell.log
     assert cell.log["last_loss"] < cell.log["first_loss"]
 

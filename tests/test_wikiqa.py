@@ -70,8 +70,8 @@ def counts(out: Path) -> dict[str, int]:
     return json.loads((out / "statistics.json").read_text())["read_and_left_out"]
 
 
-def made(out: Path, **settings: object) -> Path:
-    """A question set, which keeps its promises."""
+def build_set(out: Path, **settings: object) -> Path:
+    """Build a question set, and check it."""
     generate_dataset(WikiqaConfig.model_validate(settings), out)
     assert list(check_dataset(out)) == []
     return out
@@ -79,7 +79,7 @@ def made(out: Path, **settings: object) -> Path:
 
 @needs_data
 def test_real_squad_layout_comes_through_and_back_without_loss(tmp_path):
-    out = made(tmp_path / "set", squad=XQUAD, shots=0)
+    out = build_set(tmp_path / "set", squad=XQUAD, shots=0)
     documents, questions, shots = load(out)
     assert (len(documents), len(questions), len(shots)) == (240, 1190, 0)
     for question in questions:
@@ -93,7 +93,7 @@ def test_real_squad_layout_comes_through_and_back_without_loss(tmp_path):
 
 @needs_data
 def test_articles_for_shots_are_in_no_other_table_and_splits_follow_articles(tmp_path):
-    out = made(tmp_path / "set", squad=XQUAD, dev_rate=0.3)
+    out = build_set(tmp_path / "set", squad=XQUAD, dev_rate=0.3)
     documents, questions, shots = load(out)
     assert not {shot.entity for shot in shots} & {document.entity for document in documents}
     assert len({shot.entity for shot in shots}) == 8
@@ -124,7 +124,7 @@ def test_unanswerable_questions_are_left_out_and_counted(tmp_path):
     for article in content["data"][:2]:
         article["paragraphs"][0]["qas"][0] |= {"is_impossible": True, "answers": []}
     path.write_text(json.dumps(content))
-    out = made(tmp_path / "set", squad=path, shots=0)
+    out = build_set(tmp_path / "set", squad=path, shots=0)
     assert counts(out)["question without an answer"] == 2
     assert len(load(out)[1]) == 4
 
@@ -153,7 +153,7 @@ def test_an_underscore_makes_a_longer_word_in_mentions_leaks_and_checks_alike(tm
     text = "Art_2 is by Ann. Art hangs in a hall."
     questions = [("Which file is Ann_1 in?", "Ann", 12), ("What hangs in a hall?", "Art", 17)]
     path = squad_file(tmp_path / "s.json", {"Art": [(text, questions)]})
-    out = made(tmp_path / "set", squad=path, shots=0, filters=["leak"])
+    out = build_set(tmp_path / "set", squad=path, shots=0, filters=["leak"])
     (document,), kept_questions, _ = load(out)
     assert document.heads == [(17, 20)]
     assert [question.answers for question in kept_questions] == [["Ann"], ["Art"]]
@@ -164,7 +164,7 @@ def test_facts_say_distance_and_sentence(tmp_path):
         tmp_path / "one.json",
         {"Rome": [(ROME, [("On what?", "Tiber", 45), ("Capital of what?", "Italy", 23)])]},
     )
-    out = made(tmp_path / "set", squad=path, shots=0)
+    out = build_set(tmp_path / "set", squad=path, shots=0)
     (document,) = load(out)[0]
     assert [(f.value, f.distance, f.position) for f in document.facts] == [
         ("Italy", 5, 0),
@@ -186,7 +186,7 @@ def test_sampling_is_seeded_and_keeps_the_order(tmp_path):
     )
     chosen = {}
     for name, seed in (("one", 1), ("again", 1), ("other", 2)):
-        out = made(
+        out = build_set(
             tmp_path / name,
             squad=path,
             shots=0,
@@ -242,7 +242,7 @@ def test_duplicates_and_ambiguous_questions_are_counted(tmp_path):
             "Nile": [("Nile is long. Rome is not.", [("What is long?", "Nile", 0)])],
         },
     )
-    out = made(tmp_path / "set", squad=path, shots=0, filters=["duplicate", "ambiguous"])
+    out = build_set(tmp_path / "set", squad=path, shots=0, filters=["duplicate", "ambiguous"])
     assert [question.question for question in load(out)[1]] == ["Which city?"]
     assert counts(out)["question left out: duplicate"] == 1
     assert counts(out)["question left out: ambiguous"] == 2
@@ -262,8 +262,8 @@ def test_cloze_questions_name_the_article_and_ask_for_what_stands_once():
     assert asked[0].question == (
         'Which words fill the blank in this sentence about Rome? "Rome has ___."'
     )
-    for one in asked:
-        answer, start = one.answers[0]
+    for question in asked:
+        answer, start = question.answers[0]
         assert paragraph.text[start : start + len(answer)] == answer
 
 
@@ -280,16 +280,16 @@ PAGES = {
 @pytest.mark.parametrize("name", ["d.xml", "d.xml.bz2", "d.xml.gz"])
 def test_a_dump_gives_articles_alone_with_their_attribution(name, tmp_path):
     path = dump_file(tmp_path / name, PAGES)
-    out = made(tmp_path / "set", dump=path, shots=0)
+    out = build_set(tmp_path / "set", dump=path, shots=0)
     (document,) = load(out)[0]
     assert document.entity == "Rome"
     assert document.revision == "1000"
     assert document.url == "https://en.wikipedia.org/wiki/Rome?oldid=1000"
     links = [(document.text[link.start : link.end], link.target) for link in document.links]
     assert links == [("Italy", "Italy"), ("river Tiber", "Tiber")]
-    counted = counts(out)
+    reasons = counts(out)
     for reason in ("redirect", "disambiguation", "list", "page of another namespace"):
-        assert counted[reason] == 1
+        assert reasons[reason] == 1
 
 
 @needs_data
@@ -310,7 +310,7 @@ def test_the_real_dump_is_read_alike_by_any_number_of_processes(tmp_path):
 
 @needs_data
 def test_a_killed_run_goes_on_and_ends_the_same(tmp_path):
-    whole = made(tmp_path / "whole", dump=DUMP, limit=60)
+    whole = build_set(tmp_path / "whole", dump=DUMP, limit=60)
     command = [sys.executable, "-m", "elusive.cli.main", "wikiqa", "--dump", str(DUMP)]
     command += ["--limit", "60", "--workers", "1", "--out", str(tmp_path / "killed")]
     running = subprocess.Popen(command, start_new_session=True)
@@ -348,7 +348,7 @@ def test_a_table_with_other_column_names_is_read(suffix, tmp_path):
         ]
         pq.write_table(pa.Table.from_pylist(lists), path)
     columns = ("context=passage", "question=q", "answers=a")
-    out = made(tmp_path / "set", table=path, columns=columns, shots=0)
+    out = build_set(tmp_path / "set", table=path, columns=columns, shots=0)
     documents, questions, _ = load(out)
     assert [document.text for document in documents] == [ROME, "Oslo is cold."]
     assert [question.answers for question in questions] == [
@@ -364,13 +364,17 @@ def test_raw_articles_of_a_table_are_asked_about(tmp_path):
     )
     rows = [{"id": "1", "url": "https://x.org/Rome", "title": "Rome", "text": text}]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "raw.parquet")
-    out = made(tmp_path / "set", table=tmp_path / "raw.parquet", raw=True, shots=0, min_words=5)
+    out = build_set(
+        tmp_path / "set", table=tmp_path / "raw.parquet", raw=True, shots=0, min_words=5
+    )
     (document,), (question,), _ = load(out)
     assert document.url == "https://x.org/Rome"
     assert question.answers == ["2,800,000 inhabitants"]
     assert counts(out)["short paragraph"] == counts(out)["questions written"] == 1
-    said = error_of(tmp_path / "b", table=tmp_path / "raw.parquet", columns=["text=body"], raw=True)
-    assert "no column 'body'" in said
+    message = get_error(
+        tmp_path / "b", table=tmp_path / "raw.parquet", columns=["text=body"], raw=True
+    )
+    assert "no column 'body'" in message
 
 
 HUB_RUN = """
@@ -419,21 +423,21 @@ def test_a_dataset_of_the_hub_is_read_and_its_commit_noted_down(tmp_path):
     out = tmp_path / "out" / "org" / "cities"
     with stand_in_hub("org/cities", tmp_path / "repository", "datasets") as endpoint:
         names = ("org/cities", "org/none")
-        said, missing = run_with_hub(*names, endpoint=endpoint, out=tmp_path / "out")
-    assert said == "True"
+        message, missing = run_with_hub(*names, endpoint=endpoint, out=tmp_path / "out")
+    assert message == "True"
     assert len(load(out)[1]) == 4
     assert read_manifest(out, "dataset").parameters["revision"] == COMMIT
     assert missing.startswith("error: cannot reach 'org/none' on the Hub")
 
 
 def test_without_a_network_the_hub_is_one_line_that_says_how_to_go_on(tmp_path):
-    (said,) = run_with_hub("org/cities", endpoint="http://127.0.0.1:9", out=tmp_path / "out")
-    assert said.startswith("error: cannot reach 'org/cities' on the Hub")
-    assert "--table FILE" in said
+    (message,) = run_with_hub("org/cities", endpoint="http://127.0.0.1:9", out=tmp_path / "out")
+    assert message.startswith("error: cannot reach 'org/cities' on the Hub")
+    assert "--table FILE" in message
 
 
-def error_of(tmp_path: Path, **settings: object) -> str:
-    """The one line that a wrong input gives."""
+def get_error(tmp_path: Path, **settings: object) -> str:
+    """Return the one line that a wrong input gives."""
     with pytest.raises(InputError) as error:
         generate_dataset(WikiqaConfig.model_validate(settings), tmp_path / "out")
     assert "\n" not in str(error.value)
@@ -444,22 +448,22 @@ def test_broken_files_are_one_line_with_the_place(tmp_path):
     whole = simple_file(tmp_path / "whole.json").read_bytes()
     cut = tmp_path / "cut.json"
     cut.write_bytes(whole[: len(whole) // 2])
-    assert "is not a complete JSON file" in error_of(tmp_path / "a", squad=cut)
+    assert "is not a complete JSON file" in get_error(tmp_path / "a", squad=cut)
     latin = tmp_path / "latin.json"
     latin.write_bytes(whole.replace(b"City 0", b"C\xeft\xe9 0"))
-    assert "latin.json" in error_of(tmp_path / "b", squad=latin)
+    assert "latin.json" in get_error(tmp_path / "b", squad=latin)
     (tmp_path / "other.json").write_text('{"rows": []}')
-    assert "has no articles" in error_of(tmp_path / "c", squad=tmp_path / "other.json")
+    assert "has no articles" in get_error(tmp_path / "c", squad=tmp_path / "other.json")
     (tmp_path / "flat.json").write_text('{"data": [{"title": "A", "paragraphs": [{}]}]}')
-    assert "article 1 is not in SQuAD layout" in error_of(
+    assert "article 1 is not in SQuAD layout" in get_error(
         tmp_path / "d", squad=tmp_path / "flat.json"
     )
-    assert "no file at" in error_of(tmp_path / "e", squad=tmp_path / "none.json")
+    assert "no file at" in get_error(tmp_path / "e", squad=tmp_path / "none.json")
     (tmp_path / "bad.jsonl").write_text('{"context": "x", "question": "y", "answers": "x"}\n{oh')
-    assert "line 2: not JSON" in error_of(tmp_path / "f", table=tmp_path / "bad.jsonl")
+    assert "line 2: not JSON" in get_error(tmp_path / "f", table=tmp_path / "bad.jsonl")
     (tmp_path / "thin.jsonl").write_text('{"context": "x", "question": "y"}\n')
-    said = error_of(tmp_path / "g", table=tmp_path / "thin.jsonl")
-    assert "no column 'answers' (it has context, question)" in said
+    message = get_error(tmp_path / "g", table=tmp_path / "thin.jsonl")
+    assert "no column 'answers' (it has context, question)" in message
 
 
 def test_broken_dumps_are_one_line_with_the_page(tmp_path):
@@ -470,22 +474,22 @@ def test_broken_dumps_are_one_line_with_the_page(tmp_path):
     whole = dump_file(tmp_path / "whole.xml.bz2", pages).read_bytes()
     cut = tmp_path / "cut.xml.bz2"
     cut.write_bytes(whole[: len(whole) * 2 // 3])
-    assert "cut.xml.bz2" in error_of(tmp_path / "a", dump=cut)
+    assert "cut.xml.bz2" in get_error(tmp_path / "a", dump=cut)
     plain = bz2.decompress(whole)
     bad = tmp_path / "bad.xml"
     bad.write_bytes(plain.replace(b"<title>City 20</title>", b"<title>City 20"))
-    assert "not well-formed pages-articles XML after page" in error_of(tmp_path / "b", dump=bad)
+    assert "not well-formed pages-articles XML after page" in get_error(tmp_path / "b", dump=bad)
     half = tmp_path / "half.xml"
     half.write_bytes(plain[: len(plain) // 2])
-    assert "not well-formed pages-articles XML after page" in error_of(tmp_path / "c", dump=half)
+    assert "not well-formed pages-articles XML after page" in get_error(tmp_path / "c", dump=half)
     other = tmp_path / "other.xml.gz"
     other.write_bytes(whole)
-    assert "other.xml.gz" in error_of(tmp_path / "d", dump=other)
+    assert "other.xml.gz" in get_error(tmp_path / "d", dump=other)
 
 
 def test_an_article_of_five_megabytes_is_left_out_and_counted(tmp_path):
     pages = PAGES | {"Huge": "'''Huge''' is a word that goes on and on. " * 120_000}
-    out = made(tmp_path / "set", dump=dump_file(tmp_path / "d.xml", pages), shots=0)
+    out = build_set(tmp_path / "set", dump=dump_file(tmp_path / "d.xml", pages), shots=0)
     assert counts(out)["article of more than 2,000,000 characters"] == 1
     assert len(load(out)[0]) == 1
 
@@ -494,7 +498,7 @@ def test_an_empty_paragraph_is_left_out_and_counted(tmp_path):
     path = squad_file(
         tmp_path / "e.json", {"Rome": [("  ", []), (ROME, [("On what?", "Tiber", 45)])]}
     )
-    out = made(tmp_path / "set", squad=path, shots=0)
+    out = build_set(tmp_path / "set", squad=path, shots=0)
     assert counts(out)["empty paragraph"] == 1
     assert len(load(out)[0]) == 1
 
@@ -522,8 +526,8 @@ def test_settings_that_do_not_go_together_are_one_line(settings, message, tmp_pa
 
 
 def test_more_shots_than_articles_is_one_line(tmp_path):
-    said = error_of(tmp_path, squad=simple_file(tmp_path / "s.json", 3), shots=8)
-    assert "lower --shots" in said
+    message = get_error(tmp_path, squad=simple_file(tmp_path / "s.json", 3), shots=8)
+    assert "lower --shots" in message
 
 
 @pytest.mark.parametrize(
@@ -543,15 +547,15 @@ def test_more_shots_than_articles_is_one_line(tmp_path):
 def test_a_dirty_row_is_one_line_with_its_number(row, tmp_path):
     good = {"context": "It is.", "question": "What?", "answers": "It"}
     (tmp_path / "r.jsonl").write_text(f"{json.dumps(good)}\n{json.dumps(row)}\n")
-    assert "r.jsonl, row 1: " in error_of(tmp_path, table=tmp_path / "r.jsonl", shots=0)
+    assert "r.jsonl, row 1: " in get_error(tmp_path, table=tmp_path / "r.jsonl", shots=0)
 
 
 def test_a_mended_command_may_write_to_the_same_folder(tmp_path):
     row = {"passage": "Rome is old.", "question": "What is old?", "answers": "Rome"}
     (tmp_path / "r.jsonl").write_text(json.dumps(row))
-    assert "no column 'context'" in error_of(tmp_path, table=tmp_path / "r.jsonl")
+    assert "no column 'context'" in get_error(tmp_path, table=tmp_path / "r.jsonl")
     columns = ["context=passage"]
-    made(tmp_path / "out", table=tmp_path / "r.jsonl", columns=columns, shots=0)
+    build_set(tmp_path / "out", table=tmp_path / "r.jsonl", columns=columns, shots=0)
 
 
 def test_a_dirty_question_in_squad_layout_is_one_line(tmp_path):
@@ -560,14 +564,14 @@ def test_a_dirty_question_in_squad_layout_is_one_line(tmp_path):
         content = json.loads(path.read_text())
         content["data"][1]["paragraphs"][0]["qas"][0]["answers"][0] |= changes
         path.write_text(json.dumps(content))
-        said = error_of(tmp_path / str(list(changes)), squad=path)
-        assert "article 2 is not in SQuAD layout" in said
+        message = get_error(tmp_path / str(list(changes)), squad=path)
+        assert "article 2 is not in SQuAD layout" in message
 
 
 def test_a_file_that_is_no_dump_is_one_line(tmp_path):
     (tmp_path / "page.xml").write_text("<html><body>Rome</body></html>")
-    said = error_of(tmp_path, dump=tmp_path / "page.xml")
-    assert "is not well-formed pages-articles XML" in said
+    message = get_error(tmp_path, dump=tmp_path / "page.xml")
+    assert "is not well-formed pages-articles XML" in message
 
 
 def test_repeated_identifiers_are_told_apart(tmp_path):
@@ -576,20 +580,20 @@ def test_repeated_identifiers_are_told_apart(tmp_path):
         for n in range(3)
     ]
     (tmp_path / "r.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    out = made(tmp_path / "set", table=tmp_path / "r.jsonl", shots=0)
+    out = build_set(tmp_path / "set", table=tmp_path / "r.jsonl", shots=0)
     assert [question.question_id for question in load(out)[1]] == ["q", "q#1", "q#2"]
     raw = [
         {"title": "Same", "text": f"Rome had 1{n}00 ships in the year 15{n}0."} for n in range(3)
     ]
     (tmp_path / "raw.jsonl").write_text("\n".join(map(json.dumps, raw)))
     settings = {"table": tmp_path / "raw.jsonl", "raw": True, "shots": 0, "min_words": 3}
-    made(tmp_path / "raw", **settings)
+    build_set(tmp_path / "raw", **settings)
 
 
 def test_an_answer_without_a_place_is_found_as_a_whole_word(tmp_path):
     row = {"title": "A", "context": "The party liked art.", "question": "What?", "answers": "art"}
     (tmp_path / "r.jsonl").write_text(json.dumps(row))
-    (question,) = load(made(tmp_path / "set", table=tmp_path / "r.jsonl", shots=0))[1]
+    (question,) = load(build_set(tmp_path / "set", table=tmp_path / "r.jsonl", shots=0))[1]
     assert question.answer_starts == [16]
 
 
@@ -605,7 +609,7 @@ def test_the_cards_command_is_one_that_the_command_line_takes(tmp_path):
 
 def test_a_maintenance_tag_makes_no_disambiguation(tmp_path):
     pages = {"Rome": PAGES["Rome"] + " [[John]]{{disambiguation needed|date=May}} lives there."}
-    out = made(tmp_path / "set", dump=dump_file(tmp_path / "d.xml", pages), shots=0)
+    out = build_set(tmp_path / "set", dump=dump_file(tmp_path / "d.xml", pages), shots=0)
     assert len(load(out)[0]) == 1
 
 
@@ -615,7 +619,7 @@ def test_articles_without_a_title_are_told_apart(tmp_path):
     for article in content["data"]:
         del article["title"]
     path.write_text(json.dumps(content))
-    documents, _, shots = load(made(tmp_path / "set", squad=path, shots=4))
+    documents, _, shots = load(build_set(tmp_path / "set", squad=path, shots=4))
     assert len({document.entity for document in documents}) == 8
     assert len({shot.entity for shot in shots}) == 4
 
@@ -624,18 +628,18 @@ def test_a_source_without_a_question_is_refused_and_the_folder_stays_free(tmp_pa
     path = squad_file(tmp_path / "s.json", {"Rome": [(ROME, [])]})
     with pytest.raises(InputError, match=r"no question of s\.json is left: 1 articles were read"):
         generate_dataset(WikiqaConfig(squad=path), tmp_path / "set")
-    made(tmp_path / "set", squad=simple_file(tmp_path / "other.json"), shots=1)
+    build_set(tmp_path / "set", squad=simple_file(tmp_path / "other.json"), shots=1)
 
 
 def test_the_command_writes_shows_and_does_not_write_twice(tmp_path):
     path = simple_file(tmp_path / "s.json", 12)
     command = ["wikiqa", "--squad", str(path), "--out", str(tmp_path / "set")]
-    first, again = (CliRunner().invoke(cli, command) for _ in range(2))
+    first, second = (CliRunner().invoke(cli, command) for _ in range(2))
     assert "wrote" in first.output, first.output
-    assert "already there" in again.output
-    shown = CliRunner().invoke(cli, ["wikiqa", "--squad", str(path), "--preview", "1"])
-    assert "City 0 has mayor M0." in shown.output
-    assert "Who runs City 0?" in shown.output
+    assert "already there" in second.output
+    preview = CliRunner().invoke(cli, ["wikiqa", "--squad", str(path), "--preview", "1"])
+    assert "City 0 has mayor M0." in preview.output
+    assert "Who runs City 0?" in preview.output
     dataset = load_dataset_folder(tmp_path / "set")
     assert len(dataset.documents) == 4
     card = (tmp_path / "set" / "README.md").read_text()
@@ -647,7 +651,7 @@ def test_the_command_writes_shows_and_does_not_write_twice(tmp_path):
 def test_arms_are_trained_and_scored_on_it_unchanged(shots, tmp_path, model_folder):
     path = simple_file(tmp_path / "s.json", 12)
     plan = {
-        "dataset": str(made(tmp_path / "set", squad=path, shots=shots, dev_rate=0)),
+        "dataset": str(build_set(tmp_path / "set", squad=path, shots=shots, dev_rate=0)),
         "model": str(model_folder("llama")),
         "arms": ["plain", "random", "attention", "oracle", "permute"],
         "augment": {"copies": 2},

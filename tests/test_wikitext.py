@@ -51,8 +51,8 @@ def test_links_have_their_words_and_their_target():
         "[[Roman Empire|Romans]] and [[Gaul]]s, [[Rome#History|its history]], [[Nero|Ne]][[ro]].",
         Counter(),
     ).paragraphs
-    found = [(paragraph.text[link.start : link.end], link.target) for link in paragraph.links]
-    assert found == [
+    links = [(paragraph.text[link.start : link.end], link.target) for link in paragraph.links]
+    assert links == [
         ("Romans", "Roman Empire"),
         ("Gauls", "Gaul"),
         ("its history", "Rome"),

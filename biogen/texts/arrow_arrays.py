@@ -35,10 +35,21 @@ def build_digit_array(numbers: np.ndarray, width: int) -> pa.StringArray:
     return pc.utf8_lpad(build_integer_array(numbers).cast(pa.string()), width, "0")
 
 
-def join_strings(*parts: pa.StringArray | str) -> pa.StringArray:
-    """Return strings joined element by element; a part that is a string stands in all of them."""
-    scalars = [build_string_array([part])[0] if isinstance(part, str) else part for part in parts]
-    return pc.binary_join_element_wise(*scalars, build_string_array([""])[0])
+def join_rows(strings: pa.StringArray, indices: np.ndarray) -> pa.StringArray:
+    """Return the strings of each row of `indices`, (row, part), joined."""
+    rows, width = indices.shape
+    parts = strings.take(build_integer_array(np.ascontiguousarray(indices, np.int32).ravel()))
+    _, offsets, data = parts.buffers()  # the data of all parts is the data of the joined strings
+    ends = np.frombuffer(offsets, np.int32)[: rows * width + 1 : width]
+    return pa.StringArray.from_buffers(rows, pa.py_buffer(np.ascontiguousarray(ends)), data)
+
+
+def join_columns(*columns: tuple[pa.StringArray, np.ndarray]) -> pa.StringArray:
+    """Return strings joined row by row, from columns of strings with the index of each row's."""
+    offsets = np.cumsum([0, *(len(strings) for strings, _ in columns[:-1])])
+    indices = [index + offset for (_, index), offset in zip(columns, offsets, strict=True)]
+    strings = pa.concat_arrays([strings for strings, _ in columns])
+    return join_rows(strings, np.stack(indices, axis=1))
 
 
 def build_boolean_array(mask: np.ndarray) -> pa.BooleanArray:

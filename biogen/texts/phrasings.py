@@ -58,10 +58,10 @@ def add_phrasings(pieces: Pieces, config: BiogenConfig, fields: tuple[FactField,
         InputError: the kinds of questions do not fit the fields, so there is nothing to ask.
     """
     askings = [
-        _build_asking(pieces, kind, number, wording)
+        _build_asking(pieces, kind, number, source)
         for number in range(len(fields))
         for kind in config.questions
-        for wording in _list_wordings(config, fields, number, kind)
+        for source in _list_sources(config, fields, number, kind)
     ]
     if not askings:
         raise InputError(
@@ -73,7 +73,7 @@ def add_phrasings(pieces: Pieces, config: BiogenConfig, fields: tuple[FactField,
     return Phrasings(askings, yes, no, dev, test)
 
 
-class _Wording(NamedTuple):
+class _QuestionSource(NamedTuple):
     """The texts of one kind of question about one field."""
 
     texts: tuple[str, ...]
@@ -84,20 +84,20 @@ class _Wording(NamedTuple):
     relation: int | None = None
 
 
-def _list_wordings(
+def _list_sources(
     config: BiogenConfig, fields: tuple[FactField, ...], number: int, kind: str
-) -> Iterator[_Wording]:
+) -> Iterator[_QuestionSource]:
     """Yield what one kind of question asks about one field: nothing, or one or several things."""
     field = fields[number]
     if kind == "direct":
-        yield _Wording(field.questions[: config.phrasings], field.name)
+        yield _QuestionSource(field.questions[: config.phrasings], field.name)
         if config.held_out_phrasing and field.held_out_question:
             first = len(field.questions)
-            yield _Wording((field.held_out_question,), field.name, "/held-out", first, True)
+            yield _QuestionSource((field.held_out_question,), field.name, "/held-out", first, True)
     elif kind == "yes-no" and field.yes_no:
-        yield _Wording((field.yes_no,), field.name, "/yes-no")
+        yield _QuestionSource((field.yes_no,), field.name, "/yes-no")
     elif kind == "reverse" and field.reverse and not field.relation:
-        yield _Wording((field.reverse,), field.name, "/reverse")
+        yield _QuestionSource((field.reverse,), field.name, "/reverse")
     elif kind == "multi-hop" and not field.relation:
         for relation, other in enumerate(fields):
             # Colleagues share their company, so nobody has to look up a colleague's.
@@ -109,22 +109,22 @@ def _list_wordings(
                 noun = other.noun or other.name.replace("_", " ")
                 text = field.questions[0].replace("{name}", f"the {noun} of {{name}}")
                 text = text[0].upper() + text[1:]
-                yield _Wording((text,), f"{other.name}.{field.name}", relation=relation)
+                yield _QuestionSource((text,), f"{other.name}.{field.name}", relation=relation)
 
 
-def _build_asking(pieces: Pieces, kind: str, number: int, wording: _Wording) -> Asking:
-    name = f"{wording.label}{wording.suffix}"
+def _build_asking(pieces: Pieces, kind: str, number: int, source: _QuestionSource) -> Asking:
+    name = f"{source.label}{source.suffix}"
     return Asking(
         name=name,
         kind=kind,
         field=number,
-        relation=wording.relation,
-        held_out=wording.held_out,
-        parts=np.array([pieces.add_all(_split_at_slots(text)) for text in wording.texts]),
-        value_first="{value}" in wording.texts[0].partition("{name}")[0],
-        first_phrasing=wording.first_phrasing,
+        relation=source.relation,
+        held_out=source.held_out,
+        parts=np.array([pieces.add_all(_split_at_slots(text)) for text in source.texts]),
+        value_first="{value}" in source.texts[0].partition("{name}")[0],
+        first_phrasing=source.first_phrasing,
         suffix=pieces.add(f"/{name}"),
-        label=pieces.add(wording.label),
+        label=pieces.add(source.label),
         kind_piece=pieces.add(kind),
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from elusive.biogen.texts.arrow_arrays import build_integer_array, build_string_array
+from elusive.biogen.texts.arrow_arrays import build_integer_array, build_string_array, join_rows
 
 _CHARACTERS, _SPACES = 32, 12
 """Lowest bits of two of the three counts that a measure packs."""
@@ -95,10 +95,7 @@ class Strings:
 
     def join_text(self, pieces: np.ndarray) -> pa.StringArray:
         """Return the texts of rows of pieces, (row, piece), without their measures."""
-        rows, width = pieces.shape
-        _, offsets, data = self.take(np.ascontiguousarray(pieces, np.int32).ravel()).buffers()
-        ends = np.frombuffer(offsets, np.int32)[: rows * width + 1 : width]
-        return pa.StringArray.from_buffers(rows, pa.py_buffer(np.ascontiguousarray(ends)), data)
+        return join_rows(self.array, pieces)
 
     def take(self, pieces: np.ndarray) -> pa.StringArray:
         """Return single strings, (piece,)."""

@@ -9,7 +9,7 @@ from elusive.common.errors import InputError
 from elusive.common.folders import Folder, read_table
 
 LIMIT_MARK = ":first-"
-"""Stands between the hash of a dataset and the number of documents that were read of it."""
+"""Separates the hash of a dataset from the number of its documents that were read."""
 
 TABLES = {"corpus": Document, "questions": Question, "shots": Shot}
 """Record of each table."""
@@ -67,7 +67,7 @@ class DatasetFolder(Folder):
         return from_table(read_table(self.path, "shots"), Shot)
 
     def select_training_documents(self) -> list[Document]:
-        """The documents to train on, those of the split train.
+        """Return the documents of the split train, on which models are trained.
 
         Raises:
             InputError: there are none.
@@ -78,7 +78,7 @@ class DatasetFolder(Folder):
         return documents
 
     def match_facts(self) -> dict[str, Fact]:
-        """The fact that each question asks for, where one has its document and field."""
+        """Return, by question, the fact with its document and field, if there is one."""
         facts = {
             (document.doc_id, fact.field): fact
             for document in self.documents
@@ -89,7 +89,7 @@ class DatasetFolder(Folder):
 
 
 def count_rows(folder: Path) -> dict[str, int]:
-    """Rows of each table of a dataset folder."""
+    """Count the rows of each table of a dataset folder."""
     return {name: sum(map(len, read_batches(folder, name))) for name in TABLES}
 
 

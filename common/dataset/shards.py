@@ -1,8 +1,8 @@
-"""Folders too large to be written at once: shard by shard, resumable, readable while they grow.
+"""Folders that are written shard by shard, can be resumed, and can be read while they grow.
 
-Until it is finished, a folder has no manifest but a folder `.progress`, with the parameters of the
-run that is writing it and one marker per finished shard. Data files appear under their final names
-when they are complete.
+Until it is finished, a folder has no manifest. Instead it has a folder `.progress`, which holds the
+parameters of the run that is writing it and one marker per finished shard. Data files get their
+final names when they are complete.
 """
 
 import json
@@ -39,7 +39,7 @@ PARAMETERS = "parameters.json"
 LOCK = "lock"
 
 OWN_THREADS = 2
-"""Workers that are threads: more of them wait for each other, processes take a second to start."""
+"""Workers that are threads; more threads would wait for each other, and processes start slowly."""
 
 Append = Callable[[str, pa.RecordBatch], None]
 """Appends rows to a table, given its name."""
@@ -47,11 +47,11 @@ Append = Callable[[str, pa.RecordBatch], None]
 
 @contextmanager
 def claim_folder(out: Path, kind: str, parameters: dict[str, Any]) -> Iterator[bool]:
-    """Whether there is anything left to do; if so, `out` belongs to this process in the block.
+    """Lock `out` for this process in a block that yields whether there is anything left to do.
 
     Raises:
         InputError: `out` holds something else, finished or not, which is never overwritten; its
-            files changed since they were made; or another process is writing to it.
+            files changed since they were written; or another process is writing to it.
     """
     progress = out / PROGRESS
     if not progress.is_dir() and is_made(out, kind, parameters):
@@ -63,14 +63,16 @@ def claim_folder(out: Path, kind: str, parameters: dict[str, Any]) -> Iterator[b
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise InputError(f"another process is writing to {out}: wait until it is done") from None
+        raise InputError(
+            f"another process is writing to {out}: wait until it has finished"
+        ) from None
     with lock:
         _check_parameters(progress / PARAMETERS, out, kind, parameters)
         yield True
 
 
 def _check_parameters(path: Path, out: Path, kind: str, parameters: dict[str, Any]) -> None:
-    """Note down what is being written, or raise InputError if that is something else."""
+    """Record what is being written, or raise InputError if something else is being written."""
     if not path.exists():
         write_atomically(path, json.dumps(parameters, default=str, indent=2) + "\n")
         return
@@ -83,11 +85,11 @@ def _check_parameters(path: Path, out: Path, kind: str, parameters: dict[str, An
 
 
 def check_finished(out: Path) -> None:
-    """Raise InputError if a folder is still being written, or its writing was interrupted."""
+    """Raise InputError if a folder is still being written, or if writing it was interrupted."""
     if (out / PROGRESS).is_dir() and not (out / MANIFEST).exists():
         raise InputError(
-            f"{out} is not finished ({len(_markers(out))} shards so far): wait, or run the command "
-            "that makes it again, which goes on from there"
+            f"{out} is not finished ({len(_markers(out))} shards so far): wait, or rerun its "
+            "command to resume"
         )
 
 
@@ -95,7 +97,7 @@ def check_finished(out: Path) -> None:
 def open_shard(
     out: Path, index: int, count: int, schemas: dict[str, pa.Schema]
 ) -> Iterator[Append]:
-    """Write shard `index` of `count` of some tables; it appears when the block ends well.
+    """Write shard `index` of `count` of some tables; it appears when the block succeeds.
 
     Args:
         out: the folder.
@@ -130,7 +132,6 @@ def open_shard(
 
 
 def _open_stream(path: Path, schema: pa.Schema) -> pa.ipc.RecordBatchStreamWriter:
-    """An Arrow stream, the format that `datasets` maps into memory."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return pa.ipc.new_stream(str(path), schema)
 
@@ -142,23 +143,22 @@ def _sync(path: Path) -> None:
 
 
 def _shard_path(out: Path, table: str, index: int, count: int) -> Path:
-    """Where a shard goes, by the naming of `datasets`."""
+    """Return the path of a shard, named as `datasets` names it."""
     return out / table / f"data-{index:05d}-of-{count:05d}.arrow"
 
 
 def _marker_path(out: Path, files: dict[str, Path]) -> Path:
-    """Where the marker of a shard goes."""
     first = next(iter(files.values()))
     return out / PROGRESS / f"{'-'.join(files)}-{first.stem}.json"
 
 
 def _markers(out: Path) -> list[Path]:
-    """Markers of all finished shards."""
+    """Return the markers of all finished shards."""
     return sorted(path for path in (out / PROGRESS).glob("*.json") if path.name != PARAMETERS)
 
 
 def is_written(out: Path, index: int, count: int, tables: Iterable[str]) -> bool:
-    """Whether a shard of some tables is complete."""
+    """Return whether a shard of some tables is complete."""
     files = {name: _shard_path(out, name, index, count) for name in tables}
     return _marker_path(out, files).exists() and all(path.exists() for path in files.values())
 
@@ -171,16 +171,16 @@ def write_shards(
 ) -> None:
     """Call `write` for every index, several at a time.
 
-    The first workers are threads of this process, as numpy and Arrow let others run while they
-    compute; the rest are processes, each fed by a thread.
+    The first workers are threads of this process, because numpy and Arrow let other threads run
+    while they compute; the others are processes, each fed by a thread.
 
     Args:
-        write: writes one shard and gives what `on_written` is told, such as a number of people.
+        write: writes one shard and returns a number for `on_written`, such as that of its people.
         indices: of the shards to write.
-        workers: how many shards are written at a time.
-        on_written: called after each shard, by one thread at a time.
+        workers: number of shards that are written at the same time.
+        on_written: called with that number after each shard, by one thread at a time.
     """
-    waiting, lock = deque(indices), Lock()
+    remaining, lock = deque(indices), Lock()
     workers = min(workers, max(1, len(indices)))
     helpers = max(0, workers - OWN_THREADS)
 
@@ -189,14 +189,14 @@ def write_shards(
         try:
             while True:
                 try:
-                    index = waiting.popleft()
+                    index = remaining.popleft()
                 except IndexError:
                     return
-                made = call(index)
+                count = call(index)
                 with lock:
-                    on_written(made)
+                    on_written(count)
         finally:
-            waiting.clear()
+            remaining.clear()
 
     with (
         ProcessPoolExecutor(max(1, helpers), get_context("spawn")) as pool,
@@ -208,13 +208,13 @@ def write_shards(
             for future in [threads.submit(work, call) for call in calls]:
                 future.result()
         finally:
-            waiting.clear()
+            remaining.clear()
 
 
 def finish_folder(
     out: Path, kind: str, parameters: dict[str, Any], schemas: dict[str, pa.Schema]
 ) -> None:
-    """Make a folder whose shards are all written one that `datasets` opens, with its manifest."""
+    """Turn a folder of finished shards into one that `datasets` opens, with a manifest."""
     from datasets import DatasetInfo, Features
 
     shards: dict[str, Any] = {}
@@ -237,7 +237,7 @@ def finish_folder(
 
 
 def _state(files: list[str], fingerprint: str) -> dict[str, Any]:
-    """What `datasets.load_from_disk` reads beside the features."""
+    """Return what `datasets.load_from_disk` reads in addition to the features."""
     return {
         "_data_files": [{"filename": file} for file in files],
         "_fingerprint": fingerprint,
@@ -249,17 +249,8 @@ def _state(files: list[str], fingerprint: str) -> dict[str, Any]:
     }
 
 
-def count_written_rows(out: Path) -> dict[str, int]:
-    """Rows of each table so far, of a folder that is being written."""
-    rows: dict[str, int] = {}
-    for path in _markers(out):
-        for shard in json.loads(path.read_text(encoding="utf-8")).values():
-            rows[shard["table"]] = rows.get(shard["table"], 0) + shard["rows"]
-    return rows
-
-
 def read_batches(folder: Path, table: str) -> Iterator[pa.RecordBatch]:
-    """The rows of a table, memory-mapped, batch by batch; of an unfinished one, those there are."""
+    """Read a table, memory-mapped, batch by batch; of an unfinished one, what is written so far."""
     for path in sorted((folder / table).glob("*.arrow")):
         with pa.memory_map(str(path)) as source:
             yield from pa.ipc.open_stream(source)

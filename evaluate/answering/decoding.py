@@ -38,7 +38,7 @@ def answer_and_score(
 
 
 def _can_draft(model: Model, cache: Cache | None) -> bool:
-    """Whether cached tokens can be masked, and the model be told the positions of new ones."""
+    """Whether the model can mask cached tokens, and accept the positions of new ones."""
     base = model.get_base_model() if isinstance(model, PeftModel) else model
     return (
         cache is not None
@@ -50,7 +50,7 @@ def _can_draft(model: Model, cache: Cache | None) -> bool:
 def _verify_drafts(
     prompted: PromptedModel, questions: list[Question], prefix: Prefix
 ) -> tuple[list[list[int]], list[float]]:
-    """Answer and score with gold answers as drafts, which one reading of a prompt verifies.
+    """Answer and score in one reading of each prompt, with its gold answer as a draft.
 
     The answers are those of token-by-token decoding, but need fewer readings: speculative decoding
     (Leviathan et al. 2023, arXiv 2211.17192) with the gold answer as the draft.

@@ -38,30 +38,19 @@ class Comparison:
         return p_value < LEVEL and not self.difference.low <= 0 <= self.difference.high
 
 
-def compare_arms(first: list[CellResult], second: list[CellResult], metric: str) -> Comparison:
-    """Compare two arms on the questions that both answered.
-
-    A permutation exchanges the answers about some people between the arms, for each person all
-    together. All permutations are tried if there are few; otherwise 9,999 are drawn.
-
-    Args:
-        first: cells of one arm, one per seed.
-        second: cells of the other arm, with the same questions and seeds.
-        metric: a numeric column of predictions, such as `em`.
-    """
-    arms = {"first": first, "second": second}
-    return compare_pairs(arms, [("first", "second")], metric)[0]
-
-
 def compare_pairs(
     arms: Mapping[str, list[CellResult]], pairs: Sequence[tuple[str, str]], metric: str
 ) -> list[Comparison]:
-    """Compare pairs of arms as `compare_arms` does, all with the same exchanges.
+    """Compare pairs of arms on the questions that all of them answered.
+
+    A permutation exchanges the answers about some people between two arms, for each person all
+    together. All permutations are tried if there are few; otherwise 9,999 are drawn. Every pair is
+    tested with the same ones.
 
     Args:
         arms: cells of each arm, with the same questions and seeds.
         pairs: names of the two arms of each pair.
-        metric: a numeric column of predictions.
+        metric: a numeric column of predictions, such as `em`.
     """
     if not pairs:
         return []

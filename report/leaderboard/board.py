@@ -19,7 +19,6 @@ from elusive.common.templates import render_template
 from elusive.evaluate.cells.cell_folder import KNOWN, PREDICTIONS, CellResult
 from elusive.report.leaderboard.entry import (
     Entry,
-    build_cell,
     build_entry,
     find_differences,
     render_schema,
@@ -194,10 +193,8 @@ def read_answers(path: Path) -> list[Prediction]:
     """Read stored answers.
 
     Raises:
-        InputError: the file is missing or broken.
+        InputError: the file cannot be read, or has other columns.
     """
-    if not path.exists():
-        raise InputError(f"{path} is missing: add the cell again")
     try:
         return from_table(pq.read_table(path), Prediction)
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
@@ -205,29 +202,3 @@ def read_answers(path: Path) -> list[Prediction]:
         raise InputError(
             f"cannot read answers from {path} ({reason}): add the cell again"
         ) from None
-
-
-def read_cell(path: Path, entry: dict[str, Any]) -> CellResult:
-    """Read the cell of an entry.
-
-    Raises:
-        InputError: answers are missing, or changed after the entry was made.
-    """
-    answers = []
-    for file, sha256 in list_answer_files(path, entry).items():
-        if file.exists() and hash_file(file) != sha256:
-            raise InputError(f"{file} was changed after the entry was made: add the cell again")
-        answers.append(read_answers(file))
-    return build_cell(entry, path, answers[0], answers[1] if len(answers) > 1 else [])
-
-
-def load_board(board: Path) -> list[CellResult]:
-    """Load all entries of a leaderboard as finished cells.
-
-    `elusive.report.leaderboard.check.check_board` also scores their answers again.
-
-    Raises:
-        InputError: the folder is not a leaderboard, an entry is broken, or answers are missing or
-            changed.
-    """
-    return [read_cell(path, read_entry(path)) for path in list_entry_paths(board)]

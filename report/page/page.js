@@ -1,59 +1,60 @@
-/* The page: a benchmark at a time, its table, pictures, texts and settings. */
+/* The page: one benchmark at a time, with its table, figures, texts and settings. */
 const MOST_ARMS_AT_FIRST = 12;
-const page = { benchmark: 0, group: "accuracy", state: null, fieldState: null, on: new Set(), figures: [] };
-const current = () => data.benchmarks[page.benchmark];
+const page = { index: 0, group: "accuracy", state: null, fieldState: null, on: new Set(), figures: [] };
+const current = () => data.benchmarks[page.index];
 
-function armIndex(one) {
-  return Object.fromEntries(one.rows.map((row, index) => [row.arm, index]));
+/* Number of each arm, which decides its mark. */
+function armIndex(benchmark) {
+  return Object.fromEntries(benchmark.rows.map((row, index) => [row.arm, index]));
 }
 
-function methods(one) {
-  return Object.fromEntries(one.settings.arms.map((each) => [each.arm, each.method]));
+function methods(benchmark) {
+  return Object.fromEntries(benchmark.settings.arms.map((arm) => [arm.arm, arm.method]));
 }
 
-function listOf(id, lines) {
+function fillList(id, lines) {
   byId(id).replaceChildren(...lines.map((line) => element("li", {}, line)));
 }
 
-function drawShort(one) {
-  byId("headline").textContent = one.headline;
-  byId("facts").replaceChildren(...one.facts.map(([term, value]) =>
+function drawShort(benchmark) {
+  byId("headline").textContent = benchmark.headline;
+  byId("facts").replaceChildren(...benchmark.facts.map(([term, value]) =>
     element("div", {}, element("dt", {}, term), element("dd", {}, value))));
-  listOf("cautions", [...one.cautions, ...one.left_out.map((line) => `Not in the table: ${line}.`)]);
-  listOf("lines", one.how);
+  fillList("cautions", [...benchmark.cautions, ...benchmark.left_out.map((line) => `Not in the table: ${line}.`)]);
+  fillList("lines", benchmark.how);
 }
 
-/* Rows that the filter and the choice beside it let through. */
-function wantedRows(one) {
+/* Rows that match the filter and the choice beside it. */
+function filterRows(benchmark) {
   const words = byId("filter").value.trim().toLowerCase();
-  const method = methods(one);
+  const method = methods(benchmark);
   const tests = { all: () => true, best: (row) => row.rank === 1, different: (row) => row.p_value !== null && row.p_value < 0.05 };
   const test = tests[byId("which").value];
-  return one.rows.filter((row) => `${row.arm} ${method[row.arm]}`.toLowerCase().includes(words) && test(row));
+  return benchmark.rows.filter((row) => `${row.arm} ${method[row.arm]}`.toLowerCase().includes(words) && test(row));
 }
 
 function drawTable() {
-  const one = current();
-  const tags = one.baseline ? { [one.baseline]: "baseline" } : {};
-  const columns = [armColumn(armIndex(one), tags), rankColumn(), ...columnGroups(one)[page.group]];
-  const rows = wantedRows(one);
+  const benchmark = current();
+  const tags = benchmark.baseline ? { [benchmark.baseline]: "baseline" } : {};
+  const columns = [armColumn(armIndex(benchmark), tags), rankColumn(), ...columnGroups(benchmark)[page.group]];
+  const rows = filterRows(benchmark);
   replaceTable(byId("table"), sortableTable("Results by arm", rows, columns, page.state, drawTable));
   const by = columns.find((column) => column.id === page.state.sort);
-  const order = by ? `, by ${by.name.replace("\n", " ")}, ${page.state.ascending ? "lowest" : "highest"} first` : "";
-  byId("count").textContent = `${rows.length} of ${plural(one.rows.length, "arm")}${order}.`;
+  const order = by ? `, sorted by ${by.name.replace("\n", " ")}, ${page.state.ascending ? "lowest" : "highest"} first` : "";
+  byId("count").textContent = `${rows.length} of ${plural(benchmark.rows.length, "arm")}${order}.`;
 }
 
 function drawFields() {
-  const one = current();
-  const { names, em } = one.fields;
-  const rows = one.rows.map((row) => ({ arm: row.arm, values: em[row.arm] }));
+  const benchmark = current();
+  const { names, em } = benchmark.fields;
+  const rows = benchmark.rows.map((row) => ({ arm: row.arm, values: em[row.arm] }));
   const range = extent(rows, (row) => row.values.flat(), true);
-  const columns = names.map((name, place) => ({
-    id: `field-${place}`, name: `${name}\nEM %`, value: (row) => row.values[place][0],
-    cell: (row) => barCell(row.values[place], 100, 0, range),
+  const columns = names.map((name, position) => ({
+    id: `field-${position}`, name: `${name}\nEM %`, value: (row) => row.values[position][0],
+    cell: (row) => barCell(row.values[position], 100, 0, range),
   }));
-  const made = sortableTable("Exact match by arm and field", rows, [armColumn(armIndex(one)), ...columns], page.fieldState, drawFields);
-  replaceTable(byId("fields"), made);
+  const table = sortableTable("Exact match by arm and field", rows, [armColumn(armIndex(benchmark)), ...columns], page.fieldState, drawFields);
+  replaceTable(byId("fields"), table);
 }
 
 function drawGroups() {
@@ -69,15 +70,15 @@ function drawGroups() {
   byId("groups").append(...buttons);
 }
 
-/* Arms that are switched on, best first, so that the legend reads as the table. */
-function armsOn(one) {
-  const index = armIndex(one);
-  return byRank(one).filter((arm) => page.on.has(arm)).map((arm) => ({ arm, index: index[arm] }));
+/* Arms that are switched on, best first as in the table. */
+function armsOn(benchmark) {
+  const index = armIndex(benchmark);
+  return byRank(benchmark).filter((arm) => page.on.has(arm)).map((arm) => ({ arm, index: index[arm] }));
 }
 
-function byRank(one) {
-  const better = (row) => [row.rank, -row[one.metric]];
-  return [...one.rows].sort((left, right) => better(left)[0] - better(right)[0] || better(left)[1] - better(right)[1]).map((row) => row.arm);
+function byRank(benchmark) {
+  const { rows, metric } = benchmark;
+  return [...rows].sort((left, right) => left.rank - right.rank || right[metric] - left[metric]).map((row) => row.arm);
 }
 
 function redrawFigures() {
@@ -86,9 +87,9 @@ function redrawFigures() {
   for (const button of byId("legend").querySelectorAll("[data-arm]")) button.setAttribute("aria-pressed", String(page.on.has(button.dataset.arm)));
 }
 
-function drawLegend(one) {
-  const index = armIndex(one);
-  const names = byRank(one);
+function drawLegend(benchmark) {
+  const index = armIndex(benchmark);
+  const names = byRank(benchmark);
   const buttons = names.map((arm) => {
     const button = element("button", { type: "button", title: arm }, markIcon(index[arm]), element("span", {}, arm));
     button.dataset.arm = arm;
@@ -98,87 +99,87 @@ function drawLegend(one) {
     });
     return button;
   });
-  const all = [["all on", names], ["all off", []]].map(([text, wanted]) => {
+  const switches = [["all on", names], ["all off", []]].map(([text, arms]) => {
     const button = element("button", { type: "button", class: "plain" }, text);
     button.addEventListener("click", () => {
-      page.on = new Set(wanted);
+      page.on = new Set(arms);
       redrawFigures();
     });
     return button;
   });
-  byId("legend").replaceChildren(...buttons, ...all);
+  byId("legend").replaceChildren(...buttons, ...switches);
   page.on = new Set(names.slice(0, MOST_ARMS_AT_FIRST));
-  if (one.baseline) page.on.add(one.baseline);
+  if (benchmark.baseline) page.on.add(benchmark.baseline);
 }
 
-function drawFigures(one) {
-  page.figures = [distanceFigure(one, "em"), distanceFigure(one, "log_probability"), costFigure(one), curveFigure(one), gainFigure(one)];
+function drawFigures(benchmark) {
+  page.figures = [distanceFigure(benchmark, "em"), distanceFigure(benchmark, "log_probability"), costFigure(benchmark), curveFigure(benchmark), gainFigure(benchmark)];
   byId("charts").replaceChildren(...page.figures);
   redrawFigures();
 }
 
-/* The text viewer is a page of its own: its styles and its address stay apart from this one's. */
-function drawViewer(one) {
-  const place = byId("viewer");
-  if (one.viewer.why) {
-    place.replaceChildren(element("p", { class: "note" }, `Not shown: ${one.viewer.why}.`));
+/* The text viewer is a separate page, so that its styles and its address stay apart from this page's. */
+function drawViewer(benchmark) {
+  const parent = byId("viewer");
+  if (benchmark.viewer.why) {
+    parent.replaceChildren(element("p", { class: "note" }, `Not shown: ${benchmark.viewer.why}.`));
     return;
   }
-  const text = "The first documents as every arm scores them, and their first copies. Colour is the rank of a token, struck through is what was dropped. Point at a token for its score and probability.";
+  const text = "The first documents with the scores of every arm, and their first copies. Colors show the ranks of tokens; dropped tokens are struck through. Point at a token to see its score and its drop probability.";
   const button = element("button", { type: "button" }, "Show the texts");
   button.addEventListener("click", () => {
-    const address = URL.createObjectURL(new Blob([one.viewer.html], { type: "text/html" }));
+    const address = URL.createObjectURL(new Blob([benchmark.viewer.html], { type: "text/html" }));
     const frame = element("iframe", { src: address, title: "Texts, scores and copies of each arm" });
     button.replaceWith(frame);
   });
-  place.replaceChildren(element("p", { class: "note" }, text), button);
+  parent.replaceChildren(element("p", { class: "note" }, text), button);
 }
 
 function settingsText(settings) {
   return Object.entries(settings).map(([name, value]) => `${name.replace("augment.", "")} ${value}`).join(", ");
 }
 
-function drawSettings(one) {
-  const arms = one.settings.arms.map((each) => [each.arm, each.method, each.meaning, settingsText(each.settings) || "none"]);
-  byId("arms").replaceChildren(plainTable("What each arm is", ["arm", "method", "what it does", "settings of its own"], arms, [1, 2, 3]));
+function drawSettings(benchmark) {
+  const arms = benchmark.settings.arms.map((arm) => [arm.arm, arm.method, arm.meaning, settingsText(arm.settings) || "none"]);
+  byId("arms").replaceChildren(plainTable("What each arm is", ["arm", "method", "what it does", "its own settings"], arms, [1, 2, 3]));
   const pairs = (title, values, header) => {
     const entries = Object.entries(values);
     const content = entries.length ? plainTable(title, header, entries, [1]) : element("p", { class: "note" }, "Not recorded with these cells.");
     return [element("h3", {}, title), content];
   };
-  byId("shared").replaceChildren(...pairs("Settings that all trained arms share", one.settings.shared, ["setting", "value"]));
-  byId("versions").replaceChildren(...pairs("Versions that made the cells", one.versions, ["package", "version"]));
+  byId("shared").replaceChildren(...pairs("Settings that all trained arms share", benchmark.settings.shared, ["setting", "value"]));
+  byId("versions").replaceChildren(...pairs("Package versions that made the cells", benchmark.versions, ["package", "version"]));
   byId("plan").replaceChildren(data.plan ? later("The plan of the run", () => element("pre", { tabindex: "0" }, data.plan)) : "");
 }
 
 function drawBenchmark() {
-  const one = current();
-  page.state = { sort: one.metric, ascending: false };
+  const benchmark = current();
+  page.state = { sort: benchmark.metric, ascending: false };
   page.fieldState = { sort: null, ascending: false };
   byId("filter").value = "";
   byId("which").value = "all";
-  drawShort(one);
+  drawShort(benchmark);
   drawTable();
-  drawLegend(one);
-  drawFigures(one);
+  drawLegend(benchmark);
+  drawFigures(benchmark);
   drawFields();
-  drawViewer(one);
-  drawSettings(one);
+  drawViewer(benchmark);
+  drawSettings(benchmark);
 }
 
 function readHash() {
-  const wanted = Number(new URLSearchParams(location.hash.slice(1)).get("benchmark"));
-  page.benchmark = Number.isInteger(wanted) && wanted >= 0 && wanted < data.benchmarks.length ? wanted : 0;
+  const index = Number(new URLSearchParams(location.hash.slice(1)).get("benchmark"));
+  page.index = index in data.benchmarks ? index : 0;
 }
 
 function drawChooser() {
-  const options = data.benchmarks.map((one, index) => element("option", { value: index }, one.name));
+  const options = data.benchmarks.map((benchmark, index) => element("option", { value: index }, benchmark.name));
   byId("benchmark").append(...options);
-  byId("benchmark").value = String(page.benchmark);
+  byId("benchmark").value = String(page.index);
   byId("chooser").hidden = data.benchmarks.length < 2;
   byId("benchmark").addEventListener("change", (event) => {
-    page.benchmark = Number(event.target.value);
-    history.replaceState(null, "", `#benchmark=${page.benchmark}`);
+    page.index = Number(event.target.value);
+    history.replaceState(null, "", `#benchmark=${page.index}`);
     drawBenchmark();
   });
   if (!data.not_shown.length) return;

@@ -1,14 +1,14 @@
 /* Charts as SVG. Series are {arm, index, points: [{x, y, low, high, tip}]}. */
-const WIDE = matchMedia("(max-width: 40rem)").matches ? 370 : 560; // letters keep their size
+const WIDE = matchMedia("(max-width: 40rem)").matches ? 370 : 560; // so that letters keep their size
 const HIGH = 320;
 const EDGE = { left: 52, right: 12, top: 10, bottom: 46 };
 
-/* From data to places in the drawing. */
+/* A function from data to coordinates of the drawing. */
 function scaleOf(low, high, first, last) {
   return (value) => first + (last - first) * (value - low) / (high - low || 1);
 }
 
-/* Range of all points, a little wider; a range that starts near 0 starts there. */
+/* The range of values, a little wider; with fromZero it includes 0. */
 function rangeOf(values, fromZero) {
   let [low, high] = [Math.min(...values), Math.max(...values)];
   if (fromZero && low >= 0) low = 0;
@@ -17,7 +17,7 @@ function rangeOf(values, fromZero) {
   return [fromZero && low === 0 ? 0 : low - room, fromZero && high === 0 ? 0 : high + room];
 }
 
-/* An empty chart with its axes; gives the drawing and both scales. */
+/* An empty chart with axes, and its scales. */
 function axes(label, xs, ys, options) {
   const svg = drawn("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", "aria-label": label });
   const x = scaleOf(...xs, EDGE.left, WIDE - EDGE.right);
@@ -27,7 +27,7 @@ function axes(label, xs, ys, options) {
     svg.append(drawn("line", { class: kind, x1: EDGE.left, x2: WIDE - EDGE.right, y1: y(value), y2: y(value) }));
     svg.append(drawn("text", { class: "axis", x: EDGE.left - 6, y: y(value) + 4, "text-anchor": "end" }, text));
   }
-  const marks = options.bins ? options.bins.map((text, place) => [place, text]) : ticks(...xs, WIDE / 90);
+  const marks = options.bins ? options.bins.map((text, index) => [index, text]) : ticks(...xs, WIDE / 90);
   for (const [value, text] of marks) {
     svg.append(drawn("text", { class: "axis", x: x(value), y: HIGH - EDGE.bottom + 17, "text-anchor": "middle" }, text));
   }
@@ -37,49 +37,51 @@ function axes(label, xs, ys, options) {
   return { svg, x, y };
 }
 
-/* A point with its whisker, and a larger area to point at. */
+/* A point with its whisker, and a larger invisible area to point at. */
 function drawPoint(group, point, index, x, y, shift) {
-  const place = x(point.x) + shift;
+  const left = x(point.x) + shift;
   if (point.low !== null && point.low !== undefined) {
-    group.append(drawn("line", { class: `whisker s${index % NUM_COLORS}`, x1: place, x2: place, y1: y(point.low), y2: y(point.high) }));
+    group.append(drawn("line", { class: `whisker s${index % NUM_COLORS}`, x1: left, x2: left, y1: y(point.low), y2: y(point.high) }));
   }
   const shape = mark(index);
-  shape.setAttribute("transform", `translate(${place} ${y(point.y)})`);
-  const hit = drawn("circle", { class: "hit", cx: place, cy: y(point.y), r: 10, "data-tip": point.tip });
+  shape.setAttribute("transform", `translate(${left} ${y(point.y)})`);
+  const hit = drawn("circle", { class: "hit", cx: left, cy: y(point.y), r: 10, "data-tip": point.tip });
   group.append(shape, hit);
 }
 
-/* Points of arms, joined by lines or not. */
+/* The points of every arm, joined by lines if options.lines is set. */
 function drawChart(label, series, options) {
-  const points = series.flatMap((one) => one.points);
+  const points = series.flatMap((line) => line.points);
   const ends = points.flatMap((point) => [point.y, point.low, point.high]).filter((value) => value !== null && value !== undefined);
   const xs = options.bins ? [-0.5, options.bins.length - 0.5] : rangeOf(points.map((point) => point.x), options.xFromZero);
   const { svg, x, y } = axes(label, xs, rangeOf(ends, options.fromZero), options);
-  series.forEach((one, number) => {
+  series.forEach((line, number) => {
     const group = drawn("g", {});
     const step = options.bins ? 0.6 * (x(1) - x(0)) : 0;
     const shift = step * (number / Math.max(series.length - 1, 1) - 0.5);
     if (options.lines) {
-      const path = one.points.map((point, place) => `${place ? "L" : "M"}${(x(point.x) + shift).toFixed(1)} ${y(point.y).toFixed(1)}`).join("");
-      group.append(drawn("path", { class: `curve s${one.index % NUM_COLORS}`, d: path }));
+      const path = line.points.map((point, position) => `${position ? "L" : "M"}${(x(point.x) + shift).toFixed(1)} ${y(point.y).toFixed(1)}`).join("");
+      group.append(drawn("path", { class: `curve s${line.index % NUM_COLORS}`, d: path }));
     }
-    const shown = options.sparse ? one.points.filter((_, place) => place === one.points.length - 1 || place % Math.ceil(one.points.length / 8) === Math.floor(number % 3)) : one.points;
-    for (const point of shown) drawPoint(group, point, one.index, x, y, shift);
+    const last = line.points.length - 1;
+    const isMarked = (position) => position === last || position % Math.ceil(line.points.length / 8) === number % 3;
+    const marked = options.sparse ? line.points.filter((_, position) => isMarked(position)) : line.points;
+    for (const point of marked) drawPoint(group, point, line.index, x, y, shift);
     svg.append(group);
   });
   return svg;
 }
 
-/* A figure: title, chart of the arms that are on, note, and the same numbers as a table. */
-function figureOf(title, make, note, table) {
+/* A figure: title, chart of the arms that are switched on, note, and its numbers as a table. */
+function figureOf(title, makeChart, note, table) {
   const figure = element("figure", {}, element("figcaption", {}, title));
-  const place = element("div");
-  figure.append(place);
+  const box = element("div");
+  figure.append(box);
   if (note) figure.append(element("p", { class: "note" }, note));
-  if (table) figure.append(later("The same numbers as a table", table));
+  if (table) figure.append(later("The numbers as a table", table));
   figure.redraw = (arms) => {
-    const made = make(arms);
-    place.replaceChildren(made ?? element("p", { class: "note" }, "No arm is switched on that this picture shows."));
+    const chart = makeChart(arms);
+    box.replaceChildren(chart ?? element("p", { class: "note" }, "None of the arms in this figure is switched on."));
   };
   return figure;
 }
@@ -95,46 +97,46 @@ const METRIC_AXES = {
   log_probability: { name: "gold log-probability", unit: "nats per token", scale: 1, digits: 2 },
 };
 
-function distanceFigure(one, metric) {
+function distanceFigure(benchmark, metric) {
   const { name, unit, scale, digits } = METRIC_AXES[metric];
   const title = `${name[0].toUpperCase()}${name.slice(1)} by distance`;
-  const distance = one.distance;
+  const distance = benchmark.distance;
   if (distance.why) return missingFigure(title, distance.why);
-  const fieldOf = (place) => (distance.fields[place].includes(",") ? "" : ` (${distance.fields[place]})`);
+  const fieldOf = (bin) => (distance.fields[bin].includes(",") ? "" : ` (${distance.fields[bin]})`);
   const make = (arms) => {
-    const series = arms.map(({ arm, index }) => ({ index, points: distance[metric][arm].map((values, place) => ({
-      x: place, y: scale * values[0], low: values[1] === null ? null : scale * values[1], high: scale * values[2],
-      tip: `${arm}\n${distance.bins[place]} words${fieldOf(place)}\n${name} ${interval(values, scale, digits)} ${unit}`,
+    const series = arms.map(({ arm, index }) => ({ index, points: distance[metric][arm].map((values, bin) => ({
+      x: bin, y: scale * values[0], low: values[1] === null ? null : scale * values[1], high: scale * values[2],
+      tip: `${arm}\n${distance.bins[bin]} words${fieldOf(bin)}\n${name} ${interval(values, scale, digits)} ${unit}`,
     })) }));
     const options = { bins: distance.bins, x: "words from the name to the value", y: `${name}, ${unit}`, fromZero: metric === "em", lines: true };
     return series.length ? drawChart(title, series, options) : null;
   };
-  const note = `Whiskers: 95% intervals over people.${distance.confounded ? ` Each distance is a field: ${distance.bins.map((bin, place) => `${bin} ${distance.fields[place]}`).join(", ")}.` : ""}`;
-  const table = () => plainTable(title, ["arm", ...distance.bins.map((bin, place) => `${bin} words${fieldOf(place)}`)],
+  const note = `Whiskers: 95% intervals over people.${distance.confounded ? ` Each distance belongs to one field: ${distance.bins.map((words, bin) => `${words} ${distance.fields[bin]}`).join(", ")}.` : ""}`;
+  const table = () => plainTable(title, ["arm", ...distance.bins.map((words, bin) => `${words} words${fieldOf(bin)}`)],
     Object.entries(distance[metric]).map(([arm, bins]) => [arm, ...bins.map((values) => interval(values, scale, digits))]));
   return figureOf(title, make, note, table);
 }
 
-function curveFigure(one) {
+function curveFigure(benchmark) {
   const title = "Learning curves";
-  if (one.curves.why) return missingFigure(title, one.curves.why);
+  if (benchmark.curves.why) return missingFigure(title, benchmark.curves.why);
   const make = (arms) => {
-    const series = arms.filter(({ arm }) => one.curves.loss[arm]).map(({ arm, index }) => ({ index, points: one.curves.loss[arm].map(([x, y]) => (
+    const series = arms.filter(({ arm }) => benchmark.curves.loss[arm]).map(({ arm, index }) => ({ index, points: benchmark.curves.loss[arm].map(([x, y]) => (
       { x, y, tip: `${arm}\nstep ${x}\nloss ${fixed(y, 2)} nats` })) }));
     return series.length ? drawChart(title, series, { x: "optimizer step", y: "training loss, nats per token", lines: true, sparse: true, xFromZero: true, fromZero: true }) : null;
   };
-  const table = () => plainTable(title, ["arm", "steps", "first loss", "last loss"], Object.entries(one.curves.loss).map(([arm, points]) => {
+  const table = () => plainTable(title, ["arm", "steps", "first loss", "last loss"], Object.entries(benchmark.curves.loss).map(([arm, points]) => {
     const [first, last] = [points[0], points.at(-1)];
     return [arm, String(last[0]), fixed(first[1], 2), fixed(last[1], 2)];
   }));
-  const note = "Mean over seeds, on the arm's own training text: arms read different texts, so a lower loss is no better arm.";
+  const note = "Mean over seeds, on each arm's own training text. Arms read different texts, so a lower loss does not mean a better arm.";
   return figureOf(title, make, note, table);
 }
 
-function costFigure(one) {
+function costFigure(benchmark) {
   const title = "Accuracy against cost";
   const seconds = (row) => row.scoring_seconds + row.dropping_seconds + row.training_seconds;
-  const rows = Object.fromEntries(one.rows.map((row) => [row.arm, row]));
+  const rows = Object.fromEntries(benchmark.rows.map((row) => [row.arm, row]));
   const make = (arms) => {
     const series = arms.map(({ arm, index }) => ({ index, points: [{
       x: seconds(rows[arm]), y: 100 * rows[arm].em, low: rows[arm].em_low === null ? null : 100 * rows[arm].em_low, high: 100 * rows[arm].em_high,
@@ -142,23 +144,23 @@ function costFigure(one) {
     }] }));
     return series.length ? drawChart(title, series, { x: "scoring, dropping and training, seconds per cell", y: "exact match, %", fromZero: true, xFromZero: true }) : null;
   };
-  const table = () => plainTable(title, ["arm", "seconds", "EM %"], one.rows.map((row) => [row.arm, short(seconds(row)), interval(estimate(row, "em"), 100, 0)]));
+  const table = () => plainTable(title, ["arm", "seconds", "EM %"], benchmark.rows.map((row) => [row.arm, short(seconds(row)), interval(estimate(row, "em"), 100, 0)]));
   return figureOf(title, make, "Up and to the left is better. Whiskers: 95% intervals.", table);
 }
 
-function gainFigure(one) {
-  const title = "Clues kept against what is learnt";
-  if (one.gains.why) return missingFigure(title, one.gains.why);
+function gainFigure(benchmark) {
+  const title = "Clue recall against gain";
+  if (benchmark.gains.why) return missingFigure(title, benchmark.gains.why);
   const make = (arms) => {
-    const series = arms.map(({ arm, index }) => ({ index, points: one.gains.points.filter((point) => point.arm === arm).map((point) => ({
+    const series = arms.map(({ arm, index }) => ({ index, points: benchmark.gains.points.filter((point) => point.arm === arm).map((point) => ({
       x: 100 * point.recall, y: 100 * point.em,
-      tip: `${arm}, ${point.field}\n${fixed(100 * point.recall, 0)}% of copies keep a name and the value\nEM ${fixed(100 * point.em, 0)} points over random`,
-    })) })).filter((each) => each.points.length);
+      tip: `${arm}, ${point.field}\n${fixed(100 * point.recall, 0)}% of the copies keep a name and the value\nEM ${fixed(100 * point.em, 0)} points over random`,
+    })) })).filter((line) => line.points.length);
     return series.length ? drawChart(title, series, { x: "copies that keep a name and the value, %", y: "EM points over random", xFromZero: true }) : null;
   };
-  const correlation = one.gains.correlations.find((each) => each.metric === "em");
-  const note = `A point is a field under an arm that drops tokens. Pearson's r ${interval(correlation.pearson, 1, 2)}, Spearman's ${interval(correlation.spearman, 1, 2)}; intervals over people.`;
-  const table = () => plainTable(title, ["arm", "field", "clue recall %", "EM points", "log-probability, nats"], one.gains.points.map((point) => [
+  const correlation = benchmark.gains.correlations.find((pair) => pair.metric === "em");
+  const note = `Each point is one field and one arm that drops tokens. Pearson's r ${interval(correlation.pearson, 1, 2)}, Spearman's ${interval(correlation.spearman, 1, 2)}; intervals over people.`;
+  const table = () => plainTable(title, ["arm", "field", "clue recall %", "EM points", "log-probability, nats"], benchmark.gains.points.map((point) => [
     point.arm, point.field, fixed(100 * point.recall, 0), fixed(100 * point.em, 1), fixed(point.log_probability, 2)]), [1]);
   return figureOf(title, make, note, table);
 }

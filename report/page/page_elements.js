@@ -5,18 +5,18 @@ const byId = (id) => document.getElementById(id);
 const NUM_COLORS = 8;
 const MINUS = "\u2212";
 
+function fill(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
 function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
+  return fill(document.createElement(tag), attributes, children);
 }
 
 function drawn(tag, attributes = {}, ...children) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
+  return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 }
 
 function plural(count, word) {
@@ -29,7 +29,7 @@ function fixed(value, digits) {
   return value < 0 && Number(text) !== 0 ? MINUS + text : text;
 }
 
-/* Few digits for large numbers, some for small ones. */
+/* Fewer decimals for larger numbers. */
 function short(value) {
   if (value === 0) return "0";
   const size = Math.abs(value);
@@ -41,12 +41,12 @@ function interval([mean, low, high], scale, digits) {
   return `${fixed(scale * mean, digits)} [${fixed(scale * low, digits)}, ${fixed(scale * high, digits)}]`;
 }
 
-/* A significant first digit, never 0. */
+/* Three decimals, but never 0. */
 function pValue(value) {
   return value < 0.001 ? "<0.001" : value.toFixed(3);
 }
 
-/* Shapes tell arms apart where colours repeat or are not seen. */
+/* Shapes tell arms apart if colors repeat or cannot be told apart. */
 const SHAPES = [
   (r) => `M${-r} 0A${r} ${r} 0 1 0 ${r} 0A${r} ${r} 0 1 0 ${-r} 0Z`,
   (r) => `M${-r * 0.88} ${-r * 0.88}H${r * 0.88}V${r * 0.88}H${-r * 0.88}Z`,
@@ -57,7 +57,7 @@ const SHAPES = [
   (r) => `M${r * 1.15} 0L${-r * 0.9} ${-r * 1.15}V${r * 1.15}Z`,
 ];
 
-/* The mark of an arm: 8 colours, 7 shapes, every second round hollow, so that 112 differ. */
+/* The mark of an arm: 8 colors x 7 shapes, then the same hollow, which makes 112 marks. */
 function mark(index, radius = 4.2) {
   const hollow = Math.floor(index / (NUM_COLORS * SHAPES.length)) % 2 ? " hollow" : "";
   const path = SHAPES[index % SHAPES.length](radius);
@@ -70,17 +70,17 @@ function markIcon(index) {
   return icon;
 }
 
-/* Round steps that cover a range with about so many parts. */
-function ticks(low, high, wanted = 5) {
-  const raw = (high - low) / wanted || 1;
+/* Round values that divide a range into about `count` parts, with their labels. */
+function ticks(low, high, count = 5) {
+  const raw = (high - low) / count || 1;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 2.5, 5, 10].map((each) => each * power).find((each) => each >= raw);
-  const found = [];
+  const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size >= raw);
+  const values = [];
   for (let value = Math.ceil(low / step - 1e-9) * step; value <= high + step * 1e-9; value += step) {
-    found.push(Math.abs(value) < step * 1e-9 ? 0 : value);
+    values.push(Math.abs(value) < step * 1e-9 ? 0 : value);
   }
   const digits = Math.max(0, Math.min(6, -Math.floor(Math.log10(step) + 1e-9) + (step / power === 2.5 ? 1 : 0)));
-  return found.map((value) => [value, fixed(value, digits)]);
+  return values.map((value) => [value, fixed(value, digits)]);
 }
 
 function download(name, kind, text) {
@@ -91,19 +91,19 @@ function download(name, kind, text) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
-/* A plain table in a box that scrolls by itself; the first cell of each row heads it. */
+/* A plain table in a box that scrolls by itself; the first cell of each row is its header. */
 function plainTable(label, header, rows, textColumns = []) {
-  const head = element("tr", {}, ...header.map((name, place) =>
-    element("th", textColumns.includes(place) ? { scope: "col", class: "text" } : { scope: "col" }, name)));
-  const body = rows.map((row) => element("tr", {}, ...row.map((cell, place) => {
-    if (!place) return element("th", { scope: "row" }, cell);
-    return element("td", textColumns.includes(place) ? { class: "wrap" } : {}, cell);
+  const head = element("tr", {}, ...header.map((name, column) =>
+    element("th", textColumns.includes(column) ? { scope: "col", class: "text" } : { scope: "col" }, name)));
+  const body = rows.map((row) => element("tr", {}, ...row.map((cell, column) => {
+    if (!column) return element("th", { scope: "row" }, cell);
+    return element("td", textColumns.includes(column) ? { class: "wrap" } : {}, cell);
   })));
   const table = element("table", {}, element("thead", {}, head), element("tbody", {}, ...body));
   return element("div", { class: "box", tabindex: "0", role: "region", "aria-label": label }, table);
 }
 
-/* Details whose content is made when they are opened first. */
+/* Details whose content is made when they are first opened. */
 function later(summary, make) {
   const details = element("details", {}, element("summary", {}, summary));
   details.addEventListener("toggle", () => {

@@ -1,16 +1,16 @@
-/* Tables that can be sorted: columns say how a row is sorted and shown. */
+/* Sortable tables: a column is {id, name, value, cell, ascending}. */
 const BAR = 84;
 
-/* A mean and its interval as a small bar on the column's own scale, then as numbers. */
+/* A mean and its interval, as a small bar on the column's own scale and as numbers. */
 function barCell(values, scale, digits, [low, high]) {
-  const place = (value) => 3 + (BAR - 6) * (value - low) / (high - low || 1);
+  const toX = (value) => 3 + (BAR - 6) * (value - low) / (high - low || 1);
   const cell = element("td");
   if (values[0] === null || values[0] === undefined) return cell;
   const icon = drawn("svg", { width: BAR, height: 12, viewBox: `0 0 ${BAR} 12`, "aria-hidden": "true" });
   icon.append(drawn("line", { class: "bar-track", x1: 3, x2: BAR - 3, y1: 6, y2: 6 }));
-  if (low < 0 && high > 0) icon.append(drawn("line", { class: "zero", x1: place(0), x2: place(0), y1: 0, y2: 12 }));
-  if (values[1] !== null) icon.append(drawn("line", { class: "bar-range", x1: place(values[1]), x2: place(values[2]), y1: 6, y2: 6 }));
-  icon.append(drawn("circle", { class: "bar-mean", cx: place(values[0]), cy: 6, r: 3 }));
+  if (low < 0 && high > 0) icon.append(drawn("line", { class: "zero", x1: toX(0), x2: toX(0), y1: 0, y2: 12 }));
+  if (values[1] !== null) icon.append(drawn("line", { class: "bar-range", x1: toX(values[1]), x2: toX(values[2]), y1: 6, y2: 6 }));
+  icon.append(drawn("circle", { class: "bar-mean", cx: toX(values[0]), cy: 6, r: 3 }));
   const [mean, ...range] = interval(values, scale, digits).split(" ");
   cell.append(icon, element("b", {}, mean), " ", element("span", { class: "range" }, range.join(" ")));
   return cell;
@@ -43,9 +43,9 @@ function percent(value) {
 /* The arm's name; the first column. */
 function armColumn(index, tags = {}) {
   const cell = (row) => {
-    const made = element("th", { scope: "row", class: "arm", title: row.arm }, markIcon(index[row.arm]), row.arm);
-    if (tags[row.arm]) made.append(element("span", { class: "tag" }, tags[row.arm]));
-    return made;
+    const header = element("th", { scope: "row", class: "arm", title: row.arm }, markIcon(index[row.arm]), row.arm);
+    if (tags[row.arm]) header.append(element("span", { class: "tag" }, tags[row.arm]));
+    return header;
   };
   return { id: "arm", name: "arm", value: (row) => row.arm, cell, ascending: true };
 }
@@ -58,8 +58,8 @@ function pColumn() {
 }
 
 /* Columns of the main table by group. */
-function columnGroups(one) {
-  const { rows, metric, baseline } = one;
+function columnGroups(benchmark) {
+  const { rows, metric, baseline } = benchmark;
   const [scale, digits] = metric === "log_probability" ? [1, 2] : [100, 0];
   const units = { em: "EM points", f1: "F1 points", log_probability: "nats" };
   const accuracy = [
@@ -68,7 +68,7 @@ function columnGroups(one) {
     barColumn(rows, "log_probability", "gold log-prob.\nnats per token", (row) => estimate(row, "log_probability"), 1, 2, false),
   ];
   if (baseline) {
-    accuracy.push(barColumn(rows, "difference", `against ${baseline}\n${units[metric]}`, (row) => estimate(row, "difference"), scale, digits));
+    accuracy.push(barColumn(rows, "difference", `vs ${baseline}\n${units[metric]}`, (row) => estimate(row, "difference"), scale, digits));
     accuracy.push(pColumn());
   }
   const design = [
@@ -96,7 +96,7 @@ function rankColumn() {
   return { id: "rank", name: "rank", value: (row) => row.rank, cell, ascending: true };
 }
 
-/* Rows in order of a column; those without a value come last. */
+/* Rows sorted by a column; those without a value come last. */
 function sorted(rows, column, ascending) {
   const known = (value) => value !== null && value !== undefined;
   return [...rows].sort((left, right) => {
@@ -107,7 +107,7 @@ function sorted(rows, column, ascending) {
   });
 }
 
-/* A table in a box; state is {sort, ascending} and is changed by its buttons. */
+/* A table in a box; the buttons in its header change state, which is {sort, ascending}. */
 function sortableTable(label, rows, columns, state, redraw) {
   const head = columns.map((column) => {
     const button = element("button", { type: "button" }, column.name);
@@ -128,16 +128,16 @@ function sortableTable(label, rows, columns, state, redraw) {
   return element("div", { class: "box", tabindex: "0", role: "region", "aria-label": label }, table);
 }
 
-/* Put a table in its place; the focus stays on the button that was pressed, and the box where it was scrolled to. */
+/* Replace a table; the pressed button keeps the focus, and the box its scroll position. */
 function replaceTable(parent, box) {
   const focused = parent.contains(document.activeElement) ? document.activeElement.dataset.column : null;
   const left = parent.firstElementChild?.scrollLeft ?? 0;
   parent.replaceChildren(box);
   box.scrollLeft = left;
-  if (focused) [...box.querySelectorAll("button")].find((each) => each.dataset.column === focused)?.focus();
+  if (focused) [...box.querySelectorAll("button")].find((button) => button.dataset.column === focused)?.focus();
 }
 
-/* Rows as comma-separated values; what could be read as a formula is marked as text. */
+/* Rows as comma-separated values; what a spreadsheet could take for a formula is marked as text. */
 function asCsv(rows) {
   const names = Object.keys(rows[0]);
   const quoted = (value) => {

@@ -19,7 +19,7 @@ MOST_NAMED = 4
 
 
 def write_headline(table: ResultTable) -> str:
-    """Write which arms are best, in one sentence."""
+    """Write which arms are best, in one or two sentences."""
     name = METRIC_NAMES[table.metric]
     best = sorted(
         (row for row in table.rows if row.rank == 1),
