@@ -11,7 +11,7 @@ from elusive.augment.arms import drops_tokens
 from elusive.augment.config import AugmentConfig
 from elusive.augment.copies import build_training_texts
 from elusive.augment.diagnostics import diagnose
-from elusive.augment.scores.scorers import Scorers, score_documents
+from elusive.augment.scores.arm_scores import Scorers, score_documents
 from elusive.augment.scores.token_scores import scores_to_table
 from elusive.augment.training_text import KIND, SCORES, SUMMARY, TEXTS, AugmentSummary
 from elusive.augment.user_scores import hash_method_file

@@ -8,9 +8,9 @@ import numpy as np
 
 from elusive.augment.arms import drops_tokens
 from elusive.augment.config import AugmentConfig
+from elusive.augment.drop_probabilities import compute_drop_probabilities, sample_keep_mask
 from elusive.augment.dropping import drop_units, mark_droppable
 from elusive.augment.rewrites import REWRITES
-from elusive.augment.sampler import compute_drop_probabilities, sample_keep_mask
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.common.dataset.records import Document, TrainingText
 from elusive.common.seeding import stream

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from elusive.augment.config import AugmentConfig
 from elusive.augment.look_page import build_look_page, render_augment_command, render_look_page
-from elusive.augment.scores.scorers import Scorers, score_documents
+from elusive.augment.scores.arm_scores import Scorers, score_documents
 from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.errors import InputError, validate_config
 from elusive.common.folders import write_atomically

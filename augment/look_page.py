@@ -12,10 +12,10 @@ import numpy as np
 from elusive.augment.arms import drops_tokens
 from elusive.augment.config import AugmentConfig
 from elusive.augment.copies import build_training_texts, find_drop_probabilities
-from elusive.augment.sampler import rank_scores
+from elusive.augment.drop_probabilities import rank_scores
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.common.dataset.records import Document, Span, TrainingText
-from elusive.common.templates import render_template
+from elusive.common.jinja import render_template
 
 TEMPLATE = Path(__file__).parent / "look.html.j2"
 

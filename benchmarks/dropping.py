@@ -16,7 +16,7 @@ import numpy as np
 
 from elusive.augment.config import AugmentConfig
 from elusive.augment.copies import build_training_texts, find_drop_probabilities
-from elusive.augment.scores.scorers import Scorers, score_documents
+from elusive.augment.scores.arm_scores import Scorers, score_documents
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig

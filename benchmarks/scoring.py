@@ -12,7 +12,7 @@ import click
 import numpy as np
 import torch
 
-from elusive.augment.scores.scoring import BATCH_TOKENS, pad_texts, score_attention
+from elusive.augment.scores.model_scores import BATCH_TOKENS, pad_texts, score_attention
 from elusive.augment.scores.units import encode
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig

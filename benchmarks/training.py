@@ -14,7 +14,7 @@ from transformers import DataCollatorForLanguageModeling, Trainer, TrainingArgum
 
 from elusive.augment.config import AugmentConfig
 from elusive.augment.copies import build_training_texts
-from elusive.augment.scores.scorers import Scorers, score_documents
+from elusive.augment.scores.arm_scores import Scorers, score_documents
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.common.lm.loading import choose_dtype, load_model

@@ -13,7 +13,7 @@ from elusive.biogen.world import build_world
 from elusive.common.dataset.card import find_size_category
 from elusive.common.dataset.dataset_statistics import PICTURE, STATISTICS, DatasetStatistics
 from elusive.common.folders import write_atomically
-from elusive.common.templates import render_template
+from elusive.common.jinja import render_template
 
 OWN_FIELDS = "own_fields.yaml"
 """File in the dataset folder that keeps the user's own fields."""

@@ -15,9 +15,9 @@ from elusive.biogen.texts.arrow_arrays import (
     build_integer_array,
     join_columns,
 )
-from elusive.biogen.texts.phrasings import Asking
 from elusive.biogen.texts.pieces import Strings
 from elusive.biogen.texts.question_kinds import Reply, build_replies
+from elusive.biogen.texts.question_templates import Asking
 from elusive.biogen.world import World, build_world
 from elusive.common.dataset.records import SCHEMAS, Question, Shot, from_table
 

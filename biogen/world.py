@@ -9,9 +9,9 @@ from elusive.biogen.config import BiogenConfig
 from elusive.biogen.people.fields import FactField
 from elusive.biogen.people.names import Names, check_size
 from elusive.biogen.people.values import Values, add_values, check_dependencies
-from elusive.biogen.texts.phrasings import Phrasings, add_phrasings
 from elusive.biogen.texts.pieces import Pieces, Strings
-from elusive.biogen.texts.wordings import Wordings, add_wordings
+from elusive.biogen.texts.question_templates import Phrasings, add_phrasings
+from elusive.biogen.texts.sentence_templates import Wordings, add_wordings
 from elusive.common.errors import InputError
 from elusive.common.seeding import derived_seed, draw_integers, hashed
 

@@ -43,7 +43,7 @@ def augment(
     """
     config = validate_config(AugmentConfig, settings)
     from elusive.augment.augment import augment_dataset
-    from elusive.augment.scores.scorers import Scorers
+    from elusive.augment.scores.arm_scores import Scorers
     from elusive.augment.training_text import TrainingTextFolder
     from elusive.common.dataset.folder import load_dataset_folder
 

@@ -74,7 +74,7 @@ def check(board: Path) -> None:
     """
     from tqdm import tqdm
 
-    from elusive.report.leaderboard.check import check_board
+    from elusive.report.leaderboard.board_check import check_board
 
     with tqdm(desc="checking", unit="entry", delay=1) as bar:
         checked = check_board(board, bar.update)

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from tabulate import tabulate
 
-from elusive.common.templates import escape_markdown
+from elusive.common.jinja import escape_markdown
 
 WIDTH = 200
 """Columns of a terminal that tables are laid out for."""

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from elusive.augment.augment import augment_dataset, collect_parameters
-from elusive.augment.scores.scorers import Scorers
+from elusive.augment.scores.arm_scores import Scorers
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.biogen.generate import generate_dataset
 from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
@@ -28,7 +28,7 @@ from elusive.evaluate.cells.cell_folder import check_weights, load_cell
 from elusive.evaluate.cells.make_cell import find_parameters, make_cell
 from elusive.evaluate.jobs import Failure, Job, build_failure, render_error
 from elusive.evaluate.plans import Plan, Source
-from elusive.evaluate.training.trainer import OnStep
+from elusive.evaluate.training.hf_trainer import OnStep
 
 
 class RunFolder:

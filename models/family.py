@@ -16,7 +16,7 @@ from elusive.common.folders import (
     is_made,
     write_atomically,
 )
-from elusive.common.templates import render_template
+from elusive.common.jinja import render_template
 from elusive.models.config import ModelShape, PretrainPlan
 from elusive.models.population import Population, build_population, generate_tokenizer_texts
 from elusive.models.pretrain import LOG, pretrain_model

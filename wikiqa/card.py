@@ -10,7 +10,7 @@ from elusive.common.dataset.card import find_size_category
 from elusive.common.dataset.dataset_statistics import PICTURE, STATISTICS, DatasetStatistics
 from elusive.common.folders import write_atomically
 from elusive.common.intervals import format_estimate
-from elusive.common.templates import render_template
+from elusive.common.jinja import render_template
 from elusive.wikiqa.articles import Counts
 from elusive.wikiqa.config import SOURCES, WikiqaConfig
 from elusive.wikiqa.questions.exam import ExamResult

@@ -12,7 +12,7 @@ from elusive.augment.clues.targets import ClueMeasure, compute_rank_correlation,
 from elusive.augment.diagnostics import NOISE_LIMIT, POSITION_LIMIT
 from elusive.augment.scores.alignment import contrast_scores
 from elusive.augment.scores.layer_choice import choose_first_layers
-from elusive.augment.scores.scoring import score_heads
+from elusive.augment.scores.model_scores import score_heads
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.common.dataset.records import Document
 from elusive.common.intervals import Estimate, estimate_mean

@@ -13,7 +13,7 @@ from elusive.augment.clues.targets import TOP, mark_targets
 from elusive.augment.dropping import mark_overlaps
 from elusive.augment.scores.alignment import contrast_scores
 from elusive.augment.scores.column_sums import compute_attention_received
-from elusive.augment.scores.scoring import Reading
+from elusive.augment.scores.model_scores import Reading
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.scores.units import EncodedText, encode
 from elusive.common.dataset.records import Document, Fact

@@ -2,7 +2,7 @@
 
 import torch
 
-from elusive.augment.scores.scoring import pad_texts, score_in_batches
+from elusive.augment.scores.model_scores import pad_texts, score_in_batches
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.scores.units import EncodedText
 from elusive.common.dataset.records import Document

@@ -8,8 +8,8 @@ import numpy as np
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.people.draw import People, compute_distractor_numbers, iterate_numbers
 from elusive.biogen.people.values import PARTNER_BITS, draw_value
-from elusive.biogen.texts.phrasings import Asking
 from elusive.biogen.texts.pieces import EMPTY, Strings, concatenate
+from elusive.biogen.texts.question_templates import Asking
 from elusive.biogen.texts.sentence_order import is_left_out
 from elusive.biogen.world import World, build_world
 

@@ -8,7 +8,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from elusive.common.folders import write_atomically
-from elusive.common.templates import render_template
+from elusive.common.jinja import render_template
 from elusive.evaluate.cells.cell import get_arm
 
 

@@ -33,11 +33,11 @@ from elusive.evaluate.cells.cell import KNOWN_QUESTIONS, Cell, collect_parameter
 from elusive.evaluate.cells.cell_folder import write_checksums
 from elusive.evaluate.cells.metrics import Outcome, write_results
 from elusive.evaluate.config import CellSettings
+from elusive.evaluate.training.hf_trainer import OnStep
 from elusive.evaluate.training.lora import Model, ignore_adapter_warnings, open_tuned_model
 from elusive.evaluate.training.objectives import build_objective
 from elusive.evaluate.training.rows import build_training_rows
 from elusive.evaluate.training.train import LOGS, train
-from elusive.evaluate.training.trainer import OnStep
 
 
 def make_cell(

@@ -18,7 +18,7 @@ from elusive.augment.clues.top_tokens import (
     count_top_tokens,
     read_attention_before_values,
 )
-from elusive.augment.scores.scoring import Reading
+from elusive.augment.scores.model_scores import Reading
 from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
 from elusive.common.errors import InputError
 from elusive.common.folders import create_folder, is_made, write_atomically

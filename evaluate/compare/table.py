@@ -13,7 +13,7 @@ from elusive.common.folders import hash_parameters
 from elusive.common.intervals import Estimate, estimate_mean
 from elusive.evaluate.cells.cell import get_arm
 from elusive.evaluate.cells.cell_folder import CellResult
-from elusive.evaluate.compare.ranks import Comparison, compare_with_baseline, rank_arms
+from elusive.evaluate.compare.significance import Comparison, compare_with_baseline, rank_arms
 from elusive.evaluate.config import UNTRAINED
 
 STAGES = ("scoring", "dropping", "training", "answering")

@@ -17,14 +17,14 @@ from elusive.common.lm.loading import get_attention
 from elusive.common.lm.packed_attention import use_packed_attention
 from elusive.common.memory import keep_freed_memory
 from elusive.evaluate.config import LOSS_EVERY, TrainingConfig
-from elusive.evaluate.training.lora import Model, get_base_model
-from elusive.evaluate.training.objectives import Objective
-from elusive.evaluate.training.trainer import (
+from elusive.evaluate.training.hf_trainer import (
     ChunkedTrainer,
     OnStep,
     ProgressCallback,
     RowCollator,
 )
+from elusive.evaluate.training.lora import Model, get_base_model
+from elusive.evaluate.training.objectives import Objective
 
 LOGS = "runs"
 """Folder for TensorBoard's files, in the folder of the checkpoints."""

@@ -19,7 +19,7 @@ from elusive.common.answers import compute_exact_match, compute_f1, hash_scoring
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.dataset.records import Question, Shot
 from elusive.common.folders import create_folder, is_made
-from elusive.common.templates import render_template
+from elusive.common.jinja import render_template
 from elusive.evaluate.answering.predictions import SPARE_TOKENS
 from elusive.evaluate.answering.prompts import get_topic, render_question, split_shots
 from elusive.evaluate.cells.cell import select_questions

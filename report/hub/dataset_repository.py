@@ -24,7 +24,7 @@ from elusive.common.dataset.folder import TABLES, load_dataset_folder
 from elusive.common.dataset.shards import read_batches
 from elusive.common.errors import InputError
 from elusive.common.folders import MANIFEST, write_atomically
-from elusive.common.templates import render_template
+from elusive.common.jinja import render_template
 
 SHARD_BYTES = 256 << 20
 """Size of a Parquet file's rows in Arrow; the Hub's viewer reads files of this size well."""

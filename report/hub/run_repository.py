@@ -18,7 +18,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from elusive.common.dataset.folder import LIMIT_MARK
 from elusive.common.errors import InputError
 from elusive.common.folders import MANIFEST, write_atomically
-from elusive.common.templates import render_template
+from elusive.common.jinja import render_template
 from elusive.evaluate.cells.adapter_card import render_adapter_card
 from elusive.evaluate.cells.cell_folder import CHECKSUMS, CellResult, find_cells
 from elusive.evaluate.compare.table import build_table, group_benchmarks, select_complete_arms

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from elusive.common.dataset.records import Prediction, from_table
 from elusive.common.errors import InputError, validate_config
 from elusive.common.folders import hash_file, write_atomically
-from elusive.common.templates import render_template
+from elusive.common.jinja import render_template
 from elusive.evaluate.cells.cell_folder import KNOWN, PREDICTIONS, CellResult
 from elusive.report.leaderboard.entry import (
     Entry,

@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 
 from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
-from elusive.common.templates import render_template
+from elusive.common.jinja import render_template
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.table import ResultTable, build_table, group_arms, group_benchmarks
 from elusive.evaluate.compare.table_columns import build_arrow_table
 from elusive.evaluate.compare.table_formats import NOTE, render_markdown
-from elusive.report.leaderboard.check import check_board
+from elusive.report.leaderboard.board_check import check_board
 from elusive.report.page.page import write_page
 
 TITLE = "Leaderboard"

@@ -12,13 +12,13 @@ from markupsafe import Markup
 from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
-from elusive.common.templates import render_template
+from elusive.common.jinja import render_template
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.table import group_arms, group_benchmarks
 from elusive.evaluate.plans import PLAN, find_dataset
+from elusive.report.page.benchmark_data import build_benchmark_data
 from elusive.report.page.comparable import select_comparable_cells
-from elusive.report.page.data import build_benchmark_data
-from elusive.report.page.texts import NO_RUN, build_gain_data, build_viewer_data
+from elusive.report.page.training_text_data import NO_RUN, build_gain_data, build_viewer_data
 
 MADE_BY = '<meta name="generator" content="elusive report">'
 """Mark of every page; files without it are not overwritten."""

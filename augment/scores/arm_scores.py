@@ -1,0 +1,221 @@
+"""Scores of the arms that drop tokens: each is a function from documents to one score per unit.
+
+All arms share ranks, Equation 1, protected spans, rate and output, so they differ in the score
+only.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from elusive.augment.arms import ARMS, drops_tokens
+from elusive.augment.config import AugmentConfig
+from elusive.augment.dropping import mark_overlaps
+from elusive.augment.scores.alignment import contrast_scores, move_to_words
+from elusive.augment.scores.cache import read_or_score
+from elusive.augment.scores.log_probability import score_log_probability
+from elusive.augment.scores.model_scores import Reading, score_attention
+from elusive.augment.scores.token_scores import TokenScores
+from elusive.augment.scores.units import cut_words, encode
+from elusive.augment.user_scores import compute_user_scores
+from elusive.common.dataset.records import Document, Span
+from elusive.common.errors import InputError
+from elusive.common.lm.loading import (
+    LoadedModel,
+    choose_model_dtype,
+    load_model,
+    load_model_tokenizer,
+    use_threads,
+)
+from elusive.common.lm.references import choose_threads, hash_model_weights, hash_settings
+from elusive.common.seeding import stream
+
+TINY = 1e-9
+"""Least attention in a ratio, as the last token of a text receives none at all."""
+
+
+@dataclass(frozen=True)
+class Scorers:
+    """What a score may use besides the documents."""
+
+    config: AugmentConfig
+    load: Callable[[str], LoadedModel] = load_model
+    """Loads the model of a reference."""
+    load_tokenizer: Callable[[str], PreTrainedTokenizerBase] = load_model_tokenizer
+    """Loads the tokenizer of a model reference."""
+    threads: int | None = None
+    """Number of CPU threads that models compute with; None for each model's default."""
+
+    def check_models(self) -> None:
+        """Raise InputError if the config does not name a model that the arm needs."""
+        arm = ARMS.get(self.config.method)
+        for role in arm.models if arm else ():
+            if getattr(self.config, role) is None:
+                raise InputError(f"method {self.config.method!r} needs --{role} MODEL")
+
+    def cut_units(self, documents: list[Document]) -> list[list[Span]]:
+        """Cut documents into the tokens of the model in use, or into words if there is none."""
+        reference = self.config.model or self.config.large
+        if reference is None or self.config.unit == "word":
+            return [cut_words(document.text) for document in documents]
+        tokenizer = self.load_tokenizer(reference)
+        return [encode(document.text, tokenizer).units for document in documents]
+
+    def score_attention(
+        self, role: str, documents: list[Document], minus_depth: float | None = None
+    ) -> list[TokenScores]:
+        """Score by attention received under the model of a role, read as the config says."""
+        config = self.config
+        reading = Reading(
+            config.layers, minus_depth, config.heads, config.own_query, config.queries
+        )
+        definition = {"score": "attention", **asdict(reading)}
+        return self._read_or_score(
+            role, documents, definition, partial(score_attention, reading=reading)
+        )
+
+    def score_log_probability(self, role: str, documents: list[Document]) -> list[TokenScores]:
+        """Score by log-probability under the model of a role."""
+        return self._read_or_score(
+            role, documents, {"score": "log-probability"}, score_log_probability
+        )
+
+    def _read_or_score(
+        self,
+        role: str,
+        documents: list[Document],
+        definition: dict[str, object],
+        score: Callable[[list[Document], LoadedModel], list[TokenScores]],
+    ) -> list[TokenScores]:
+        """Score under the model of a role, which is loaded only if the cache lacks some scores."""
+        reference = getattr(self.config, role)
+        threads = self.threads or choose_threads(reference)
+        model = {
+            "weights": hash_model_weights(reference),
+            "settings": hash_settings(reference),
+            "precision": str(choose_model_dtype(reference)),
+            "threads": threads,
+        }
+        with use_threads(threads):
+            return read_or_score(
+                documents,
+                definition | model,
+                lambda missing: score(missing, self.load(reference)),
+            )
+
+
+Score = Callable[[list[Document], Scorers], list[TokenScores]]
+
+
+def score_documents(documents: list[Document], scorers: Scorers) -> list[TokenScores]:
+    """Score the units of every document under the arm of the config.
+
+    An arm that drops nothing scores +inf, which is never dropped.
+    """
+    config = scorers.config
+    if config.method_file:
+        score = _score_each(_user_score)
+    elif drops_tokens(config.method):
+        score = SCORES[config.method]
+    else:
+        score = _score_each(_never_dropped)
+    scored = score(documents, scorers)
+    return move_to_words(documents, scored) if config.unit == "word" else scored
+
+
+def _score_each(score: Callable[[Document, list[Span], Scorers], np.ndarray]) -> Score:
+    """Turn a function that scores one document without a model into a score of all documents."""
+
+    def score_all(documents: list[Document], scorers: Scorers) -> list[TokenScores]:
+        return [
+            TokenScores(units, score(document, units, scorers).astype(np.float32))
+            for document, units in zip(documents, scorers.cut_units(documents), strict=True)
+        ]
+
+    return score_all
+
+
+def _user_score(document: Document, units: list[Span], scorers: Scorers) -> np.ndarray:
+    assert scorers.config.method_file is not None
+    return compute_user_scores(scorers.config.method_file, document, units)
+
+
+def _never_dropped(document: Document, units: list[Span], scorers: Scorers) -> np.ndarray:
+    return np.full(len(units), np.inf)
+
+
+def _constant(document: Document, units: list[Span], scorers: Scorers) -> np.ndarray:
+    """Ties share the mean of p(r), so by construction the rate is that of every other arm."""
+    return np.zeros(len(units))
+
+
+def _earlier_higher(document: Document, units: list[Span], scorers: Scorers) -> np.ndarray:
+    """This is what the paper's released scoring code amounts to."""
+    return -np.arange(len(units))
+
+
+def _later_higher(document: Document, units: list[Span], scorers: Scorers) -> np.ndarray:
+    return np.arange(len(units))
+
+
+def _shuffled(document: Document, units: list[Span], scorers: Scorers) -> np.ndarray:
+    """Permute the ranks of a contrast. Any ranks without ties permute to the same, so this asks no
+    model. Unlike random, it favors the same tokens in every copy, as a contrast does."""
+    rng = stream(scorers.config.seed, "shuffled", document.doc_id)
+    return rng.permutation(len(units))
+
+
+def _gold(document: Document, units: list[Span], scorers: Scorers) -> np.ndarray:
+    """Names and values are never dropped; all other tokens are dropped equally often."""
+    spans = [*document.heads, *((fact.start, fact.end) for fact in document.facts)]
+    return np.where(mark_overlaps(units, spans), np.inf, 0.0)
+
+
+def _attention(documents: list[Document], scorers: Scorers) -> list[TokenScores]:
+    return scorers.score_attention("model", documents)
+
+
+def _depth_contrast(documents: list[Document], scorers: Scorers) -> list[TokenScores]:
+    return scorers.score_attention("model", documents, minus_depth=scorers.config.depth)
+
+
+def _contrast(documents: list[Document], scorers: Scorers) -> list[TokenScores]:
+    """Source: arXiv 2409.17954, section on data augmentation; the log ratio is this toolkit's."""
+    compare = DIFFERENCES[scorers.config.difference]
+    large, small = (scorers.score_attention(role, documents) for role in ("large", "small"))
+    return [contrast_scores(*pair, compare) for pair in zip(large, small, strict=True)]
+
+
+def _reverse_contrast(documents: list[Document], scorers: Scorers) -> list[TokenScores]:
+    return [
+        replace(contrast, scores=-contrast.scores) for contrast in _contrast(documents, scorers)
+    ]
+
+
+def _surprisal_contrast(documents: list[Document], scorers: Scorers) -> list[TokenScores]:
+    large, small = (scorers.score_log_probability(role, documents) for role in ("large", "small"))
+    return [contrast_scores(*pair) for pair in zip(large, small, strict=True)]
+
+
+def _log_ratio(large: np.ndarray, small: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(large, TINY)) - np.log(np.maximum(small, TINY))
+
+
+DIFFERENCES = {"minus": np.subtract, "log-ratio": _log_ratio}
+
+SCORES: dict[str, Score] = {
+    "random": _score_each(_constant),
+    "attention": _attention,
+    "contrast": _contrast,
+    "depth-contrast": _depth_contrast,
+    "reverse-contrast": _reverse_contrast,
+    "surprisal-contrast": _surprisal_contrast,
+    "position": _score_each(_earlier_higher),
+    "reverse-position": _score_each(_later_higher),
+    "shuffled": _score_each(_shuffled),
+    "oracle": _score_each(_gold),
+}
+"""The arms of kind `score` in `augment/arms.py`, each with the function that scores documents."""

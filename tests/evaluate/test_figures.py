@@ -1,0 +1,184 @@
+"""Figures of a run: bins, clue recall, correlations, the ten highest tokens, and the files."""
+
+import csv
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from commands import line_of_error, write_plan
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import tiny_model
+
+from elusive.augment.clues.top_tokens import (
+    KINDS,
+    AttentionBefore,
+    _mark_kinds,
+    contrast_attention,
+    count_top_tokens,
+    read_attention_before_values,
+)
+from elusive.augment.scores.model_scores import Reading
+from elusive.augment.scores.token_scores import TokenScores
+from elusive.augment.scores.units import encode
+from elusive.biogen.biographies import generate_biographies
+from elusive.biogen.config import BiogenConfig
+from elusive.cli.main import cli
+from elusive.common.dataset.records import TrainingText
+from elusive.common.lm.loading import LoadedModel
+from elusive.common.lm.references import ModelSource
+from elusive.evaluate.compare.clue_gains import _correlate, _resample_weights, keeps_clue
+from elusive.evaluate.compare.distances import choose_distance_bins
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=200))
+def test_every_distance_lies_in_one_bin(distances):
+    bins = choose_distance_bins(distances)
+    assert len(bins) <= 6
+    for distance in distances:
+        assert sum(first <= distance <= last for first, last in bins) == 1
+    assert bins == sorted(bins)
+
+
+def test_a_copy_keeps_a_clue_if_it_keeps_a_name_and_the_value_whole():
+    document = next(iter(generate_biographies(BiogenConfig(people=1, fullname=True))))
+    fact, heads = document.facts[2], document.heads
+
+    def kept(*spans: tuple[int, int]) -> bool:
+        text = TrainingText("d", 1, "", list(spans), 0.0, "random", None, None, 0)
+        return keeps_clue(text, document, fact)
+
+    value = (fact.start, fact.end)
+    assert kept((0, len(document.text)))
+    assert kept(heads[-1], value)
+    assert not kept(value)
+    assert not kept(*heads)
+    assert not kept(heads[0], (fact.start + 1, fact.end))
+    assert not kept(heads[0], (fact.start, fact.start + 2), (fact.start + 2, fact.end))
+
+
+def test_a_gain_that_is_the_recall_correlates_fully_and_noise_does_not():
+    rng = np.random.default_rng(0)
+    weights = _resample_weights(50, 0)
+    level = rng.random((4, 5, 1))  # of each arm and field
+    recall = level + 0.1 * rng.normal(size=(4, 5, 50))
+    recall[0, 0, :10] = np.nan  # some entities lack a field
+    same = _correlate("em", recall, 2 * recall - 1, weights)
+    assert same.pearson.mean == pytest.approx(1.0)
+    assert same.pearson.low == pytest.approx(1.0)
+    assert same.spearman.mean == pytest.approx(1.0)
+    turned = _correlate("em", recall, -recall, weights)
+    assert turned.pearson.high == pytest.approx(-1.0)
+    noise = _correlate("em", recall, rng.normal(size=(4, 5, 50)), weights)
+    assert noise.pearson.low < 0 < noise.pearson.high
+    points = np.nanmean(recall, -1).ravel(), np.nanmean(same_gain := recall**2, -1).ravel()
+    expected = np.corrcoef(*points)[0, 1]
+    squared = _correlate("em", recall, same_gain, weights)
+    assert squared.pearson.mean == pytest.approx(expected)
+    assert squared.pearson.low < expected < squared.pearson.high
+
+
+def test_attention_before_a_value_is_a_row_of_the_attention_map(tokenizer, tmp_path):
+    documents = list(generate_biographies(BiogenConfig(people=2)))
+    model = tiny_model("llama")
+    loaded = LoadedModel(ModelSource("tiny", tmp_path), model, tokenizer, "0")
+    rows = list(read_attention_before_values(documents, loaded, Reading()))
+    assert len(rows) == 2 * len(documents[0].facts)
+    model.set_attn_implementation("eager")
+    for row in rows:
+        text = encode(row.document.text, tokenizer)
+        with torch.no_grad():
+            maps = model(input_ids=torch.tensor([text.input_ids]), output_attentions=True)
+        square = torch.stack(maps.attentions).mean((0, 1, 2))  # (query, key)
+        assert len(row.scores.units) > 10
+        last = text.unit_tokens[len(row.scores.units)]
+        assert text.units[len(row.scores.units)][1] <= row.fact.start
+        for scores, tokens in zip(row.scores.scores, text.unit_tokens, strict=False):
+            assert scores == pytest.approx(float(square[last[-1], tokens].mean()), abs=1e-6)
+
+
+def test_the_ten_highest_tokens_are_counted_by_kind():
+    document = next(iter(generate_biographies(BiogenConfig(people=1))))
+    fact = document.facts[-1]
+    units = [(i, i + 1) for i in range(fact.start) if not document.text[i].isspace()]
+    is_name = [end <= document.heads[0][1] for _, end in units]
+    scores = np.where(is_name, 1.0, 0.0) - np.arange(len(units)) / 1e6
+    before = AttentionBefore(document, fact, TokenScores(units, scores))
+    assert (np.sum(list(_mark_kinds(before).values()), axis=0) == 1).all()
+    rows = {row.kind: row.tokens.mean for row in count_top_tokens("by hand", [before])}
+    assert sum(rows.values()) == 10
+    assert rows["name"] == min(10, sum(is_name))
+    assert set(rows) == set(KINDS)
+    (nothing,) = contrast_attention([before], [before])
+    assert not nothing.scores.scores.any()
+    other = replace(before, document=replace(document, doc_id="another"))
+    assert contrast_attention([before], [other]) == []
+
+
+@pytest.fixture(scope="module")
+def run_of_arms(tmp_path_factory, model_folder) -> Path:
+    root = tmp_path_factory.mktemp("figures")
+    models = {"large": str(model_folder("llama")), "small": str(model_folder("llama", 1))}
+    plan = write_plan(
+        root / "plan.yaml",
+        model_folder("llama"),
+        dataset={"people": 8, "num_shot_people": 20},
+        augment={"copies": 3, "alpha": 0.3} | models,
+        arms=["plain", "random", "contrast", "oracle"],
+    )
+    result = CliRunner().invoke(cli, ["run", str(plan), "--out", str(root / "run")])
+    assert result.exit_code == 0, result.output
+    return root / "run"
+
+
+def test_a_run_gives_four_figures_with_their_numbers_the_same_each_time(run_of_arms, tmp_path):
+    hashes = []
+    for name in ("one", "two"):
+        arguments = ["figures", str(run_of_arms), "--out", str(tmp_path / name)]
+        result = CliRunner().invoke(cli, arguments)
+        assert result.exit_code == 0, result.output
+        assert "| log-probability |" in result.output
+        files = sorted(tmp_path.joinpath(name).glob("*.*"))
+        hashes.append(
+            [hashlib.sha256(f.read_bytes()).hexdigest() for f in files if f.suffix != ".json"]
+        )
+    assert hashes[0] == hashes[1]
+    names = {path.name for path in (tmp_path / "one").iterdir()}
+    for figure in (
+        "accuracy-by-distance",
+        "top-10-by-attention",
+        "top-10-by-difference",
+        "recall-against-gain",
+    ):
+        assert {f"{figure}.png", f"{figure}.svg", f"{figure}.csv"} <= names
+    with (tmp_path / "one" / "recall-against-gain.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["arm"] for row in rows} == {"contrast", "oracle"}
+    assert all(float(row["recall"]) == 1.0 for row in rows if row["arm"] == "oracle")
+    assert any(float(row["recall"]) < 1.0 for row in rows if row["arm"] == "contrast")
+
+
+def test_what_a_run_has_no_data_for_is_left_out_and_said(finished_small, tmp_path):
+    arguments = ["figures", str(finished_small), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.output
+    assert "Left out: gains are measured against 'random'" in result.output
+    assert not (tmp_path / "out" / "recall-against-gain.png").exists()
+
+
+@pytest.fixture(scope="module")
+def finished_small(tmp_path_factory, model_folder) -> Path:
+    root = tmp_path_factory.mktemp("small")
+    plan = write_plan(root / "plan.yaml", model_folder("llama"), arms=["plain"])
+    assert CliRunner().invoke(cli, ["run", str(plan), "--out", str(root / "run")]).exit_code == 0
+    return root / "run"
+
+
+def test_a_folder_that_is_no_run_gives_one_line(tmp_path, capsys):
+    line = line_of_error(capsys, "figures", tmp_path / "nowhere", "--out", tmp_path / "out")
+    assert "no run folder at" in line
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,102 @@
+"""The README: its commands and code run as written, on few people and small files."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from handmade import dump_file, squad_file
+
+from elusive.biogen.biographies import generate_biographies
+from elusive.biogen.config import BiogenConfig
+from elusive.biogen.people.fields import FactField, load_fields
+from elusive.biogen.people.pools import POOLS
+from elusive.cli.main import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+PLANS = ("presets/nano-demo.yaml", "presets/nano.yaml")
+FAMILY = "presets/nano-family.yaml"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def find_code(language: str) -> list[str]:
+    """The README's code blocks in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def find_commands() -> list[str]:
+    """Every `elusive` command in the README's shell blocks, without comments."""
+    lines = "\n".join(find_code("bash")).splitlines()
+    return [line.split("  #")[0].strip() for line in lines if line.startswith("elusive ")]
+
+
+@pytest.fixture
+def small_world(tmp_path, monkeypatch):
+    """A working folder with smaller presets and with the files that the README names."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "presets").mkdir()
+    for name in PLANS:
+        plan = yaml.safe_load((ROOT / name).read_text())
+        plan["dataset"]["people"], plan["known"]["people"], plan["augment"]["copies"] = 3, 2, 1
+        plan["training"] |= {"epochs": 1, "batch_size": 4, "format_replay": 2}
+        (tmp_path / name).write_text(yaml.safe_dump(plan))
+    squad_file(
+        tmp_path / "dev-v1.1.json",
+        {f"A{n}": [(f"A{n} has b{n}.", [(f"What has A{n}?", f"b{n}", 7)])] for n in range(10)},
+    )
+    dump_file(
+        tmp_path / "enwiki-pages-articles.xml.bz2",
+        {f"A{n}": f"A{n} is like [[b{n}]]" + " and so on" * 20 + "." for n in range(10)},
+    )
+    family = yaml.safe_load((ROOT / FAMILY).read_text())
+    family["population"] |= {"people": 4, "multi": 2, "num_shot_people": 8}
+    family["models"] = [{"name": "tiny", "width": 16, "layers": 1, "heads": 2, "intermediate": 16}]
+    family |= {
+        "first_people": 3,
+        "block_questions": 2,
+        "tokens": 500,
+        "vocabulary": 400,
+        "evaluation_questions": 2,
+        "evaluations": 1,
+    }
+    (tmp_path / FAMILY).write_text(yaml.safe_dump(family))
+    return {"100": "3"}
+
+
+def test_the_readmes_commands_run_in_order(small_world):
+    commands = find_commands()
+    assert len(commands) >= 7
+    assert {command.split()[1] for command in commands} == set(cli.commands)
+    for command in commands:
+        words = [small_world.get(word, word) for word in shlex.split(command)[1:]]
+        if words[0] == "evaluate":
+            words += ["--epochs", "1"]
+        result = CliRunner().invoke(cli, words)
+        assert result.exit_code == 0, f"{command}\n{result.output}\n{result.exception!r}"
+
+
+def test_the_readmes_python_runs(capsys):
+    (example,) = find_code("python")
+    exec(compile(example, "README.md", "exec"), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 3 + 15
+
+
+def test_the_readmes_own_field_works(tmp_path):
+    guide = (ROOT / "docs" / "biogen.md").read_text(encoding="utf-8")
+    examples = [*find_code("yaml"), *re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)]
+    assert len(examples) == 2
+    for example in examples:
+        (tmp_path / "fields.yaml").write_text(example)
+        fields = load_fields(tmp_path / "fields.yaml")
+        config = BiogenConfig(people=3, own_fields=fields, wordings=2)
+        for document in generate_biographies(config):
+            assert document.facts[-1].field == fields[-1].name
+
+
+def test_the_guide_names_every_key_of_a_field():
+    guide = (ROOT / "docs" / "biogen.md").read_text(encoding="utf-8")
+    for name in [*FactField.model_fields, *POOLS]:
+        assert f"`{name}`" in guide, name

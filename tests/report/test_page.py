@@ -1,0 +1,364 @@
+"""The report page: its data, and what a browser makes of it."""
+
+import json
+import random
+import re
+import shutil
+import subprocess
+import time
+from dataclasses import replace
+from html import unescape
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from commands import line_of_error, write_plan
+
+from elusive.augment.arms import ARMS
+from elusive.augment.training_text import TrainingTextFolder
+from elusive.cli.main import cli
+from elusive.common.dataset.records import Prediction
+from elusive.common.errors import InputError
+from elusive.evaluate.cells.cell_folder import CellResult, find_cells
+from elusive.evaluate.compare.table import build_table, group_arms
+from elusive.evaluate.compare.table_columns import build_arrow_table
+from elusive.report.page.comparable import select_comparable_cells
+from elusive.report.page.page import build_page_data, write_page
+from elusive.report.page.settings import describe_arms
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next((path for path in map(shutil.which, BROWSERS) if path), None)
+EVIL_PERSON = "<script>alert(1)</script>"
+EVIL_ARM = '"><img src=x onerror="document.title=\'hurt\'">'
+FIELDS = ("major", "company", "birth_city")
+
+
+def cell(arm: str, seed: int, rate: float, people: int = 8, dataset: str = "people") -> CellResult:
+    """A cell of invented answers; about a share `rate` of them is right."""
+    rng = random.Random(f"{arm} {seed} {dataset}")
+    predictions = []
+    for person in range(people):
+        for number, field in enumerate(FIELDS):
+            em = float(rng.random() < rate)
+            answer = Prediction(
+                f"{person}-{field}", f"P{person}", field, "?", ["x"], "x", em, em, em, em, em - 2, 0
+            )
+            predictions.append(replace(answer, distance=3 + 5 * number, position=number))
+    parameters = {
+        "label": arm,
+        "seed": seed,
+        "dataset": dataset,
+        "dataset_name": dataset,
+        "model": "nano",
+        "weights": "w",
+        "train": f"{arm}-{seed}",
+        "augment": {"method": arm, "alpha": 0.7},
+        "answering": {"num_shots": 5, "split": "test"},
+        "training": {"epochs": 1},
+        "scoring": "s",
+    }
+    stages = ("scoring", "dropping", "training", "answering")
+    costs = {
+        "seconds": {stage: 1.0 + rate for stage in stages},
+        "peak_memory_mib": dict.fromkeys(stages, 512.0),
+        "drop_rate": 0.4,
+        "training_tokens": 1000,
+        "questions": len(predictions),
+    }
+    log = {"losses": [3.0, 2.0 - rate, 1.0], "steps": 10}
+    return CellResult(Path("nowhere") / arm, parameters, predictions, [], {}, costs, log)
+
+
+def some_cells() -> list[CellResult]:
+    rates = {"plain": 0.5, "random": 0.1, "oracle": 0.9}
+    return [cell(arm, seed, rate) for arm, rate in rates.items() for seed in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> Path:
+    """A page of three arms, two seeds each."""
+    out = tmp_path_factory.mktemp("page") / "report.html"
+    write_page(some_cells(), out, "Invented")
+    return out
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, model_folder) -> Path:
+    """A real run of four arms that need no model to score."""
+    root = tmp_path_factory.mktemp("run")
+    arms = ["plain", "random", "position", "permute"]
+    plan = write_plan(root / "plan.yaml", model_folder("llama"), arms=arms)
+    assert CliRunner().invoke(cli, ["run", str(plan), "--out", str(root / "run")]).exit_code == 0
+    return root / "run"
+
+
+def chromium(page: Path, folder: Path, *options: str) -> tuple[str, list[str]]:
+    """What a browser prints for a page, and the lines of its console."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium: apt-get install chromium")
+    command = [
+        *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
+        *("--disable-quic", "--no-first-run", "--disable-background-networking"),
+        *("--disable-component-update", "--disable-sync", "--enable-logging=stderr"),
+        *(f"--user-data-dir={folder / 'profile'}", "--allow-file-access-from-files"),
+        *("--hide-scrollbars", "--virtual-time-budget=5000", *options, page.as_uri()),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return done.stdout, console
+
+
+def tried(page: Path, script: str, tmp_path: Path, width: int = 1280) -> dict:
+    """The result of a script that runs with a page's document `inner` and its window `view`."""
+    harness = page.parent / "harness.html"
+    harness.write_text(
+        f'<!DOCTYPE html><iframe id="frame" src="{page.name}" style="width:{width}px;height:900px">'
+        '</iframe><pre id="result"></pre><script>document.getElementById("frame").onload = '
+        "async (event) => { const inner = event.target.contentDocument; const result = {};"
+        "const view = event.target.contentWindow; const $ = (id) => inner.getElementById(id);"
+        "const arms = () => [...inner.querySelectorAll('#table tbody th')].map((e) => e.title);"
+        f"{script}; document.getElementById('result').textContent = JSON.stringify(result); }};"
+        "</script>"
+    )
+    dom, console = chromium(harness, tmp_path, "--dump-dom")
+    assert console == []
+    match = re.search(r'<pre id="result">(.*?)</pre>', dom)
+    assert match
+    return json.loads(unescape(match[1]))
+
+
+def data_in(page: Path) -> dict:
+    """The data in a page, as the browser gets it."""
+    match = re.search(r'id="data">(.*?)</script>', page.read_text(), re.DOTALL)
+    assert match
+    return json.loads(match[1])
+
+
+def test_the_page_shows_the_numbers_of_the_table(page):
+    (shown,) = data_in(page)["benchmarks"]
+    assert shown["rows"] == build_arrow_table(build_table(some_cells())).to_pylist()
+    assert "oracle" in shown["headline"]
+
+
+def test_the_page_loads_nothing_and_says_why_parts_are_missing(page):
+    html = page.read_text()
+    code = re.sub(r'<script type="application/json".*?</script>', "", html, flags=re.DOTALL)
+    code = code.replace("http://www.w3.org/2000/svg", "")
+    assert not re.search(r"\bsrc=|url\(|@import|fetch\(|https?:|innerHTML|unsafe-inline", code)
+    (shown,) = data_in(page)["benchmarks"]
+    assert "without the run folder" in shown["gains"]["why"]
+    assert "without the run folder" in shown["viewer"]["why"]
+
+
+def test_sorting_works_by_click_and_by_keyboard(page, tmp_path):
+    script = """
+      const sorting = () => [...inner.querySelectorAll('#table [aria-sort]')].map(
+        (e) => [e.querySelector('button').dataset.column, e.getAttribute('aria-sort')]);
+      result.first = [arms(), sorting()];
+      const button = (id) => inner.querySelector(`#table [data-column="${id}"]`);
+      button('arm').click();
+      result.byName = [arms(), sorting()];
+      button('em').focus();
+      inner.activeElement.click();
+      inner.activeElement.click();
+      result.byKey = [arms(), sorting(), inner.activeElement.dataset.column];
+      result.stops = [button('em').tagName, button('em').tabIndex]"""
+    result = tried(page, script, tmp_path)
+    ordered = ["oracle", "plain", "random"]
+    assert result["first"] == [ordered, [["em", "descending"]]]
+    assert result["byName"] == [ordered, [["arm", "ascending"]]]
+    assert result["byKey"] == [ordered[::-1], [["em", "ascending"]], "em"]
+    assert result["stops"] == ["BUTTON", 0]
+
+
+def test_filter_columns_and_legend_work(page, tmp_path):
+    script = """
+      const type = (id, kind, value) => {
+        $(id).value = value;
+        $(id).dispatchEvent(new view.Event(kind));
+      };
+      type('filter', 'input', 'ORA');
+      result.filtered = [arms(), $('count').textContent];
+      type('filter', 'input', '');
+      type('which', 'change', 'best');
+      result.best = arms();
+      inner.querySelectorAll('#groups button')[1].click();
+      const heads = [...inner.querySelectorAll('#table thead button')];
+      result.columns = heads.map((e) => e.dataset.column);
+      const marks = () => inner.querySelectorAll('#charts figure:nth-child(3) .mark').length;
+      result.marks = [marks()];
+      inner.querySelector('#legend button').click();
+      result.marks.push(marks());
+      result.pressed = inner.querySelector('#legend button').getAttribute('aria-pressed');
+      const details = inner.querySelector('#charts details');
+      details.open = true;
+      await new Promise((done) => setTimeout(done, 50));
+      result.rows = details.querySelectorAll('tbody tr').length"""
+    result = tried(page, script, tmp_path)
+    assert result["filtered"][0] == ["oracle"]
+    assert result["filtered"][1].startswith("1 of 3 arms")
+    (shown,) = data_in(page)["benchmarks"]
+    best = {row["arm"] for row in shown["rows"] if row["rank"] == 1}
+    assert set(result["best"]) == best
+    assert {"training", "memory", "speed", "known"} <= set(result["columns"])
+    assert result["marks"] == [3, 2]
+    assert result["pressed"] == "false"
+    assert result["rows"] == 3
+
+
+def test_names_that_look_like_markup_do_no_harm(tmp_path):
+    out = tmp_path / "page.html"
+    cells = [cell(arm, 0, 0.5) for arm in ("random", EVIL_ARM, EVIL_PERSON)]
+    named = [
+        replace(cell, predictions=[replace(p, entity=EVIL_PERSON + p.entity, field=EVIL_PERSON)
+                                   for p in cell.predictions])
+        for cell in cells
+    ]  # fmt: skip
+    write_page(named, out, EVIL_PERSON)
+    html = out.read_text()
+    assert html.count("<script") == html.count("</script>") == 2
+    script = "result.title = inner.title; result.arms = arms(); result.images = inner.images.length"
+    result = tried(out, script, tmp_path)
+    assert result["title"] == f"{EVIL_PERSON} - elusive report"
+    assert {EVIL_ARM, EVIL_PERSON} < set(result["arms"])
+    assert result["images"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "light"),
+    [
+        ("desktop", ["--window-size=1280,1600"], True),
+        ("phone", ["--window-size=500,1600"], True),
+        ("dark", ["--window-size=1280,1600", "--blink-settings=preferredColorScheme=0"], False),
+    ],
+)
+def test_a_browser_draws_the_page(name, options, light, page, tmp_path):
+    picture = tmp_path / f"{name}.png"
+    _, console = chromium(page, tmp_path, f"--screenshot={picture}", *options)
+    assert console == []
+    pixels = matplotlib.image.imread(picture)[..., :3]
+    assert (np.median(pixels) > 0.9) == light
+    assert len(np.unique((255 * pixels).astype(int).reshape(-1, 3), axis=0)) > 100
+
+
+def test_a_phone_needs_no_scrolling_sideways(page, tmp_path):
+    script = "result.wide = [inner.documentElement.scrollWidth, view.innerWidth]"
+    wide, inner = tried(page, script, tmp_path, width=390)["wide"]
+    assert wide <= inner == 390
+
+
+def test_a_thousand_cells_make_a_small_and_quick_page(tmp_path):
+    out = tmp_path / "page.html"
+    cells = [
+        cell(f"arm {arm}", seed, arm / 20, people=7, dataset=f"set {dataset}")
+        for dataset in range(5)
+        for arm in range(20)
+        for seed in range(10)
+    ]
+    write_page(cells, out, "A thousand")
+    assert out.stat().st_size < 10_000_000
+    script = """
+      result.ready = inner.documentElement.dataset.ready;
+      result.before = arms().length;
+      const start = performance.now();
+      $('benchmark').value = '4';
+      $('benchmark').dispatchEvent(new view.Event('change'));
+      result.redrawn = performance.now() - start;
+      const times = view.performance.getEntriesByType('navigation')[0];
+      result.loaded = times.loadEventEnd || times.domComplete;
+      result.facts = $('facts').textContent"""
+    start = time.perf_counter()
+    result = tried(out, script, tmp_path)
+    assert time.perf_counter() - start < 60
+    assert result["ready"] == "yes"
+    assert result["before"] == 20
+    assert result["loaded"] < 3000
+    assert result["redrawn"] < 3000
+    assert "set 4" in result["facts"]
+
+
+def test_unfinished_runs_show_the_largest_full_table():
+    cells = [cell(arm, 0, 0.5) for arm in ("plain", "random", "oracle")]
+    kept, left_out = select_comparable_cells([*cells, cell("plain", 1, 0.5)])
+    assert {(c.parameters["label"], c.parameters["seed"]) for c in kept} == {
+        ("plain", 0), ("random", 0), ("oracle", 0)
+    }  # fmt: skip
+    assert left_out == ["seed 1: finished only for plain"]
+    seeds = [cell(arm, seed, 0.5) for arm in ("plain", "random") for seed in range(3)]
+    kept, left_out = select_comparable_cells([*seeds, cell("oracle", 0, 0.5)])
+    assert len(kept) == 6
+    assert left_out == ["oracle: not finished for seed 1, 2"]
+
+
+def test_one_person_gives_a_page_without_intervals(tmp_path):
+    out = tmp_path / "page.html"
+    write_page([cell(arm, 0, 0.5, people=1) for arm in ("plain", "random")], out, "One")
+    (shown,) = data_in(out)["benchmarks"]
+    assert shown["rows"][0]["em_low"] is None
+    result = tried(out, "result.text = $('table').textContent", tmp_path)
+    assert "no interval" in result["text"]
+
+
+def test_every_arm_has_a_meaning():
+    shown = describe_arms({arm: [cell(arm, 0, 0.5)] for arm in ARMS})["arms"]
+    assert [arm["meaning"] for arm in shown] == [arm.meaning for arm in ARMS.values()]
+
+
+def test_the_text_viewer_shows_what_the_arms_were_trained_on(finished):
+    (shown,) = build_page_data(find_cells(finished), "Run", finished)["benchmarks"]
+    page = json.loads(
+        re.findall(r'id="data">(.*?)</script>', shown["viewer"]["html"], re.DOTALL)[0]
+    )
+    assert [arm["method"] for arm in page["arms"]] == ["plain", "random", "position", "permute"]
+    for number, (arm, cells) in enumerate(
+        (arm, cells)
+        for arm, cells in group_arms(find_cells(finished)).items()
+        if arm != "untrained"
+    ):
+        (folder,) = finished.glob(f"train/{arm}-seed{cells[0].parameters['seed']}-*")
+        stored = {
+            (text.doc_id, text.copy): text for text in TrainingTextFolder(folder).read_texts()
+        }
+        for document in page["documents"]:
+            for copy, drawn in enumerate(document["arms"][number]["copies"], start=1):
+                text = stored[document["id"], copy]
+                if "text" in drawn:
+                    assert drawn["text"] == text.text
+                else:
+                    assert drawn["kept"] == [list(span) for span in text.kept]
+
+
+def test_a_browser_opens_the_text_viewer_inside_the_page(finished, tmp_path):
+    out = tmp_path / "report.html"
+    done = CliRunner().invoke(cli, ["report", str(finished), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith("wrote ")
+    script = """
+      inner.querySelector('#viewer button').click();
+      const frame = inner.querySelector('#viewer iframe');
+      await new Promise((done) => { frame.onload = done; });
+      result.arms = frame.contentDocument.querySelectorAll('#arms input').length;
+      frame.contentDocument.querySelectorAll('#arms input')[1].click();
+      result.struck = frame.contentDocument.querySelectorAll('article del').length;
+      result.hash = frame.contentWindow.location.hash"""
+    result = tried(out, script, tmp_path)
+    assert result["arms"] == 4
+    assert result["struck"] > 0
+    assert result["hash"] == "#document=0&arm=1"
+
+
+def test_wrong_input_is_one_line_and_nothing_is_overwritten(finished, tmp_path, capsys):
+    notes = tmp_path / "notes.html"
+    notes.write_text("mine")
+    assert "is not a report page" in line_of_error(capsys, "report", finished, "--out", notes)
+    assert notes.read_text() == "mine"
+    assert "is a folder" in line_of_error(capsys, "report", finished, "--out", tmp_path)
+    out = tmp_path / "new.html"
+    line = line_of_error(capsys, "report", finished, "--baseline", "rndom", "--out", out)
+    assert "did you mean 'random'?" in line
+    assert "no run folder" in line_of_error(capsys, "report", tmp_path / "no", "--out", out)
+    assert not out.exists()
+    with pytest.raises(InputError, match="no cells"):
+        write_page([], out, "Empty")
