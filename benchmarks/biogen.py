@@ -22,10 +22,10 @@ import pyarrow as pa
 from faker import Faker
 
 from elusive.biogen.biographies import build_biography_batch
+from elusive.biogen.compiled_config import compile_config
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.people import pools
 from elusive.biogen.people.draw import draw_people, iterate_numbers
-from elusive.biogen.world import build_world
 from elusive.common.dataset.records import SCHEMAS, Document
 from elusive.common.dataset.shards import open_shard, read_batches, write_shards
 
@@ -37,11 +37,11 @@ TABLES = {"corpus": SCHEMAS[Document]}
 
 def write_shard(config: BiogenConfig, out: Path, index: int) -> int:
     """Write the biographies of one shard, without questions; return the number of people."""
-    world = build_world(config)
+    compiled = compile_config(config)
     numbers = range(index * SHARD, min((index + 1) * SHARD, config.people))
     with open_shard(out, index, -(-config.people // SHARD), TABLES) as append:
         for batch in iterate_numbers(numbers.start, len(numbers)):
-            append("corpus", build_biography_batch(world, draw_people(world, batch)))
+            append("corpus", build_biography_batch(compiled, draw_people(compiled, batch)))
     return len(numbers)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
+from elusive.biogen.compiled_config import CompiledConfig, compile_config
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.people.draw import People, draw_people, iterate_numbers
 from elusive.biogen.texts.arrow_arrays import (
@@ -18,7 +19,6 @@ from elusive.biogen.texts.arrow_arrays import (
 from elusive.biogen.texts.piece_layout import Layout, build_layout
 from elusive.biogen.texts.pieces import Strings
 from elusive.biogen.texts.sentence_order import Sentences, build_rows, build_sentences
-from elusive.biogen.world import World, build_world
 from elusive.common.dataset.records import SCHEMAS, Document, from_table
 
 _SPLITS = build_string_array(["train", "dev"])
@@ -33,34 +33,34 @@ def generate_biographies(config: BiogenConfig) -> Iterator[Document]:
     Raises:
         InputError: there are not enough names, or fields and templates do not fit the config.
     """
-    world = build_world(config)
+    compiled = compile_config(config)
     for numbers in iterate_numbers(config.start, config.people):
-        batch = build_biography_batch(world, draw_people(world, numbers))
+        batch = build_biography_batch(compiled, draw_people(compiled, numbers))
         yield from from_table(pa.Table.from_batches([batch]), Document)
 
 
-def build_biography_batch(world: World, people: People) -> pa.RecordBatch:
+def build_biography_batch(compiled: CompiledConfig, people: People) -> pa.RecordBatch:
     """Return the documents of some people as rows of the corpus."""
-    rows = build_rows(world, people)
-    strings, sentences = build_sentences(world, people, rows)
-    layout = build_layout(world, rows, sentences)
+    rows = build_rows(compiled, people)
+    strings, sentences = build_sentences(compiled, people, rows)
+    layout = build_layout(compiled, rows, sentences)
     stated = sentences.is_head & sentences.is_shown  # (row, sentence): the facts of each row
-    template_ids = world.wordings.template_ids[layout.form[stated]]
+    template_ids = compiled.wordings.template_ids[layout.form[stated]]
     zeros = build_integer_array(np.zeros(len(rows)))
-    columns = _build_text_columns(world, strings, sentences, layout)
+    columns = _build_text_columns(compiled, strings, sentences, layout)
     columns |= {
-        "doc_id": build_document_ids(world, people.numbers[rows.person], rows.document),
+        "doc_id": build_document_ids(compiled, people.numbers[rows.person], rows.document),
         "entity": strings.take(people.names[rows.person]),
         "split": _SPLITS.take(build_integer_array(rows.is_dev)),
         "templates": build_list_array(stated, strings.take(template_ids)),
-        "variant": build_string_array([world.config.variant]).take(zeros),
+        "variant": build_string_array([compiled.config.variant]).take(zeros),
     }
     schema = SCHEMAS[Document]
     return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
 def _build_text_columns(
-    world: World, strings: Strings, sentences: Sentences, layout: Layout
+    compiled: CompiledConfig, strings: Strings, sentences: Sentences, layout: Layout
 ) -> dict[str, pa.Array]:
     """Return the columns text, heads, others and facts."""
     schema = SCHEMAS[Document]
@@ -87,7 +87,7 @@ def _build_text_columns(
     value = sentences.value[stated]
     start = value_start[stated].characters
     facts = {
-        "field": strings.take(world.field_names[sentences.field[stated]]),
+        "field": strings.take(compiled.field_names[sentences.field[stated]]),
         "value": strings.take(value),
         "start": build_integer_array(start),
         "end": build_integer_array(start + strings.measures[value].characters),
@@ -119,9 +119,11 @@ def _compute_distances(
     return np.where(nearest < 0, -1, value_start - nearest)
 
 
-def build_document_ids(world: World, numbers: np.ndarray, document: np.ndarray) -> pa.StringArray:
+def build_document_ids(
+    compiled: CompiledConfig, numbers: np.ndarray, document: np.ndarray
+) -> pa.StringArray:
     """Return identifiers: bio-0000007, or bio-0000007-3 if a person has several documents."""
-    config = world.config
+    config = compiled.config
     suffixes = [f"-{number}" for number in range(config.multi)] + ["-held-out"]
     if config.multi == 1:
         suffixes[0] = ""

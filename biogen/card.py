@@ -7,9 +7,9 @@ from pathlib import Path
 import yaml
 
 from elusive.biogen.biographies import generate_biographies
+from elusive.biogen.compiled_config import compile_config
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.questions import generate_questions
-from elusive.biogen.world import build_world
 from elusive.common.dataset.card import find_size_category
 from elusive.common.dataset.dataset_statistics import PICTURE, STATISTICS, DatasetStatistics
 from elusive.common.folders import write_atomically
@@ -63,9 +63,9 @@ def compute_pool_bits(config: BiogenConfig) -> dict[str, float]:
     A field that follows from another, such as the company's city, has none. Neither has a relation,
     which follows from the person's number.
     """
-    world = build_world(config)
-    bits = {"name": math.log2(world.names.num_people)}
-    for field, pieces in zip(world.fields, world.values.pieces, strict=True):
+    compiled = compile_config(config)
+    bits = {"name": math.log2(compiled.names.num_people)}
+    for field, pieces in zip(compiled.fields, compiled.values.pieces, strict=True):
         is_free = not (field.relation or field.depends_on)
         bits[field.name] = math.log2(len(pieces)) if is_free else 0.0
     return bits

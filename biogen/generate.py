@@ -6,10 +6,10 @@ from pathlib import Path
 
 from elusive.biogen.biographies import build_biography_batch
 from elusive.biogen.card import write_card
+from elusive.biogen.compiled_config import compile_config
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.people.draw import compute_shot_numbers, draw_people, iterate_numbers
 from elusive.biogen.questions import build_question_batch, build_shot_batch
-from elusive.biogen.world import build_world
 from elusive.common.dataset.dataset_statistics import compute_dataset_statistics
 from elusive.common.dataset.records import SCHEMAS, Document, Question, Shot
 from elusive.common.dataset.shards import (
@@ -51,7 +51,7 @@ def generate_dataset(
         InputError: there are not enough names, fields and templates do not fit the config, or
             `out` holds something else.
     """
-    build_world(config)  # reports errors before anything is written
+    compile_config(config)  # reports errors before anything is written
     parameters = {"generator": "biogen", **config.model_dump(mode="json")}
     with claim_folder(out, "dataset", parameters) as is_mine:
         if is_mine:
@@ -83,19 +83,22 @@ def _split_people(config: BiogenConfig) -> list[range]:
 
 def _write_shard(config: BiogenConfig, out: Path, index: int) -> int:
     """Write biographies and questions of the people of one shard; return the number of people."""
-    world, shards = build_world(config), _split_people(config)
+    compiled, shards = compile_config(config), _split_people(config)
     shard = shards[index]
     with open_shard(out, index, len(shards), PEOPLE_TABLES) as append:
         for numbers in iterate_numbers(shard.start, len(shard)):
-            people = draw_people(world, numbers)
-            append("corpus", build_biography_batch(world, people))
-            append("questions", build_question_batch(world, people))
+            people = draw_people(compiled, numbers)
+            append("corpus", build_biography_batch(compiled, people))
+            append("questions", build_question_batch(compiled, people))
     return len(shard)
 
 
 def _write_shots(config: BiogenConfig, out: Path) -> None:
     if is_written(out, 0, 1, SHOT_TABLES):
         return
-    world = build_world(config)
+    compiled = compile_config(config)
     with open_shard(out, 0, 1, SHOT_TABLES) as append:
-        append("shots", build_shot_batch(world, draw_people(world, compute_shot_numbers(world))))
+        append(
+            "shots",
+            build_shot_batch(compiled, draw_people(compiled, compute_shot_numbers(compiled))),
+        )

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from elusive.biogen.biographies import build_document_ids
+from elusive.biogen.compiled_config import CompiledConfig, compile_config
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.people.draw import People, compute_shot_numbers, draw_people, iterate_numbers
 from elusive.biogen.people.values import PARTNER_BITS
@@ -18,7 +19,6 @@ from elusive.biogen.texts.arrow_arrays import (
 from elusive.biogen.texts.pieces import Strings
 from elusive.biogen.texts.question_kinds import Reply, build_replies
 from elusive.biogen.texts.question_templates import Asking
-from elusive.biogen.world import World, build_world
 from elusive.common.dataset.records import SCHEMAS, Question, Shot, from_table
 
 
@@ -30,9 +30,9 @@ def generate_questions(config: BiogenConfig) -> Iterator[Question]:
     Raises:
         InputError: there are not enough names, or fields and templates do not fit the config.
     """
-    world = build_world(config)
+    compiled = compile_config(config)
     for numbers in iterate_numbers(config.start, config.people):
-        batch = build_question_batch(world, draw_people(world, numbers))
+        batch = build_question_batch(compiled, draw_people(compiled, numbers))
         yield from from_table(pa.Table.from_batches([batch]), Question)
 
 
@@ -42,22 +42,24 @@ def generate_shots(config: BiogenConfig) -> Iterator[Shot]:
     Raises:
         InputError: as `generate_questions`.
     """
-    world = build_world(config)
-    batch = build_shot_batch(world, draw_people(world, compute_shot_numbers(world)))
+    compiled = compile_config(config)
+    batch = build_shot_batch(compiled, draw_people(compiled, compute_shot_numbers(compiled)))
     yield from from_table(pa.Table.from_batches([batch]), Shot)
 
 
-def build_question_batch(world: World, people: People) -> pa.RecordBatch:
+def build_question_batch(compiled: CompiledConfig, people: People) -> pa.RecordBatch:
     """Return the questions about some people as rows."""
-    rows = _build_rows(world, people, world.phrasings.askings, in_corpus=True)
-    doc_ids = build_document_ids(world, people.numbers, np.zeros_like(people.numbers))
-    suffixes = world.strings.take(np.array([asking.suffix for asking in rows.askings]))
-    is_dev = _is_dev(world, people.numbers)[rows.person]
+    rows = _build_rows(compiled, people, compiled.phrasings.askings, in_corpus=True)
+    doc_ids = build_document_ids(compiled, people.numbers, np.zeros_like(people.numbers))
+    suffixes = compiled.strings.take(np.array([asking.suffix for asking in rows.askings]))
+    is_dev = _is_dev(compiled, people.numbers)[rows.person]
     columns = {
         "question_id": join_columns((doc_ids, rows.person), (suffixes, rows.asking)),
         "doc_id": doc_ids.take(build_integer_array(rows.person)),
         "answers": _build_answer_lists(rows),
-        "split": rows.strings.take(np.where(is_dev, world.phrasings.dev, world.phrasings.test)),
+        "split": rows.strings.take(
+            np.where(is_dev, compiled.phrasings.dev, compiled.phrasings.test)
+        ),
         "phrasing": build_integer_array(rows.phrasing),
         "held_out": build_boolean_array(rows.read_askings("held_out")),
         "hops": build_integer_array(rows.hops),
@@ -67,10 +69,10 @@ def build_question_batch(world: World, people: People) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def build_shot_batch(world: World, people: People) -> pa.RecordBatch:
+def build_shot_batch(compiled: CompiledConfig, people: People) -> pa.RecordBatch:
     """Return solved questions about people outside the corpus; none has a held-out phrasing."""
-    askings = [asking for asking in world.phrasings.askings if not asking.held_out]
-    rows = _build_rows(world, people, askings, in_corpus=False)
+    askings = [asking for asking in compiled.phrasings.askings if not asking.held_out]
+    rows = _build_rows(compiled, people, askings, in_corpus=False)
     answers = rows.strings.take(rows.first_answer)
     columns = {"answer": answers, **_build_common_columns(people, rows)}
     schema = SCHEMAS[Shot]
@@ -98,12 +100,12 @@ class _QuestionRows:
 
 
 def _build_rows(
-    world: World, people: People, askings: list[Asking], in_corpus: bool
+    compiled: CompiledConfig, people: People, askings: list[Asking], in_corpus: bool
 ) -> _QuestionRows:
     """Return all questions about some people."""
-    strings, replies = build_replies(world, people, askings, in_corpus)
+    strings, replies = build_replies(compiled, people, askings, in_corpus)
     texts = [
-        _build_texts(world, people, asking, reply)
+        _build_texts(compiled, people, asking, reply)
         for asking, reply in zip(askings, replies, strict=True)
     ]
     mask = np.stack([reply.is_asked for reply in replies], axis=1)  # (person, asking)
@@ -127,10 +129,10 @@ def _build_rows(
 
 
 def _build_texts(
-    world: World, people: People, asking: Asking, reply: Reply
+    compiled: CompiledConfig, people: People, asking: Asking, reply: Reply
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw a phrasing for each person; return its pieces (person, 5) and its number (person,)."""
-    phrasing = world.draw_integers(len(asking.parts), people.numbers, "phrasing", asking.name)
+    phrasing = compiled.draw_integers(len(asking.parts), people.numbers, "phrasing", asking.name)
     slots = (reply.value, reply.name) if asking.value_first else (reply.name, reply.value)
     pieces = np.empty((len(people), 5), np.int64)
     pieces[:, ::2] = asking.parts[phrasing]
@@ -156,16 +158,16 @@ def _build_answer_lists(rows: _QuestionRows) -> pa.ListArray:
     return pa.ListArray.from_arrays(build_integer_array(ends), rows.strings.take(pieces))
 
 
-def _is_dev(world: World, numbers: np.ndarray) -> np.ndarray:
+def _is_dev(compiled: CompiledConfig, numbers: np.ndarray) -> np.ndarray:
     """Return whose questions are in the split dev, (person,) bool; relatives go together.
 
     Dev people are spread evenly over the numbers, so that every part of a corpus has its share,
     and a person's split does not depend on how many people there are. The first group of
     relatives is never in dev; the second one is, unless the rate is 0.
     """
-    bits = [PARTNER_BITS[field.relation] for field in world.fields if field.relation]
+    bits = [PARTNER_BITS[field.relation] for field in compiled.fields if field.relation]
     group = numbers // (2 * max(bits) if bits else 1)
     before, including = (
-        np.ceil(np.round((group - shift) * world.config.dev_rate, 9)) for shift in (1, 0)
+        np.ceil(np.round((group - shift) * compiled.config.dev_rate, 9)) for shift in (1, 0)
     )
     return (including > before) & (group > 0)

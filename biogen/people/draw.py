@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from elusive.biogen.compiled_config import CompiledConfig
 from elusive.biogen.people.names import SHOT_MARGIN
 from elusive.biogen.people.values import draw_values
 from elusive.biogen.texts.pieces import Strings, concatenate
-from elusive.biogen.world import World
 
 BATCH = 8192
 """People who are generated at a time."""
@@ -22,7 +22,7 @@ class People:
     pronouns: np.ndarray  # (person,) 0, 1 or 2 for she, he or they
     values: np.ndarray  # (person, field) number of the value; a relation's is the other person
     strings: Strings
-    """The strings of the world, names of the people, and names of the people related to them."""
+    """The strings of the compiled config, names of the people, and names of the people related to them."""
     names: np.ndarray  # (person,) piece of the name
     value_pieces: np.ndarray  # (person, field) piece of the value
 
@@ -36,45 +36,56 @@ def iterate_numbers(start: int, count: int, size: int = BATCH) -> Iterator[np.nd
         yield np.arange(begin, min(begin + size, start + count))
 
 
-def compute_shot_numbers(world: World) -> np.ndarray:
+def compute_shot_numbers(compiled: CompiledConfig) -> np.ndarray:
     """Return the numbers of the people of the shots, at the far end of the names.
 
     Nobody of the corpus has these numbers. They begin at a multiple of four, so that siblings and
     colleagues of these people are outside the corpus, too.
     """
-    first = (world.names.num_people - world.config.num_shot_people - SHOT_MARGIN // 2) & ~3
-    return np.arange(first, first + world.config.num_shot_people)
+    first = (compiled.names.num_people - compiled.config.num_shot_people - SHOT_MARGIN // 2) & ~3
+    return np.arange(first, first + compiled.config.num_shot_people)
 
 
-def compute_distractor_numbers(world: World, numbers: np.ndarray) -> np.ndarray:
+def compute_distractor_numbers(compiled: CompiledConfig, numbers: np.ndarray) -> np.ndarray:
     """Return the numbers of the other people in each person's text, (person, distractor).
 
     They occur in no other text: their numbers run down from those of the shots.
     """
-    count = world.config.distractors
-    last = (world.names.num_people - world.config.num_shot_people - SHOT_MARGIN) & ~3
+    count = compiled.config.distractors
+    last = (compiled.names.num_people - compiled.config.num_shot_people - SHOT_MARGIN) & ~3
     return last - 1 - (numbers[:, None] * count + np.arange(count))
 
 
-def draw_people(world: World, numbers: np.ndarray) -> People:
+def draw_people(compiled: CompiledConfig, numbers: np.ndarray) -> People:
     """Draw names, pronouns and values of people by their numbers."""
-    values = draw_values(world.config, numbers)
-    names, is_female = world.names.build_names_and_gender(numbers)
+    values = draw_values(compiled.config, numbers)
+    names, is_female = compiled.names.build_names_and_gender(numbers)
     related = [
-        world.names.build_names(column)
-        for field, column in zip(world.fields, values.T, strict=True)
+        compiled.names.build_names(column)
+        for field, column in zip(compiled.fields, values.T, strict=True)
         if field.relation
     ]
-    strings, (_, name_pieces, *related_pieces) = concatenate([world.strings, names, *related])
+    strings, (_, name_pieces, *related_pieces) = concatenate([compiled.strings, names, *related])
     value_pieces = [
         related_pieces.pop(0) if field.relation else pieces[column]
-        for field, pieces, column in zip(world.fields, world.values.pieces, values.T, strict=True)
+        for field, pieces, column in zip(
+            compiled.fields, compiled.values.pieces, values.T, strict=True
+        )
     ]
     return People(
         numbers=numbers,
-        pronouns=world.draw_pronouns(numbers, is_female),
+        pronouns=_draw_pronouns(compiled, numbers, is_female),
         values=values,
         strings=strings,
         names=name_pieces,
         value_pieces=np.stack(value_pieces, axis=1),
     )
+
+
+def _draw_pronouns(
+    compiled: CompiledConfig, numbers: np.ndarray, is_female: np.ndarray
+) -> np.ndarray:
+    gendered = np.where(is_female, 0, 1)
+    if not compiled.config.they_rate:
+        return gendered
+    return np.where(compiled.draw_mask(compiled.config.they_rate, numbers, "they"), 2, gendered)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from elusive.biogen.compiled_config import CompiledConfig
 from elusive.biogen.texts.pieces import EMPTY
 from elusive.biogen.texts.sentence_order import Rows, Sentences, is_named
-from elusive.biogen.world import World
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,15 @@ class Layout:
     has_name: np.ndarray  # (row, sentence) bool
 
 
-def build_layout(world: World, rows: Rows, sentences: Sentences) -> Layout:
+def build_layout(compiled: CompiledConfig, rows: Rows, sentences: Sentences) -> Layout:
     """Choose the pieces of every sentence."""
-    wordings = world.wordings
-    named = is_named(world, rows, sentences)
+    wordings = compiled.wordings
+    named = is_named(compiled, rows, sentences)
     form = wordings.compute_forms(sentences.field, sentences.template, sentences.pronouns, named)
     value_first = named & wordings.value_first[form]
     num_shown = sentences.is_shown.sum(1)[:, None]
     is_followed = np.arange(form.shape[1]) < num_shown - 1  # sentences that are not shown come last
-    leads = _choose_leads(world, rows, sentences, form) if world.config.distance else []
+    leads = _choose_leads(compiled, rows, sentences, form) if compiled.config.distance else []
     blocks = [
         *leads,
         wordings.first[form],
@@ -72,16 +72,16 @@ def _drop_empty_columns(
 
 
 def _choose_leads(
-    world: World, rows: Rows, sentences: Sentences, form: np.ndarray
+    compiled: CompiledConfig, rows: Rows, sentences: Sentences, form: np.ndarray
 ) -> list[np.ndarray]:
     """Choose the blocks before a sentence that put its value at a distance: a name, then filler."""
-    wordings, distances = world.wordings, np.array(world.config.distance)
-    items = rows.item[:, None] * len(world.fields) + sentences.field
+    wordings, distances = compiled.wordings, np.array(compiled.config.distance)
+    items = rows.item[:, None] * len(compiled.fields) + sentences.field
     # The sentences of a text start at a random lead and take the next one each, so none repeats.
-    first_lead = world.draw_integers(len(wordings.leads), rows.item, "lead")[:, None]
+    first_lead = compiled.draw_integers(len(wordings.leads), rows.item, "lead")[:, None]
     lead = wordings.leads[(first_lead + sentences.field) % len(wordings.leads)]
-    distance = distances[world.draw_integers(len(distances), items, "distance")]
-    variant = world.draw_integers(wordings.fillers.shape[1], items, "filler")
+    distance = distances[compiled.draw_integers(len(distances), items, "distance")]
+    variant = compiled.draw_integers(wordings.fillers.shape[1], items, "filler")
     num_words = np.where(sentences.is_head, distance - 1 - wordings.words_before[form], 0)
     blocks = [lead[:, :, 0], sentences.name, lead[:, :, 1], wordings.fillers[num_words, variant]]
     return [np.where(sentences.is_head, block, EMPTY) for block in blocks]

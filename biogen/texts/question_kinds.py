@@ -5,13 +5,13 @@ from functools import lru_cache
 
 import numpy as np
 
+from elusive.biogen.compiled_config import CompiledConfig, compile_config
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.people.draw import People, compute_distractor_numbers, iterate_numbers
 from elusive.biogen.people.values import PARTNER_BITS, draw_value
 from elusive.biogen.texts.pieces import EMPTY, Strings, concatenate
 from elusive.biogen.texts.question_templates import Asking
 from elusive.biogen.texts.sentence_order import is_left_out
-from elusive.biogen.world import World, build_world
 
 STRANGER_BITS = PARTNER_BITS["sibling"] | PARTNER_BITS["colleague"]
 """Flipping these bits of a person's number gives someone who is neither sibling nor colleague."""
@@ -33,61 +33,63 @@ class Reply:
 
 
 def build_replies(
-    world: World, people: People, askings: list[Asking], in_corpus: bool
+    compiled: CompiledConfig, people: People, askings: list[Asking], in_corpus: bool
 ) -> tuple[Strings, list[Reply]]:
     """Ask several kinds of questions about people of the corpus or, if not, of the shots.
 
     Returns:
         The strings that pieces refer to, and the reply to each kind of question.
     """
-    names = world.names.build_names(people.numbers ^ STRANGER_BITS)
+    names = compiled.names.build_names(people.numbers ^ STRANGER_BITS)
     strings, (_, strangers) = concatenate([people.strings, names])
     return strings, [
-        _BUILDERS[asking.kind](world, people, strangers, asking, in_corpus) for asking in askings
+        _BUILDERS[asking.kind](compiled, people, strangers, asking, in_corpus) for asking in askings
     ]
 
 
 def _build_direct(
-    world: World, people: People, strangers: np.ndarray, asking: Asking, in_corpus: bool
+    compiled: CompiledConfig, people: People, strangers: np.ndarray, asking: Asking, in_corpus: bool
 ) -> Reply:
     """Ask for the value, if a text of the corpus states it or what it follows from."""
     values = people.values[:, asking.field]
-    left_out = is_left_out(world, people.numbers, asking.field)
+    left_out = is_left_out(compiled, people.numbers, asking.field)
     is_asked = ~left_out
     if left_out.any():
-        is_asked |= _is_stated_elsewhere(world, people.numbers, asking.field)
-    first, count = _find_answers(world, values, people.value_pieces[:, asking.field], asking.field)
+        is_asked |= _is_stated_elsewhere(compiled, people.numbers, asking.field)
+    first, count = _find_answers(
+        compiled, values, people.value_pieces[:, asking.field], asking.field
+    )
     return Reply(is_asked, people.names, EMPTY, first, count, 1 + left_out)
 
 
 def _build_yes_no(
-    world: World, people: People, strangers: np.ndarray, asking: Asking, in_corpus: bool
+    compiled: CompiledConfig, people: People, strangers: np.ndarray, asking: Asking, in_corpus: bool
 ) -> Reply:
     """Ask whether it is the value, or whether it is another one, with equal chances."""
-    is_right = world.draw_mask(0.5, people.numbers, "yes-no", asking.name)
+    is_right = compiled.draw_mask(0.5, people.numbers, "yes-no", asking.name)
     right = people.value_pieces[:, asking.field]
-    if world.fields[asking.field].relation:
+    if compiled.fields[asking.field].relation:
         wrong = strangers
     else:
-        pieces = world.values.pieces[asking.field]
-        shift = 1 + world.draw_integers(len(pieces) - 1, people.numbers, "wrong", asking.name)
+        pieces = compiled.values.pieces[asking.field]
+        shift = 1 + compiled.draw_integers(len(pieces) - 1, people.numbers, "wrong", asking.name)
         wrong = pieces[(people.values[:, asking.field] + shift) % len(pieces)]
     return Reply(
-        is_asked=~is_left_out(world, people.numbers, asking.field),
+        is_asked=~is_left_out(compiled, people.numbers, asking.field),
         name=people.names,
         value=np.where(is_right, right, wrong),
-        first_answer=np.where(is_right, world.phrasings.yes, world.phrasings.no),
+        first_answer=np.where(is_right, compiled.phrasings.yes, compiled.phrasings.no),
     )
 
 
 def _build_reverse(
-    world: World, people: People, strangers: np.ndarray, asking: Asking, in_corpus: bool
+    compiled: CompiledConfig, people: People, strangers: np.ndarray, asking: Asking, in_corpus: bool
 ) -> Reply:
     """Ask for the name, if nobody else has the value."""
-    owners = count_owners(world.config, asking.field)[people.values[:, asking.field]]
+    owners = count_owners(compiled.config, asking.field)[people.values[:, asking.field]]
     is_only = owners == (1 if in_corpus else 0)
     return Reply(
-        is_asked=is_only & ~is_left_out(world, people.numbers, asking.field),
+        is_asked=is_only & ~is_left_out(compiled, people.numbers, asking.field),
         name=EMPTY,
         value=people.value_pieces[:, asking.field],
         first_answer=people.names,
@@ -95,17 +97,17 @@ def _build_reverse(
 
 
 def _build_multi_hop(
-    world: World, people: People, strangers: np.ndarray, asking: Asking, in_corpus: bool
+    compiled: CompiledConfig, people: People, strangers: np.ndarray, asking: Asking, in_corpus: bool
 ) -> Reply:
     """Ask for the value of the person whom a relation names, if a text of the corpus states it."""
     assert asking.relation is not None
     partners = people.values[:, asking.relation]
-    is_asked = ~is_left_out(world, partners, asking.field)
+    is_asked = ~is_left_out(compiled, partners, asking.field)
     if in_corpus:
-        start, count = world.config.start, world.config.people
+        start, count = compiled.config.start, compiled.config.people
         is_asked &= (partners >= start) & (partners < start + count)
-    values = draw_value(world.config, world.fields[asking.field], partners)
-    first, count = _find_answers(world, values, values, asking.field)
+    values = draw_value(compiled.config, compiled.fields[asking.field], partners)
+    first, count = _find_answers(compiled, values, values, asking.field)
     return Reply(is_asked, people.names, EMPTY, first, count, hops=2)
 
 
@@ -118,40 +120,40 @@ _BUILDERS = {
 
 
 def _find_answers(
-    world: World, values: np.ndarray, pieces: np.ndarray, field: int
+    compiled: CompiledConfig, values: np.ndarray, pieces: np.ndarray, field: int
 ) -> tuple[np.ndarray, np.ndarray | int]:
     """Return the first gold answer and the number of gold answers, (person,) each."""
-    if world.fields[field].relation:
+    if compiled.fields[field].relation:
         return pieces, 1  # only the name of the other person
-    return world.values.first_answers[field][values], world.values.num_answers[field][values]
+    return compiled.values.first_answers[field][values], compiled.values.num_answers[field][values]
 
 
-def _is_stated_elsewhere(world: World, numbers: np.ndarray, field: int) -> np.ndarray:
+def _is_stated_elsewhere(compiled: CompiledConfig, numbers: np.ndarray, field: int) -> np.ndarray:
     """Return whether some text of the corpus states the value that people's own texts leave out."""
-    parent = world.config.fields.index(world.fields[field].depends_on or "")
-    parent_values = draw_value(world.config, world.fields[parent], numbers)
-    return _find_stated_parents(world.config, field, parent)[parent_values]
+    parent = compiled.config.fields.index(compiled.fields[field].depends_on or "")
+    parent_values = draw_value(compiled.config, compiled.fields[parent], numbers)
+    return _find_stated_parents(compiled.config, field, parent)[parent_values]
 
 
 @lru_cache(maxsize=8)
 def _find_stated_parents(config: BiogenConfig, field: int, parent: int) -> np.ndarray:
     """Return the values of the field `parent` for which a text states `field`, (value,) bool."""
-    world = build_world(config)
-    is_stated = np.zeros(len(world.values.pieces[parent]), bool)
+    compiled = compile_config(config)
+    is_stated = np.zeros(len(compiled.values.pieces[parent]), bool)
     for numbers in iterate_numbers(config.start, config.people):
-        stating = numbers[~is_left_out(world, numbers, field)]
-        is_stated[draw_value(config, world.fields[parent], stating)] = True
+        stating = numbers[~is_left_out(compiled, numbers, field)]
+        is_stated[draw_value(config, compiled.fields[parent], stating)] = True
     return is_stated
 
 
 @lru_cache(maxsize=16)
 def count_owners(config: BiogenConfig, field: int) -> np.ndarray:
     """Count the people of the corpus, distractors included, who have each value, (value,)."""
-    world = build_world(config)
-    owners = np.zeros(len(world.values.pieces[field]), np.int64)
+    compiled = compile_config(config)
+    owners = np.zeros(len(compiled.values.pieces[field]), np.int64)
     for numbers in iterate_numbers(config.start, config.people, size=1 << 16):
-        distractors = compute_distractor_numbers(world, numbers).ravel()
+        distractors = compute_distractor_numbers(compiled, numbers).ravel()
         everyone = np.concatenate([numbers, distractors])
-        values = draw_value(config, world.fields[field], everyone)
+        values = draw_value(config, compiled.fields[field], everyone)
         owners += np.bincount(values, minlength=len(owners))
     return owners

@@ -5,9 +5,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from elusive.biogen.compiled_config import CompiledConfig
 from elusive.biogen.people.draw import People, compute_distractor_numbers, draw_people
 from elusive.biogen.texts.pieces import Strings, concatenate
-from elusive.biogen.world import World
 from elusive.common.seeding import hashed, permute_items
 
 LEFT_OUT = 1e9
@@ -49,24 +49,26 @@ class Sentences:
         )
 
 
-def build_rows(world: World, people: People) -> Rows:
+def build_rows(compiled: CompiledConfig, people: People) -> Rows:
     """Return all documents of the people, person by person."""
-    per_person = world.config.documents_per_person
+    per_person = compiled.config.documents_per_person
     person = np.repeat(np.arange(len(people)), per_person)
     document = np.tile(np.arange(per_person), len(people))
     return Rows(
         person=person,
         document=document,
         item=people.numbers[person] + (document << 40),  # people's numbers have 24 bits
-        is_dev=document == world.config.multi,
+        is_dev=document == compiled.config.multi,
     )
 
 
-def build_sentences(world: World, people: People, rows: Rows) -> tuple[Strings, Sentences]:
+def build_sentences(
+    compiled: CompiledConfig, people: People, rows: Rows
+) -> tuple[Strings, Sentences]:
     """Return the sentences of each row in order, and the strings that their pieces refer to."""
-    strings, sentences = people.strings, _build_about_heads(world, people, rows)
-    if world.config.distractors:
-        strings, others = _build_about_distractors(world, people, rows)
+    strings, sentences = people.strings, _build_about_heads(compiled, people, rows)
+    if compiled.config.distractors:
+        strings, others = _build_about_distractors(compiled, people, rows)
         sentences = sentences.combine(lambda *arrays: np.concatenate(arrays, axis=1), others)
     if (np.diff(sentences.order, axis=1) < 0).any():
         order = np.argsort(sentences.order, axis=1, kind="stable")
@@ -74,18 +76,21 @@ def build_sentences(world: World, people: People, rows: Rows) -> tuple[Strings, 
     return strings, sentences
 
 
-def _build_about_heads(world: World, people: People, rows: Rows) -> Sentences:
+def _build_about_heads(compiled: CompiledConfig, people: People, rows: Rows) -> Sentences:
     """Return one sentence per field about the person of each row."""
-    shape = (len(rows), len(world.fields))
-    left_out = [is_left_out(world, people.numbers, field) for field in range(shape[1])]
+    shape = (len(rows), len(compiled.fields))
+    left_out = [is_left_out(compiled, people.numbers, field) for field in range(shape[1])]
     is_shown = ~np.stack(left_out, axis=1)[rows.person]
     order = np.broadcast_to(np.arange(shape[1], dtype=float), shape)
-    if world.config.permute:
-        keys = [hashed(world.derive_seed("order", field.name), rows.item) for field in world.fields]
+    if compiled.config.permute:
+        keys = [
+            hashed(compiled.derive_seed("order", field.name), rows.item)
+            for field in compiled.fields
+        ]
         order = np.argsort(np.argsort(np.stack(keys, axis=1), axis=1), axis=1).astype(float)
     return Sentences(
         field=np.broadcast_to(np.arange(shape[1]), shape),
-        template=_choose_templates(world, people, rows),
+        template=_choose_templates(compiled, people, rows),
         value=people.value_pieces[rows.person],
         name=np.broadcast_to(people.names[rows.person][:, None], shape),
         pronouns=np.broadcast_to(people.pronouns[rows.person][:, None], shape),
@@ -95,44 +100,48 @@ def _build_about_heads(world: World, people: People, rows: Rows) -> Sentences:
     )
 
 
-def is_left_out(world: World, numbers: np.ndarray, field: int) -> np.ndarray:
+def is_left_out(compiled: CompiledConfig, numbers: np.ndarray, field: int) -> np.ndarray:
     """Return whose texts leave a field out, (person,); only a field that depends on another is."""
-    dependent = world.fields[field]
-    if not dependent.depends_on or not world.config.two_hop_rate:
+    dependent = compiled.fields[field]
+    if not dependent.depends_on or not compiled.config.two_hop_rate:
         return np.zeros(len(numbers), bool)
-    return world.draw_mask(world.config.two_hop_rate, numbers, "left_out", dependent.name)
+    return compiled.draw_mask(compiled.config.two_hop_rate, numbers, "left_out", dependent.name)
 
 
-def _choose_templates(world: World, people: People, rows: Rows) -> np.ndarray:
+def _choose_templates(compiled: CompiledConfig, people: People, rows: Rows) -> np.ndarray:
     """Return the template of every field, (row, field); it differs between a person's documents."""
-    num_held_out = world.config.held_out_wordings
+    num_held_out = compiled.config.held_out_wordings
     columns = []
-    for field, num_train in zip(world.fields, world.wordings.num_train.tolist(), strict=True):
+    for field, num_train in zip(compiled.fields, compiled.wordings.num_train.tolist(), strict=True):
         if num_train == 1 and not num_held_out:
             columns.append(np.zeros(len(rows), np.int64))
             continue
-        keys = hashed(world.derive_seed("wording", field.name), people.numbers[rows.person])
+        keys = hashed(compiled.derive_seed("wording", field.name), people.numbers[rows.person])
         template = permute_items(rows.document % num_train, num_train, keys)
         if num_held_out:
-            held_out = world.draw_integers(num_held_out, rows.item, "held_out_wording", field.name)
+            held_out = compiled.draw_integers(
+                num_held_out, rows.item, "held_out_wording", field.name
+            )
             template = np.where(rows.is_dev, num_train + held_out, template)
         columns.append(template)
     return np.stack(columns, axis=1)
 
 
-def _build_about_distractors(world: World, people: People, rows: Rows) -> tuple[Strings, Sentences]:
+def _build_about_distractors(
+    compiled: CompiledConfig, people: People, rows: Rows
+) -> tuple[Strings, Sentences]:
     """Return a sentence about each distractor of each row, after a random one about the person."""
-    count = world.config.distractors
-    others = draw_people(world, compute_distractor_numbers(world, people.numbers).ravel())
+    count = compiled.config.distractors
+    others = draw_people(compiled, compute_distractor_numbers(compiled, people.numbers).ravel())
     shape = (len(rows), count)
     items = rows.item[:, None] * count + np.arange(count)
-    stated = np.array([n for n, field in enumerate(world.fields) if not field.relation])
-    field = stated[world.draw_integers(len(stated), items, "distractor_field")]
+    stated = np.array([n for n, field in enumerate(compiled.fields) if not field.relation])
+    field = stated[compiled.draw_integers(len(stated), items, "distractor_field")]
     # Dev documents state distractors, too, in held-out templates.
     is_dev = rows.is_dev[:, None]
-    num_train = world.wordings.num_train[field]
-    num_templates = np.where(is_dev, world.config.held_out_wordings, num_train)
-    template = world.draw_integers(num_templates, items, "distractor_wording")
+    num_train = compiled.wordings.num_train[field]
+    num_templates = np.where(is_dev, compiled.config.held_out_wordings, num_train)
+    template = compiled.draw_integers(num_templates, items, "distractor_wording")
     strings, (_, names) = concatenate([people.strings, others.strings.select(others.names)])
     other = rows.person[:, None] * count + np.arange(count)  # index among the others
     return strings, Sentences(
@@ -143,17 +152,17 @@ def _build_about_distractors(world: World, people: People, rows: Rows) -> tuple[
         pronouns=others.pronouns[other],
         is_head=np.zeros(shape, bool),
         is_shown=np.ones(shape, bool),
-        order=world.draw_integers(len(world.fields), items, "distractor_place") + 0.5,
+        order=compiled.draw_integers(len(compiled.fields), items, "distractor_place") + 0.5,
     )
 
 
-def is_named(world: World, rows: Rows, sentences: Sentences) -> np.ndarray:
+def is_named(compiled: CompiledConfig, rows: Rows, sentences: Sentences) -> np.ndarray:
     """Return which sentences have the name rather than a pronoun, (row, sentence).
 
     After a sentence that names another person, the name is repeated, because a pronoun would mean
     that person. With `distance`, the name stands in a sentence of its own before each sentence.
     """
-    config = world.config
+    config = compiled.config
     about_head = sentences.is_head & sentences.is_shown
     if config.distance:
         return sentences.is_shown & ~sentences.is_head
@@ -162,12 +171,12 @@ def is_named(world: World, rows: Rows, sentences: Sentences) -> np.ndarray:
     # 1) One sentence about the person has the name.
     count = about_head.sum(1)
     if config.name_position == "any":
-        position = world.draw_integers(count, rows.item, "name_position")
+        position = compiled.draw_integers(count, rows.item, "name_position")
     else:
         position = count - 1 if config.name_position == "last" else np.zeros_like(count)
     named = about_head & (np.cumsum(about_head, axis=1) - 1 == position[:, None])
     # 2) So has every sentence about a distractor, and every sentence after one with another name.
-    relations = np.array([field.relation is not None for field in world.fields])
+    relations = np.array([field.relation is not None for field in compiled.fields])
     if config.distractors or relations.any():
         names_other = ~sentences.is_head | relations[sentences.field]
         named |= sentences.is_shown & ~sentences.is_head

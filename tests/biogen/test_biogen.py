@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elusive.biogen.biographies import generate_biographies
+from elusive.biogen.compiled_config import compile_config
 from elusive.biogen.config import BiogenConfig, QuestionKind
 from elusive.biogen.people import pools
 from elusive.biogen.people.draw import draw_people
@@ -17,7 +18,6 @@ from elusive.biogen.people.fields import PAPER_FIELDS, list_built_in_names, load
 from elusive.biogen.people.names import Names
 from elusive.biogen.questions import generate_questions, generate_shots
 from elusive.biogen.texts.sentence_templates import PRONOUN_ORDER
-from elusive.biogen.world import build_world
 from elusive.common.seeding import draw_integers, hashed, permute_items
 from elusive.common.text_spans import find_whole_words
 
@@ -86,8 +86,8 @@ class Person:
 
 def draw_all(config: BiogenConfig) -> list[Person]:
     """Draw the people of a config, in order."""
-    world = build_world(config)
-    people = draw_people(world, np.arange(config.start, config.start + config.people))
+    compiled = compile_config(config)
+    people = draw_people(compiled, np.arange(config.start, config.start + config.people))
     columns = [people.names, *people.value_pieces.T]
     rows = zip(*(people.strings.take(column).to_pylist() for column in columns), strict=True)
     return [

@@ -17,7 +17,7 @@ from elusive.common.seeding import derived_seed, draw_integers, hashed
 
 
 @dataclass(frozen=True)
-class World:
+class CompiledConfig:
     """A compiled config: every constant string is a piece of `strings`."""
 
     config: BiogenConfig
@@ -43,16 +43,9 @@ class World:
         """Draw a random share of `rate` of the items: True for each that belongs to it."""
         return hashed(self.derive_seed(*purpose), items) >> np.uint64(11) < rate * 2**53
 
-    def draw_pronouns(self, people: np.ndarray, is_female: np.ndarray) -> np.ndarray:
-        """Draw 0, 1 or 2 for she, he or they, by people's numbers and gender."""
-        gendered = np.where(is_female, 0, 1)
-        if not self.config.they_rate:
-            return gendered
-        return np.where(self.draw_mask(self.config.they_rate, people, "they"), 2, gendered)
-
 
 @lru_cache(maxsize=4)
-def build_world(config: BiogenConfig) -> World:
+def compile_config(config: BiogenConfig) -> CompiledConfig:
     """Compile a config.
 
     Raises:
@@ -78,4 +71,4 @@ def build_world(config: BiogenConfig) -> World:
     phrasings = add_phrasings(pieces, config, fields)
     field_names = pieces.add_all([field.name for field in fields])
     strings = pieces.compile()
-    return World(config, names, fields, strings, values, wordings, phrasings, field_names)
+    return CompiledConfig(config, names, fields, strings, values, wordings, phrasings, field_names)
