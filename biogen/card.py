@@ -83,7 +83,7 @@ def build_command_line(config: BiogenConfig) -> str:
             flags += [f"--{flag} {value}" for value in values]
     if config.own_fields:
         flags.append(f"--field-file {OWN_FIELDS}")
-    # People and seed stand in the command even if they have their default.
+    # The command gives people and seed even if they have their defaults.
     for name, value in (("seed", config.seed), ("people", config.people)):
         if not any(flag.startswith(f"--{name} ") for flag in flags):
             flags.insert(0, f"--{name} {value}")

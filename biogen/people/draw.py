@@ -22,7 +22,7 @@ class People:
     pronouns: np.ndarray  # (person,) 0, 1 or 2 for she, he or they
     values: np.ndarray  # (person, field) number of the value; a relation's is the other person
     strings: Strings
-    """The strings of the compiled config, names of the people, and names of the people related to them."""
+    """Strings of the compiled config, and names of the people and of those related to them."""
     names: np.ndarray  # (person,) piece of the name
     value_pieces: np.ndarray  # (person, field) piece of the value
 

@@ -30,7 +30,7 @@ class Asking:
     held_out: bool
     parts: np.ndarray  # (phrasing, 3) pieces
     value_first: bool
-    """Whether the value stands in the first slot, and the name, if any, in the second."""
+    """Whether the first slot holds the value, and the second the name, if any."""
     first_phrasing: int
     """Number of the first of these phrasings among those of the field."""
     suffix: int

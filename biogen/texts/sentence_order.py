@@ -160,7 +160,7 @@ def is_named(compiled: CompiledConfig, rows: Rows, sentences: Sentences) -> np.n
     """Return which sentences have the name rather than a pronoun, (row, sentence).
 
     After a sentence that names another person, the name is repeated, because a pronoun would mean
-    that person. With `distance`, the name stands in a sentence of its own before each sentence.
+    that person. With `distance`, a sentence of its own gives the name before each sentence.
     """
     config = compiled.config
     about_head = sentences.is_head & sentences.is_shown

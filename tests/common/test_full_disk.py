@@ -38,9 +38,9 @@ def disk(tmp_path_factory) -> Iterator[Path]:
 def test_a_full_disk_is_known_as_one_whoever_writes(disk, name):
     with pytest.raises(Exception, match=r".") as raised:
         WRITERS[name](disk / name)
-    found = find_full_disk_error(raised.value)
-    assert found
-    assert found.errno == errno.ENOSPC
+    error = find_full_disk_error(raised.value)
+    assert error
+    assert error.errno == errno.ENOSPC
     for path in disk.iterdir():
         path.unlink()
 

@@ -23,13 +23,13 @@ print(faults())
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc alone is told")
 def test_large_arrays_taken_again_cause_hardly_any_page_faults():
-    found = {}
+    counts = {}
     for mode in ("keep", "usual"):
         command = [sys.executable, "-c", COUNT, mode]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-        found[mode] = int(done.stdout)
-    assert found["keep"] < 1000
-    assert found["usual"] > 10 * found["keep"]
+        counts[mode] = int(done.stdout)
+    assert counts["keep"] < 1000
+    assert counts["usual"] > 10 * counts["keep"]
 
 
 GIVE_BACK = """

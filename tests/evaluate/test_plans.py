@@ -92,9 +92,9 @@ def test_an_arm_may_be_trained_in_its_own_way(tmp_path, model_folder):
     ],
 )
 def test_what_would_fail_in_every_cell_is_said_of_the_plan(wrong, line, tmp_path, model_folder):
-    given = {"dataset": PEOPLE | {"dev_rate": 0}} | wrong
+    changes = {"dataset": PEOPLE | {"dev_rate": 0}} | wrong
     with pytest.raises(InputError, match=line):
-        load_plan(write_grid_plan(tmp_path, model_folder, **given))
+        load_plan(write_grid_plan(tmp_path, model_folder, **changes))
 
 
 def test_labels_of_any_kind_become_file_names(tmp_path, model_folder):

@@ -101,13 +101,13 @@ class CompletionServer:
     def _log_probabilities(self, ids: list[int], new: list[int]) -> dict[str, Any]:
         every = torch.tensor(ids + new)
         logits = self.model(input_ids=every[None]).logits[0].log_softmax(-1)
-        found: list[float | None] = [None, *logits[:-1].gather(1, every[1:, None])[:, 0].tolist()]
+        values: list[float | None] = [None, *logits[:-1].gather(1, every[1:, None])[:, 0].tolist()]
         tokens = [self.tokenizer.decode([token]) for token in every]
         if self.marks_characters:
             tokens = ["\N{REPLACEMENT CHARACTER}" for _ in tokens]
         if self.start_token:
-            tokens, found = ["<s>", *tokens], [None, -1.0, *found[1:]]
-        return {"tokens": tokens, "token_logprobs": found, "top_logprobs": None, "text_offset": []}
+            tokens, values = ["<s>", *tokens], [None, -1.0, *values[1:]]
+        return {"tokens": tokens, "token_logprobs": values, "top_logprobs": None, "text_offset": []}
 
 
 @contextmanager

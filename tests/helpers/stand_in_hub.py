@@ -60,10 +60,10 @@ def handler_for(repository: str, folder: Path, kind: str) -> type[BaseHTTPReques
 
         def send(self, status: int, body: bytes, with_body: bool, content_type: str) -> None:
             etag = f'"{hashlib.sha256(body).hexdigest()}"'
-            wanted = self.headers.get("Range", "").removeprefix("bytes=")
-            first, _, last = wanted.partition("-")
-            self.send_response(206 if wanted and status == 200 else status)
-            if wanted and status == 200:
+            byte_range = self.headers.get("Range", "").removeprefix("bytes=")
+            first, _, last = byte_range.partition("-")
+            self.send_response(206 if byte_range and status == 200 else status)
+            if byte_range and status == 200:
                 end = int(last) if last else len(body) - 1
                 self.send_header("Content-Range", f"bytes {first}-{end}/{len(body)}")
                 body = body[int(first) : end + 1]

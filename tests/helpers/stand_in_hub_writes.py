@@ -58,9 +58,9 @@ class Hub:
     lock: Lock = field(default_factory=Lock)
 
     def add(self, name: str, kind: str, files: dict[str, bytes]) -> Repository:
-        made = self.repositories[f"{kind}s/{name}"] = Repository(kind, False)
-        made.commit("main", files, "initial commit")
-        return made
+        repository = self.repositories[f"{kind}s/{name}"] = Repository(kind, False)
+        repository.commit("main", files, "initial commit")
+        return repository
 
     def sent(self, pattern: str) -> int:
         return sum(bool(re.search(pattern, request)) for request in self.requests)
@@ -111,12 +111,12 @@ class Handler(BaseHTTPRequestHandler):
             self.answer({"warnings": [], "errors": []})
         elif path == "/api/repos/create":
             self.create(token)
-        elif found := re.match(r"/api/(models|datasets)/([^/]+/[^/]+)(?:/(.*))?$", path):
-            self.with_repository(token, found[1], found[2], found[3] or "")
-        elif found := re.match(r"/(datasets/)?([^/]+/[^/]+)\.git/info/lfs/", path):
+        elif matched := re.match(r"/api/(models|datasets)/([^/]+/[^/]+)(?:/(.*))?$", path):
+            self.with_repository(token, matched[1], matched[2], matched[3] or "")
+        elif matched := re.match(r"/(datasets/)?([^/]+/[^/]+)\.git/info/lfs/", path):
             self.batch()
-        elif found := re.match(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.*)$", path):
-            self.resolve(found[1] or "models/", found[2], found[3], found[4])
+        elif matched := re.match(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.*)$", path):
+            self.resolve(matched[1] or "models/", matched[2], matched[3], matched[4])
         else:
             self.answer({"error": "not found"}, 404)
 
@@ -129,8 +129,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer({"error": "exists"}, 409)
         else:
             self.hub.add(name, asked["type"], {".gitattributes": b"*.parquet filter=lfs\n"})
-            made = self.hub.repositories[f"{asked['type']}s/{name}"]
-            made.private = asked.get("visibility") == "private" or bool(asked.get("private"))
+            repository = self.hub.repositories[f"{asked['type']}s/{name}"]
+            repository.private = asked.get("visibility") == "private" or bool(asked.get("private"))
             self.answer({"url": f"{self.hub.endpoint}/{name}"})
 
     def with_repository(self, token: str, kind: str, name: str, rest: str) -> None:
@@ -170,26 +170,26 @@ class Handler(BaseHTTPRequestHandler):
             asked = form["paths"] if form else re.findall(r"paths=([^&]*)", unquote(str(self.body)))
             self.answer([self.entry(n, files[n]) for n in asked if n in files])
         else:
-            siblings = [{"rfilename": each} for each in files]
+            siblings = [{"rfilename": path} for path in files]
             about = {"id": name, "sha": sha, "private": repository.private}
             self.answer({**about, "siblings": siblings, "tags": [], "downloads": 0})
 
     def entry(self, name: str, content: bytes) -> dict[str, object]:
-        found = {"type": "file", "path": name, "size": len(content), "oid": git_oid(content)}
+        entry = {"type": "file", "path": name, "size": len(content), "oid": git_oid(content)}
         if is_large(name):
             oid = hashlib.sha256(content).hexdigest()
-            found["lfs"] = {"oid": oid, "size": len(content), "pointerSize": 130}
-        return found
+            entry["lfs"] = {"oid": oid, "size": len(content), "pointerSize": 130}
+        return entry
 
     def preupload(self, repository: Repository, branch: str) -> None:
-        there = repository.files(branch)
+        stored = repository.files(branch)
         files = []
-        for each in json.loads(self.body)["files"]:
-            name = each["path"]
+        for file in json.loads(self.body)["files"]:
+            name = file["path"]
             mode = "lfs" if is_large(name) else "regular"
             entry = {"path": name, "uploadMode": mode, "shouldIgnore": False}
-            if name in there:
-                content = there[name]
+            if name in stored:
+                content = stored[name]
                 large = hashlib.sha256(content).hexdigest()
                 entry["oid"] = large if mode == "lfs" else git_oid(content)
             files.append(entry)
@@ -197,8 +197,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def batch(self) -> None:
         objects = []
-        for each in json.loads(self.body)["objects"]:
-            oid, size = each["oid"], each["size"]
+        for large_file in json.loads(self.body)["objects"]:
+            oid, size = large_file["oid"], large_file["size"]
             if oid not in self.hub.objects:
                 header = {}
                 if size > PART:
@@ -206,8 +206,8 @@ class Handler(BaseHTTPRequestHandler):
                     for part in range(1, -(-size // PART) + 1):
                         header[f"{part:05d}"] = f"{self.hub.endpoint}/upload/{oid}/{part}"
                 upload = {"href": f"{self.hub.endpoint}/upload/{oid}", "header": header}
-                each["actions"] = {"upload": upload}
-            objects.append(each)
+                large_file["actions"] = {"upload": upload}
+            objects.append(large_file)
         self.answer({"transfer": "basic", "objects": objects})
 
     def upload(self, path: str) -> None:
@@ -254,10 +254,10 @@ class Handler(BaseHTTPRequestHandler):
             self.answer({"error": "none"}, 404, {"X-Error-Code": "EntryNotFound"})
             return
         status, headers = 200, {"X-Repo-Commit": sha, "ETag": f'"{git_oid(content)}"'}
-        if wanted := re.match(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
-            end = min(int(wanted[2] or len(content) - 1), len(content) - 1)
-            headers["Content-Range"] = f"bytes {wanted[1]}-{end}/{len(content)}"
-            status, content = 206, content[int(wanted[1]) : end + 1]
+        if matched := re.match(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
+            end = min(int(matched[2] or len(content) - 1), len(content) - 1)
+            headers["Content-Range"] = f"bytes {matched[1]}-{end}/{len(content)}"
+            status, content = 206, content[int(matched[1]) : end + 1]
         self.write(content, status, headers)
 
     def answer(

@@ -18,6 +18,6 @@ def test_the_citation_is_of_this_version_and_licence():
 def test_the_citation_has_what_the_format_demands_and_names_the_paper():
     assert {"cff-version", "message", "title", "authors", "abstract"} <= CITATION.keys()
     (paper,) = CITATION["references"]
-    assert [each["family-names"] for each in paper["authors"]] == ["Gao", "Zhang", "Li", "Wu"]
+    assert [author["family-names"] for author in paper["authors"]] == ["Gao", "Zhang", "Li", "Wu"]
     assert paper["year"] == 2025
     assert "2409.17954" in paper["url"]

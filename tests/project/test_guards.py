@@ -147,13 +147,13 @@ def test_wheel_ships_only_elusive(wheel: Path):
 
 def test_wheel_ships_every_file_of_the_package(wheel: Path):
     shipped = set(zipfile.ZipFile(wheel).namelist())
-    wanted = {
+    files = {
         f"elusive/{path.relative_to(ROOT).as_posix()}"
         for folder in [*code_folders(), ROOT / "presets"]
         for path in folder.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".md"
     }
-    assert wanted - shipped == set(), "list these under package-data in pyproject.toml"
+    assert files - shipped == set(), "list these under package-data in pyproject.toml"
     assert any(name.startswith("elusive/presets/") for name in shipped)
 
 
