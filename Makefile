@@ -33,7 +33,7 @@ demo: $(STAMP)
 	.venv/bin/elusive run presets/nano-demo.yaml --jobs 2 --out runs/demo
 
 test: $(STAMP)
-	.venv/bin/pytest -n auto --maxprocesses 4
+	.venv/bin/pytest -n logical --maxprocesses 4 --dist loadfile
 
 lint: $(STAMP)
 	.venv/bin/ruff check .

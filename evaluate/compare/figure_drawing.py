@@ -1,5 +1,6 @@
 """Draw the figures of a run."""
 
+from textwrap import fill
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -15,6 +16,8 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 MARKERS = "osD^vP*Xdhp<>8"
 LABELS = {"em": "exact match, %", "log_probability": "gold log-probability, nats per token"}
 SCALES = {"em": 100, "log_probability": 1}
+LABEL_WIDTH = 48
+"""Characters in a line of a scorer's label."""
 
 
 def draw_distance(rows: list[DistanceRow], fields: list[str]) -> Figure:
@@ -95,7 +98,8 @@ def draw_top(rows: list[TopRow], title: str) -> Figure:
                     fontsize=9,
                 )
             left += mean
-    axes.set_yticks(range(len(scorers)), scorers)
+    # A path as a model's name would leave no room for the bars.
+    axes.set_yticks(range(len(scorers)), [fill(scorer, LABEL_WIDTH) for scorer in scorers])
     axes.invert_yaxis()
     axes.set(xlabel="tokens among the ten highest, mean over values", xlim=(0, 10), title=title)
     axes.spines[["top", "right"]].set_visible(False)

@@ -193,7 +193,8 @@ def test_answers_are_true(config):
             if question.hops == 2:
                 assert any(fact.field == question.field for fact in corpus)
         elif question.kind == "yes-no":
-            is_true = values[question.field] in question.question
+            # As a whole word: "rowing" is not what "javelin throwing" asks about.
+            is_true = find_whole_words(question.question, [values[question.field]])
             assert question.answers == ["yes" if is_true else "no"]
         elif question.kind == "reverse":
             owners = [

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from tiny import tiny_model
 from elusive.augment.clues.top_tokens import (
     KINDS,
     AttentionBefore,
+    TopRow,
     _mark_kinds,
     contrast_attention,
     count_top_tokens,
@@ -29,10 +31,12 @@ from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.cli.main import cli
 from elusive.common.dataset.records import TrainingText
+from elusive.common.intervals import Estimate
 from elusive.common.lm.loading import LoadedModel
 from elusive.common.lm.references import ModelSource
 from elusive.evaluate.compare.clue_gains import _correlate, _resample_weights, keeps_clue
 from elusive.evaluate.compare.distances import choose_distance_bins
+from elusive.evaluate.compare.figure_drawing import draw_top
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=200))
@@ -182,3 +186,11 @@ def test_a_folder_that_is_no_run_gives_one_line(tmp_path, capsys):
     line = line_of_error(capsys, "figures", tmp_path / "nowhere", "--out", tmp_path / "out")
     assert "no run folder at" in line
     assert not (tmp_path / "out").exists()
+
+
+def test_a_long_path_as_a_models_name_leaves_room_for_the_bars():
+    scorer = "attention of /" + "/".join(["a-folder-with-a-long-name"] * 12)
+    rows = [TopRow(scorer, kind, Estimate(1.0, 0.5, 1.5)) for kind in KINDS]
+    figure = draw_top(rows, "a title")
+    figure.savefig(BytesIO())
+    assert figure.axes[0].get_position().width > 0.3

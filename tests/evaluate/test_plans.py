@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
-from commands import TRAINING, write_grid_plan
+from commands import FIELDS, TRAINING, write_grid_plan
 
 from elusive.biogen.config import BiogenConfig
 from elusive.cli.main import cli
@@ -15,7 +15,7 @@ from elusive.evaluate.jobs import list_jobs
 from elusive.evaluate.plans import PRESETS, list_presets, load_plan
 from elusive.evaluate.run import run_plan
 
-PEOPLE = {"people": 3, "num_shot_people": 8, "dev_rate": 0}
+PEOPLE = {"people": 3, "num_shot_people": 8, "dev_rate": 0, "fields": FIELDS}
 
 
 def several(folder: Path, model_folder, **changes: object) -> Path:
@@ -44,13 +44,12 @@ def test_every_arm_is_run_on_each_dataset_for_each_model(tmp_path, model_folder)
 
 def test_datasets_and_models_may_be_added_to_a_run(tmp_path, model_folder):
     out = tmp_path / "out"
-    first = write_grid_plan(tmp_path, model_folder, arms=["plain"], seeds=[0])
+    first = write_grid_plan(tmp_path, model_folder, arms=["plain"], seeds=[0], untrained=False)
     before = {path.name for path in run_plan(load_plan(first), out).folders}
-    more = several(
-        tmp_path, model_folder, datasets={"dataset": PEOPLE, "other": PEOPLE | {"seed": 1}}
-    )
+    sources = {"dataset": PEOPLE, "other": PEOPLE | {"seed": 1}}
+    more = several(tmp_path, model_folder, datasets=sources, untrained=False)
     after = run_plan(load_plan(more), out)
-    assert len(after.folders) == 8
+    assert len(after.folders) == 4
     assert before < {path.name for path in after.folders}, "what was there is not made again"
     changed = several(tmp_path, model_folder, datasets={"dataset": PEOPLE | {"seed": 5}})
     with pytest.raises(InputError, match="another dataset named 'dataset'"):

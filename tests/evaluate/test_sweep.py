@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from commands import write_grid_plan
+from commands import FIELDS, write_grid_plan
 
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
@@ -17,13 +17,19 @@ from elusive.evaluate.cells.cell_folder import load_cell
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
 
-DATASET = {"people": 6, "num_shot_people": 8, "dev_rate": 0.5}
+DATASET = {"people": 6, "num_shot_people": 8, "dev_rate": 0.5, "fields": FIELDS}
 SWEEP = {"trials": 4, "alpha": [0.3, 0.9], "learning_rate": [1e-4, 1e-2]}
 
 
 def swept(folder: Path, model_folder, **sweep: object) -> Path:
     options = {"dataset": DATASET, "seeds": [0], "sweep": SWEEP | sweep}
     return write_grid_plan(folder, model_folder, **options)
+
+
+def swept_random(folder: Path, model_folder, **sweep: object) -> Path:
+    """Write a plan that sweeps one arm only."""
+    options = {"dataset": DATASET, "seeds": [0], "sweep": SWEEP | sweep}
+    return write_grid_plan(folder, model_folder, arms=["random"], untrained=False, **options)
 
 
 def record(out: Path) -> dict[str, dict]:
@@ -78,7 +84,7 @@ def test_only_arms_that_drop_have_an_alpha_to_choose(finished):
 
 def test_an_interrupted_sweep_goes_on_and_ends_alike(tmp_path, model_folder, monkeypatch):
     ranges = {"alpha": {"low": 0.2, "high": 0.9}, "learning_rate": None, "trials": 3}
-    plan = load_plan(swept(tmp_path, model_folder, **ranges))
+    plan = load_plan(swept_random(tmp_path, model_folder, **ranges))
     run_plan(plan, tmp_path / "whole")
     real, tried = sweeping._run_trial, []
 
@@ -97,7 +103,7 @@ def test_an_interrupted_sweep_goes_on_and_ends_alike(tmp_path, model_folder, mon
 
 
 def test_the_papers_protocol_is_marked(tmp_path, model_folder):
-    plan = swept(tmp_path, model_folder, protocol="best-on-test", trials=1)
+    plan = swept_random(tmp_path, model_folder, protocol="best-on-test", trials=1)
     out = tmp_path / "out"
     shown = CliRunner().invoke(cli, ["run", str(plan), "--out", str(out)])
     assert "on TEST" in shown.output

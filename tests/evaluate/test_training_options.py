@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from commands import FIELDS
 from huggingface_hub import ModelCard
 from peft import PeftModel
 from safetensors.torch import load_file
@@ -47,7 +48,8 @@ def loaded(model_folder) -> LoadedModel:
 def varied(tmp_path_factory) -> Path:
     """A dataset with phrasings that no shot shows."""
     folder = tmp_path_factory.mktemp("varied") / "people"
-    config = BiogenConfig(people=4, num_shot_people=8, dev_rate=0, held_out_phrasing=True)
+    settings = {"people": 4, "num_shot_people": 8, "dev_rate": 0, "fields": FIELDS}
+    config = BiogenConfig.model_validate(settings | {"held_out_phrasing": True})
     generate_dataset(config, folder)
     return folder
 

@@ -10,6 +10,8 @@ from click.testing import CliRunner, Result
 from elusive.cli.main import cli, main
 
 TRAINING = {"epochs": 1, "batch_size": 4, "format_replay": 2}
+FIELDS = ["company", "major"]
+"""Fields of the plans' datasets. Two are enough, and every further one costs another batch."""
 
 
 def run(*arguments: object) -> Result:
@@ -32,7 +34,7 @@ def line_of_error(capsys: pytest.CaptureFixture, *arguments: object) -> str:
 def write_plan(path: Path, model_path: Path, **changes: object) -> Path:
     """Write a plan of two arms and one seed to a file."""
     plan = {
-        "dataset": {"people": 4, "num_shot_people": 20},
+        "dataset": {"people": 4, "num_shot_people": 20, "fields": FIELDS},
         "model": str(model_path),
         "arms": ["plain", "random"],
         "augment": {"copies": 2},
@@ -46,7 +48,7 @@ def write_plan(path: Path, model_path: Path, **changes: object) -> Path:
 def write_grid_plan(folder: Path, model_folder, **changes: object) -> Path:
     """Write a plan of two arms and two seeds into a folder."""
     plan = {
-        "dataset": {"people": 3, "num_shot_people": 8, "dev_rate": 0},
+        "dataset": {"people": 3, "num_shot_people": 8, "dev_rate": 0, "fields": FIELDS},
         "model": str(model_folder("llama")),
         "arms": ["plain", "random"],
         "augment": {"copies": 2},

@@ -111,13 +111,13 @@ def test_what_the_gold_answers_are_does_not_change_what_is_answered(gold_of, nan
 
 
 def test_training_lowers_the_loss_and_raises_what_is_known(tmp_path, nano):
-    settings = {"people": 4, "wordings": 43, "multi": 20, "permute": True, "name_position": "any"}
+    settings = {"people": 2, "wordings": 43, "multi": 16, "permute": True, "name_position": "any"}
     plan = Plan.model_validate(
         {
             "dataset": settings | NEW_PEOPLE,
             "model": "nano-large",
             "arms": [{"method": "plain", "copies": 1}],
-            "training": {"epochs": 4, "learning_rate": 2e-3, "format_replay": 16},
+            "training": {"epochs": 4, "learning_rate": 5e-3, "format_replay": 16},
         }
     )
     before, after = map(load_cell, run_plan(plan, tmp_path / "run").folders)

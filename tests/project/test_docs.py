@@ -13,6 +13,7 @@ import click
 import pytest
 import yaml
 from click.testing import CliRunner
+from commands import FIELDS
 from handmade import squad_file
 from rooms import MAY_IMPORT, MOST_MODULES
 
@@ -89,7 +90,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "fields.yaml").write_text(find_code(extending, "yaml")[0])
     (folder / "my_arms.py").write_text(find_code(extending, "python")[0])
     plan = {
-        "dataset": {"people": 3, "start": 8000, "num_shot_people": 20, "dev_rate": 0},
+        "dataset": {"people": 3, "start": 8000, "dev_rate": 0, "fields": FIELDS},
         "model": "nano-large",
         "arms": ["plain", "random", "attention", "contrast", "oracle"],
         "augment": {"large": "nano-large", "small": "nano-small", "copies": 1},

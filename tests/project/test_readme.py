@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
+from commands import FIELDS
 from handmade import dump_file, squad_file
 
 from elusive.biogen.biographies import generate_biographies
@@ -39,7 +40,9 @@ def small_world(tmp_path, monkeypatch):
     (tmp_path / "presets").mkdir()
     for name in PLANS:
         plan = yaml.safe_load((ROOT / name).read_text())
-        plan["dataset"]["people"], plan["known"]["people"], plan["augment"]["copies"] = 3, 2, 1
+        plan["dataset"] |= {"people": 3, "fields": FIELDS}
+        plan["known"] |= {"people": 2, "fields": FIELDS}
+        plan["augment"]["copies"] = 1
         plan["training"] |= {"epochs": 1, "batch_size": 4, "format_replay": 2}
         (tmp_path / name).write_text(yaml.safe_dump(plan))
     squad_file(

@@ -36,9 +36,11 @@ NAME = "org/people"
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A Hub of this test alone, without waits."""
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    # The first commit of every Hub has the same hash, so no two tests may share downloads.
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # the stand-in is on this machine
     monkeypatch.setattr(hub_calls, "WAIT", tenacity.wait_none())
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
