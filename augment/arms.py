@@ -25,8 +25,9 @@ class Arm:
     """Settings that name the models it needs, such as `large`."""
     defaults: dict[str, Any] = field(default_factory=dict)
     """The settings of training that belong to an objective, with their defaults."""
-    keeps_order: bool = True
-    """Whether copies keep the order of the original, so that its next tokens can be predicted."""
+    matched: bool = True
+    """Whether the tokens that a score always keeps make the others be dropped more often, so that
+    the drop rate is that of every other arm."""
 
 
 ARMS: dict[str, Arm] = {
@@ -61,17 +62,27 @@ ARMS: dict[str, Arm] = {
         "names and values are never dropped; to hold the rate, relation words and all others are "
         "dropped more often",
     ),
-    "permute": Arm("rewrite", "the sentences are put in random order", keeps_order=False),
+    "oracle-unmatched": Arm(
+        "score",
+        "names and values are never dropped; all others are dropped as often as under `random`, so "
+        "the rate is lower",
+        matched=False,
+    ),
+    "oracle-relations": Arm(
+        "score",
+        "names, values and relation words are never dropped; all others are dropped as often as "
+        "under `random`, so the rate is lower",
+        matched=False,
+    ),
+    "permute": Arm("rewrite", "the sentences are put in random order"),
     "eda": Arm(
         "rewrite",
         "words are replaced by synonyms, inserted, swapped or deleted (Wei and Zou 2019)",
-        keeps_order=False,
     ),
     "reverse-training": Arm(
         "rewrite",
         "every second copy runs from its last word to its first; names and values stay whole "
         "(Golovneva et al. 2024)",
-        keeps_order=False,
     ),
     "d-ar": Arm(
         "objective",
@@ -79,10 +90,21 @@ ARMS: dict[str, Arm] = {
         "(Saito et al. 2025)",
         defaults={"noise": 0.2},
     ),
+    "meap": Arm(
+        "objective",
+        "a share `noise` of the input tokens is replaced by the mask token; the labels stay the "
+        "same (Zhuang et al. 2025)",
+        defaults={"noise": 0.15},
+    ),
+    "masked-fine-tuning": Arm(
+        "objective",
+        "each copy is written out after a version of it in which a share `noise` of the tokens is "
+        "masked",
+        defaults={"noise": 0.5},
+    ),
     "attention-dropout": Arm(
         "objective",
-        "a random share `noise` of the tokens that each token may attend to is masked, anew at "
-        "every step",
+        "a random share `noise` of the tokens that each token may attend to is masked",
         defaults={"noise": 0.2},
     ),
     "rho-1": Arm(
@@ -92,6 +114,28 @@ ARMS: dict[str, Arm] = {
         ("reference",),
         defaults={"selected": 0.6, "reference": None},
     ),
+    "memft": Arm(
+        "objective",
+        "only tokens that the model finds less probable than `known_above` count",
+        defaults={"known_above": 0.5},
+    ),
+    "goldfish": Arm(
+        "objective",
+        "one in `one_in` tokens never counts, chosen by a hash of the tokens before it (Hans et "
+        "al. 2024); expected to hurt",
+        defaults={"one_in": 4},
+    ),
+    "lora-dropout": Arm(
+        "objective",
+        "the adapters' input is dropped with probability `lora_dropout`; a control",
+        defaults={"lora_dropout": 0.1},
+    ),
+    "weight-decay": Arm(
+        "objective",
+        "the weights of the adapters decay by `weight_decay` times the learning rate at each step; "
+        "a control",
+        defaults={"weight_decay": 0.1},
+    ),
 }
 """Every arm by its name, in the order in which tables show them."""
 
@@ -99,8 +143,8 @@ ARMS: dict[str, Arm] = {
 def list_arms(*kinds: Kind) -> tuple[str, ...]:
     """List the names of the arms of some kinds, in the order of tables.
 
-    >>> list_arms("objective")
-    ('d-ar', 'attention-dropout', 'rho-1')
+    >>> list_arms("rewrite")
+    ('plain', 'permute', 'eda', 'reverse-training')
     """
     return tuple(name for name, arm in ARMS.items() if arm.kind in kinds)
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from elusive.augment.arms import is_objective, list_arms
+from elusive.augment.arms import drops_tokens, is_objective, list_arms
 from elusive.common.errors import InputError, build_unknown_name_error
 
 METHODS = list_arms("score", "rewrite")
@@ -30,13 +30,13 @@ class AugmentConfig(BaseModel):
     )
     model: str | None = Field(
         default=None,
-        description="Model whose tokens are dropped, usually the one that you will train. The "
-        "arms `attention` and `depth-contrast` read its attention. Without any model, words are "
-        "dropped.",
+        description="Model whose tokens are dropped in every arm, usually the one that you will "
+        "train. The arms `attention` and `depth-contrast` read its attention. Without it, the "
+        "tokens of the large model are dropped, and without any model, words.",
     )
     large: str | None = Field(
         default=None,
-        description="Large model of an arm that contrasts two models; its tokens are dropped.",
+        description="Large model of an arm that contrasts two models.",
     )
     small: str | None = Field(
         default=None,
@@ -65,7 +65,7 @@ class AugmentConfig(BaseModel):
     unit: Literal["token", "word"] = Field(
         default="token",
         description="What is dropped at a time: a token of the model, or a whole word, whose score "
-        "is the sum of its tokens' scores.",
+        "is the mean of its tokens' scores (the sum, for log-probabilities).",
     )
     alpha: float = Field(
         default=0.7, gt=0, le=1, description="Highest drop probability, in (0, 1]."
@@ -82,9 +82,19 @@ class AugmentConfig(BaseModel):
     copies: int = Field(
         default=10, ge=1, description="Number of copies of each document, besides its original."
     )
-    protect: Literal["none", "values"] = Field(
+    original: bool = Field(
+        default=True,
+        description="Whether the original of each document is trained on beside its copies. "
+        "Without it, there is one more copy in its place.",
+    )
+    rewrite: Literal["none", "permute", "reverse-training"] = Field(
         default="none",
-        description="What is never dropped, besides punctuation: nothing, or the values of facts.",
+        description="How an arm that drops tokens rewrites each copy first.",
+    )
+    protect: Literal["none", "values", "before-values"] = Field(
+        default="none",
+        description="What is never dropped, besides punctuation: nothing, the values of facts, or "
+        "the token before each value.",
     )
     seed: int = Field(default=0, description="Seed of all random choices.")
 
@@ -120,4 +130,9 @@ class AugmentConfig(BaseModel):
             )
         elif self.method not in METHODS:
             raise build_unknown_name_error("method", self.method, METHODS)
+        if self.rewrite != "none" and not drops_tokens(self.method):
+            raise InputError(
+                f"rewrite {self.rewrite!r} and method {self.method!r}: an arm has one rewrite at "
+                f"most: use --method {self.rewrite}, or --rewrite with a method that drops tokens"
+            )
         return self

@@ -22,21 +22,24 @@ def rank_scores(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def compute_drop_probabilities(
-    scores: np.ndarray, droppable: np.ndarray, alpha: float, beta: float
+    scores: np.ndarray, droppable: np.ndarray, alpha: float, beta: float, matched: bool = True
 ) -> np.ndarray:
     """Compute the probability with which each token is dropped: p(r) = alpha (1 - exp(-beta r)).
 
     The rank r counts droppable tokens only, from 0 for the highest score. Tied scores share the
     mean of their p(r), so constant scores give rate-matched random dropout: every token is dropped
-    with the document's mean of p(r). A score of +inf means "never dropped". What such tokens would
-    have lost is taken from the other tokens in proportion. The expected number of dropped tokens is
-    therefore the same for every ranking, as far as probabilities up to 1 allow.
+    with the document's mean of p(r). A score of +inf means "never dropped". If rates are matched,
+    what such tokens would have lost is taken from the other tokens in proportion. The expected
+    number of dropped tokens is then the same for every ranking, as far as probabilities up to 1
+    allow.
 
     Args:
         scores: one number per token; no NaN.  # (token,)
         droppable: True where the token may be dropped.  # (token,)
         alpha: highest drop probability, in (0, 1].
         beta: how fast the drop probability rises with the rank; above 0.
+        matched: whether the other tokens make up for those that are never dropped. If not, these
+            are ranked among the others as if they scored the others' mean.
 
     Returns:
         Drop probabilities in [0, 1], 0 where not droppable.  # (token,)
@@ -51,12 +54,16 @@ def compute_drop_probabilities(
     if not len(candidates):
         return probabilities
     # 1) Equation 1 by rank, averaged over ties.
-    ranks, groups = rank_scores(scores[candidates])
+    chosen = scores[candidates]
+    never_dropped = np.isposinf(chosen)
+    if not matched and not never_dropped.all():
+        chosen = np.where(never_dropped, chosen[~never_dropped].mean(), chosen)
+    ranks, groups = rank_scores(chosen)
     by_rank = alpha * (1 - np.exp(-beta * ranks))
     shared = (np.bincount(groups, by_rank) / np.bincount(groups))[groups]
     # 2) Tokens that are never dropped pass their share on to the others.
-    never_dropped = np.isposinf(scores[candidates])
-    probabilities[candidates] = _raise_to_sum(np.where(never_dropped, 0.0, shared), by_rank.sum())
+    spared = np.where(never_dropped, 0.0, shared)
+    probabilities[candidates] = _raise_to_sum(spared, by_rank.sum()) if matched else spared
     return probabilities
 
 

@@ -21,6 +21,16 @@ def mark_droppable(text: str, units: list[Span], protected: list[Span]) -> np.nd
     return ~np.array(is_punctuation, dtype=bool) & ~mark_overlaps(units, protected)
 
 
+def find_units_before(units: list[Span], starts: list[int]) -> list[Span]:
+    """Find the last unit before each of some characters, where there is one.
+
+    >>> find_units_before([(0, 4), (5, 7), (8, 12)], [8])
+    [(5, 7)]
+    """
+    before = [[unit for unit in units if unit[1] <= start] for start in starts]
+    return [earlier[-1] for earlier in before if earlier]
+
+
 def drop_units(text: str, units: list[Span], keep_mask: np.ndarray) -> tuple[str, list[Span]]:
     """Drop units from a text; return what is left, and the spans of the original that it keeps.
 
@@ -43,3 +53,19 @@ def drop_units(text: str, units: list[Span], keep_mask: np.ndarray) -> tuple[str
         kept.append((position, len(text)))
     joined = "".join(text[start:end] for start, end in kept)
     return " ".join(joined.split()), kept
+
+
+def arrange_kept(text: str, pieces: list[Span], kept: list[Span]) -> tuple[str, list[Span]]:
+    """Put what is kept of a text in the order of pieces; return it and its spans in that order.
+
+    The remaining words are joined with single spaces.
+
+    >>> arrange_kept("Ann sang. Bo ran far.", [(10, 21), (0, 9)], [(0, 9), (10, 16), (20, 21)])
+    ('Bo ran. Ann sang.', [(10, 16), (20, 21), (0, 9)])
+    """
+    by_piece = [
+        [(max(start, first), min(end, last)) for start, end in kept if start < last and first < end]
+        for first, last in pieces
+    ]
+    parts = ["".join(text[start:end] for start, end in spans) for spans in by_piece]
+    return " ".join(" ".join(parts).split()), [span for spans in by_piece for span in spans]

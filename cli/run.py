@@ -21,10 +21,23 @@ import click
 @click.option(
     "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Number of processes."
 )
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="SETTING=VALUE",
+    help="Change a setting of the plan, such as training.corrupt=mask; repeat it for more.",
+)
 @click.option("--dry-run", is_flag=True, help="Only print what would run, and what it would cost.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 def run(
-    plan: Path, arms: tuple[str, ...], seeds: tuple[int, ...], jobs: int, dry_run: bool, out: Path
+    plan: Path,
+    arms: tuple[str, ...],
+    seeds: tuple[int, ...],
+    jobs: int,
+    changes: tuple[str, ...],
+    dry_run: bool,
+    out: Path,
 ) -> None:
     """Run all cells of PLAN that OUT lacks, then print a table.
 
@@ -41,11 +54,12 @@ def run(
     elusive run presets/nano.yaml --arm plain --arm oracle --seed 0 --out runs/nano
     elusive run presets/nano.yaml --dry-run --out runs/nano
     elusive run presets/nano.yaml --jobs 4 --out runs/nano
+    elusive run clue-correlation --set training.corrupt=unseen --out runs/unseen
     """
     from elusive.evaluate.plans import load_plan, select_part
     from elusive.evaluate.run import run_plan
 
-    chosen = select_part(load_plan(plan), arms, seeds)
+    chosen = select_part(load_plan(plan, changes), arms, seeds)
     if dry_run:
         from elusive.evaluate.dry_run import render_estimate
 

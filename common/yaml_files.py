@@ -1,5 +1,6 @@
 """YAML files that users write: read and checked, with one line per mistake."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ def load_yaml(path: Path, kind: str) -> Any:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
 
 
-def load_config(model: type[Config], path: Path, kind: str, example: str) -> Config:
+def load_config(
+    model: type[Config], path: Path, kind: str, example: str, changes: Sequence[str] = ()
+) -> Config:
     """Read a config from a YAML file that maps settings to values.
 
     Args:
@@ -34,11 +37,30 @@ def load_config(model: type[Config], path: Path, kind: str, example: str) -> Con
         path: of the file.
         kind: what an error calls the file, such as `plan`.
         example: a valid line of such a file, for errors.
+        changes: settings to change, such as `training.epochs=3`; the value is YAML.
 
     Raises:
-        InputError: the file does not exist or is not YAML, or a setting is wrong.
+        InputError: the file does not exist or is not YAML, or a setting or a change is wrong.
     """
     values = load_yaml(path, kind)
     if not isinstance(values, dict):
         raise InputError(f"{path} does not map settings to values: write lines such as `{example}`")
+    for change in changes:
+        _apply_change(values, change)
     return validate_config(model, values)
+
+
+def _apply_change(values: dict, change: str) -> None:
+    """Set one of nested settings in place."""
+    name, is_given, text = change.partition("=")
+    *outer, last = name.split(".")
+    for key in outer:
+        values = values.setdefault(key, {})
+        if not isinstance(values, dict):
+            raise InputError(f"--set {change}: {key!r} is not a group of settings: name another")
+    if not (is_given and last):
+        raise InputError(f"--set {change}: write SETTING=VALUE, such as training.epochs=3")
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InputError(f"--set {change}: {text!r} is not a YAML value: quote it") from None

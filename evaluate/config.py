@@ -1,6 +1,6 @@
 """Settings of training and answering."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -11,8 +11,15 @@ UNTRAINED = "untrained"
 """Label of the row for the model before training."""
 LOSS_EVERY = 5
 """Steps between logged losses, each the mean since the last one; step 1 is logged as well."""
+Corrupt = Literal["delete", "mask", "random", "unseen", "partly-unseen", "reconstruct"]
 NEXT_TOKEN = "next-token"
 """The usual objective: predict every token from the tokens before it."""
+
+
+def _list_defaults(setting: str) -> str:
+    """List an objective setting's defaults by arm, for its description."""
+    arms = [(name, arm) for name, arm in ARMS.items() if arm.defaults.get(setting) is not None]
+    return "; by default " + ", ".join(f"{arm.defaults[setting]} ({name})" for name, arm in arms)
 
 
 class TrainingConfig(BaseModel):
@@ -40,8 +47,18 @@ class TrainingConfig(BaseModel):
     lora_alpha: int = Field(
         default=16, ge=1, description="The adapters' output is scaled by lora_alpha / lora_rank."
     )
-    lora_dropout: float = Field(
-        default=0.0, ge=0, lt=1, description="Dropout on the adapters' input during training."
+    lora_dropout: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="Dropout on the adapters' input during training; by default "
+        f"{ARMS['lora-dropout'].defaults['lora_dropout']} in the arm `lora-dropout`, otherwise 0.",
+    )
+    weight_decay: float | None = Field(
+        default=None,
+        ge=0,
+        description="Weight decay of AdamW on what is trained; by default "
+        f"{ARMS['weight-decay'].defaults['weight_decay']} in the arm `weight-decay`, otherwise 0.",
     )
     lora_targets: tuple[str, ...] = Field(
         default=(),
@@ -75,15 +92,26 @@ class TrainingConfig(BaseModel):
         description="Number of solved questions about other people to mix into training, each "
         "once.",
     )
+    corrupt: Corrupt = Field(
+        default="delete",
+        description="What becomes of dropped tokens in the input. delete: they are left out, as in "
+        "the paper. mask, random: the tokenizer's mask token, or a random token, stands in their "
+        "place. unseen: they stay, but later tokens may not attend to them. partly-unseen: each "
+        "later token may not attend to them with their drop probability, drawn for each pair of "
+        "tokens. reconstruct: the masked copy comes first, then the whole copy, which alone is "
+        "predicted.",
+    )
     labels: Literal["dropped", "clean"] = Field(
         default="dropped",
-        description="What is predicted from the dropped-out input: its own next token (dropped, as "
-        "in the paper), or the original's next token (clean).",
+        description="Which tokens of a copy are predicted: those that it keeps (dropped, as in the "
+        "paper), or all tokens that it had before dropping (clean). If dropped tokens are deleted, "
+        "clean predicts the next token of the whole copy at each kept token, so that a token is "
+        "predicted only if the one before it is kept.",
     )
     dynamic: bool = Field(
         default=False,
-        description="Draw new copies for every epoch instead of repeating those of the training "
-        "text.",
+        description="Draw new copies, and all other randomness of training texts, for every epoch "
+        "instead of repeating those of the first.",
     )
     checkpoint_minutes: float = Field(
         default=10,
@@ -101,18 +129,33 @@ class TrainingConfig(BaseModel):
         description=f"What each step learns: {NEXT_TOKEN}, or an arm that acts in training: "
         f"{', '.join(list_arms('objective'))}.",
     )
-    noise: float = Field(
-        default=0.2,
+    noise: float | None = Field(
+        default=None,
         gt=0,
         lt=1,
-        description="Share of the input tokens that `d-ar` replaces, or of the attention mask that "
-        "`attention-dropout` closes, at every step.",
+        description="Share of the input tokens of copies that `d-ar`, `meap` and "
+        "`masked-fine-tuning` replace, or of the attention mask that `attention-dropout` closes"
+        f"{_list_defaults('noise')}.",
     )
-    selected: float = Field(
-        default=0.6,
+    selected: float | None = Field(
+        default=None,
         gt=0,
         le=1,
-        description="Share of each step's tokens that `rho-1` learns from.",
+        description="Share of each step's tokens that `rho-1` learns from"
+        f"{_list_defaults('selected')}.",
+    )
+    known_above: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Probability from which on `memft` does not learn a token any more"
+        f"{_list_defaults('known_above')}.",
+    )
+    one_in: int | None = Field(
+        default=None,
+        ge=2,
+        description="`goldfish` leaves one in this many tokens out of the loss"
+        f"{_list_defaults('one_in')}.",
     )
     reference: str | None = Field(
         default=None,
@@ -143,18 +186,27 @@ class TrainingConfig(BaseModel):
                 raise InputError(f"objective {self.objective!r} needs --{role} MODEL")
         return self
 
+    def get_setting(self, name: str) -> Any:
+        """Return a setting that belongs to objectives; by default the objective's own."""
+        value = getattr(self, name)
+        own = ARMS[self.objective].defaults if self.objective in ARMS else {}
+        return own.get(name) if value is None else value
+
     def select_deciding(self) -> dict[str, object]:
         """Return the settings that decide the outcome.
 
         How often training is saved, where it is logged, and the settings of other objectives
         decide nothing. A reference model counts by its weights, which `collect_parameters` adds.
         """
-        own = {"objective", "noise", "selected", "reference"}
-        settings = self.model_dump(exclude={"checkpoint_minutes", "report_to", *own})
+        own = {name for arm in ARMS.values() if arm.kind == "objective" for name in arm.defaults}
+        settings = self.model_dump(exclude={"checkpoint_minutes", "report_to", "objective", *own})
+        for name in ("lora_dropout", "weight_decay"):
+            settings[name] = self.get_setting(name) or 0.0
         if self.objective == NEXT_TOKEN:
             return settings
         names = [name for name in ARMS[self.objective].defaults if name != "reference"]
-        return settings | {name: getattr(self, name) for name in ("objective", *names)}
+        chosen = {name: self.get_setting(name) for name in names}
+        return settings | {"objective": self.objective} | chosen
 
 
 class AnsweringConfig(BaseModel):

@@ -1,5 +1,6 @@
 """Plans: what a run compares, written in YAML."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -33,7 +34,8 @@ class ArmConfig(AugmentConfig):
     @property
     def name(self) -> str:
         """Name in tables."""
-        return self.label or self.method
+        rewrite = f"{self.rewrite} + " if self.rewrite != "none" else ""
+        return self.label or rewrite + self.method
 
 
 class Range(BaseModel):
@@ -155,7 +157,7 @@ class Plan(CellSettings):
 
     def build_settings(self, arm: ArmConfig | None) -> CellSettings:
         """Build the settings of an arm's cells; None is the model before training."""
-        own = self.training.model_dump() | (arm.training if arm else {})
+        own = self.training.model_dump(exclude_unset=True) | (arm.training if arm else {})
         training = validate_config(TrainingConfig, own)
         return CellSettings(training=training, answering=self.answering, threads=self.threads)
 
@@ -230,13 +232,6 @@ class Plan(CellSettings):
                 raise InputError(
                     f"arms: {name!r} names the model before training: choose another label"
                 )
-        for arm in self.arms:
-            keeps_order = arm.method not in ARMS or ARMS[arm.method].keeps_order
-            if self.build_settings(arm).training.labels == "clean" and not keeps_order:
-                raise InputError(
-                    f"arms: {arm.name!r} changes the order of the original, but labels 'clean' "
-                    "predicts the original's next token: give the arm training: {labels: dropped}"
-                )
         return self
 
 
@@ -257,10 +252,14 @@ def list_presets() -> list[str]:
     return sorted(p.stem for p in PRESETS.glob("*.yaml") if "\narms:" in p.read_text())
 
 
-def load_plan(path: Path) -> Plan:
+def load_plan(path: Path, changes: Sequence[str] = ()) -> Plan:
     """Load a plan from a file, or a preset by its name.
 
     Relative folders in a plan start at the folder of its file.
+
+    Args:
+        path: of the file, or the preset's name.
+        changes: settings to change, such as `training.corrupt=mask`.
 
     Raises:
         InputError: the file is missing or is not YAML, or a setting is wrong.
@@ -269,7 +268,7 @@ def load_plan(path: Path) -> Plan:
         if path.name not in (names := list_presets()):
             raise build_unknown_name_error("plan", path.name, names)
         path = PRESETS / f"{path.name}.yaml"
-    plan = load_config(Plan, path, "plan", "model: smollm2-135m")
+    plan = load_config(Plan, path, "plan", "model: smollm2-135m", changes)
     return plan.model_copy(
         update={
             "dataset": _beside(path, plan.dataset),

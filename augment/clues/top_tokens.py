@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from elusive.augment.clues.targets import TOP, mark_targets
+from elusive.augment.clue_spans import mark_targets
+from elusive.augment.clues.targets import TOP
 from elusive.augment.dropping import mark_overlaps
 from elusive.augment.scores.alignment import contrast_scores
 from elusive.augment.scores.column_sums import compute_attention_received

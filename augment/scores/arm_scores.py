@@ -12,9 +12,10 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from elusive.augment.arms import ARMS, drops_tokens
+from elusive.augment.clue_spans import mark_targets
 from elusive.augment.config import AugmentConfig
 from elusive.augment.dropping import mark_overlaps
-from elusive.augment.scores.alignment import contrast_scores, move_to_words
+from elusive.augment.scores.alignment import contrast_scores, move_to_units
 from elusive.augment.scores.cache import read_or_score
 from elusive.augment.scores.log_probability import score_log_probability
 from elusive.augment.scores.model_scores import Reading, score_attention
@@ -79,9 +80,10 @@ class Scorers:
 
     def score_log_probability(self, role: str, documents: list[Document]) -> list[TokenScores]:
         """Score by log-probability under the model of a role."""
-        return self._read_or_score(
+        scored = self._read_or_score(
             role, documents, {"score": "log-probability"}, score_log_probability
         )
+        return [replace(scores, adds_up=True) for scores in scored]
 
     def _read_or_score(
         self,
@@ -113,7 +115,8 @@ Score = Callable[[list[Document], Scorers], list[TokenScores]]
 def score_documents(documents: list[Document], scorers: Scorers) -> list[TokenScores]:
     """Score the units of every document under the arm of the config.
 
-    An arm that drops nothing scores +inf, which is never dropped.
+    The units are the same for all arms with the same `model`, whichever models an arm reads. An arm
+    that drops nothing scores +inf, which is never dropped.
     """
     config = scorers.config
     if config.method_file:
@@ -122,8 +125,8 @@ def score_documents(documents: list[Document], scorers: Scorers) -> list[TokenSc
         score = SCORES[config.method]
     else:
         score = _score_each(_never_dropped)
-    scored = score(documents, scorers)
-    return move_to_words(documents, scored) if config.unit == "word" else scored
+    pairs = zip(score(documents, scorers), scorers.cut_units(documents), strict=True)
+    return [move_to_units(scores, units) for scores, units in pairs]
 
 
 def _score_each(score: Callable[[Document, list[Span], Scorers], np.ndarray]) -> Score:
@@ -174,6 +177,11 @@ def _gold(document: Document, units: list[Span], scorers: Scorers) -> np.ndarray
     return np.where(mark_overlaps(units, spans), np.inf, 0.0)
 
 
+def _gold_with_relations(document: Document, units: list[Span], scorers: Scorers) -> np.ndarray:
+    is_relation = mark_targets(document, units)["relation"]
+    return np.where(is_relation, np.inf, _gold(document, units, scorers))
+
+
 def _attention(documents: list[Document], scorers: Scorers) -> list[TokenScores]:
     return scorers.score_attention("model", documents)
 
@@ -217,5 +225,7 @@ SCORES: dict[str, Score] = {
     "reverse-position": _score_each(_later_higher),
     "shuffled": _score_each(_shuffled),
     "oracle": _score_each(_gold),
+    "oracle-unmatched": _score_each(_gold),
+    "oracle-relations": _score_each(_gold_with_relations),
 }
 """The arms of kind `score` in `augment/arms.py`, each with the function that scores documents."""

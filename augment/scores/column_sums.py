@@ -21,6 +21,9 @@ from elusive.common.lm.loading import get_attention
 
 IMPLEMENTATION = "elusive_column_sums"
 QUERY_BLOCK = 256
+LEAST_EVEN = 1e-6
+"""Sum of even attention below which no query sees the token; less than one query's among a million
+keys."""
 
 
 @dataclass
@@ -35,6 +38,22 @@ class _Collection:
     fused: bool
     sums: dict[int, torch.Tensor] = field(default_factory=dict)
     """Column sums by layer.  # each (batch, head, key)"""
+    even: dict[int, torch.Tensor] = field(default_factory=dict)
+    """Column sums by layer if each query attended evenly to all keys that it may see.
+    # each (batch, key)"""
+    _masks: dict[int, tuple[torch.Tensor | None, torch.Tensor]] = field(default_factory=dict)
+    """Masks by their ids, with the column sums of even attention under each."""
+
+    def add(self, layer: int, sums: torch.Tensor, mask: torch.Tensor | None) -> None:
+        """Add the column sums of a layer, whose queries see what a mask allows.
+
+        Layers share masks, so the sums of even attention are computed once per mask.
+        """
+        if id(mask) not in self._masks:
+            visible = None if _is_causal(mask) else mask
+            even = _sum_even_attention(self.queries, self.own_query, visible)
+            self._masks[id(mask)] = mask, even
+        self.sums[layer], self.even[layer] = sums, self._masks[id(mask)][1]
 
 
 class _AllLayersSeen(Exception):
@@ -53,11 +72,14 @@ def compute_attention_received(
     last_layer: int | None = None,
     fused: bool | None = None,
 ) -> torch.Tensor:
-    """Compute the mean attention that each token receives from later tokens, by layer and head.
+    """Compute the attention that each token receives from later tokens, by layer and head.
 
-    For token j, this is the mean of A[i, j] over the later queries i > j, where row i of A (the
-    softmax over keys) sums to 1. The paper's released scoring code sums over keys instead, which
-    gives 1 for every query, whatever the model reads.
+    For token j, this is the sum of A[i, j] over the later queries i > j, divided by what the sum
+    would be if each of these queries attended evenly to all the keys that it may see. So 1 means
+    "as much as any other token", wherever the token stands: a plain mean of A[i, j] falls with j
+    even if attention is even, because later queries see more keys. Row i of A (the softmax over
+    keys) sums to 1. The paper's released scoring code sums over keys instead, which gives 1 for
+    every query, whatever the model reads.
 
     Args:
         model: a decoder that uses transformers' attention interface, or one that returns its
@@ -71,13 +93,14 @@ def compute_attention_received(
             cap their logits or have a sliding window are handled in blocks in any case.
 
     Returns:
-        Attention received; 0 for padding and for tokens that no query follows.
-        # (layer, head, batch, token)
+        Attention received; NaN for padding and for tokens that no query sees, about which it says
+        nothing.  # (layer, head, batch, token)
 
     Raises:
         InputError: the architecture exposes no attention.
 
-    Source: arXiv 2409.17954, section on data augmentation.
+    Source: arXiv 2409.17954, section on data augmentation; it does not say how attention is
+    averaged over queries. The comparison with even attention is this toolkit's own.
     """
     # 1) Sum the attention of the queries that count, layer by layer.
     counted = (mask if queries is None else mask * queries).float()  # (batch, token)
@@ -90,12 +113,35 @@ def compute_attention_received(
         _collect_from_maps(model, input_ids, mask, collection)
     if sorted(collection.sums) != list(range(last + 1)):
         raise _build_no_attention_error(model, len(collection.sums))
-    sums = torch.stack([collection.sums[layer] for layer in range(last + 1)])
-    sums = sums.transpose(1, 2)  # (layer, head, batch, token)
-    # 2) Divide by the number of these queries that see the token.
-    later_queries = counted.sum(-1, keepdim=True) - counted.cumsum(-1)  # (batch, token)
-    num_queries = later_queries + counted if own_query else later_queries
-    return torch.where(num_queries > 0, sums / num_queries.clamp(min=1), 0.0) * mask
+    layers = range(last + 1)
+    sums = torch.stack([collection.sums[layer] for layer in layers])  # (layer, batch, head, token)
+    # 2) Compare with even attention.
+    even = torch.stack([collection.even[layer] for layer in layers])[:, None]
+    received = sums.transpose(1, 2) / even  # (layer, head, batch, token)
+    return torch.where((even > LEAST_EVEN) & mask.bool(), received, torch.nan)
+
+
+def _sum_even_attention(
+    queries: torch.Tensor, own_query: bool, mask: torch.Tensor | None
+) -> torch.Tensor:
+    """Sum the attention of queries that attend evenly to all keys that they may see.
+
+    Args:
+        queries: 1 for those that count.  # (batch, query)
+        own_query: also count a token's attention to itself.
+        mask: True where a query sees a key; None where it sees all keys up to itself.
+            # (batch or 1, 1, query, key)
+
+    Returns:
+        Column sums.  # (batch, key)
+    """
+    if mask is None:
+        shares = queries / torch.arange(1, queries.shape[1] + 1, device=queries.device)
+        with_own = shares.flip(-1).cumsum(-1).flip(-1)
+        return with_own if own_query else with_own - shares
+    weights = mask / mask.sum(-1, keepdim=True).clamp(min=1)  # (batch or 1, 1, query, key)
+    weights = weights.expand(len(queries), -1, -1, -1)
+    return _sum_queries(weights, 0, queries, own_query)[:, 0]
 
 
 def _collect_from_calls(
@@ -120,14 +166,23 @@ def _collect_from_maps(
 
     Maps are large, so texts are read one at a time.
     """
-    rows: list[list[torch.Tensor]] = []
+    rows: list[list[tuple[torch.Tensor, torch.Tensor]]] = []
     for row, length in enumerate(mask.sum(-1).tolist()):
-        queries = collection.queries[row : row + 1, :length]
+        queries, own_query = collection.queries[row : row + 1, :length], collection.own_query
         maps = _read_maps(model, input_ids[row : row + 1, :length])[: collection.last_layer + 1]
-        sums = [_sum_queries(layer.float(), 0, queries, collection.own_query) for layer in maps]
-        rows.append([pad(layer[0], (0, mask.shape[1] - length)) for layer in sums])
-    by_layer = enumerate(zip(*rows, strict=True))
-    collection.sums |= {layer: torch.stack(sums) for layer, sums in by_layer}
+        fill = (0, mask.shape[1] - length)
+        # A key that is hidden from a query, by a window for instance, has no weight at all.
+        pairs = [
+            (
+                _sum_queries(layer.float(), 0, queries, own_query)[0],
+                _sum_even_attention(queries, own_query, layer[:, :1] > 0)[0],
+            )
+            for layer in maps
+        ]
+        rows.append([(pad(sums, fill), pad(even, fill)) for sums, even in pairs])
+    for layer, by_row in enumerate(zip(*rows, strict=True)):
+        collection.sums[layer] = torch.stack([sums for sums, _ in by_row])
+        collection.even[layer] = torch.stack([even for _, even in by_row])
 
 
 def _read_maps(model: PreTrainedModel, input_ids: torch.Tensor) -> list[torch.Tensor]:
@@ -180,7 +235,7 @@ def _attend_and_sum(
         output, sums = _attend_in_blocks(
             query, key, value, attention_mask, scale, softcap, collection
         )
-    collection.sums[layer] = sums
+    collection.add(layer, sums, attention_mask)
     if layer == collection.last_layer:
         raise _AllLayersSeen
     return output.transpose(1, 2).contiguous(), None

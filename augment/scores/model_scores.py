@@ -53,10 +53,11 @@ class Reading:
         heads = choose_indices(self.heads, received.shape[1], "heads")
         parts = [heads, heads[::2], heads[1::2]] if len(heads) > 1 else [heads]
         by_layer = torch.stack([received[:, part].mean(1) for part in parts], 1)
-        score = by_layer[choose_indices(self.layers, num_layers, "layers")].mean(0)
+        # NaN where no query of a layer sees the token: the other layers decide.
+        score = by_layer[choose_indices(self.layers, num_layers, "layers")].nanmean(0)
         if self.minus_depth is None:
             return score
-        return score - by_layer[choose_first_layers(self.minus_depth, num_layers)].mean(0)
+        return score - by_layer[choose_first_layers(self.minus_depth, num_layers)].nanmean(0)
 
 
 ALL_LAYERS = Reading()
@@ -69,6 +70,7 @@ def score_attention(
 
     A unit of several tokens gets the mean of their scores. A text that is longer than the model's
     context is read in windows that overlap by half; a token in two windows gets the mean of both.
+    Units that no query sees, such as the last one, get the mean of the document's other units.
 
     Raises:
         InputError: the reading names a layer or head that the model lacks.
@@ -189,14 +191,28 @@ def _cut_window(text: EncodedText, prefix: list[int], start: int, size: int) -> 
 
 
 def _stitch(parts: list[tuple[EncodedText, np.ndarray]], seconds: float) -> TokenScores:
-    """Average the scores of a document over the tokens of each unit, then over windows."""
+    """Average the scores of a document over the tokens of each unit, then over windows.
+
+    Units without a score get the mean of the others.
+    """
     rows_by_unit: dict[Span, list[np.ndarray]] = {}
     for window, row in parts:
         for unit, tokens in zip(window.units, window.unit_tokens, strict=True):
-            rows_by_unit.setdefault(unit, []).append(row[..., tokens].mean(-1))
+            rows_by_unit.setdefault(unit, []).append(_average(row[..., tokens], axis=-1))
     units = sorted(rows_by_unit)
-    scores = np.array([np.mean(rows_by_unit[unit], axis=0) for unit in units], dtype=np.float32)
-    return TokenScores(units, np.moveaxis(scores, 0, -1), float(seconds))
+    by_unit = np.array([_average(np.array(rows_by_unit[unit]), axis=0) for unit in units])
+    scores = np.moveaxis(by_unit, 0, -1)  # (..., unit)
+    neutral = np.nan_to_num(_average(scores, axis=-1))[..., None]
+    scores = np.where(np.isnan(scores), neutral, scores).astype(np.float32)
+    return TokenScores(units, scores, float(seconds))
+
+
+def _average(values: np.ndarray, axis: int) -> np.ndarray:
+    """Average what is not NaN; NaN where nothing is left."""
+    is_known = ~np.isnan(values)
+    sums = np.where(is_known, values, 0.0).sum(axis)
+    with np.errstate(invalid="ignore"):
+        return sums / is_known.sum(axis)
 
 
 def pad_texts(texts: list[EncodedText], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

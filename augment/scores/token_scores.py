@@ -34,12 +34,17 @@ class TokenScores:
     halves: tuple[np.ndarray, np.ndarray] | None = None
     """The same scores from every second head, and from the other heads. How well the two halves
     agree shows how much of the score is signal. None for scores that use no heads."""
+    adds_up: bool = False
+    """Whether the score of a whole is the sum of its parts' scores, as for log-probabilities; if
+    not, it is their mean."""
 
     @classmethod
-    def from_rows(cls, units: list[Span], rows: np.ndarray, seconds: float) -> "TokenScores":
+    def from_rows(
+        cls, units: list[Span], rows: np.ndarray, seconds: float, adds_up: bool = False
+    ) -> "TokenScores":
         """Build scores from rows: all heads, then, if there are three rows, the two halves."""
         halves = (rows[1], rows[2]) if len(rows) == 3 else None
-        return cls(units, rows[0], seconds, halves)
+        return cls(units, rows[0], seconds, halves, adds_up)
 
     @property
     def rows(self) -> np.ndarray:

@@ -134,7 +134,10 @@ class TrainingText:
     """0 is the original; 1 to k are the copies."""
     text: str
     kept: list[Span]
-    """Characters of the original that the copy keeps."""
+    """Characters of the original that the copy keeps, in the copy's order."""
+    pieces: list[Span]
+    """Characters of the original that the copy is made of before anything is dropped, in the copy's
+    order and joined by single spaces; empty if the copy has words that the original lacks."""
     drop_rate: float
     """Share of the document's tokens that are dropped, in [0, 1]."""
     method: str
@@ -244,6 +247,7 @@ SCHEMAS: dict[type, pa.Schema] = {
             ("copy", pa.int32()),
             ("text", pa.string()),
             ("kept", _SPANS),
+            ("pieces", _SPANS),
             ("drop_rate", pa.float32()),
             ("method", pa.string()),
             ("alpha", pa.float64()),
@@ -305,7 +309,7 @@ SCHEMAS[WikiQuestion] = pa.schema(
     ]
 )
 
-_SPAN_COLUMNS = ("heads", "others", "kept", "units")
+_SPAN_COLUMNS = ("heads", "others", "kept", "pieces", "units")
 
 
 def to_table(records: list[Record], kind: type[Record]) -> pa.Table:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
@@ -20,6 +21,10 @@ class Sequence:
     labels: list[int]
     reference_losses: list[float] | None = None
     """Loss of each label under a reference model, if the arm needs one."""
+    hidden: list[float] | None = None
+    """Probability with which each later token may not attend to each token; None for none."""
+    mask_seed: int = 0
+    """Seed that decides which of the hidden tokens each token may not attend to."""
     name: str = "a solved question"
     """What messages call it."""
 
@@ -31,7 +36,10 @@ def build_text_sequence(text: str, tokenizer: PreTrainedTokenizerBase) -> Sequen
 
 
 def pack_row(sequences: list[Sequence]) -> dict[str, Any]:
-    """Pack sequences into one row: tensors of shape (1, token), and the sequences' names."""
+    """Pack sequences into one row: tensors of shape (1, token), and the sequences' names.
+
+    A row with hidden tokens also has the seeds of its sequences' attention masks.
+    """
     input_ids = [token for sequence in sequences for token in sequence.input_ids]
     # The first token is not predicted: it would be predicted from the sequence before it.
     labels = [token for sequence in sequences for token in [IGNORED, *sequence.labels[1:]]]
@@ -47,4 +55,39 @@ def pack_row(sequences: list[Sequence]) -> dict[str, Any]:
             for loss in sequence.reference_losses or [-torch.inf] * len(sequence.input_ids)
         ]
         row["reference_losses"] = torch.tensor([losses])
+    if any(sequence.hidden for sequence in sequences):
+        hidden = [
+            share
+            for sequence in sequences
+            for share in sequence.hidden or [0.0] * len(sequence.input_ids)
+        ]
+        row["hidden"] = torch.tensor([hidden])
+        row["mask_seeds"] = [sequence.mask_seed for sequence in sequences]
     return row
+
+
+def sample_attention_mask(
+    position_ids: torch.Tensor, hidden: torch.Tensor, mask_seeds: list[int], dtype: torch.dtype
+) -> torch.Tensor:
+    """Sample the additive attention mask of a packed row with hidden tokens.
+
+    Every token attends to itself. The same entries are closed in all layers and heads.
+
+    Args:
+        position_ids: restart at 0 in every sequence.  # (1, token)
+        hidden: probability with which a later token may not attend to each token.  # (1, token)
+        mask_seeds: one per sequence.
+        dtype: of the model's attention.
+
+    Returns:
+        0 where a query sees a key, elsewhere the lowest number of `dtype`.  # (1, 1, query, key)
+    """
+    starts = [*(position_ids[0] == 0).nonzero()[:, 0].tolist(), position_ids.shape[1]]
+    is_open = torch.zeros(starts[-1], starts[-1], dtype=torch.bool)
+    for start, end, seed in zip(starts[:-1], starts[1:], mask_seeds, strict=True):
+        length = end - start
+        draws = torch.from_numpy(np.random.default_rng(seed).random((length, length)))
+        sees = draws >= hidden[:, start:end]  # (query, key)
+        sees |= torch.eye(length, dtype=torch.bool)
+        is_open[start:end, start:end] = sees.tril()
+    return torch.where(is_open, 0.0, torch.finfo(dtype).min).to(dtype)[None, None]

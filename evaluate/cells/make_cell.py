@@ -1,7 +1,7 @@
 """Make a cell: train, answer, score, and write its folder."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from elusive.evaluate.config import CellSettings
 from elusive.evaluate.training.hf_trainer import OnStep
 from elusive.evaluate.training.lora import Model, ignore_adapter_warnings, open_tuned_model
 from elusive.evaluate.training.objectives import build_objective
-from elusive.evaluate.training.rows import build_training_rows
+from elusive.evaluate.training.rows import build_training_rows, measure_target_rates
 from elusive.evaluate.training.train import LOGS, train
 
 
@@ -171,6 +171,8 @@ class _Maker:
                     self.checkpoints,
                 )
             training.seconds = log.seconds  # including those before interruptions
+            rates = measure_target_rates(self.text, self.dataset, loaded, settings.training)
+            log = replace(log, targets=rates)
             if (self.checkpoints / LOGS).exists():
                 shutil.copytree(self.checkpoints / LOGS, self.folder / "logs")
             # 3) Save what was trained, after checking that it changes the model's output.

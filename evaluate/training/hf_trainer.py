@@ -18,9 +18,8 @@ from elusive.common.lm.chunked_loss import (
     matches_model_loss,
 )
 from elusive.common.lm.packed_attention import build_border_columns
-from elusive.common.lm.packing import IGNORED
+from elusive.common.lm.packing import IGNORED, sample_attention_mask
 from elusive.common.memory import give_back_freed_memory
-from elusive.common.seeding import stream
 from elusive.evaluate.training.objectives import Objective
 
 OnStep = Callable[[], object]
@@ -82,11 +81,12 @@ class ChunkedTrainer(Trainer):
                 self._is_chunked = matches_model_loss(model, inputs)
             compute = compute_chunked_losses if self._is_chunked else compute_whole_losses
             losses = compute(model, inputs)
-        if reference is None or self.objective.reduce_losses is None:
+        if self.objective.reduce_losses is None:
             loss = losses.mean()
         else:
-            is_labeled = inputs["labels"][:, 1:] != IGNORED
-            loss = self.objective.reduce_losses(losses, reference[:, 1:][is_labeled])
+            if reference is not None:
+                reference = reference[:, 1:][inputs["labels"][:, 1:] != IGNORED]
+            loss = self.objective.reduce_losses(losses, reference)
         if not torch.isfinite(loss):
             raise InputError(
                 f"the training loss is {loss.item()} at step {self.state.global_step + 1}, on "
@@ -98,23 +98,22 @@ class ChunkedTrainer(Trainer):
 
 @dataclass(frozen=True)
 class RowCollator:
-    """Builds the model's inputs from a numbered row; the same row always gives the same inputs."""
+    """Builds the model's inputs from a row; the same row always gives the same inputs."""
 
     is_packed: bool
     """Whether attention stops at the borders of the row's sequences."""
-    objective: Objective
     dtype: torch.dtype
-    seed: int
+    """Of the model's attention."""
 
-    def __call__(self, batch: list[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
+    def __call__(self, batch: list[dict[str, Any]]) -> dict[str, Any]:
         """Build the inputs of a batch's only row."""
-        number, row = batch[0]
-        if self.objective.build_mask:
-            rng = stream(self.seed, "attention-dropout", number)
-            mask = self.objective.build_mask(row["position_ids"], self.dtype, rng)
+        row = dict(batch[0])
+        if "hidden" in row:
+            hidden, seeds = row.pop("hidden"), row.pop("mask_seeds")
+            mask = sample_attention_mask(row["position_ids"], hidden, seeds, self.dtype)
             return {**row, "attention_mask": mask}
         if not self.is_packed:
-            return {**row}
+            return row
         starts = (row["position_ids"][0] == 0).nonzero()[:, 0]
         ends = torch.cat([starts[1:], torch.tensor([row["position_ids"].shape[1]])])
         return {**row, **build_border_columns((ends - starts).tolist())}

@@ -50,7 +50,7 @@ def open_lora_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> I
     lora = LoraConfig(
         r=config.lora_rank,
         lora_alpha=config.lora_alpha,
-        lora_dropout=config.lora_dropout,
+        lora_dropout=config.get_setting("lora_dropout") or 0.0,
         target_modules=list(config.lora_targets) or "all-linear",
         task_type="CAUSAL_LM",
     )

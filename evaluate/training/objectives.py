@@ -1,37 +1,48 @@
 """Arms that act in training: their text is plain, but they change what each step learns."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
-from transformers import PreTrainedTokenizerBase
 
 from elusive.common.errors import InputError
 from elusive.common.lm.batches import batch_by_length, mask_rows, pad_rows
 from elusive.common.lm.loading import LoadedModel, load_model
 from elusive.common.lm.packing import IGNORED, Sequence
+from elusive.common.seeding import hashed
 from elusive.evaluate.config import NEXT_TOKEN, TrainingConfig
+from elusive.evaluate.training.corruption import (
+    build_reconstruction,
+    choose_mask_token,
+    draw_mask_seed,
+    list_ordinary_tokens,
+)
 
 BATCH_TOKENS = 1024
+GOLDFISH_CONTEXT = 13
+"""Number of tokens whose hash decides whether the next one is left out of the goldfish loss."""
 
-ChangeSequences = Callable[[list[Sequence], np.random.Generator], list[Sequence]]
-BuildMask = Callable[[torch.Tensor, torch.dtype, np.random.Generator], torch.Tensor]
-ReduceLosses = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+ChangeCopy = Callable[[Sequence, np.random.Generator], Sequence]
+ReduceLosses = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
 
 
 @dataclass(frozen=True)
 class Objective:
-    """How training differs from predicting the next token; None leaves a part unchanged."""
+    """How training differs from predicting the next token; None leaves a part unchanged.
 
-    change_sequences: ChangeSequences | None = None
-    """Map the text sequences of an epoch to those that are trained on; replayed questions stay as
-    they are."""
-    build_mask: BuildMask | None = None
-    """Map the position ids of a packed row to its additive attention mask."""
+    Replayed questions are always trained on as they are.
+    """
+
+    change_copy: ChangeCopy | None = None
+    """Map the sequence of a copy to the one that is trained on; originals stay as they are."""
+    change_texts: Callable[[list[Sequence]], list[Sequence]] | None = None
+    """Map the sequences of an epoch's texts, originals included."""
     reduce_losses: ReduceLosses | None = None
-    """Reduce the losses of labeled tokens, given those under a reference model, to one loss."""
+    """Reduce the losses of a row's labeled tokens to one loss; also takes those under a reference
+    model, if the sequences have them."""
 
 
 def build_objective(config: TrainingConfig, loaded: LoadedModel) -> Objective:
@@ -49,21 +60,43 @@ def _build_d_ar(config: TrainingConfig, loaded: LoadedModel) -> Objective:
     """Source: D-AR, Saito et al. 2025."""
     vocabulary = list_ordinary_tokens(loaded.tokenizer)
 
-    def change(sequences: list[Sequence], rng: np.random.Generator) -> list[Sequence]:
-        return [replace_tokens(sequence, config.noise, vocabulary, rng) for sequence in sequences]
+    def change(sequence: Sequence, rng: np.random.Generator) -> Sequence:
+        return replace_tokens(sequence, config.get_setting("noise"), vocabulary, rng)
 
-    return Objective(change_sequences=change)
+    return Objective(change_copy=change)
+
+
+def _build_meap(config: TrainingConfig, loaded: LoadedModel) -> Objective:
+    """Source: MEAP, arXiv 2502.07490, section 3, which masks 15% of the tokens."""
+    mask_token = np.array([choose_mask_token(loaded.tokenizer)])
+
+    def change(sequence: Sequence, rng: np.random.Generator) -> Sequence:
+        return replace_tokens(sequence, config.get_setting("noise"), mask_token, rng)
+
+    return Objective(change_copy=change)
+
+
+def _build_masked_fine_tuning(config: TrainingConfig, loaded: LoadedModel) -> Objective:
+    """Source: arXiv 2510.09885, without its instruction and chat template."""
+    mask_token = np.array([choose_mask_token(loaded.tokenizer)])
+
+    def change(sequence: Sequence, rng: np.random.Generator) -> Sequence:
+        masked = replace_tokens(sequence, config.get_setting("noise"), mask_token, rng)
+        rows = (masked.input_ids, sequence.input_ids, sequence.labels)
+        return build_reconstruction(*map(np.array, rows), name=sequence.name)
+
+    return Objective(change_copy=change)
 
 
 def _build_attention_dropout(config: TrainingConfig, loaded: LoadedModel) -> Objective:
     """Source: the baseline "attention dropout" of Saito et al. 2025."""
 
-    def build_mask(
-        position_ids: torch.Tensor, dtype: torch.dtype, rng: np.random.Generator
-    ) -> torch.Tensor:
-        return sample_attention_mask(position_ids, config.noise, dtype, rng)
+    def change(sequence: Sequence, rng: np.random.Generator) -> Sequence:
+        before = sequence.hidden or [0.0] * len(sequence.input_ids)
+        hidden = [1 - (1 - share) * (1 - config.get_setting("noise")) for share in before]
+        return replace(sequence, hidden=hidden, mask_seed=draw_mask_seed(rng))
 
-    return Objective(build_mask=build_mask)
+    return Objective(change_copy=change)
 
 
 def _build_rho_1(config: TrainingConfig, loaded: LoadedModel) -> Objective:
@@ -72,15 +105,44 @@ def _build_rho_1(config: TrainingConfig, loaded: LoadedModel) -> Objective:
     reference = load_model(config.reference)
     check_same_tokenizer(loaded, reference)
     return Objective(
-        change_sequences=lambda sequences, rng: add_reference_losses(sequences, reference),
-        reduce_losses=partial(compute_selected_loss, share=config.selected),
+        change_texts=lambda sequences: add_reference_losses(sequences, reference),
+        reduce_losses=partial(compute_selected_loss, share=config.get_setting("selected")),
     )
+
+
+def _build_memft(config: TrainingConfig, loaded: LoadedModel) -> Objective:
+    """Source: MemFT, arXiv 2605.30260: only tokens with a probability below one half count."""
+    return Objective(
+        reduce_losses=partial(compute_unknown_loss, probability=config.get_setting("known_above"))
+    )
+
+
+def _build_goldfish(config: TrainingConfig, loaded: LoadedModel) -> Objective:
+    """Source: goldfish loss, arXiv 2406.10209, section 3.1, with hashed contexts."""
+
+    def change(sequences: list[Sequence]) -> list[Sequence]:
+        return [
+            drop_labels_by_hash(sequence, config.get_setting("one_in")) for sequence in sequences
+        ]
+
+    return Objective(change_texts=change)
+
+
+def _build_usual(config: TrainingConfig, loaded: LoadedModel) -> Objective:
+    """Only a setting of the adapters or of the optimizer differs."""
+    return Objective()
 
 
 OBJECTIVES: dict[str, Callable[[TrainingConfig, LoadedModel], Objective]] = {
     "d-ar": _build_d_ar,
+    "meap": _build_meap,
+    "masked-fine-tuning": _build_masked_fine_tuning,
     "attention-dropout": _build_attention_dropout,
     "rho-1": _build_rho_1,
+    "memft": _build_memft,
+    "goldfish": _build_goldfish,
+    "lora-dropout": _build_usual,
+    "weight-decay": _build_usual,
 }
 """Arms of kind `objective` in `augment/arms.py`, with the functions that build them."""
 
@@ -103,45 +165,52 @@ def replace_tokens(
     return replace(sequence, input_ids=input_ids)
 
 
-def list_ordinary_tokens(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
-    """List the ids of all tokens except the special ones.  # (vocabulary,)."""
-    return np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
-
-
-def sample_attention_mask(
-    position_ids: torch.Tensor, share: float, dtype: torch.dtype, rng: np.random.Generator
-) -> torch.Tensor:
-    """Sample the additive attention mask of a packed row, with some open entries closed.
-
-    Every token attends to itself. The same entries are closed in all layers and heads.
+def drop_labels_by_hash(sequence: Sequence, one_in: int) -> Sequence:
+    """Leave one in `one_in` labels out of the loss, always the same ones after the same tokens.
 
     Args:
-        position_ids: restart at 0 in every sequence.  # (1, token)
-        share: probability with which each open entry is closed.
-        dtype: of the model's attention.
-        rng: source of randomness.
-
-    Returns:
-        0 where a query sees a key, elsewhere the lowest number of `dtype`.  # (1, 1, query, key)
+        sequence: whose first tokens, with fewer than 13 before them, all stay.
+        one_in: 4 leaves out a quarter of the labels.
     """
-    sequence = (position_ids[0] == 0).cumsum(0)
-    length = len(sequence)
-    is_open = (sequence[:, None] == sequence[None]) & torch.ones(length, length).tril().bool()
-    is_closed = torch.from_numpy(rng.random((length, length)) < share)
-    is_open &= ~is_closed | torch.eye(length, dtype=torch.bool)
-    return torch.where(is_open, 0.0, torch.finfo(dtype).min).to(dtype)[None, None]
+    ids = np.array(sequence.input_ids)
+    if len(ids) <= GOLDFISH_CONTEXT:
+        return sequence
+    contexts = np.lib.stride_tricks.sliding_window_view(ids, GOLDFISH_CONTEXT)[:-1]
+    hashes = np.zeros(len(contexts), dtype=np.uint64)
+    for column in contexts.T:
+        hashes = hashed(hashes, column)
+    labels = np.array(sequence.labels)
+    labels[GOLDFISH_CONTEXT:][hashes % one_in == 0] = IGNORED
+    return replace(sequence, labels=labels.tolist())
+
+
+def compute_unknown_loss(
+    losses: torch.Tensor, reference: torch.Tensor | None, probability: float
+) -> torch.Tensor:
+    """Compute the mean loss of the tokens that the model finds improbable; 0 if there are none.
+
+    Args:
+        losses: of labeled tokens, in nats.  # (token,)
+        reference: not used.
+        probability: tokens that are at least as probable do not count.
+    """
+    counts = (losses.detach() > -math.log(probability)).float()
+    return (losses * counts).sum() / counts.sum().clamp(min=1)
 
 
 def compute_selected_loss(
-    losses: torch.Tensor, reference: torch.Tensor, share: float
+    losses: torch.Tensor, reference: torch.Tensor | None, share: float
 ) -> torch.Tensor:
     """Compute the mean loss of the tokens whose loss exceeds the reference model's most.
 
     Args:
         losses: of labeled tokens, in nats.  # (token,)
-        reference: losses under the reference model; -inf for tokens that always count.  # (token,)
+        reference: losses under the reference model; -inf for tokens that always count; None if all
+            do.  # (token,)
         share: share of the remaining tokens that counts: those with the largest excess loss.
     """
+    if reference is None:
+        return losses.mean()
     excess = losses.detach() - reference
     num_always = int(excess.isposinf().sum())
     num_selected = num_always + max(1, round(share * (len(losses) - num_always)))
@@ -149,7 +218,16 @@ def compute_selected_loss(
 
 
 def add_reference_losses(sequences: list[Sequence], reference: LoadedModel) -> list[Sequence]:
-    """Return the sequences with each label's loss under a reference model."""
+    """Return the sequences with each label's loss under a reference model.
+
+    Raises:
+        InputError: the attention mask hides tokens, which the reference model would see.
+    """
+    if any(sequence.hidden for sequence in sequences):
+        raise InputError(
+            "objective 'rho-1' compares losses with those of a reference model, which sees all "
+            "tokens: use corrupt 'mask', 'random' or 'delete' with it"
+        )
     keys = [(tuple(sequence.input_ids), tuple(sequence.labels)) for sequence in sequences]
     distinct = list(dict(zip(keys, sequences, strict=True)).items())  # plain copies repeat
     lengths = [len(sequence.input_ids) for _, sequence in distinct]

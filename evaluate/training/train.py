@@ -2,7 +2,7 @@
 
 import warnings
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -45,6 +45,8 @@ class TrainingLog:
     seconds: float
     packed_attention: bool
     """Whether attention was computed within each sequence instead of over whole rows."""
+    targets: dict[str, float] = field(default_factory=dict)
+    """Shares of the copies' tokens that were predicted, as in `TargetRates`."""
 
 
 def train(
@@ -65,7 +67,7 @@ def train(
         model: the model with an adapter, or the model itself if all weights are trained.
         rows: from `pack_row`.
         config: learning rate and other settings.
-        seed: of dropout and of the attention mask.
+        seed: of dropout.
         on_step: called after every optimizer step.
         objective: how training differs from predicting the next token.
         checkpoints: folder from which an interrupted training resumes; temporary if None.
@@ -75,13 +77,14 @@ def train(
     """
     base = get_base_model(model)
     attention = get_attention(base)
-    is_packed = objective.build_mask is None and use_packed_attention(base)
+    has_hidden = any("hidden" in row for row in rows)
+    is_packed = not has_hidden and use_packed_attention(base)
     keep_freed_memory()
     with TemporaryDirectory() as temporary:
         folder = checkpoints or Path(temporary)
         progress = ProgressCallback(on_step, config.checkpoint_minutes, folder)
         args = _build_arguments(config, seed, folder, base.dtype == torch.bfloat16)
-        collator = RowCollator(is_packed, objective, base.dtype, seed)
+        collator = RowCollator(is_packed, base.dtype)
         trainer = _build_trainer(model, args, rows, collator, progress)
         trainer.objective = objective
         _run(trainer, model, folder, on_step)
@@ -123,7 +126,7 @@ def _build_trainer(
         trainer = ChunkedTrainer(
             model=model,
             args=args,
-            train_dataset=list(enumerate(rows)),  # type: ignore[arg-type]
+            train_dataset=rows,  # type: ignore[arg-type]
             data_collator=collator,
             callbacks=[progress],
         )
@@ -158,7 +161,7 @@ def _build_arguments(
             lr_scheduler_type="linear",
             warmup_steps=config.warmup,
             max_grad_norm=config.clip,
-            weight_decay=0.0,
+            weight_decay=config.get_setting("weight_decay") or 0.0,
             bf16=bf16,
             use_cpu=not torch.cuda.is_available(),
             seed=seed,

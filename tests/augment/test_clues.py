@@ -7,10 +7,11 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from elusive.augment.clue_spans import mark_targets
 from elusive.augment.clues.benchmark import ClueReport, ScorerRow, run_clues
 from elusive.augment.clues.folder import load_clues, write_clues
 from elusive.augment.clues.report import render_terminal
-from elusive.augment.clues.targets import mark_targets, measure_clues
+from elusive.augment.clues.targets import measure_clues
 from elusive.augment.scores.units import cut_words
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig

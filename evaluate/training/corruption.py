@@ -1,0 +1,258 @@
+"""Copies as the trained model reads them: what becomes of dropped tokens, and what is predicted."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from elusive.augment.clue_spans import mark_targets
+from elusive.augment.scores.units import cut_words
+from elusive.common.dataset.records import Document, Span, TrainingText
+from elusive.common.lm.loading import get_end_tokens
+from elusive.common.lm.packing import IGNORED, Sequence, build_text_sequence
+from elusive.evaluate.config import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """What becomes of dropped tokens in the input, and which tokens are predicted."""
+
+    corrupt: str
+    """As in `TrainingConfig`."""
+    labels: str
+    """As in `TrainingConfig`."""
+    mask_token: int
+    """Id that takes the place of a dropped token if `corrupt` is `mask` or `reconstruct`."""
+    vocabulary: np.ndarray
+    """Ids that `random` draws from.  # (vocabulary,)"""
+
+    @property
+    def needs_probabilities(self) -> bool:
+        """Whether drop probabilities decide, not the tokens that the copy has lost."""
+        return self.corrupt == "partly-unseen"
+
+
+def build_corruption(training: TrainingConfig, tokenizer: PreTrainedTokenizerBase) -> Corruption:
+    """Build the corruption that the settings name."""
+    vocabulary = list_ordinary_tokens(tokenizer)
+    return Corruption(training.corrupt, training.labels, choose_mask_token(tokenizer), vocabulary)
+
+
+def choose_mask_token(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Choose the token that stands for a dropped one.
+
+    It is the mask token, the padding token, the unknown token or the end token, whichever of them
+    the tokenizer has first; few decoders have a mask token.
+    """
+    names = ("mask_token_id", "pad_token_id", "unk_token_id", "eos_token_id")
+    ids = [getattr(tokenizer, name) for name in names]
+    return next((token for token in ids if token is not None), 0)
+
+
+def list_ordinary_tokens(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
+    """List the ids of all tokens except the special ones.  # (vocabulary,)."""
+    return np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
+
+
+@dataclass(frozen=True)
+class EncodedCopy:
+    """The tokens of a copy before anything is dropped, and where each comes from."""
+
+    ids: np.ndarray
+    """Start token, text and end token.  # (token,)"""
+    characters: list[np.ndarray]
+    """Characters of the original that make up each token, without leading white space; -1 for
+    characters that are not the original's.  # each (character,)"""
+    is_kept: np.ndarray
+    """Whether all characters of a token are kept.  # (token,)"""
+
+    def mark(self, spans: list[Span], length: int) -> np.ndarray:
+        """Mark with True the tokens that share a character with spans of the original.  # (token,).
+
+        Args:
+            spans: of the original.
+            length: number of characters of the original.
+        """
+        marks = _mark_characters(spans, length, outside=False)
+        return np.array([marks[characters].any() for characters in self.characters], dtype=bool)
+
+
+def encode_copy(
+    text: TrainingText, document: Document, tokenizer: PreTrainedTokenizerBase
+) -> EncodedCopy:
+    """Encode a copy before anything is dropped from it.
+
+    Args:
+        text: the copy.
+        document: its original.
+        tokenizer: of the model to train.
+    """
+    # 1) Put the copy together again, and note where each of its characters comes from.
+    if text.pieces:
+        whole = " ".join(document.text[start:end] for start, end in text.pieces)
+        parts = [np.append(np.arange(start, end), -1) for start, end in text.pieces]
+        origin = np.concatenate(parts)[:-1]
+    else:
+        whole, origin = text.text, np.full(len(text.text), -1)
+    # 2) Find the characters of each token.
+    encoded = tokenizer(whole, return_offsets_mapping=True)
+    end_tokens = get_end_tokens(tokenizer)
+    spans = [_skip_space(whole, *span) for span in encoded["offset_mapping"]]
+    spans += [(0, 0)] * len(end_tokens)
+    characters = [origin[start:end] for start, end in spans]
+    # 3) A token is kept if all its characters are.
+    kept = _mark_characters(text.kept, len(document.text), outside=True)
+    is_kept = np.array([kept[indices].all() for indices in characters], dtype=bool)
+    return EncodedCopy(np.array(encoded["input_ids"] + end_tokens), characters, is_kept)
+
+
+def _skip_space(text: str, start: int, end: int) -> Span:
+    while start < end and text[start].isspace():
+        start += 1
+    return start, end
+
+
+def _mark_characters(spans: list[Span], length: int, outside: bool) -> np.ndarray:
+    """Mark characters in spans; the last entry, which index -1 reads, is `outside`."""
+    marks = np.zeros(length + 1, dtype=bool)
+    for start, end in spans:
+        marks[start:end] = True
+    marks[-1] = outside
+    return marks
+
+
+def build_copy_sequence(
+    text: TrainingText,
+    document: Document,
+    tokenizer: PreTrainedTokenizerBase,
+    corruption: Corruption,
+    rng: np.random.Generator,
+    probabilities: np.ndarray | None = None,
+) -> Sequence:
+    """Build the sequence of a copy; one that has lost nothing is predicted as it is.
+
+    Args:
+        text: the copy.
+        document: its original.
+        tokenizer: of the model to train.
+        corruption: what becomes of dropped tokens.
+        rng: draws random tokens, and the seed of the attention mask.
+        probabilities: drop probability of each character of the original, where the corruption
+            needs them.  # (character,)
+    """
+    name = f"{text.doc_id} copy {text.copy}"
+    corrupt, clean = corruption.corrupt, corruption.labels == "clean"
+    if corrupt == "delete" and not clean:
+        sequence = build_text_sequence(text.text, tokenizer)
+        return Sequence(sequence.input_ids, sequence.labels, name=name)
+    copy = encode_copy(text, document, tokenizer)
+    ids, is_kept = copy.ids, copy.is_kept
+    if probabilities is not None:
+        hidden = [_average(probabilities, characters) for characters in copy.characters]
+        return Sequence(
+            ids.tolist(), ids.tolist(), hidden=hidden, mask_seed=draw_mask_seed(rng), name=name
+        )
+    labels = ids if clean else np.where(is_kept, ids, IGNORED)
+    hidden, mask_seed = None, 0
+    if is_kept.all():
+        inputs = ids
+    elif corrupt == "delete":
+        indices = np.flatnonzero(is_kept[:-1])
+        inputs, labels = np.append(ids[indices], ids[-1]), np.append(IGNORED, ids[indices + 1])
+    elif corrupt == "unseen":
+        inputs, hidden = ids, (~is_kept).astype(float).tolist()
+    elif corrupt == "random":
+        inputs = np.where(is_kept, ids, rng.choice(corruption.vocabulary, len(ids)))
+    else:
+        inputs = np.where(is_kept, ids, corruption.mask_token)
+        if corrupt == "reconstruct":
+            return build_reconstruction(inputs, ids, labels, name)
+    return Sequence(inputs.tolist(), labels.tolist(), hidden=hidden, mask_seed=mask_seed, name=name)
+
+
+def build_reconstruction(
+    masked: np.ndarray, whole: np.ndarray, labels: np.ndarray, name: str
+) -> Sequence:
+    """Build a sequence of a masked copy and the whole copy, of which only the latter is predicted.
+
+    Both end with the end token, and so does the copy that is written at last.
+
+    Source: masked fine-tuning, arXiv 2510.09885, without its instruction and chat template.
+    """
+    ignored = np.full(len(masked), IGNORED)
+    inputs = np.append(masked, whole)
+    return Sequence(inputs.tolist(), np.append(ignored, labels).tolist(), name=name)
+
+
+def draw_mask_seed(rng: np.random.Generator) -> int:
+    """Draw the seed of a sequence's attention mask."""
+    return int(rng.integers(2**63))
+
+
+def _average(probabilities: np.ndarray, characters: np.ndarray) -> float:
+    """Average the probabilities of a token's characters; 0 for tokens that have none."""
+    known = characters[characters >= 0]
+    return float(probabilities[known].mean()) if len(known) else 0.0
+
+
+@dataclass(frozen=True)
+class TargetRates:
+    """Shares of tokens of the copies that training predicts, in [0, 1]."""
+
+    tokens: float
+    """Of all tokens."""
+    values: float
+    """Of the first tokens of the values of facts."""
+    names: float
+    """Of the tokens of the entity's name, wherever it occurs."""
+    relations: float
+    """Of the tokens of relation words."""
+
+
+def measure_targets(
+    texts: list[TrainingText],
+    documents: dict[str, Document],
+    tokenizer: PreTrainedTokenizerBase,
+    corruption: Corruption,
+) -> TargetRates:
+    """Measure which tokens of some copies are predicted.
+
+    With deleted tokens and clean labels, a token is predicted only where the token before it is
+    kept, so these shares depend on what an arm keeps; compare arms with this in mind.
+
+    Args:
+        texts: copies, without originals.
+        documents: originals by id.
+        tokenizer: of the model to train.
+        corruption: what becomes of dropped tokens.
+    """
+    counts = np.zeros((4, 2))  # (group, predicted or all)
+    for text in texts:
+        document = documents[text.doc_id]
+        copy = encode_copy(text, document, tokenizer)
+        is_predicted = _mark_predicted(copy.is_kept, corruption)
+        for group, mask in enumerate(_mark_groups(copy, document)):
+            counts[group] += (mask & is_predicted).sum(), mask.sum()
+    rates = counts[:, 0] / np.maximum(counts[:, 1], 1)
+    return TargetRates(*map(float, rates))
+
+
+def _mark_predicted(is_kept: np.ndarray, corruption: Corruption) -> np.ndarray:
+    if corruption.labels == "dropped":
+        return np.ones_like(is_kept) if corruption.needs_probabilities else is_kept
+    if corruption.corrupt == "delete":
+        return np.append(True, is_kept[:-1])
+    return np.ones_like(is_kept)
+
+
+def _mark_groups(copy: EncodedCopy, document: Document) -> list[np.ndarray]:
+    """Mark all tokens of the text, first tokens of values, names, and relation words."""
+    words = cut_words(document.text)
+    is_relation = mark_targets(document, words)["relation"]
+    spans = [
+        [(0, len(document.text))],
+        [(fact.start, fact.start + 1) for fact in document.facts],
+        document.heads,
+        [word for word, marked in zip(words, is_relation, strict=True) if marked],
+    ]
+    return [copy.mark(group, len(document.text)) for group in spans]
