@@ -232,6 +232,8 @@ class Plan(CellSettings):
                 raise InputError(
                     f"arms: {name!r} names the model before training: choose another label"
                 )
+        for arm in self.arms:
+            self.build_settings(arm)
         return self
 
 

@@ -145,6 +145,9 @@ class TrainingSummary(_Part):
     """Seconds of training."""
     packed_attention: bool
     """Whether attention was computed per text of a packed row, or over whole rows."""
+    targets: dict[str, Rate] = {}
+    """Shares of the copies' tokens that were predicted: of all tokens, the first tokens of values,
+    the tokens of names, and those of relation words."""
 
 
 class Entry(_Part):

@@ -14,9 +14,8 @@ from elusive.augment.rewrites import permute_sentences, reverse_words
 from elusive.augment.scores.arm_scores import Scorers, score_documents
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
-from elusive.common.errors import InputError
+from elusive.common.errors import InputError, validate_config
 from elusive.common.text_spans import find_sentences
-from elusive.evaluate.training.sequences import build_training_sequences
 
 
 @given(st.lists(st.sampled_from(["Rome fell.", "Who?", 'He said "no."', "In 1527 it", "x"])))
@@ -66,12 +65,27 @@ def test_permute_gives_the_original_and_copies_in_other_orders():
     assert {(text.alpha, text.beta) for text in texts} == {(None, None)}
 
 
-def test_clean_labels_are_refused_where_the_order_is_another(tokenizer):
-    documents = list(generate_biographies(BiogenConfig(people=2)))
-    config = AugmentConfig(method="permute", copies=1)
-    texts = build_training_texts(documents, score_documents(documents, Scorers(config)), config)
-    with pytest.raises(InputError, match="does not keep the order of the original"):
-        build_training_sequences(texts, documents, tokenizer, clean_labels=True)
+def test_an_arm_may_rewrite_and_drop():
+    documents = list(generate_biographies(BiogenConfig(people=10)))
+    config = AugmentConfig(method="random", rewrite="permute", copies=4)
+    scored = score_documents(documents, Scorers(config))
+    texts = build_training_texts(documents, scored, config)
+    copies = [text for text in texts if text.copy > 0]
+    assert sum(text.pieces != sorted(text.pieces) for text in copies) > 0.9 * len(copies)
+    dropping = AugmentConfig(method="random", copies=4)
+    rates = [text.drop_rate for text in build_training_texts(documents, scored, dropping)]
+    assert np.mean([text.drop_rate for text in texts]) == pytest.approx(np.mean(rates), abs=0.05)
+    by_id = {document.doc_id: document for document in documents}
+    for text in copies:
+        document = by_id[text.doc_id]
+        assert sorted(text.pieces) == find_sentences(document.text, document.heads)
+        kept = [document.text[start:end] for start, end in text.kept]
+        assert "".join(" ".join(kept).split()) == "".join(text.text.split())
+
+
+def test_two_rewrites_in_one_arm_are_refused():
+    with pytest.raises(InputError, match="an arm has one rewrite at most"):
+        validate_config(AugmentConfig, {"method": "permute", "rewrite": "reverse-training"})
 
 
 @given(st.lists(st.sampled_from(["was", "born,", "1912.", "Rome", "institute", "é1", "—"])))

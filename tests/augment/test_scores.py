@@ -15,7 +15,9 @@ from tiny import tiny_model
 
 import elusive.augment.scores.model_scores as scoring
 import elusive.common.lm.loading as models
+from elusive.augment.clue_spans import mark_targets
 from elusive.augment.config import AugmentConfig
+from elusive.augment.copies import find_drop_probabilities
 from elusive.augment.scores.alignment import move_scores
 from elusive.augment.scores.arm_scores import Scorers, score_documents
 from elusive.augment.scores.column_sums import compute_attention_received
@@ -54,25 +56,34 @@ def cut(lengths: list[int], total: int) -> list[tuple[int, int]]:
 def test_the_sum_of_scores_stays_when_they_move_to_another_cutting(first, second, total, seed):
     units, target_units = cut(first, total), cut(second, total)
     scores = np.random.default_rng(seed).normal(size=len(units)).astype(np.float32)
-    moved = move_scores(scores, units, target_units)
+    moved = move_scores(scores, units, target_units, adds_up=True)
     assert len(moved) == len(target_units)
     assert moved.sum() == pytest.approx(scores.sum(), abs=1e-4)
+
+
+@given(cuttings, cuttings, st.integers(1, 30))
+def test_the_mean_of_equal_scores_is_the_same_in_another_cutting(first, second, total):
+    units, target_units = cut(first, total), cut(second, total)
+    moved = move_scores(np.full(len(units), 3.0), units, target_units, adds_up=False)
+    assert moved == pytest.approx(3.0)
 
 
 @given(cuttings, st.integers(1, 30), st.integers(0, 2**32 - 1))
 def test_equal_cuttings_give_equal_scores(lengths, total, seed):
     units = cut(lengths, total)
     scores = np.random.default_rng(seed).normal(size=len(units)).astype(np.float32)
-    assert move_scores(scores, units, list(units)) is scores
+    assert move_scores(scores, units, list(units), adds_up=True) is scores
     finer = [(start, start + 1) for start in range(total)]
-    back = move_scores(move_scores(scores, units, finer), finer, units)
-    assert back == pytest.approx(scores, abs=1e-4)
+    for adds_up in (True, False):
+        moved = move_scores(scores, units, finer, adds_up)
+        assert move_scores(moved, finer, units, adds_up) == pytest.approx(scores, abs=1e-4)
 
 
 def test_what_lies_in_no_wanted_unit_goes_to_the_nearest():
     scores = np.array([1.0, 2.0, 4.0], dtype=np.float32)
     units = [(0, 1), (4, 5), (9, 10)]
-    assert move_scores(scores, units, [(2, 4), (6, 8)]).tolist() == [3.0, 4.0]
+    assert move_scores(scores, units, [(2, 4), (6, 8)], adds_up=True).tolist() == [3.0, 4.0]
+    assert move_scores(scores, units, [(2, 4), (6, 8)], adds_up=False).tolist() == [1.5, 4.0]
 
 
 @pytest.mark.parametrize(
@@ -203,12 +214,53 @@ def test_a_surprisal_contrast_of_a_model_with_itself_is_nothing(documents, model
     assert all(scores.any() for scores in contrasts)
 
 
-def test_words_get_the_sum_of_their_tokens(documents, model_folder):
+def test_words_get_the_mean_of_their_tokens_or_the_sum_of_log_probabilities(
+    documents, model_folder
+):
     by_token = scores_of(documents, model_folder, method="attention")
     by_word = scores_of(documents, model_folder, method="attention", unit="word")
     for document, tokens, words in zip(documents, by_token, by_word, strict=True):
         assert len(words) == len(cut_words(document.text))
-        assert words.sum() == pytest.approx(tokens.sum(), rel=1e-4)
+        assert words.min() >= tokens.min()
+        assert words.max() <= tokens.max()
+    (by_token, *_), (by_word, *_) = (
+        scores_of(documents, model_folder, method="surprisal-contrast", unit=unit)
+        for unit in ("token", "word")
+    )
+    assert by_word.sum() == pytest.approx(by_token.sum(), abs=1e-3)
+
+
+@pytest.mark.parametrize("unit", ["token", "word"])
+def test_all_arms_drop_the_same_units_whichever_models_they_read(unit, documents, model_folder):
+    """The contrast reads models whose tokens are not those of the model to train."""
+    settings = {"model": str(model_folder("llama")), "large": "nano-large", "small": "nano-small"}
+    units = []
+    for method in ("random", "attention", "contrast", "surprisal-contrast", "oracle"):
+        config = AugmentConfig.model_validate(settings | {"method": method, "unit": unit})
+        scored = score_documents(documents, Scorers(config))
+        units.append([scores.units for scores in scored])
+        assert all(len(scores.units) == len(scores.scores) for scores in scored)
+    assert all(other == units[0] for other in units)
+
+
+def test_unmatched_oracles_drop_the_rest_as_often_as_random_does(documents):
+    kept, rates = {}, {}
+    for method in ("random", "oracle", "oracle-unmatched", "oracle-relations"):
+        config = AugmentConfig(method=method, alpha=0.7, beta=0.05)
+        (scored,) = score_documents(documents[:1], Scorers(config))
+        droppable, probabilities = find_drop_probabilities(documents[0], scored, config)
+        kept[method] = droppable & (probabilities == 0)
+        rates[method] = probabilities[droppable & (probabilities > 0)]
+    assert not kept["random"].any()
+    gold = mark_targets(documents[0], scored.units)
+    names_and_values = gold["name"] | gold["value"]
+    assert (kept["oracle"] | ~names_and_values | ~droppable).all()
+    assert (kept["oracle-unmatched"] == kept["oracle"]).all()
+    relations = names_and_values | gold["relation"]
+    assert (kept["oracle-relations"] == (relations & droppable)).all()
+    assert rates["oracle"].min() > rates["random"].max()
+    for method in ("oracle-unmatched", "oracle-relations"):
+        assert rates[method] == pytest.approx(rates["random"][0])
 
 
 def test_models_that_cut_text_otherwise_can_be_contrasted(documents, model_folder):

@@ -53,7 +53,7 @@ def test_a_copy_keeps_a_clue_if_it_keeps_a_name_and_the_value_whole():
     fact, heads = document.facts[2], document.heads
 
     def kept(*spans: tuple[int, int]) -> bool:
-        text = TrainingText("d", 1, "", list(spans), 0.0, "random", None, None, 0)
+        text = TrainingText("d", 1, "", list(spans), [], 0.0, "random", None, None, 0)
         return keeps_clue(text, document, fact)
 
     value = (fact.start, fact.end)

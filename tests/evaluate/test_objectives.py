@@ -18,18 +18,27 @@ from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.errors import InputError, validate_config
 from elusive.common.lm.chunked_loss import compute_chunked_losses, compute_whole_losses
 from elusive.common.lm.loading import load_model
-from elusive.common.lm.packing import IGNORED, Sequence, build_text_sequence, pack_row
+from elusive.common.lm.packing import (
+    IGNORED,
+    Sequence,
+    build_text_sequence,
+    pack_row,
+    sample_attention_mask,
+)
 from elusive.evaluate.cells.cell import Cell, collect_parameters, compute_cell_id, get_arm
 from elusive.evaluate.cells.make_cell import make_cell
 from elusive.evaluate.config import AnsweringConfig, CellSettings, TrainingConfig
+from elusive.evaluate.training.corruption import list_ordinary_tokens
 from elusive.evaluate.training.objectives import (
+    GOLDFISH_CONTEXT,
     add_reference_losses,
+    build_objective,
     compute_selected_loss,
-    list_ordinary_tokens,
+    compute_unknown_loss,
+    drop_labels_by_hash,
     replace_tokens,
-    sample_attention_mask,
 )
-from elusive.evaluate.training.rows import _select_texts
+from elusive.evaluate.training.rows import SequenceBuilder
 
 POSITIONS = torch.tensor([[0, 1, 2, 3, 4, 5, 6, 0, 0, 1, 2, 3]])
 LENGTHS = [7, 1, 4]
@@ -50,7 +59,8 @@ def test_d_ar_replaces_a_share_of_the_input_and_nothing_that_is_predicted(tokeni
 
 def test_attention_dropout_closes_a_share_of_what_a_token_sees_but_never_itself():
     positions = torch.arange(300)[None]
-    mask = sample_attention_mask(positions, 0.2, torch.float32, np.random.default_rng(0))[0, 0]
+    hidden = torch.full((1, 300), 0.2)
+    mask = sample_attention_mask(positions, hidden, [0], torch.float32)[0, 0]
     past = torch.ones(300, 300).tril(-1).bool()
     assert mask.shape == (300, 300)
     assert (mask.diagonal() == 0).all()
@@ -67,12 +77,13 @@ def test_with_nothing_closed_a_packed_row_is_what_its_sequences_are_apart(name, 
     sequences = [torch.randint(2, VOCABULARY, (1, n), generator=generator) for n in LENGTHS]
     model = tiny_model(name)
     model.set_attn_implementation(implementation)
-    mask = sample_attention_mask(POSITIONS, 0.0, torch.float32, np.random.default_rng(0))
+    hidden = torch.zeros(POSITIONS.shape)
+    mask = sample_attention_mask(POSITIONS, hidden, [0, 1, 2], torch.float32)
     inputs = {"input_ids": torch.cat(sequences, 1), "position_ids": POSITIONS}
     with torch.no_grad():
         apart = torch.cat([model(input_ids=ids).logits for ids in sequences], 1)
         together = model(**inputs, attention_mask=mask, use_cache=False).logits
-        noise = sample_attention_mask(POSITIONS, 0.5, torch.float32, np.random.default_rng(0))
+        noise = sample_attention_mask(POSITIONS, hidden + 0.5, [0, 1, 2], torch.float32)
         noisy = model(**inputs, attention_mask=noise, use_cache=False).logits
     # A mask that the caller passes does not apply Gemma's window of 6 tokens.
     short = slice(0, 6)
@@ -92,6 +103,53 @@ def test_rho_learns_from_what_is_harder_than_for_the_reference_and_from_all_answ
     torch.testing.assert_close(gradient, torch.tensor([1, 0, 1, 0, 1]) / 3)
     everything = compute_selected_loss(losses, reference, 1.0)
     assert everything.item() == pytest.approx(losses.mean().item())
+
+
+def test_memft_learns_from_what_the_model_does_not_know():
+    losses = torch.tensor([0.1, 0.69, 0.7, 3.0], requires_grad=True)  # -log(0.5) is 0.693
+    loss = compute_unknown_loss(losses, None, 0.5)
+    assert loss.item() == pytest.approx((0.7 + 3.0) / 2)
+    assert compute_unknown_loss(torch.tensor([0.1, 0.2]), None, 0.5) == 0
+
+
+def test_goldfish_leaves_the_same_tokens_out_wherever_they_occur():
+    rng = np.random.default_rng(0)
+    passage = rng.integers(0, 500, 4000).tolist()
+    before = rng.integers(0, 500, 5).tolist()
+    alone, moved = (
+        np.array(drop_labels_by_hash(Sequence(ids, ids), 4).labels)
+        for ids in (passage, before + passage)
+    )
+    assert (alone[:GOLDFISH_CONTEXT] != IGNORED).all()
+    assert (alone[GOLDFISH_CONTEXT:] == moved[5 + GOLDFISH_CONTEXT :]).all()
+    assert 0.22 < (alone == IGNORED).mean() < 0.28
+    short = Sequence([1, 2, 3], [1, 2, 3])
+    assert drop_labels_by_hash(short, 2) == short
+
+
+def test_masked_fine_tuning_predicts_the_copy_from_its_masked_version(model_folder):
+    loaded = load_model(str(model_folder("llama")))
+    change = build_objective(TrainingConfig(objective="masked-fine-tuning"), loaded).change_copy
+    assert change
+    ids = list(range(2, 402))
+    changed = change(Sequence(ids, ids), np.random.default_rng(0))
+    masked = np.array(changed.input_ids[:400])
+    is_masked = masked == loaded.tokenizer.pad_token_id
+    assert (masked[~is_masked] == np.array(ids)[~is_masked]).all()
+    assert 0.4 < is_masked.mean() < 0.6
+    assert changed.input_ids[400:] == changed.labels[400:] == ids
+    assert set(changed.labels[:400]) == {IGNORED}
+
+
+def test_settings_of_objectives_default_to_those_of_the_table():
+    assert TrainingConfig(objective="meap").get_setting("noise") == 0.15
+    assert TrainingConfig(objective="d-ar").get_setting("noise") == 0.2
+    assert TrainingConfig(objective="d-ar", noise=0.4).get_setting("noise") == 0.4
+    plain = TrainingConfig().select_deciding()
+    assert plain["weight_decay"] == plain["lora_dropout"] == 0.0
+    decay = TrainingConfig(objective="weight-decay").select_deciding()
+    assert decay["weight_decay"] == 0.1
+    assert decay["lora_dropout"] == 0.0
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
@@ -147,7 +205,16 @@ def test_an_objective_changes_the_cell_and_its_outcome(
     dataset, loaded = load_dataset_folder(people_folder), load_model(model)
     text = training_text(people_folder, tmp_path / "text")
     changes = [{}] + [
-        {"objective": objective, "reference": reference, "noise": noise, "selected": 1 - noise}
+        {
+            "objective": objective,
+            "reference": reference,
+            "noise": noise,
+            "selected": 1 - noise,
+            "known_above": noise / 1000,
+            "one_in": 2 if noise < 0.5 else 3,
+            "lora_dropout": noise,
+            "weight_decay": 100 * noise,
+        }
         for noise in (0.1, 0.6)
     ]
     ids, losses = set(), []
@@ -227,17 +294,20 @@ def test_wrong_objectives_are_one_line(training, message):
         validate_config(TrainingConfig, training)
 
 
-def test_dynamic_training_draws_new_copies_for_every_epoch(people_folder, tmp_path):
-    dataset = load_dataset_folder(people_folder)
+def test_dynamic_training_draws_new_copies_for_every_epoch(people_folder, model_folder, tmp_path):
+    dataset, loaded = load_dataset_folder(people_folder), load_model(str(model_folder("llama")))
     text = training_text(people_folder, tmp_path / "text", method="random")
-    written = text.read_texts()
-    static = _select_texts(text, dataset, dynamic=False)
-    fresh = _select_texts(text, dataset, dynamic=True)
-    assert static(0) == static(1) == written
-    assert [text.text for text in fresh(0)] == [text.text for text in written]
-    epochs = [[text.text for text in fresh(epoch) if text.copy > 0] for epoch in range(3)]
+    written = [build_text_sequence(t.text, loaded.tokenizer).input_ids for t in text.read_texts()]
+
+    def build(dynamic: bool, epoch: int) -> list[list[int]]:
+        config = TrainingConfig(dynamic=dynamic)
+        builder = SequenceBuilder(text, dataset, loaded, config, build_objective(config, loaded), 0)
+        return [sequence.input_ids for sequence in builder.get_epoch_builder()(epoch)]
+
+    assert build(False, 0) == build(False, 1) == build(True, 0) == written
+    fresh = [build(True, epoch) for epoch in range(3)]
     for first, second in ((0, 1), (1, 2), (0, 2)):
-        same = sum(a == b for a, b in zip(epochs[first], epochs[second], strict=True))
-        assert same < 0.2 * len(epochs[0])
-    assert [text.text for text in fresh(1)] == [text.text for text in fresh(1)]
-    assert set(text.read_scores()) == {text.doc_id for text in written}
+        pairs = list(zip(fresh[first], fresh[second], strict=True))
+        assert all(a == b for a, b in pairs[::3]), "originals"
+        assert sum(a == b for a, b in pairs) < 0.5 * len(pairs)
+    assert build(True, 1) == fresh[1]

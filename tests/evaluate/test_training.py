@@ -25,11 +25,7 @@ from elusive.evaluate.answering.prompts import (
 from elusive.evaluate.cells.cell import compute_cell_id
 from elusive.evaluate.config import TrainingConfig
 from elusive.evaluate.training.lora import open_lora_model
-from elusive.evaluate.training.sequences import (
-    build_clean_label_sequence,
-    build_replay_sequence,
-    pack_epochs,
-)
+from elusive.evaluate.training.sequences import build_replay_sequence, pack_epochs
 from elusive.evaluate.training.train import train
 
 LENGTHS = [7, 1, 12]
@@ -89,20 +85,6 @@ def test_only_the_answer_of_a_replayed_question_is_predicted(tokenizer):
     predicted = [token for token in sequence.labels if token != IGNORED]
     assert tokenizer.decode(predicted) == " Hill-Irwin\n"
     assert tokenizer.decode(sequence.input_ids).startswith("Question: Which company")
-
-
-def test_clean_labels_predict_the_originals_next_token(tokenizer):
-    text = "He was born in Rome."
-    start = text.index(" born")
-    kept = [(0, start), (start + 5, len(text))]
-    sequence = build_clean_label_sequence(text, kept, tokenizer)
-    assert "born" not in tokenizer.decode(sequence.input_ids)
-    following = tokenizer.decode([token for token in sequence.labels if token != IGNORED])
-    assert "born" in following
-    original = tokenizer(text)["input_ids"]
-    full = build_clean_label_sequence(text, [(0, len(text))], tokenizer)
-    assert full.input_ids == [*original, tokenizer.eos_token_id]
-    assert full.labels[1:] == full.input_ids[1:]
 
 
 def test_prompts_and_replay_show_different_people():
@@ -221,7 +203,7 @@ def test_training_text_record_round_trips(tmp_path: Path):
     from elusive.common.dataset.records import from_table, to_table
     from elusive.common.folders import read_table, write_tables
 
-    text = TrainingText("d", 1, "a", [(0, 1)], 0.5, "random", 0.7, 0.05, 0)
+    text = TrainingText("d", 1, "a", [(0, 1)], [(0, 1)], 0.5, "random", 0.7, 0.05, 0)
     write_tables(tmp_path / "x", {"texts": to_table([text], TrainingText)})
     assert from_table(read_table(tmp_path / "x", "texts"), TrainingText) == [text]
 
