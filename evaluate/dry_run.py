@@ -22,6 +22,7 @@ from elusive.evaluate.cells.cell_folder import CellResult, find_cells
 from elusive.evaluate.compare.power import render_design
 from elusive.evaluate.jobs import Job, list_jobs
 from elusive.evaluate.plans import Plan, Source
+from elusive.evaluate.sweep_config import SweepConfig
 
 SAMPLED_TEXTS = 50
 """Number of texts that are tokenized to estimate their length."""
@@ -63,7 +64,7 @@ def render_estimate(plan: Plan, out: Path) -> str:
     except InputError:
         all_finished = []
     contents = {name: _load_content(plan, source) for name, source in plan.sources.items()}
-    lines, seconds_left, num_missing, seconds_per_trial = [], 0.0, 0, 0.0
+    lines, seconds_left, num_missing, sweep_seconds = [], 0.0, 0, 0.0
     memory: list[float] = []
     for model in plan.trained:
         # 1) Measure the datasets in the model's tokens, and its speed.
@@ -74,10 +75,12 @@ def render_estimate(plan: Plan, out: Path) -> str:
         # 2) Add up the model's cells.
         for job in (job for job in list_jobs(plan) if job.model == model):
             tokens, steps = _count_work(job, sizes[job.dataset])
-            seconds = tokens * speed.per_token
-            seconds += sizes[job.dataset].questions * speed.per_question
-            if job.arm and job.seed == plan.seeds[0]:
-                seconds_per_trial += seconds
+            answering = sizes[job.dataset].questions * speed.per_question
+            seconds = tokens * speed.per_token + answering
+            if plan.sweep and job.arm and job.seed == plan.seeds[0]:
+                training = tokens / job.settings.training.epochs * speed.per_token
+                sweep_seconds += _count_trial_epochs(job, plan.sweep) * training
+                sweep_seconds += plan.sweep.num_trials * len(plan.sweep.seeds) * answering
             state = "finished"
             if not _is_finished(job, finished):
                 state = f"about {_format_seconds(seconds)}"
@@ -88,11 +91,9 @@ def render_estimate(plan: Plan, out: Path) -> str:
     time_left = _format_seconds(seconds_left)
     lines.append(f"{len(lines)} cells, {num_missing} to run: about {time_left} ({speed.source})")
     if plan.sweep:
-        trials = plan.sweep.trials
         lines.append(
-            f"before them, up to {trials} trials for each arm: about "
-            f"{_format_seconds(trials * seconds_per_trial)}, if they take as long as the plan's "
-            "cells"
+            f"before them, {plan.sweep.num_trials} trials x {len(plan.sweep.seeds)} seeds for each "
+            f"arm: up to about {_format_seconds(sweep_seconds)}"
         )
     lines.append(f"memory: about {max(memory):.1f} GiB per process")
     lines += [_render_design(plan, name, questions) for name, (_, questions) in contents.items()]
@@ -106,6 +107,13 @@ def _count_work(job: Job, size: Size) -> tuple[float, int]:
     texts = size.texts * (1 + job.arm.copies)
     training = job.settings.training
     return texts * training.epochs * size.tokens_per_text, count_steps(texts, training)
+
+
+def _count_trial_epochs(job: Job, sweep: SweepConfig) -> int:
+    """Count the epochs of all trials of an arm; at most, because stage 1 decides stage 2's."""
+    epochs = sweep.epochs or (job.settings.training.epochs,)
+    first = sweep.num_first_trials // len(epochs) * sum(epochs)
+    return (first + sweep.num_second_trials * max(epochs)) * len(sweep.seeds)
 
 
 def _is_finished(job: Job, finished: list[CellResult]) -> bool:

@@ -82,7 +82,7 @@ def test_an_arm_may_be_trained_in_its_own_way(tmp_path, model_folder):
     ("wrong", "line"),
     [
         ({"seeds": [0, 1, 0]}, r"seeds: \[0, 1, 0\] repeats a seed"),
-        ({"sweep": {"trials": 2, "alpha": [0.6, 0.7]}}, "has no dev people to choose settings on"),
+        ({"sweep": {"alpha": [0.6, 0.7]}}, "has no dev people to choose settings on"),
         (
             {"arms": ["plain", "permute"], "training": {"labels": "clean"}},
             "'permute' changes the order of the original",
