@@ -1,6 +1,6 @@
 """Estimate what a plan would run and cost, before anything is made."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -22,7 +22,6 @@ from elusive.evaluate.cells.cell_folder import CellResult, find_cells
 from elusive.evaluate.compare.power import render_design
 from elusive.evaluate.jobs import Job, list_jobs
 from elusive.evaluate.plans import Plan, Source
-from elusive.evaluate.sweep_config import SweepConfig
 
 SAMPLED_TEXTS = 50
 """Number of texts that are tokenized to estimate their length."""
@@ -73,14 +72,12 @@ def render_estimate(plan: Plan, out: Path) -> str:
         speed = _estimate_speed(plan, model, finished)
         memory += [_estimate_memory_gib(plan, model, size, finished) for size in sizes.values()]
         # 2) Add up the model's cells.
-        for job in (job for job in list_jobs(plan) if job.model == model):
+        for job in (_take_longest(job, plan) for job in list_jobs(plan) if job.model == model):
             tokens, steps = _count_work(job, sizes[job.dataset])
             answering = sizes[job.dataset].questions * speed.per_question
             seconds = tokens * speed.per_token + answering
             if plan.sweep and job.arm and job.seed == plan.seeds[0]:
-                training = tokens / job.settings.training.epochs * speed.per_token
-                sweep_seconds += _count_trial_epochs(job, plan.sweep) * training
-                sweep_seconds += plan.sweep.num_trials * len(plan.sweep.seeds) * answering
+                sweep_seconds += plan.sweep.num_trials * len(plan.sweep.seeds) * seconds
             state = "finished"
             if not _is_finished(job, finished):
                 state = f"about {_format_seconds(seconds)}"
@@ -109,11 +106,12 @@ def _count_work(job: Job, size: Size) -> tuple[float, int]:
     return texts * training.epochs * size.tokens_per_text, count_steps(texts, training)
 
 
-def _count_trial_epochs(job: Job, sweep: SweepConfig) -> int:
-    """Count the epochs of all trials of an arm; at most, because stage 1 decides stage 2's."""
-    epochs = sweep.epochs or (job.settings.training.epochs,)
-    first = sweep.num_first_trials // len(epochs) * sum(epochs)
-    return (first + sweep.num_second_trials * max(epochs)) * len(sweep.seeds)
+def _take_longest(job: Job, plan: Plan) -> Job:
+    """Return a cell with the largest number of epochs that the plan's sweep may choose for it."""
+    if job.arm is None or plan.sweep is None or not plan.sweep.epochs:
+        return job
+    training = job.settings.training.model_copy(update={"epochs": max(plan.sweep.epochs)})
+    return replace(job, settings=job.settings.model_copy(update={"training": training}))
 
 
 def _is_finished(job: Job, finished: list[CellResult]) -> bool:

@@ -18,7 +18,7 @@ from elusive.evaluate.plans import ArmConfig
 from elusive.evaluate.processes import make_all
 from elusive.evaluate.run_folder import RunFolder
 from elusive.evaluate.sweep_config import (
-    LISTED,
+    COMMON_SETTINGS,
     OBJECTIVE_SETTINGS,
     TEXT_SETTINGS,
     Settings,
@@ -115,8 +115,10 @@ def _get_own_settings(job: Job) -> Settings:
         names = TEXT_SETTINGS
     elif training.objective != NEXT_TOKEN:
         names = [name for name in OBJECTIVE_SETTINGS if name in ARMS[training.objective].defaults]
-    sources = {name: job.arm if name in TEXT_SETTINGS else training for name in LISTED}
-    return {name: getattr(sources[name], name) for name in (*names, "learning_rate", "epochs")}
+    return {
+        name: getattr(job.arm if name in TEXT_SETTINGS else training, name)
+        for name in (*names, *COMMON_SETTINGS)
+    }
 
 
 def _try_all(

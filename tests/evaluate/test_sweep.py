@@ -123,12 +123,13 @@ def test_the_best_on_dev_people_is_confirmed_on_test_people(finished):
     assert random.parameters["augment"]["alpha"] == record(out)["random"]["settings"]["alpha"]
 
 
-def test_a_dry_run_says_how_many_trials_there_are_and_how_long_they_take(tmp_path, model_folder):
-    plan = swept(tmp_path, model_folder, ARMS, seeds=[3, 4, 5])
+def test_a_dry_run_counts_trials_and_the_most_epochs_that_may_be_chosen(tmp_path, model_folder):
+    plan = swept(tmp_path, model_folder, ["random"], seeds=[3, 4, 5], epochs=[1, 40])
     shown = CliRunner().invoke(cli, ["run", str(plan), "--dry-run", "--out", str(tmp_path / "out")])
-    assert re.search(
-        r"before them, 4 trials x 3 seeds for each arm: up to about \d+ s\n", shown.output
-    )
+    # 6 people, each with an original and 2 copies, 40 times; 2 questions are replayed.
+    assert f"random-seed0: {(6 * 3 * 40 + 2 + 3) // 4} steps" in shown.output
+    line = r"before them, 6 trials x 3 seeds for each arm: up to about \d+ s\n"
+    assert re.search(line, shown.output)
 
 
 def test_an_interrupted_sweep_resumes_and_ends_alike(tmp_path, model_folder, monkeypatch):
