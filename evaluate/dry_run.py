@@ -1,6 +1,6 @@
 """Estimate what a plan would run and cost, before anything is made."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -63,7 +63,7 @@ def render_estimate(plan: Plan, out: Path) -> str:
     except InputError:
         all_finished = []
     contents = {name: _load_content(plan, source) for name, source in plan.sources.items()}
-    lines, seconds_left, num_missing, seconds_per_trial = [], 0.0, 0, 0.0
+    lines, seconds_left, num_missing, sweep_seconds = [], 0.0, 0, 0.0
     memory: list[float] = []
     for model in plan.trained:
         # 1) Measure the datasets in the model's tokens, and its speed.
@@ -72,12 +72,12 @@ def render_estimate(plan: Plan, out: Path) -> str:
         speed = _estimate_speed(plan, model, finished)
         memory += [_estimate_memory_gib(plan, model, size, finished) for size in sizes.values()]
         # 2) Add up the model's cells.
-        for job in (job for job in list_jobs(plan) if job.model == model):
+        for job in (_take_longest(job, plan) for job in list_jobs(plan) if job.model == model):
             tokens, steps = _count_work(job, sizes[job.dataset])
-            seconds = tokens * speed.per_token
-            seconds += sizes[job.dataset].questions * speed.per_question
-            if job.arm and job.seed == plan.seeds[0]:
-                seconds_per_trial += seconds
+            answering = sizes[job.dataset].questions * speed.per_question
+            seconds = tokens * speed.per_token + answering
+            if plan.sweep and job.arm and job.seed == plan.seeds[0]:
+                sweep_seconds += plan.sweep.num_trials * len(plan.sweep.seeds) * seconds
             state = "finished"
             if not _is_finished(job, finished):
                 state = f"about {_format_seconds(seconds)}"
@@ -88,11 +88,9 @@ def render_estimate(plan: Plan, out: Path) -> str:
     time_left = _format_seconds(seconds_left)
     lines.append(f"{len(lines)} cells, {num_missing} to run: about {time_left} ({speed.source})")
     if plan.sweep:
-        trials = plan.sweep.trials
         lines.append(
-            f"before them, up to {trials} trials for each arm: about "
-            f"{_format_seconds(trials * seconds_per_trial)}, if they take as long as the plan's "
-            "cells"
+            f"before them, {plan.sweep.num_trials} trials x {len(plan.sweep.seeds)} seeds for each "
+            f"arm: up to about {_format_seconds(sweep_seconds)}"
         )
     lines.append(f"memory: about {max(memory):.1f} GiB per process")
     lines += [_render_design(plan, name, questions) for name, (_, questions) in contents.items()]
@@ -106,6 +104,14 @@ def _count_work(job: Job, size: Size) -> tuple[float, int]:
     texts = size.texts * (1 + job.arm.copies)
     training = job.settings.training
     return texts * training.epochs * size.tokens_per_text, count_steps(texts, training)
+
+
+def _take_longest(job: Job, plan: Plan) -> Job:
+    """Return a cell with the largest number of epochs that the plan's sweep may choose for it."""
+    if job.arm is None or plan.sweep is None or not plan.sweep.epochs:
+        return job
+    training = job.settings.training.model_copy(update={"epochs": max(plan.sweep.epochs)})
+    return replace(job, settings=job.settings.model_copy(update={"training": training}))
 
 
 def _is_finished(job: Job, finished: list[CellResult]) -> bool:

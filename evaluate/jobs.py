@@ -25,6 +25,8 @@ class Job:
     """Dataset and model, where the plan has several."""
     chosen: dict[str, Any] | None = None
     """How a sweep chose the arm's settings; None without a sweep."""
+    trial: str = ""
+    """Settings that a sweep tries; empty for the cells that are compared."""
 
     @property
     def label(self) -> str:
@@ -34,7 +36,8 @@ class Job:
     @property
     def name(self) -> str:
         """Name of the cell in its run."""
-        return f"{self.prefix}{make_file_name(self.label)}-seed{self.seed}"
+        trial = f"-{self.trial}" if self.trial else ""
+        return f"{self.prefix}{make_file_name(self.label)}{trial}-seed{self.seed}"
 
     @property
     def augment(self) -> AugmentConfig:

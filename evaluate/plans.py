@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from elusive.augment.arms import ARMS, is_objective
 from elusive.augment.config import AugmentConfig
@@ -12,6 +12,7 @@ from elusive.biogen.config import BiogenConfig
 from elusive.common.errors import InputError, build_unknown_name_error, validate_config
 from elusive.common.yaml_files import load_config
 from elusive.evaluate.config import UNTRAINED, CellSettings, TrainingConfig
+from elusive.evaluate.sweep_config import SweepConfig
 
 PLAN = "plan.yaml"
 """File in a run's folder that holds its plan."""
@@ -36,62 +37,6 @@ class ArmConfig(AugmentConfig):
         """Name in tables."""
         rewrite = f"{self.rewrite} + " if self.rewrite != "none" else ""
         return self.label or rewrite + self.method
-
-
-class Range(BaseModel):
-    """A range of numbers, both ends included."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    low: float = Field(description="Smallest number.")
-    high: float = Field(description="Largest number.")
-    log: bool = Field(default=False, description="Search evenly in the logarithm.")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "Range":
-        if self.low > self.high or (self.log and self.low <= 0):
-            raise InputError(
-                f"low {self.low} and high {self.high}: low must not exceed high, and log needs low "
-                "above 0: correct the range"
-            )
-        return self
-
-
-class SweepConfig(BaseModel):
-    """How the settings of each arm are chosen before it is compared."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    trials: int = Field(default=16, ge=1, description="Number of settings to try for each arm.")
-    alpha: tuple[float, ...] | Range | None = Field(
-        default=None, description="Choices or a range for alpha, in arms that drop tokens."
-    )
-    beta: tuple[float, ...] | Range | None = Field(
-        default=None, description="Choices or a range for beta, in arms that drop tokens."
-    )
-    learning_rate: tuple[float, ...] | Range | None = Field(
-        default=None, description="Choices or a range for the peak learning rate."
-    )
-    epochs: tuple[int, ...] | None = Field(
-        default=None, description="Choices for the number of epochs."
-    )
-    metric: Literal["em", "f1", "log_probability"] = Field(
-        default="log_probability",
-        description="Metric to maximize; the gold log-probability responds before exact match "
-        "does.",
-    )
-    protocol: Literal["best-on-dev", "best-on-test"] = Field(
-        default="best-on-dev",
-        description="Whose questions decide: dev people's, or test people's as in the paper, which "
-        "flatters every arm and is marked in the table.",
-    )
-    seed: int = Field(default=0, description="Seed of the search and of the trials' training.")
-
-    @field_validator("alpha", "beta", "learning_rate", mode="before")
-    @classmethod
-    def _range_or_choices(cls, values: object) -> object:
-        """Validate a range by itself, so that an error names the setting, not the union."""
-        return validate_config(Range, values) if isinstance(values, dict) else values
 
 
 class Plan(CellSettings):

@@ -1,8 +1,6 @@
 """Run a plan: make every cell that its folder lacks, then what the plan lists under `then`."""
 
-import multiprocessing
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,12 +21,11 @@ from elusive.evaluate.compare.table import build_tables
 from elusive.evaluate.compare.table_columns import build_arrow_table
 from elusive.evaluate.config import NEXT_TOKEN, UNTRAINED, CellSettings
 from elusive.evaluate.follow_ups import make_follow_ups
-from elusive.evaluate.jobs import Failure, Job, build_failure, list_jobs
+from elusive.evaluate.jobs import Failure, list_jobs
 from elusive.evaluate.plans import PLAN, Plan, load_plan
+from elusive.evaluate.processes import make_all
 from elusive.evaluate.run_folder import RunFolder
 from elusive.evaluate.sweep import choose_jobs
-
-POLL_SECONDS = 0.5
 
 
 def evaluate_cell(
@@ -114,14 +111,11 @@ def run_plan(plan: Plan, out: Path, jobs: int = 1) -> RunResult:
     _claim(plan, out)
     run = RunFolder(plan, out)
     run.check()
-    todo = choose_jobs(run)
+    todo = choose_jobs(run, jobs)
     if any(run.find_finished(job) is None for job in todo):
         for line in _render_designs(run):
             tqdm.write(f"elusive: {line}", file=sys.stderr)
-    if jobs > 1:
-        _run_side_by_side(run, todo, jobs)
-    else:
-        _run_in_turn(run, todo)
+    make_all(run, todo, jobs)
     folders = [folder for job in todo if (folder := run.find_finished(job))]
     failures = [failure for job in todo if (failure := run.find_failure(job))]
     return RunResult(folders, failures, make_follow_ups(run) if folders else [])
@@ -138,64 +132,6 @@ def _render_designs(run: RunFolder) -> list[str]:
         line = render_design(num_people, per_person, num_arms, len(run.plan.seeds))
         lines.append(f"{name}: {line}" if len(run.datasets) > 1 else line)
     return lines
-
-
-def _run_in_turn(run: RunFolder, todo: list[Job]) -> None:
-    with tqdm(total=len(todo), desc="cells", unit="cell") as bar:
-        postponed = []  # another process is making these; check at the end that they are finished
-        for job in todo:
-            if make_with_bar(run, job, wait=False):
-                bar.update()
-            else:
-                postponed.append(job)
-        for job in postponed:
-            make_with_bar(run, job, wait=True)
-            bar.update()
-
-
-def make_with_bar(run: RunFolder, job: Job, wait: bool = True) -> bool:
-    """Make a cell with a progress bar of its steps; return what `RunFolder.make` returns."""
-    steps = 0 if run.find_finished(job) else run.count_steps(job)
-    bar = tqdm(total=steps, desc=job.name, unit="step", leave=False, position=1, disable=not steps)
-    with bar:
-        return run.make(job, bar.update, wait)
-
-
-def _run_side_by_side(run: RunFolder, todo: list[Job], jobs: int) -> None:
-    """Make all cells in several processes; each takes cells that no other has taken."""
-    # 1) Make the training texts first, so that no process has to wait for another's.
-    for job in tqdm(todo, desc="training texts", unit="text"):
-        try:
-            run.prepare_text(job)
-        except InputError as error:
-            run.record(build_failure(job, error))
-    # 2) Start the processes, and count finished cells until all processes have ended.
-    context = multiprocessing.get_context("spawn")
-    workers = [
-        context.Process(target=_work, args=(run.plan, run.out, todo, number, jobs), daemon=True)
-        for number in range(jobs)
-    ]
-    for worker in workers:
-        worker.start()
-    with tqdm(total=len(todo), desc="cells", unit="cell") as bar:
-        while any(worker.is_alive() for worker in workers):
-            time.sleep(POLL_SECONDS)
-            bar.update(sum(run.find_finished(job) is not None for job in todo) - bar.n)
-    # 3) Record as failed the cells whose process died.
-    codes = sorted({worker.exitcode for worker in workers if worker.exitcode})
-    for job in todo:
-        if not run.find_finished(job) and not run.find_failure(job):
-            shown = ", ".join(map(str, codes)) or "0"
-            reason = f"its process ended with code {shown}; code -9 often means too little memory"
-            run.record(Failure(job.name, reason, ""))
-
-
-def _work(plan: Plan, out: Path, todo: list[Job], number: int, jobs: int) -> None:
-    """Make every cell that no other process has taken; each process starts at another cell."""
-    run = RunFolder(plan, out)
-    first = number * len(todo) // jobs
-    for job in todo[first:] + todo[:first]:
-        run.make(job, wait=False)
 
 
 def _claim(plan: Plan, out: Path) -> None:

@@ -39,7 +39,7 @@ class RunFolder:
     """
 
     def __init__(self, plan: Plan, out: Path) -> None:
-        self.plan, self.out = plan, out
+        self.plan, self.root, self.out = plan, out, out
         self.models = _Models(plan.training.quantization)
         self.datasets = {
             name: _prepare_dataset(source, plan.find_dataset_folder(name, out), name)
@@ -51,10 +51,10 @@ class RunFolder:
             folder = plan.known if isinstance(plan.known, Path) else out / "known"
             self.known = _prepare_dataset(plan.known, folder)
 
-    def open_below(self, name: str) -> "RunFolder":
+    def open_below(self, folder: str | Path) -> "RunFolder":
         """Return the same plan, datasets and models with a subfolder for the cells."""
         run = copy.copy(self)
-        run.out = self.out / name
+        run.out = self.root / folder
         return run
 
     def check(self) -> None:

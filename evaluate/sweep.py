@@ -2,41 +2,59 @@
 
 import itertools
 import json
-import logging
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from statistics import fmean
 from typing import Any
 
-import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-)
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
-from tqdm import tqdm
-
-from elusive.augment.arms import drops_tokens
+from elusive.augment.arms import ARMS, drops_tokens
 from elusive.common.errors import InputError, validate_config
-from elusive.common.folders import hash_parameters, write_atomically
+from elusive.common.folders import write_atomically
 from elusive.evaluate.cells.cell_folder import load_cell
+from elusive.evaluate.config import NEXT_TOKEN, CellSettings
 from elusive.evaluate.jobs import Job, list_jobs
-from elusive.evaluate.plans import ArmConfig, Range, SweepConfig
+from elusive.evaluate.plans import ArmConfig
+from elusive.evaluate.processes import make_all
 from elusive.evaluate.run_folder import RunFolder
+from elusive.evaluate.sweep_config import (
+    COMMON_SETTINGS,
+    OBJECTIVE_SETTINGS,
+    TEXT_SETTINGS,
+    Settings,
+    SweepConfig,
+    list_first_settings,
+    list_second_settings,
+)
 
 SWEEP = "sweep.json"
-STUDIES = "studies.log"
-TEXT_SETTINGS, TRAINING_SETTINGS = ("alpha", "beta"), ("learning_rate", "epochs")
 SPLITS = {"best-on-dev": "dev", "best-on-test": "test"}
 
+Key = tuple[str, str]
+"""An arm of a run: the prefix of its cells, and its label."""
 
-def choose_jobs(run: RunFolder) -> list[Job]:
+
+@dataclass(frozen=True)
+class Trial:
+    """Settings that were tried for an arm."""
+
+    settings: Settings
+    value: float | None
+    """Mean of the metric over the seeds; None if a cell failed."""
+    failed: list[str]
+    """Names of the cells that failed, or whose metric is not a number."""
+
+
+def choose_jobs(run: RunFolder, processes: int = 1) -> list[Job]:
     """List the cells of a run; with a sweep, first choose the settings of their arms.
 
-    Every arm gets the same number of trials on each dataset with each model. Trials are cells in
-    the folder `sweep`, so they are resumed and repaired like other cells. Optuna's journal beside
-    them records the settings that were tried.
+    Every arm gets the same number of trials on each dataset with each model, in two stages that
+    `SweepConfig` describes. Trials are cells in the folder `sweep`, so they are resumed and
+    repaired like other cells. `sweep.json` records all trials of every arm.
+
+    Args:
+        run: folder of the run.
+        processes: number of processes that make the trials.
 
     Raises:
         InputError: a dataset has no questions to choose settings on, or all trials of an arm
@@ -47,16 +65,28 @@ def choose_jobs(run: RunFolder) -> list[Job]:
     if sweep is None:
         return jobs
     _check_split(run, sweep)
-    arm_jobs = {(job.prefix, job.label): job for job in jobs if job.arm}
-    choices = {}
-    for key, job in tqdm(arm_jobs.items(), desc="choosing settings", unit="arm"):
-        choices[key] = _choose(run, job, sweep)
+    folder = run.open_below("sweep")
+    arms = {(job.prefix, job.label): job for job in jobs if job.arm}
+    # 1) Try learning rates and epochs with each arm's own alpha and beta.
+    todo = {key: list_first_settings(_get_own_settings(job), sweep) for key, job in arms.items()}
+    trials = _try_all(folder, arms, todo, processes, "sweep, stage 1")
+    # 2) At the best of these, try alphas with betas, or what the arm has in their place.
+    best = {key: _choose(folder, job, trials[key]).settings for key, job in arms.items()}
+    todo = {key: list_second_settings(best[key], sweep) for key in arms}
+    further = _try_all(folder, arms, todo, processes, "sweep, stage 2")
+    trials = {key: trials[key] + further[key] for key in arms}
+    # 3) Record the trials, and give the best one's settings to the arm's cells.
+    choices = {key: _describe_choice(folder, job, trials[key]) for key, job in arms.items()}
     content = [
-        {"dataset": job.dataset, "model": job.model, "arm": job.label, **(choices[key] or {})}
-        for key, job in arm_jobs.items()
+        {"dataset": job.dataset, "model": job.model, "arm": job.label}
+        | choices[key]
+        | {"trials": [asdict(trial) for trial in trials[key]]}
+        for key, job in arms.items()
     ]
     write_atomically(run.out / SWEEP, json.dumps(content, indent=2) + "\n")
-    return [_apply_choice(run, job, choices.get((job.prefix, job.label))) for job in jobs]
+    return [
+        _apply_choice(run, job, choices[job.prefix, job.label]) if job.arm else job for job in jobs
+    ]
 
 
 def _check_split(run: RunFolder, sweep: SweepConfig) -> None:
@@ -76,134 +106,111 @@ def _check_split(run: RunFolder, sweep: SweepConfig) -> None:
             )
 
 
-def _choose(run: RunFolder, job: Job, sweep: SweepConfig) -> dict[str, Any] | None:
-    """Choose an arm's settings, and record how; None if there is nothing to choose."""
+def _get_own_settings(job: Job) -> Settings:
+    """Return what a sweep may change about an arm, as the plan has it."""
     assert job.arm is not None
-    space = build_search_space(job.arm, sweep)
-    if not space:
-        return None
-    trials = run.open_below("sweep")
-    with trials.lock(f"{job.prefix}{job.label}"):
-        study = _open_study(trials, job, sweep, space)
-        for trial in _ask_trials(study, sweep, space):
-            _run_trial(trials, job, sweep, study, trial)
-    finished = study.get_trials(states=(TrialState.COMPLETE,))
-    if not finished:
+    training = job.settings.training
+    names: Iterable[str] = ()
+    if drops_tokens(job.arm.method):
+        names = TEXT_SETTINGS
+    elif training.objective != NEXT_TOKEN:
+        names = [name for name in OBJECTIVE_SETTINGS if name in ARMS[training.objective].defaults]
+    return {
+        name: getattr(job.arm if name in TEXT_SETTINGS else training, name)
+        for name in (*names, *COMMON_SETTINGS)
+    }
+
+
+def _try_all(
+    folder: RunFolder,
+    arms: dict[Key, Job],
+    todo: dict[Key, list[Settings]],
+    processes: int,
+    shown: str,
+) -> dict[Key, list[Trial]]:
+    """Make the cells of all trials of a stage, and read their values."""
+    cells = {
+        (key, number): _list_trial_jobs(folder, arms[key], settings)
+        for key, listed in todo.items()
+        for number, settings in enumerate(listed)
+    }
+    if cells:
+        make_all(folder, list(itertools.chain.from_iterable(cells.values())), processes, shown)
+    return {
+        key: [
+            _read_trial(folder, settings, cells[key, number])
+            for number, settings in enumerate(listed)
+        ]
+        for key, listed in todo.items()
+    }
+
+
+def _list_trial_jobs(folder: RunFolder, job: Job, settings: Settings) -> list[Job]:
+    """List the cells of a trial, one per seed of the sweep."""
+    sweep = folder.plan.sweep
+    assert sweep is not None
+    arm, cell_settings = _change_settings(folder, job, settings)
+    answering = cell_settings.answering.model_copy(update={"split": SPLITS[sweep.protocol]})
+    cell_settings = cell_settings.model_copy(update={"answering": answering})
+    trial = "-".join(f"{name}={value}" for name, value in settings.items())
+    return [
+        Job(job.dataset, job.model, arm, seed, cell_settings, job.prefix, trial=trial)
+        for seed in sweep.seeds
+    ]
+
+
+def _read_trial(folder: RunFolder, settings: Settings, jobs: list[Job]) -> Trial:
+    sweep = folder.plan.sweep
+    assert sweep is not None
+    paths = {job.name: folder.find_finished(job) for job in jobs}
+    values = {name: load_cell(p).metrics[sweep.metric] for name, p in paths.items() if p}
+    failed = [name for name in paths if math.isnan(values.get(name, math.nan))]
+    return Trial(settings, None if failed else fmean(values.values()), failed)
+
+
+def _choose(folder: RunFolder, job: Job, trials: list[Trial]) -> Trial:
+    """Return the trial with the highest value; of equal ones, the earliest.
+
+    Raises:
+        InputError: all trials failed.
+    """
+    values = {number: trial.value for number, trial in enumerate(trials) if trial.value is not None}
+    if not values:
         raise InputError(
-            f"sweep: all trials of arm {job.label!r} failed: see {trials.out / 'failed'} for why"
+            f"sweep: all trials of arm {job.label!r} failed: see {folder.out / 'failed'} for why"
         )
-    best = max(finished, key=lambda trial: (trial.value, -trial.number))
+    return trials[max(values, key=values.__getitem__)]
+
+
+def _describe_choice(folder: RunFolder, job: Job, trials: list[Trial]) -> dict[str, Any]:
+    """Describe how an arm's settings were chosen, for its cells and for the table."""
+    sweep, best = folder.plan.sweep, _choose(folder, job, trials)
+    assert sweep is not None
+    num_failed = sum(trial.value is None for trial in trials)
     return {
         "protocol": sweep.protocol,
         "metric": sweep.metric,
+        "seeds": list(sweep.seeds),
+        "tries": len(trials) - num_failed,
+        "failed": num_failed,
         "value": best.value,
-        "tries": len({hash_parameters(trial.params) for trial in finished}),
-        "settings": best.params,
+        "settings": best.settings,
     }
 
 
-def build_search_space(arm: ArmConfig, sweep: SweepConfig) -> dict[str, BaseDistribution]:
-    """Build the search space of an arm; it has alpha and beta only if the arm drops tokens."""
-    is_dropping = drops_tokens(arm.method)
-    names = (*TEXT_SETTINGS, *TRAINING_SETTINGS) if is_dropping else TRAINING_SETTINGS
-    space: dict[str, BaseDistribution] = {}
-    for name in names:
-        values = getattr(sweep, name)
-        if isinstance(values, Range):
-            space[name] = FloatDistribution(values.low, values.high, log=values.log)
-        elif values:
-            space[name] = CategoricalDistribution(values)
-    return space
-
-
-def _open_study(
-    trials: RunFolder, job: Job, sweep: SweepConfig, space: dict[str, BaseDistribution]
-) -> optuna.Study:
-    """Open the record of an arm's trials; a trial that was interrupted does not count."""
-    optuna.logging.set_verbosity(logging.WARNING)
-    deciding = {
-        "sweep": sweep.model_dump(exclude={"trials"}),
-        "space": {name: repr(values) for name, values in space.items()},
-        "arm": job.arm.model_dump() if job.arm else None,
-        "settings": job.settings.model_dump(),
-        "dataset": trials.datasets[job.dataset].content_hash,
-    }
-    study = optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(trials.out / STUDIES))),
-        study_name=f"{job.prefix}{job.label}-{hash_parameters(deciding)[:8]}",
-        direction="maximize",
-        load_if_exists=True,
-    )
-    for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        study.tell(trial.number, state=TrialState.FAIL)
-    return study
-
-
-def _ask_trials(
-    study: optuna.Study, sweep: SweepConfig, space: dict[str, BaseDistribution]
-) -> Iterator[optuna.Trial]:
-    """Yield trials until there are enough: all combinations if they are few, otherwise by TPE.
-
-    A trial's settings follow from its number and earlier results, so interruptions change nothing.
-    """
-    combinations = _list_combinations(space)
-    if combinations is not None and len(combinations) > sweep.trials:
-        combinations = None
-    num_trials = len(combinations) if combinations else sweep.trials
-    while (num_tried := _count_tried(study)) < num_trials:
-        study.sampler = optuna.samplers.TPESampler(seed=sweep.seed + num_tried)
-        if combinations:
-            study.enqueue_trial(combinations[num_tried], skip_if_exists=True)
-        yield study.ask(space)
-
-
-def _list_combinations(space: dict[str, BaseDistribution]) -> list[dict[str, Any]] | None:
-    """List all settings in a space of choices; None if the space has a range."""
-    choices = [d.choices for d in space.values() if isinstance(d, CategoricalDistribution)]
-    if len(choices) < len(space):
-        return None
-    return [dict(zip(space, values, strict=True)) for values in itertools.product(*choices)]
-
-
-def _count_tried(study: optuna.Study) -> int:
-    """Count the trials that gave a value or failed by themselves."""
-    return sum(
-        trial.state == TrialState.COMPLETE or "failed" in trial.user_attrs
-        for trial in study.get_trials(deepcopy=False)
-    )
-
-
-def _run_trial(
-    trials: RunFolder, job: Job, sweep: SweepConfig, study: optuna.Study, trial: optuna.Trial
-) -> None:
-    """Make the cell of a trial, and tell the study its value."""
-    trial_job = _build_trial_job(trials, job, sweep, trial.params)
-    trials.make(trial_job)
-    folder = trials.find_finished(trial_job)
-    if folder is None:
-        trial.set_user_attr("failed", True)
-        study.tell(trial, state=TrialState.FAIL)
-    else:
-        study.tell(trial, load_cell(folder).metrics[sweep.metric])
-
-
-def _build_trial_job(run: RunFolder, job: Job, sweep: SweepConfig, params: dict[str, Any]) -> Job:
-    with_params = _apply_choice(run, job, {"settings": params})
-    answering = job.settings.answering.model_copy(update={"split": SPLITS[sweep.protocol]})
-    settings = with_params.settings.model_copy(update={"answering": answering})
-    return Job(job.dataset, job.model, with_params.arm, sweep.seed, settings, job.prefix)
-
-
-def _apply_choice(run: RunFolder, job: Job, chosen: dict[str, Any] | None) -> Job:
+def _apply_choice(run: RunFolder, job: Job, chosen: dict[str, Any]) -> Job:
     """Return a cell with the settings that were chosen for its arm."""
-    if job.arm is None or chosen is None:
-        return job
-    params = chosen["settings"]
-    own = {name: value for name, value in params.items() if name in TRAINING_SETTINGS}
-    text = {name: value for name, value in params.items() if name in TEXT_SETTINGS}
+    arm, settings = _change_settings(run, job, chosen["settings"])
+    return replace(job, arm=arm, settings=settings, chosen=chosen)
+
+
+def _change_settings(
+    run: RunFolder, job: Job, settings: Settings
+) -> tuple[ArmConfig, CellSettings]:
+    """Return an arm with other settings, and the settings of its cells."""
+    assert job.arm is not None
+    text = {name: value for name, value in settings.items() if name in TEXT_SETTINGS}
+    own = {name: value for name, value in settings.items() if name not in TEXT_SETTINGS}
     changed = job.arm.model_dump() | text | {"training": job.arm.training | own}
     arm = validate_config(ArmConfig, changed)
-    kept = chosen if "tries" in chosen else None
-    return Job(
-        job.dataset, job.model, arm, job.seed, run.plan.build_settings(arm), job.prefix, kept
-    )
+    return arm, run.plan.build_settings(arm)

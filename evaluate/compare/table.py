@@ -246,7 +246,8 @@ def _describe_choice(chosen: dict[str, Any] | None) -> str:
     if chosen is None:
         return ""
     people = "TEST" if chosen["protocol"] == "best-on-test" else "dev"
-    return f"{chosen['tries']} on {people}"
+    failed = chosen.get("failed")
+    return f"{chosen['tries']} on {people}" + (f", {failed} failed" if failed else "")
 
 
 def _mean(numbers: Iterable[float]) -> float:
