@@ -54,6 +54,12 @@ ARMS: dict[str, Arm] = {
         "log-probability under a large model minus log-probability under a small one",
         ("large", "small"),
     ),
+    "entropy": Arm(
+        "score",
+        "entropy of the model's prediction of a token, so that predictable tokens are dropped most "
+        "(EntroDrop)",
+        ("model",),
+    ),
     "position": Arm("score", "earlier tokens are kept more often; a control"),
     "reverse-position": Arm("score", "later tokens are kept more often; a control"),
     "shuffled": Arm("score", "random ranks, the same in every copy of a document; a control"),

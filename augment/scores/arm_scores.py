@@ -17,7 +17,7 @@ from elusive.augment.config import AugmentConfig
 from elusive.augment.dropping import mark_overlaps
 from elusive.augment.scores.alignment import contrast_scores, move_to_units
 from elusive.augment.scores.cache import read_or_score
-from elusive.augment.scores.log_probability import score_log_probability
+from elusive.augment.scores.log_probability import score_entropy, score_log_probability
 from elusive.augment.scores.model_scores import Reading, score_attention
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.scores.units import cut_words, encode
@@ -84,6 +84,10 @@ class Scorers:
             role, documents, {"score": "log-probability"}, score_log_probability
         )
         return [replace(scores, adds_up=True) for scores in scored]
+
+    def score_entropy(self, role: str, documents: list[Document]) -> list[TokenScores]:
+        """Score by the entropy of predictions under the model of a role."""
+        return self._read_or_score(role, documents, {"score": "entropy"}, score_entropy)
 
     def _read_or_score(
         self,
@@ -208,6 +212,11 @@ def _surprisal_contrast(documents: list[Document], scorers: Scorers) -> list[Tok
     return [contrast_scores(*pair) for pair in zip(large, small, strict=True)]
 
 
+def _entropy(documents: list[Document], scorers: Scorers) -> list[TokenScores]:
+    """Source: EntroDrop, arXiv 2512.23422; its schedule over the steps is left out."""
+    return scorers.score_entropy("model", documents)
+
+
 def _log_ratio(large: np.ndarray, small: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(large, TINY)) - np.log(np.maximum(small, TINY))
 
@@ -221,6 +230,7 @@ SCORES: dict[str, Score] = {
     "depth-contrast": _depth_contrast,
     "reverse-contrast": _reverse_contrast,
     "surprisal-contrast": _surprisal_contrast,
+    "entropy": _entropy,
     "position": _score_each(_earlier_higher),
     "reverse-position": _score_each(_later_higher),
     "shuffled": _score_each(_shuffled),

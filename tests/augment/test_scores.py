@@ -22,7 +22,7 @@ from elusive.augment.scores.alignment import move_scores
 from elusive.augment.scores.arm_scores import Scorers, score_documents
 from elusive.augment.scores.column_sums import compute_attention_received
 from elusive.augment.scores.layer_choice import choose_indices
-from elusive.augment.scores.log_probability import score_log_probability
+from elusive.augment.scores.log_probability import score_entropy, score_log_probability
 from elusive.augment.scores.model_scores import Reading, cut_windows, pad_texts, score_attention
 from elusive.augment.scores.units import cut_words, encode
 from elusive.biogen.biographies import generate_biographies
@@ -183,6 +183,11 @@ def test_log_probabilities_are_those_of_the_next_token(documents, tokenizer, tmp
     ]
     expected = [np.mean([by_token[token] for token in tokens]) for tokens in text.unit_tokens]
     assert scored[1].scores == pytest.approx(expected, abs=1e-4)
+    entropies = [0.0] + [
+        torch.distributions.Categorical(logits=row).entropy().item() for row in logits[:-1]
+    ]
+    expected = [np.mean([entropies[token] for token in tokens]) for tokens in text.unit_tokens]
+    assert score_entropy(documents[:2], tiny)[1].scores == pytest.approx(expected, abs=1e-4)
 
 
 def scores_of(documents, model_folder, **settings) -> list[np.ndarray]:
