@@ -9,7 +9,7 @@ meanings from this module, which imports nothing heavy.
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["score", "rewrite", "objective"]
+Kind = Literal["score", "rewrite", "objective", "control"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Arm:
 
     kind: Kind
     """`score`: tokens are ranked by a score and dropped by Equation 1. `rewrite`: copies are
-    rewritten and nothing is dropped. `objective`: the text is plain, and training changes."""
+    rewritten and nothing is dropped. `objective`: the text is plain, and training changes.
+    `control`: nothing is trained."""
     meaning: str
     """What it does, in one line of markdown."""
     models: tuple[str, ...] = ()
@@ -30,7 +31,20 @@ class Arm:
     the drop rate is that of every other arm."""
 
 
+UNTRAINED, ZERO_DELTA, OPEN_BOOK = "untrained", "zero-delta", "open-book"
+
 ARMS: dict[str, Arm] = {
+    UNTRAINED: Arm("control", "the model before training"),
+    ZERO_DELTA: Arm(
+        "control",
+        "the model with a new adapter that was not trained, saved and asked like trained ones; it "
+        "must answer like `untrained`",
+    ),
+    OPEN_BOOK: Arm(
+        "control",
+        "the model before training, with the text in front of each question: what it can answer "
+        "without having to remember",
+    ),
     "plain": Arm("rewrite", "every copy repeats the original; nothing is dropped"),
     "random": Arm("score", "all tokens score the same, so each is dropped with the mean of p(r)"),
     "attention": Arm("score", "attention that a token receives from later tokens", ("model",)),

@@ -7,8 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from elusive.augment.arms import ARMS, list_arms
 from elusive.common.errors import InputError, build_unknown_name_error
 
-UNTRAINED = "untrained"
-"""Label of the row for the model before training."""
 LOSS_EVERY = 5
 """Steps between logged losses, each the mean since the last one; step 1 is logged as well."""
 Corrupt = Literal["delete", "mask", "random", "unseen", "partly-unseen", "reconstruct"]

@@ -123,7 +123,7 @@ def _is_finished(job: Job, finished: list[CellResult]) -> bool:
 
 def _render_design(plan: Plan, name: str, questions: list[Question]) -> str:
     people = len({question.entity for question in questions})
-    arms = len(plan.arms) + plan.untrained
+    arms = len(plan.arms) + len(plan.list_controls())
     line = render_design(people, max(1, round(len(questions) / people)), arms, len(plan.seeds))
     return f"design: {line}" if len(plan.sources) == 1 else f"design, {name}: {line}"
 

@@ -4,10 +4,11 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
+from elusive.augment.arms import UNTRAINED
 from elusive.augment.config import AugmentConfig
 from elusive.common.errors import InputError
 from elusive.evaluate.cells.cell import make_file_name
-from elusive.evaluate.config import UNTRAINED, CellSettings
+from elusive.evaluate.config import CellSettings
 from elusive.evaluate.plans import ArmConfig, Plan
 
 
@@ -19,19 +20,22 @@ class Job:
     """Name of one of the plan's datasets."""
     model: str
     arm: ArmConfig | None
+    """None for a control, in which nothing is trained."""
     seed: int
     settings: CellSettings
     prefix: str = ""
     """Dataset and model, where the plan has several."""
     chosen: dict[str, Any] | None = None
     """How a sweep chose the arm's settings; None without a sweep."""
+    control: str = UNTRAINED
+    """Arm of kind `control` if `arm` is None."""
     trial: str = ""
     """Settings that a sweep tries; empty for the cells that are compared."""
 
     @property
     def label(self) -> str:
         """Name of the arm in tables."""
-        return self.arm.name if self.arm else UNTRAINED
+        return self.arm.name if self.arm else self.control
 
     @property
     def name(self) -> str:
@@ -50,7 +54,8 @@ class Job:
 
 def list_jobs(plan: Plan) -> list[Job]:
     """List a plan's cells by model, then dataset, then seed, then arm."""
-    arms = [*([None] if plan.untrained else []), *plan.arms]
+    rows = [(None, control) for control in plan.list_controls()]
+    rows += [(arm, UNTRAINED) for arm in plan.arms]
     has_several = len(plan.trained) * len(plan.sources) > 1
     return [
         Job(
@@ -60,11 +65,12 @@ def list_jobs(plan: Plan) -> list[Job]:
             seed,
             plan.build_settings(arm),
             f"{make_file_name(dataset)}-{make_file_name(model)}-" if has_several else "",
+            control=control,
         )
         for model in plan.trained
         for dataset in plan.sources
         for seed in plan.seeds
-        for arm in arms
+        for arm, control in rows
     ]
 
 

@@ -6,12 +6,12 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from elusive.augment.arms import ARMS, is_objective
+from elusive.augment.arms import ARMS, UNTRAINED, ZERO_DELTA, is_objective, list_arms
 from elusive.augment.config import AugmentConfig
 from elusive.biogen.config import BiogenConfig
 from elusive.common.errors import InputError, build_unknown_name_error, validate_config
 from elusive.common.yaml_files import load_config
-from elusive.evaluate.config import UNTRAINED, CellSettings, TrainingConfig
+from elusive.evaluate.config import CellSettings, TrainingConfig
 from elusive.evaluate.sweep_config import SweepConfig
 
 PLAN = "plan.yaml"
@@ -67,6 +67,11 @@ class Plan(CellSettings):
     untrained: bool = Field(
         default=True, description="Also ask the model before training, as the row `untrained`."
     )
+    controls: tuple[Literal["zero-delta", "open-book"], ...] = Field(
+        default=(),
+        description="Further rows in which nothing is trained: zero-delta (a new adapter) and "
+        "open-book (the text in front of each question).",
+    )
     known: Source | None = Field(
         default=None,
         description="Dataset of what the model knew before, or settings to generate it: measures "
@@ -92,6 +97,10 @@ class Plan(CellSettings):
     def trained(self) -> tuple[str, ...]:
         """All models to train."""
         return self.models if self.model is None else (self.model,)
+
+    def list_controls(self) -> list[str]:
+        """List the rows in which nothing is trained."""
+        return [*([UNTRAINED] if self.untrained else []), *self.controls]
 
     def find_dataset_folder(self, name: str, run: Path) -> Path:
         """Return the folder where a dataset of the plan is, or where a run puts it."""
@@ -173,10 +182,17 @@ class Plan(CellSettings):
                 raise InputError(
                     f"arms: {name!r} occurs twice: choose another label for one of them"
                 )
-            if name == UNTRAINED:
+            if name in list_arms("control"):
                 raise InputError(
-                    f"arms: {name!r} names the model before training: choose another label"
+                    f"arms: {name!r} names a row in which nothing is trained: choose another label"
                 )
+        if ZERO_DELTA in self.controls and (
+            self.answering.endpoint or self.training.tuning == "full"
+        ):
+            raise InputError(
+                "controls: 'zero-delta' needs LoRA and a local model: leave out "
+                "answering.endpoint and tuning 'full', or the control"
+            )
         for arm in self.arms:
             self.build_settings(arm)
         return self
@@ -254,7 +270,7 @@ def select_part(plan: Plan, arms: tuple[str, ...] = (), seeds: tuple[int, ...] =
     Raises:
         InputError: the plan has no such arm or seed.
     """
-    names = [UNTRAINED, *(arm.name for arm in plan.arms)]
+    names = [*plan.list_controls(), *(arm.name for arm in plan.arms)]
     for name in arms:
         if name not in names:
             raise build_unknown_name_error("arm", name, names)
@@ -267,6 +283,7 @@ def select_part(plan: Plan, arms: tuple[str, ...] = (), seeds: tuple[int, ...] =
         update={
             "arms": tuple(arm for arm in plan.arms if not arms or arm.name in arms),
             "untrained": plan.untrained and (not arms or UNTRAINED in arms),
+            "controls": tuple(name for name in plan.controls if not arms or name in arms),
             "seeds": tuple(seed for seed in plan.seeds if not seeds or seed in seeds),
         }
     )

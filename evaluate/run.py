@@ -8,6 +8,7 @@ import pyarrow as pa
 import yaml
 from tqdm import tqdm
 
+from elusive.augment.arms import UNTRAINED
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.errors import InputError
@@ -19,7 +20,7 @@ from elusive.evaluate.cells.make_cell import is_without_model, make_cell
 from elusive.evaluate.compare.power import render_design
 from elusive.evaluate.compare.table import build_tables
 from elusive.evaluate.compare.table_columns import build_arrow_table
-from elusive.evaluate.config import NEXT_TOKEN, UNTRAINED, CellSettings
+from elusive.evaluate.config import NEXT_TOKEN, CellSettings
 from elusive.evaluate.follow_ups import make_follow_ups
 from elusive.evaluate.jobs import Failure, list_jobs
 from elusive.evaluate.plans import PLAN, Plan, load_plan

@@ -157,7 +157,14 @@ class RunFolder:
 
     def _build_cell(self, job: Job, text: TrainingTextFolder | None) -> Cell:
         return Cell(
-            job.label, text, job.model, job.seed, job.settings, self.known, chosen=job.chosen
+            job.label,
+            text,
+            job.model,
+            job.seed,
+            job.settings,
+            self.known,
+            control=job.control,
+            chosen=job.chosen,
         )
 
     def _find_folder(self, job: Job, text: TrainingTextFolder | None) -> Path:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from elusive.augment.arms import ARMS
+from elusive.augment.arms import ARMS, UNTRAINED
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.common.answers import hash_scoring
 from elusive.common.dataset.folder import DatasetFolder
@@ -16,7 +16,6 @@ from elusive.common.folders import hash_parameters
 from elusive.common.lm.references import hash_adapter, hash_model_weights
 from elusive.evaluate.config import (
     NEXT_TOKEN,
-    UNTRAINED,
     AnsweringConfig,
     CellSettings,
     TrainingConfig,
@@ -46,6 +45,8 @@ class Cell:
     """Dataset of what the model knew before, to measure what it forgets."""
     adapter: Path | None = None
     """Folder of a finished adapter to score instead of training one."""
+    control: str = UNTRAINED
+    """Arm of kind `control` if nothing is trained."""
     chosen: dict[str, Any] | None = None
     """How a sweep chose the arm's settings; does not affect the outcome by itself."""
 
@@ -70,6 +71,7 @@ def collect_parameters(
         "adapter": hash_adapter(cell.adapter) if cell.adapter else None,
         "threads": cell.settings.threads,
         "chosen": cell.chosen,
+        "control": cell.control if text is None and cell.control != UNTRAINED else None,
     }
     if text and training.objective != NEXT_TOKEN and "reference" in ARMS[training.objective].models:
         assert training.reference is not None
@@ -81,7 +83,7 @@ def collect_parameters(
         "dataset": dataset.content_hash,
         "dataset_name": dataset.name,
         "train": text.content_hash if text else None,
-        "augment": text.parameters if text else {"method": UNTRAINED},
+        "augment": text.parameters if text else {"method": cell.control},
         "model": cell.model,
         "weights": weights_hash,
         "seed": cell.seed,

@@ -1,12 +1,16 @@
 """Make a cell: train, answer, score, and write its folder."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from peft import PeftModel
 
+from elusive.augment.arms import OPEN_BOOK, ZERO_DELTA
 from elusive.augment.training_text import AugmentSummary, TrainingTextFolder
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.dataset.records import Prediction, Question, Shot
@@ -108,19 +112,32 @@ def find_parameters(cell: Cell, dataset: DatasetFolder, weights_hash: str | None
 
 
 def _score_model(cell: Cell, dataset: DatasetFolder, loaded: LoadedModel) -> Outcome:
-    """Ask the model before training, or with a finished adapter."""
+    """Ask the model before training, or with a finished adapter, or with a new one."""
     answering = cell.settings.answering
     if answering.endpoint:
         return _answer_by_endpoint(cell, dataset, cell.adapter)
+    if cell.control == ZERO_DELTA:
+        with TemporaryDirectory() as temporary:
+            with open_tuned_model(loaded, cell.settings.training, cell.seed) as model:
+                model.save_pretrained(temporary, save_embedding_layers=False)
+            with _open_adapter(loaded, Path(temporary)) as model:
+                return _answer(cell, dataset, build_local_backend(model, loaded, answering))
     if cell.adapter is None:
         return _answer(cell, dataset, build_local_backend(loaded.model, loaded, answering))
-    with ignore_adapter_warnings():
-        model = PeftModel.from_pretrained(loaded.model, str(cell.adapter))
-    try:
+    with _open_adapter(loaded, cell.adapter) as model:
         question = select_questions(dataset, answering)[0]
         text = render_question(question.question)
         check_training_acts(model, loaded.model, loaded.tokenizer, text)
         return _answer(cell, dataset, build_local_backend(model, loaded, answering))
+
+
+@contextmanager
+def _open_adapter(loaded: LoadedModel, folder: Path) -> Iterator[PeftModel]:
+    """Yield the model with a saved adapter, which is removed at the end."""
+    with ignore_adapter_warnings():
+        model = PeftModel.from_pretrained(loaded.model, str(folder))
+    try:
+        yield model
     finally:
         model.unload()
 
@@ -236,4 +253,10 @@ def _ask(
     cell: Cell, dataset: DatasetFolder, questions: list[Question], backend: Backend
 ) -> list[Prediction]:
     shots, _ = _split_shots(cell, dataset)
-    return backend.ask(questions, shots, dataset.match_facts())
+    asked = questions
+    if cell.control == OPEN_BOOK:
+        texts = {document.doc_id: document.text for document in dataset.documents}
+        asked = [replace(q, question=f"{texts[q.doc_id]} {q.question}") for q in questions]
+    predictions = backend.ask(asked, shots, dataset.match_facts())
+    pairs = zip(predictions, questions, strict=True)
+    return [replace(prediction, question=q.question) for prediction, q in pairs]

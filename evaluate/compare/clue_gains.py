@@ -16,7 +16,6 @@ from elusive.common.errors import InputError
 from elusive.common.intervals import RESAMPLES, Estimate
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.distances import METRICS
-from elusive.evaluate.config import UNTRAINED
 
 BASELINE = "random"
 FEWEST_POINTS = 3
@@ -104,8 +103,7 @@ def measure_gains(
 
 
 def _is_dropping(cells: list[CellResult]) -> bool:
-    method = cells[0].parameters["augment"]["method"]
-    return method != UNTRAINED and drops_tokens(method)
+    return drops_tokens(cells[0].parameters["augment"]["method"])
 
 
 def _measure_recall(

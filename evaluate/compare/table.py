@@ -14,7 +14,6 @@ from elusive.common.intervals import Estimate, estimate_mean
 from elusive.evaluate.cells.cell import get_arm
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.significance import Comparison, compare_with_baseline, rank_arms
-from elusive.evaluate.config import UNTRAINED
 
 STAGES = ("scoring", "dropping", "training", "answering")
 METRICS = ("em", "f1", "log_probability")
@@ -161,7 +160,7 @@ def select_complete_arms(cells: list[CellResult]) -> list[CellResult]:
 
 def group_arms(cells: list[CellResult]) -> dict[str, list[CellResult]]:
     """Group cells by arm; cells that differ only in their seeds belong to one arm."""
-    order = {name: position for position, name in enumerate([UNTRAINED, *ARMS])}
+    order = {name: position for position, name in enumerate(ARMS)}
     groups: dict[str, list[CellResult]] = defaultdict(list)
     # Users' own arms, which are not in ARMS, come last.
     for cell in sorted(cells, key=lambda cell: order.get(get_arm(cell.parameters), len(order))):

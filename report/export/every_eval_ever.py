@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from elusive.augment.arms import UNTRAINED
 from elusive.common.dataset.records import Prediction
 from elusive.common.folders import create_folder, hash_file, hash_parameters, is_made, read_manifest
 from elusive.common.intervals import INTERVAL_METHOD, RESAMPLES, estimate_mean
@@ -17,7 +18,6 @@ from elusive.common.lm.references import ALIASES, BUILT_IN_NAMES
 from elusive.evaluate.answering.prompts import render_question
 from elusive.evaluate.cells.cell import compute_cell_id
 from elusive.evaluate.cells.cell_folder import CellResult
-from elusive.evaluate.config import UNTRAINED
 
 SCHEMA_VERSION = "0.3.0"
 METRICS: dict[str, dict[str, Any]] = {

@@ -72,6 +72,8 @@ class Parameters(_Part):
     """Hash of a finished adapter that was scored instead of training one."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """CPU threads that the cell computed with, if the plan set them."""
+    control: str | None = Field(default=None, max_length=200)
+    """Arm of kind `control`, unless it is `untrained`; null if something was trained."""
     reference: Hash | None = None
     """Hash of the weights of the reference model, where the objective of training has one."""
     reference_model: str | None = Field(default=None, max_length=500)

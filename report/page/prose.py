@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from elusive.augment.arms import UNTRAINED, list_arms
 from elusive.common.intervals import Estimate, format_estimate
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.power import compute_smallest_difference
 from elusive.evaluate.compare.table import ArmRow, ResultTable
-from elusive.evaluate.config import UNTRAINED
 
 METRIC_NAMES = {"em": "exact match", "f1": "F1", "log_probability": "gold log-probability"}
 FEW_PEOPLE = 30
@@ -142,8 +142,12 @@ def _warn_about_guesses(rows: list[ArmRow]) -> str:
     )
 
 
+def _select_trained(rows: list[ArmRow]) -> list[ArmRow]:
+    return [row for row in rows if row.label not in list_arms("control")]
+
+
 def _warn_about_floor(table: ResultTable) -> str:
-    low = [row.label for row in table.rows if row.label != UNTRAINED and row.em.mean < FLOOR]
+    low = [row.label for row in _select_trained(table.rows) if row.em.mean < FLOOR]
     if table.metric != "em" or len(low) < 2:
         return ""
     return (
@@ -154,7 +158,7 @@ def _warn_about_floor(table: ResultTable) -> str:
 
 def _warn_about_forgetting(rows: list[ArmRow]) -> str:
     before = next((row.known_em for row in rows if row.label == UNTRAINED), None)
-    trained = [row for row in rows if row.label != UNTRAINED and row.known_em is not None]
+    trained = [row for row in _select_trained(rows) if row.known_em is not None]
     if before is None or not trained:
         return "" if trained else "The run did not ask what the model knew before training."
     worst = min(trained, key=lambda row: row.known_em or 0)

@@ -7,7 +7,6 @@ from elusive.augment.arms import describe_arm
 from elusive.common.folders import MANIFEST, read_manifest
 from elusive.evaluate.cells.cell import get_arm
 from elusive.evaluate.cells.cell_folder import CellResult
-from elusive.evaluate.config import UNTRAINED
 
 HASHES = ("dataset", "known", "train", "weights", "scoring", "method_hash", "reference")
 UNNAMED = ("label", "seed", "augment", "dataset_name", *HASHES)
@@ -46,8 +45,7 @@ def describe_arms(arms: dict[str, list[CellResult]]) -> dict[str, Any]:
 
 
 def _find_meaning(cell: CellResult) -> str:
-    name = get_arm(cell.parameters)
-    return "the model before training" if name == UNTRAINED else describe_arm(name)
+    return describe_arm(get_arm(cell.parameters))
 
 
 def _flatten(parameters: dict[str, Any]) -> dict[str, Any]:
