@@ -146,11 +146,17 @@ class TrainingConfig(BaseModel):
     def select_deciding(self) -> dict[str, object]:
         """Return the settings that decide the outcome.
 
-        How often training is saved, where it is logged, and the settings of other objectives
-        decide nothing. A reference model counts by its weights, which `collect_parameters` adds.
+        How often training is saved, where it is logged, whether activations are computed twice,
+        the settings of other objectives, and those of adapters that are not trained decide nothing.
+        A reference model counts by its weights, which `collect_parameters` adds.
         """
         own = {"objective", "noise", "selected", "reference"}
-        settings = self.model_dump(exclude={"checkpoint_minutes", "report_to", *own})
+        if self.tuning == "full":
+            own |= {"lora_rank", "lora_alpha", "lora_dropout", "lora_targets"}
+        idle = {"checkpoint_minutes", "report_to", "gradient_checkpointing"}
+        settings = self.model_dump(exclude={*idle, *own})
+        if "lora_targets" in settings:
+            settings["lora_targets"] = sorted(self.lora_targets)
         if self.objective == NEXT_TOKEN:
             return settings
         names = [name for name in ARMS[self.objective].defaults if name != "reference"]

@@ -25,7 +25,7 @@ from elusive.evaluate.config import (
 ID_LENGTH = 12
 KNOWN_QUESTIONS = 250
 """Number of questions, and of texts, used to measure what a model forgets."""
-NAMES = ("label", "model", "augment", "dataset_name", "chosen", "reference_model")
+NAMES = ("label", "model", "augment", "dataset_name", "reference_model")
 """Parameters that only name things and decide nothing. `augment` is one of them, because `train`
 hashes the text that it made."""
 
@@ -47,7 +47,8 @@ class Cell:
     adapter: Path | None = None
     """Folder of a finished adapter to score instead of training one."""
     chosen: dict[str, Any] | None = None
-    """How a sweep chose the arm's settings; does not affect the outcome by itself."""
+    """How a sweep chose the arm's settings. It is part of the id: the same settings, chosen on the
+    people who are asked about, are another result."""
 
 
 def collect_parameters(
@@ -55,6 +56,7 @@ def collect_parameters(
     dataset: DatasetFolder,
     weights_hash: str,
     served: dict[str, str | None] | None = None,
+    local: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Collect the parameters of a cell's folder: what decides the outcome, and names.
 
@@ -63,13 +65,14 @@ def collect_parameters(
         dataset: the dataset that is asked about.
         weights_hash: of the model.
         served: what a server says about the model that answers; None if a local model answers.
+        local: what decides besides the weights where a local model computes.
     """
     text, training = cell.train, cell.settings.training
     optional: dict[str, Any] = {
         "known": cell.known.content_hash if cell.known else None,
         "adapter": hash_adapter(cell.adapter) if cell.adapter else None,
-        "threads": cell.settings.threads,
         "chosen": cell.chosen,
+        **(local or {}),
     }
     if text and training.objective != NEXT_TOKEN and "reference" in ARMS[training.objective].models:
         assert training.reference is not None

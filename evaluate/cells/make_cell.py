@@ -5,14 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from peft import PeftModel
 
 from elusive.augment.training_text import AugmentSummary, TrainingTextFolder
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.dataset.records import Prediction, Question, Shot
 from elusive.common.folders import create_folder, hash_parameters, is_made
-from elusive.common.lm.loading import LoadedModel, use_threads
-from elusive.common.lm.references import choose_threads, hash_model_weights
+from elusive.common.lm.loading import (
+    LoadedModel,
+    choose_model_dtype,
+    describe_device,
+    use_threads,
+)
+from elusive.common.lm.references import choose_threads, hash_model_weights, hash_settings
 from elusive.common.memory import Cost, measure_cost
 from elusive.evaluate.answering.backends import (
     Backend,
@@ -61,7 +67,8 @@ def make_cell(
     """
     if cell.train:
         cell.train.check_origin(dataset.content_hash)
-    parameters = find_parameters(cell, dataset, loaded.weights_hash if loaded else None)
+    weights, dtype = (loaded.weights_hash, loaded.model.dtype) if loaded else (None, None)
+    parameters = find_parameters(cell, dataset, weights, dtype)
     if is_made(out, "cell", parameters):
         return False
     checkpoints = out.with_name(f".{out.name}.checkpoints")
@@ -76,7 +83,7 @@ def make_cell(
                 else:
                     maker = _Maker(cell, cell.train, dataset, loaded, folder, checkpoints)
                     outcome = maker.train_and_score(on_step)
-            outcome.threads = threads
+            outcome.threads, outcome.device = threads, describe_device(loaded.model.device)
         write_results(folder, outcome)
         if loaded and (folder / "adapter").exists():
             write_adapter_card(folder, parameters, loaded.source.base_name)
@@ -89,7 +96,12 @@ def is_without_model(train: object, settings: CellSettings) -> bool:
     return train is None and settings.answering.endpoint is not None
 
 
-def find_parameters(cell: Cell, dataset: DatasetFolder, weights_hash: str | None) -> dict[str, Any]:
+def find_parameters(
+    cell: Cell,
+    dataset: DatasetFolder,
+    weights_hash: str | None,
+    dtype: torch.dtype | None = None,
+) -> dict[str, Any]:
     """Collect the parameters of a cell, after asking the endpoint what it serves.
 
     Without a hash of local weights: if the served model has its own name, `cell.model` names the
@@ -98,13 +110,32 @@ def find_parameters(cell: Cell, dataset: DatasetFolder, weights_hash: str | None
     """
     endpoint = find_endpoint(cell.settings.answering, cell.model)
     served = find_served_model(endpoint.url, endpoint.model) if endpoint else None
-    if weights_hash:
-        weights = weights_hash
-    elif cell.settings.answering.served:
-        weights = hash_model_weights(cell.model)
-    else:
-        weights = hash_parameters(served)
-    return collect_parameters(cell, dataset, weights, served)
+    if weights_hash is None and not cell.settings.answering.served:
+        return collect_parameters(cell, dataset, hash_parameters(served), served)
+    weights = weights_hash or hash_model_weights(cell.model)
+    return collect_parameters(cell, dataset, weights, served, describe_computing(cell, dtype))
+
+
+def describe_computing(cell: Cell, dtype: torch.dtype | None = None) -> dict[str, Any]:
+    """Describe what decides the outcome of a local model besides its weights.
+
+    Args:
+        cell: the cell.
+        dtype: of the loaded model; that in which it would be loaded if None.
+
+    Returns:
+        Hash of config and tokenizer; unless a server does all the computing, also the precision,
+        the number of threads and, where no settings of training are part of the id, quantization.
+    """
+    settings = {"settings": hash_settings(cell.model)}
+    if is_without_model(cell.train, cell.settings):
+        return settings
+    quantization = cell.settings.training.quantization
+    return settings | {
+        "precision": str(dtype or choose_model_dtype(cell.model)).removeprefix("torch."),
+        "threads": cell.settings.threads or choose_threads(cell.model),
+        "quantization": None if cell.train or quantization == "none" else quantization,
+    }
 
 
 def _score_model(cell: Cell, dataset: DatasetFolder, loaded: LoadedModel) -> Outcome:

@@ -9,7 +9,9 @@ from elusive.evaluate.cells.cell import get_arm
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.config import UNTRAINED
 
-HASHES = ("dataset", "known", "train", "weights", "scoring", "method_hash", "reference")
+HASHES = (
+    *("dataset", "known", "train", "weights", "settings", "scoring", "method_hash", "reference"),
+)
 UNNAMED = ("label", "seed", "augment", "dataset_name", *HASHES)
 
 
