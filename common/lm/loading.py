@@ -135,9 +135,7 @@ def load_model(
         )
     disable_progress_bar()
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            source.folder, dtype=dtype, **options
-        )
+        model = AutoModelForCausalLM.from_pretrained(source.folder, dtype=dtype, **options)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"cannot load model {reference!r}: {reason}") from None

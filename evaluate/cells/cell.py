@@ -23,8 +23,8 @@ from elusive.evaluate.config import (
 )
 
 ID_LENGTH = 12
-KNOWN_QUESTIONS = 250
-"""Number of questions, and of texts, used to measure what a model forgets."""
+KNOWN_TEXTS = 250
+"""Number of texts used to measure what a model forgets; that of questions is in `gold.py`."""
 NAMES = ("label", "model", "augment", "dataset_name", "reference_model")
 """Parameters that only name things and decide nothing. `augment` is one of them, because `train`
 hashes the text that it made."""

@@ -35,8 +35,9 @@ from elusive.evaluate.answering.prompts import (
     split_shots,
 )
 from elusive.evaluate.cells.adapter_card import write_adapter_card
-from elusive.evaluate.cells.cell import KNOWN_QUESTIONS, Cell, collect_parameters, select_questions
+from elusive.evaluate.cells.cell import KNOWN_TEXTS, Cell, collect_parameters, select_questions
 from elusive.evaluate.cells.cell_folder import write_checksums
+from elusive.evaluate.cells.gold import select_known_questions, write_gold_proofs
 from elusive.evaluate.cells.metrics import Outcome, write_results
 from elusive.evaluate.config import CellSettings
 from elusive.evaluate.training.hf_trainer import OnStep
@@ -85,6 +86,7 @@ def make_cell(
                     outcome = maker.train_and_score(on_step)
             outcome.threads, outcome.device = threads, describe_device(loaded.model.device)
         write_results(folder, outcome)
+        write_gold_proofs(folder, dataset, parameters["answering"], cell.known)
         if loaded and (folder / "adapter").exists():
             write_adapter_card(folder, parameters, loaded.source.base_name)
     shutil.rmtree(checkpoints, ignore_errors=True)
@@ -254,8 +256,8 @@ def _answer(cell: Cell, dataset: DatasetFolder, backend: Backend) -> Outcome:
         predictions = _ask(cell, dataset, questions, backend)
     outcome = Outcome(predictions, costs={"answering": answering})
     if cell.known:
-        known_questions = cell.known.questions[:KNOWN_QUESTIONS]
-        texts = [document.text for document in cell.known.documents[:KNOWN_QUESTIONS]]
+        known_questions = select_known_questions(cell.known)
+        texts = [document.text for document in cell.known.documents[:KNOWN_TEXTS]]
         outcome.known = _ask(cell, cell.known, known_questions, backend)
         outcome.known_perplexity = backend.perplexity(texts)
     return outcome

@@ -12,7 +12,7 @@ from elusive.common.dataset.records import Prediction
 from elusive.common.errors import validate_config
 from elusive.common.folders import hash_file, hash_parameters, read_manifest
 from elusive.evaluate.cells.cell import compute_cell_id
-from elusive.evaluate.cells.cell_folder import KNOWN, PREDICTIONS, CellResult
+from elusive.evaluate.cells.cell_folder import KNOWN, PREDICTIONS, CellResult, Trust
 
 SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).parent / "entry.schema.json"
@@ -39,6 +39,21 @@ class Augmentation(BaseModel):
 
     method: str
     """Arm, or name of a scoring function of one's own."""
+
+
+class Choice(_Part):
+    """How a sweep chose the settings of an arm."""
+
+    protocol: Literal["best-on-dev", "best-on-test"]
+    """Whose questions the trials were asked; with best-on-test, those of this very comparison."""
+    metric: str
+    """Metric of the trials."""
+    value: FiniteFloat
+    """Highest value of that metric."""
+    tries: Annotated[int, Field(ge=1)]
+    """Number of settings that were tried."""
+    settings: dict[str, JsonValue]
+    """Settings that were chosen."""
 
 
 class Parameters(_Part):
@@ -71,7 +86,15 @@ class Parameters(_Part):
     adapter: Hash | None = None
     """Hash of a finished adapter that was scored instead of training one."""
     threads: Annotated[int, Field(ge=1)] | None = None
-    """CPU threads that the cell computed with, if the plan set them."""
+    """CPU threads that the cell computed with."""
+    settings: Hash | None = None
+    """Hash of the model's config, tokenizer and chat template; entries before 0.2 lack it."""
+    precision: str | None = Field(default=None, max_length=20)
+    """Floating-point type of the loaded weights."""
+    quantization: Literal["8bit", "4bit"] | None = None
+    """Quantization of a model that was asked without training."""
+    chosen: Choice | None = None
+    """How a sweep chose the settings."""
     reference: Hash | None = None
     """Hash of the weights of the reference model, where the objective of training has one."""
     reference_model: str | None = Field(default=None, max_length=500)
@@ -126,6 +149,8 @@ class Costs(_Part):
     """Number of questions answered."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """CPU threads that the cell computed with; null if a server computed or none were recorded."""
+    device: str | None = Field(default=None, max_length=200)
+    """GPU, or vector instructions of the CPU; null if a server computed or none was recorded."""
 
 
 class TrainingSummary(_Part):
@@ -145,6 +170,22 @@ class TrainingSummary(_Part):
     """Seconds of training."""
     packed_attention: bool
     """Whether attention was computed per text of a packed row, or over whole rows."""
+
+
+Columns = dict[str, Hash]
+Parts = dict[str, Hash | Columns]
+Splits = dict[str, Hash | Parts]
+Proof = dict[str, Hash | Splits]
+"""The tree of hashes of a dataset, by table, split, part and column."""
+
+
+class Gold(_Part):
+    """Proofs that questions and gold answers are those of the datasets."""
+
+    dataset: Proof | None = None
+    """Tree of hashes whose root is the dataset's content hash, with those of the questions."""
+    known: Proof | None = None
+    """The same of the dataset of what the model knew before training."""
 
 
 class Entry(_Part):
@@ -171,6 +212,8 @@ class Entry(_Part):
     """SHA-256 of the answers beside the entry, `<cell>.parquet`."""
     known_sha256: Hash | None = None
     """SHA-256 of `<cell>.known.parquet`, the answers about what the model knew before training."""
+    gold: Gold | None = None
+    """Proofs that questions and gold answers are those of the datasets."""
     submitted_by: str | None = Field(default=None, min_length=1, max_length=200)
     """Name of the submitter."""
     submitted: date
@@ -212,6 +255,7 @@ def build_entry(cell: CellResult, by: str | None, day: date) -> dict[str, Any]:
         "costs": cell.costs,
         "training_log": _finite(cell.log),
         "versions": read_manifest(cell.folder, "cell").versions,
+        "gold": cell.gold,
         "predictions_sha256": hash_file(cell.folder / PREDICTIONS),
         "submitted": day.isoformat(),
     }
@@ -236,7 +280,11 @@ def find_differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]
 
 
 def build_cell(
-    entry: dict[str, Any], path: Path, predictions: list[Prediction], known: list[Prediction]
+    entry: dict[str, Any],
+    path: Path,
+    predictions: list[Prediction],
+    known: list[Prediction],
+    trust: Trust | None = None,
 ) -> CellResult:
     """Build the cell of an entry; its folder is named like the entry and need not exist."""
     log = entry["training_log"]
@@ -252,6 +300,9 @@ def build_cell(
         metrics=entry["metrics"],
         costs=entry["costs"],
         log=log,
+        versions=entry["versions"],
+        gold=entry.get("gold") or {},
+        trust=trust,
     )
 
 

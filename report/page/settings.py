@@ -4,7 +4,6 @@ from collections import defaultdict
 from typing import Any
 
 from elusive.augment.arms import describe_arm
-from elusive.common.folders import MANIFEST, read_manifest
 from elusive.evaluate.cells.cell import get_arm
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.config import UNTRAINED
@@ -77,9 +76,7 @@ def collect_versions(cells: list[CellResult]) -> dict[str, str]:
     """Collect the versions of the packages that made the cells; several if they differ."""
     versions: dict[str, list[str]] = defaultdict(list)
     for cell in cells:
-        if not (cell.folder / MANIFEST).exists():
-            continue
-        for package, version in read_manifest(cell.folder, "cell").versions.items():
+        for package, version in cell.versions.items():
             if version not in versions[package]:
                 versions[package].append(version)
     return {package: ", ".join(sorted(names)) for package, names in versions.items()}
