@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable
 
 from elusive.common.errors import build_unknown_name_error
+from elusive.common.jinja import escape_markdown
 from elusive.common.text_tables import (
     render_latex_table,
     render_markdown_table,
@@ -35,7 +36,7 @@ def _end(line: str) -> str:
 def render_markdown(table: ResultTable, groups: tuple[str, ...] = GROUPS) -> str:
     """Render some groups of a table's columns as markdown."""
     shown = render_markdown_table(*format_cells(table, groups))
-    return shown + _end(table.differences and f"\n{table.differences}")
+    return shown + _end(table.differences and f"\n{escape_markdown(table.differences)}")
 
 
 def render_latex(table: ResultTable) -> str:

@@ -1,7 +1,7 @@
 """Build a leaderboard into a Parquet file of all numbers, markdown tables and a web page."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from elusive.evaluate.compare.table_columns import build_arrow_table
 from elusive.evaluate.compare.table_formats import NOTE, render_markdown
 from elusive.report.leaderboard.board_check import check_board
 from elusive.report.page.page import write_page
+from elusive.report.page.prose import list_trust_cautions
 
 TITLE = "Leaderboard"
 TABLE, MARKDOWN, PAGE = "leaderboard.parquet", "leaderboard.md", "index.html"
@@ -34,9 +35,18 @@ class Benchmark:
     results: ResultTable
     """One row per arm, the best arm first."""
 
+    @property
+    def remarks(self) -> list[str]:
+        """Sentences about what nobody has checked, and about how settings were chosen."""
+        return list_trust_cautions(self.results, self.cells)
+
 
 def build_board(
-    board: Path, out: Path, metric: str = "em", on_entry: Callable[[], object] = lambda: None
+    board: Path,
+    out: Path,
+    metric: str = "em",
+    on_entry: Callable[[], object] = lambda: None,
+    datasets: Sequence[Path] = (),
 ) -> list[Path]:
     """Write `leaderboard.parquet`, `leaderboard.md` and `index.html` into `out`.
 
@@ -45,6 +55,7 @@ def build_board(
         out: folder for the files; replaces older ones.
         metric: metric that ranks the arms: em, f1 or log_probability.
         on_entry: called after each entry is read.
+        datasets: folders of datasets, with which gold answers are compared.
 
     Returns:
         Paths of the three files.
@@ -52,7 +63,7 @@ def build_board(
     Raises:
         InputError: `elusive leaderboard check` finds a problem, or there is no such metric.
     """
-    checked = check_board(board, on_entry)
+    checked = check_board(board, on_entry, datasets)
     if checked.problems:
         count = len(checked.problems)
         raise InputError(

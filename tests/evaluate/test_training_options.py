@@ -325,7 +325,8 @@ def test_an_arm_trains_on_the_bits_that_it_asks_for(tmp_path):
     cells = {cell.parameters["label"]: cell for cell in result.cells}
     plain, packed_cell = (cells[name] for name in ("plain", "packed"))
     assert plain.parameters["train"] == packed_cell.parameters["train"]
-    assert plain.log and packed_cell.log
+    assert plain.log
+    assert packed_cell.log
     assert plain.log["first_loss"] != packed_cell.log["first_loss"]
 
 
