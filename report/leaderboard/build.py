@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
-from elusive.common.jinja import render_template
+from elusive.common.jinja import escape_markdown, render_template
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.table import ResultTable, build_table, group_arms, group_benchmarks
 from elusive.evaluate.compare.table_columns import build_arrow_table
@@ -34,11 +34,6 @@ class Benchmark:
     cells: list[CellResult]
     results: ResultTable
     """One row per arm, the best arm first."""
-
-    @property
-    def remarks(self) -> list[str]:
-        """Sentences about what nobody has checked, and about how settings were chosen."""
-        return list_trust_cautions(self.results, self.cells)
 
 
 def build_board(
@@ -131,8 +126,15 @@ def _settings(benchmark: Benchmark, cells: list[CellResult]) -> dict[str, Any]:
 
 def render_board(ranked: list[Benchmark]) -> str:
     """Render all tables in markdown, one section per benchmark."""
-    sections = [(benchmark, render_markdown(benchmark.results, GROUPS)) for benchmark in ranked]
+    sections = [(benchmark, _render_benchmark(benchmark)) for benchmark in ranked]
     note = NOTE.format(metric=ranked[0].results.metric)
     return render_template(
         Path(__file__).parent / "leaderboard.md.j2", title=TITLE, sections=sections, note=note
     )
+
+
+def _render_benchmark(benchmark: Benchmark) -> str:
+    """Render a table, and below it what nobody has checked and how settings were chosen."""
+    remarks = list_trust_cautions(benchmark.results, benchmark.cells)
+    paragraphs = [f"\n{escape_markdown(remark)}\n" for remark in remarks]
+    return render_markdown(benchmark.results, GROUPS) + "".join(paragraphs)

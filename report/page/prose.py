@@ -6,7 +6,7 @@ from elusive.common.intervals import Estimate, format_estimate
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.power import compute_smallest_difference
 from elusive.evaluate.compare.table import ArmRow, ResultTable
-from elusive.evaluate.compare.table_columns import format_exposures, is_unverified
+from elusive.evaluate.compare.table_columns import UNVERIFIED, format_exposures, is_unverified
 from elusive.evaluate.config import UNTRAINED
 
 METRIC_NAMES = {"em": "exact match", "f1": "F1", "log_probability": "gold log-probability"}
@@ -135,8 +135,8 @@ def list_trust_cautions(table: ResultTable, cells: list[CellResult]) -> list[str
         )
     if unverified:
         cautions.append(
-            f"Unverified: nobody has computed the log-probabilities of {len(unverified)} of "
-            f"{len(table.rows)} arms again, as elusive leaderboard verify does."
+            f"Nobody has computed the log-probabilities of {len(unverified)} of {len(table.rows)} "
+            f"arms again ({UNVERIFIED.strip()} in tables), as elusive leaderboard verify does."
         )
     if any(cell.trust and not cell.trust.gold for cell in cells):
         cautions.append(
