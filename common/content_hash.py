@@ -184,7 +184,7 @@ def _to_bytes(array: pa.Array, kind: type[np.generic]) -> memoryview:
     """Return the numbers of an array without nulls as little-endian bytes."""
     numbers = array.to_numpy(zero_copy_only=False)
     wanted = np.dtype(kind).newbyteorder("<")
-    return memoryview(np.ascontiguousarray(numbers, wanted)).cast("B")
+    return np.ascontiguousarray(numbers, wanted).data.cast("B")
 
 
 def _get_text_bytes(texts: pa.LargeStringArray) -> memoryview | bytes:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -51,7 +52,7 @@ def hash_rows(rows: list[dict], schema: pa.Schema = SCHEMA, chunk: int = 1000) -
     return hash_tree(hash_batches(table.to_batches(max_chunksize=chunk)))
 
 
-def write_parquet(rows: list[dict], folder: Path, **options: object) -> str:
+def write_parquet(rows: list[dict], folder: Path, **options: Any) -> str:
     """Write a Parquet file into a folder, and hash the folder."""
     folder.mkdir()
     pq.write_table(pa.Table.from_pylist(rows, SCHEMA), folder / "table.parquet", **options)
@@ -96,8 +97,8 @@ def test_a_published_dataset_has_the_hash_of_the_folder(people_folder, tmp_path)
 
 
 def test_a_tree_with_hashes_for_its_branches_has_the_same_root():
-    tree = hash_batches(pa.Table.from_pylist(ROWS, SCHEMA).to_batches())
-    proof = collapse({"table": tree, "other": tree}, ("table", "train", "rows"))
+    tree: Any = hash_batches(pa.Table.from_pylist(ROWS, SCHEMA).to_batches())
+    proof: Any = collapse({"table": tree, "other": tree}, ("table", "train", "rows"))
     assert proof["other"] == hash_tree(tree)
     assert proof["table"]["train"]["rows"] == tree["train"]["rows"]
     assert hash_tree(proof) == hash_tree({"table": tree, "other": tree})

@@ -78,7 +78,12 @@ def test_as_many_exposures_by_more_copies_or_more_epochs_are_one_budget():
 
 
 def test_a_sweep_that_chose_epochs_keeps_its_arms_together():
-    choice = {"protocol": "best-on-dev", "metric": "em", "value": 1.0, "tries": 2}
+    choice: dict[str, object] = {
+        "protocol": "best-on-dev",
+        "metric": "em",
+        "value": 1.0,
+        "tries": 2,
+    }
     swept = [
         cell(label, 10, {"epochs": epochs}, choice | {"settings": {"epochs": epochs}})
         for label, epochs in (("plain", 6), ("random", 10))

@@ -142,10 +142,10 @@ def test_quantization_changes_the_id_of_the_untrained_model_and_of_adapters(
 ):
     dataset, model, adapter = people(), model_folder("llama"), tmp_path / "adapter"
     save_adapter(model, adapter)
-    packed = {"training": {"quantization": quantization}}
-    assert identifier(dataset, model, **packed) != identifier(dataset, model)
+    packed: dict[str, object] = {"quantization": quantization}
+    assert identifier(dataset, model, training=packed) != identifier(dataset, model)
     with_adapter = identifier(dataset, model, adapter=adapter)
-    assert identifier(dataset, model, adapter=adapter, **packed) != with_adapter
+    assert identifier(dataset, model, adapter=adapter, training=packed) != with_adapter
 
 
 def test_the_precision_in_use_changes_the_id(people, model_folder):
@@ -269,8 +269,10 @@ def test_the_settings_of_adapters_do_not_count_where_all_weights_are_trained(
     dataset, model = people(), model_folder("llama")
     text = text_of(dataset, tmp_path / "text")
     full = identifier(dataset, model, text, training={"tuning": "full"})
-    for change in ({"lora_rank": 4}, {"lora_alpha": 4}, {"lora_targets": ["q_proj"]}):
-        assert identifier(dataset, model, text, training={"tuning": "full"} | change) == full
+    changes: dict[str, object] = {"lora_rank": 4, "lora_alpha": 4, "lora_targets": ["q_proj"]}
+    for name, value in changes.items():
+        training = {"tuning": "full", name: value}
+        assert identifier(dataset, model, text, training=training) == full
 
 
 def test_the_order_of_the_layers_that_get_adapters_does_not_count(people, model_folder, tmp_path):

@@ -311,7 +311,7 @@ def test_answers_that_the_model_gives_again_are_verified_and_shown(
         assert result.exit_code == 0, result.output
         record = json.loads(entry.with_name(f"{entry.stem}.verified.json").read_text())
         assert record["different_answers"] == 0
-        assert record["largest_difference"] < 1e-4
+        assert record["largest_difference"] < 0.01, "another attention, in bfloat16"
         assert record["questions"] == 6
         assert record["how"] == "asked again with the adapter"
     sample = ["--questions", 2, "--seed", 3, "--by", "Bob"]
