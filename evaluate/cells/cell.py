@@ -13,7 +13,7 @@ from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.dataset.records import Question
 from elusive.common.errors import InputError
 from elusive.common.folders import hash_parameters
-from elusive.common.lm.references import hash_adapter, hash_model_weights
+from elusive.common.lm.references import hash_adapter, hash_model_weights, hash_settings
 from elusive.evaluate.config import (
     NEXT_TOKEN,
     UNTRAINED,
@@ -77,6 +77,7 @@ def collect_parameters(
     if text and training.objective != NEXT_TOKEN and "reference" in ARMS[training.objective].models:
         assert training.reference is not None
         optional["reference"] = hash_model_weights(training.reference)
+        optional["reference_settings"] = hash_settings(training.reference)
         optional["reference_model"] = training.reference
     answering = cell.settings.answering.select_deciding()
     return {name: value for name, value in optional.items() if value} | {

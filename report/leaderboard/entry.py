@@ -52,6 +52,10 @@ class Choice(_Part):
     """Highest value of that metric."""
     tries: Annotated[int, Field(ge=1)]
     """Number of settings that were tried."""
+    failed: Count = 0
+    """Number of trials that failed."""
+    seeds: list[int] = []
+    """Seeds of each trial."""
     settings: dict[str, JsonValue]
     """Settings that were chosen."""
 
@@ -97,6 +101,8 @@ class Parameters(_Part):
     """How a sweep chose the settings."""
     reference: Hash | None = None
     """Hash of the weights of the reference model, where the objective of training has one."""
+    reference_settings: Hash | None = None
+    """Hash of that model's config and tokenizer."""
     reference_model: str | None = Field(default=None, max_length=500)
     """Reference of that model."""
 

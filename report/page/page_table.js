@@ -49,7 +49,7 @@ function armColumn(index, tags = {}) {
   const cell = (row) => {
     const header = element("th", { scope: "row", class: "arm", title: row.arm }, markIcon(index[row.arm]), row.arm);
     if (tags[row.arm]) header.append(element("span", { class: "tag" }, tags[row.arm]));
-    if (row.chosen?.endsWith("TEST")) header.append(element("span", { class: "tag" }, "chosen on test"));
+    if (row.chosen?.includes("on TEST")) header.append(element("span", { class: "tag" }, "chosen on test"));
     return header;
   };
   return { id: "arm", name: "arm", value: (row) => row.arm, cell, ascending: true };

@@ -125,7 +125,7 @@ def list_cautions(table: ResultTable, cells: list[CellResult], confounded: bool)
 
 def list_trust_cautions(table: ResultTable, cells: list[CellResult]) -> list[str]:
     """List what nobody has checked, and how settings were chosen."""
-    chosen = [row.label for row in table.rows if row.chosen.endswith("TEST")]
+    chosen = [row.label for row in table.rows if "on TEST" in row.chosen]
     unverified = [row.label for row in table.rows if is_unverified(row)]
     cautions = []
     if chosen:

@@ -10,6 +10,7 @@ from elusive.evaluate.config import UNTRAINED
 
 HASHES = (
     *("dataset", "known", "train", "weights", "settings", "scoring", "method_hash", "reference"),
+    "reference_settings",
 )
 UNNAMED = ("label", "seed", "augment", "dataset_name", *HASHES)
 
