@@ -159,10 +159,10 @@ def verify(
     """Ask the questions of ENTRY again, and record beside it that the answers agree.
 
     A sample of the questions is asked of the entry's model, with its adapter if it was trained.
-    With --train, the whole cell is made again. At most 4% of the answers (rounded up) may differ, and no
-    log-probability by more than 0.01 nats per token in float32, or 0.25 in bfloat16, whose sums
-    depend more on the machine. If they agree, ENTRY gets a record <id>.verified.json, which the
-    tables show. Exits with code 1 if they do not.
+    With --train, the whole cell is made again. At most 4% of the answers (rounded up) may differ,
+    and no log-probability by more than 0.01 nats per token in float32, or 0.25 in bfloat16, whose
+    sums depend more on the machine. If they agree, ENTRY gets a record <id>.verified.json, which
+    the tables show. Exits with code 1 if they do not.
 
     \b
     elusive leaderboard verify board/entries/0123456789ab.json --dataset data/people
