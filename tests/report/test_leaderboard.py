@@ -298,24 +298,24 @@ def find_cell(finished: Path, entry: Path) -> Path:
     return folder
 
 
-def test_answers_that_the_model_gives_again_are_verified_and_shown(
-    board, finished, model_folder, tmp_path
-):
-    model = ["--model", model_folder("llama")]
-    random = [an_entry(board, "random", seed) for seed in (0, 1)]
-    untrained = an_entry(board, "untrained")
+def test_answers_that_the_model_gives_again_are_verified_and_shown(tmp_path, model_folder):
+    """With a model of the package, which computes in float32 on all machines."""
+    run_folder, board = tmp_path / "run", tmp_path / "board"
+    plan = write_grid_plan(tmp_path, model_folder, model="nano-small")
+    assert run_plan(load_plan(plan), run_folder).failures == []
+    init_board(board)
+    add_cells(find_cells(run_folder), board)
     build_board(board, tmp_path / "before")
-    for entry in random:
-        adapter = find_cell(finished, entry) / "adapter"
-        result = verify(finished, entry, *model, "--adapter", adapter)
+    for entry in [an_entry(board, "random", seed) for seed in (0, 1)]:
+        adapter = find_cell(run_folder, entry) / "adapter"
+        result = verify(run_folder, entry, "--adapter", adapter)
         assert result.exit_code == 0, result.output
         record = json.loads(entry.with_name(f"{entry.stem}.verified.json").read_text())
+        assert (record["how"], record["questions"]) == ("asked again with the adapter", 6)
         assert record["different_answers"] == 0
-        assert record["largest_difference"] < 0.01, "another attention, in bfloat16"
-        assert record["questions"] == 6
-        assert record["how"] == "asked again with the adapter"
-    sample = ["--questions", 2, "--seed", 3, "--by", "Bob"]
-    result = verify(finished, untrained, *model, *sample)
+        assert record["largest_difference"] < 1e-4
+    untrained = an_entry(board, "untrained")
+    result = verify(run_folder, untrained, "--questions", 2, "--seed", 3, "--by", "Bob")
     assert result.exit_code == 0, result.output
     record = json.loads(untrained.with_name(f"{untrained.stem}.verified.json").read_text())
     assert 2 <= record["questions"] < 6
@@ -353,7 +353,7 @@ def test_a_cell_that_is_trained_again_is_verified(board, finished, model_folder)
     record = json.loads(entry.with_name(f"{entry.stem}.verified.json").read_text())
     assert record["how"] == "trained again"
     assert record["questions"] == 6
-    assert record["largest_difference"] < 1e-4
+    assert record["largest_difference"] <= record["tolerance"]
 
 
 @pytest.mark.parametrize("what", ["log_probability", "prediction"])
