@@ -18,17 +18,21 @@ from elusive.augment.user_scores import hash_method_file
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.dataset.records import TrainingText, to_table
 from elusive.common.folders import create_folder, is_made, write_atomically, write_tables
-from elusive.common.lm.references import hash_model_weights
+from elusive.common.lm.references import hash_model_weights, hash_settings
 from elusive.common.memory import measure_cost
 
 MODEL_ROLES = ("model", "large", "small")
 
 
 def collect_parameters(dataset: DatasetFolder, config: AugmentConfig) -> dict[str, Any]:
-    """Collect what decides the training text: config, dataset, and weights of the models."""
+    """Collect what decides the training text: config, dataset, weights and tokenizers of models."""
     roles = {role: getattr(config, role) for role in MODEL_ROLES}
-    weights = {role: hash_model_weights(name) for role, name in roles.items() if name}
-    parameters = config.model_dump() | {"dataset": dataset.content_hash, "weights": weights}
+    models = {role: name for role, name in roles.items() if name}
+    parameters = config.model_dump() | {
+        "dataset": dataset.content_hash,
+        "weights": {role: hash_model_weights(name) for role, name in models.items()},
+        "settings": {role: hash_settings(name) for role, name in models.items()},
+    }
     if config.method_file:
         parameters["method_hash"] = hash_method_file(config.method_file)
     return parameters

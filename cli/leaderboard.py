@@ -19,6 +19,7 @@ def leaderboard() -> None:
     elusive leaderboard init board
     elusive leaderboard add runs/demo --to board --by "Jane Doe"
     elusive leaderboard check board
+    elusive leaderboard verify board/entries/0123456789ab.json --dataset data/people
     elusive leaderboard build board --out site
     """
 
@@ -61,23 +62,35 @@ def add(folder: Path, board: Path, by: str | None) -> None:
     click.echo(f"{board}: {len(added.new)} entries added, {added.same} already there")
 
 
+DATASETS = click.option(
+    "--dataset",
+    "datasets",
+    type=FOLDER,
+    multiple=True,
+    help="Dataset folder whose gold answers are compared with those of entries; can be repeated.",
+)
+
+
 @leaderboard.command()
 @click.argument("board", type=FOLDER)
-def check(board: Path) -> None:
+@DATASETS
+def check(board: Path, datasets: tuple[Path, ...]) -> None:
     """Check BOARD for altered, broken or incomplete entries, and print a line for each problem.
 
-    Computes all scores again from the stored answers and needs no model. Exits with code 1 if there
-    is any problem.
+    Computes all scores again from the stored answers and needs no model. Each entry proves that its
+    gold answers are those of its dataset; --dataset compares them where there is no proof. Exits
+    with code 1 if there is any problem.
 
     \b
     elusive leaderboard check board
+    elusive leaderboard check board --dataset data/people
     """
     from tqdm import tqdm
 
     from elusive.report.leaderboard.board_check import check_board
 
     with tqdm(desc="checking", unit="entry", delay=1) as bar:
-        checked = check_board(board, bar.update)
+        checked = check_board(board, bar.update, datasets)
         entries = bar.n
     for problem in checked.problems:
         click.echo(problem)
@@ -97,7 +110,8 @@ def check(board: Path) -> None:
     show_default=True,
     help="Metric that ranks the arms: em, f1 or log_probability.",
 )
-def build(board: Path, out: Path | None, metric: str) -> None:
+@DATASETS
+def build(board: Path, out: Path | None, metric: str, datasets: tuple[Path, ...]) -> None:
     """Write leaderboard.parquet, leaderboard.md and index.html from the entries of BOARD.
 
     Writes nothing if `elusive leaderboard check` finds a problem.
@@ -110,9 +124,68 @@ def build(board: Path, out: Path | None, metric: str) -> None:
     from elusive.report.leaderboard.build import build_board
 
     with tqdm(desc="reading", unit="entry", delay=1) as bar:
-        written = build_board(board, out or board, metric, bar.update)
+        written = build_board(board, out or board, metric, bar.update, datasets)
     for path in written:
         click.echo(str(path))
+
+
+@leaderboard.command()
+@click.argument("entry", type=FOLDER)
+@click.option("--dataset", type=FOLDER, required=True, help="Folder of the entry's dataset.")
+@click.option(
+    "--questions",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="Number of questions to ask again.",
+)
+@click.option("--adapter", type=FOLDER, help="Folder of the cell's published adapter.")
+@click.option(
+    "--train", type=FOLDER, help="Folder of the training text, to train again without an adapter."
+)
+@click.option("--model", help="Where the entry's model is; by default the entry's own name of it.")
+@click.option("--by", help="Name of the verifier; by default not recorded.")
+@click.option("--seed", type=int, help="Seed of the choice of questions; by default drawn.")
+def verify(
+    entry: Path,
+    dataset: Path,
+    questions: int,
+    adapter: Path | None,
+    train: Path | None,
+    model: str | None,
+    by: str | None,
+    seed: int | None,
+) -> None:
+    """Ask the questions of ENTRY again, and record beside it that the answers agree.
+
+    A sample of the questions is asked of the entry's model, with its adapter if it was trained.
+    With --train, the whole cell is made again. At most 4% of the answers (rounded up) may differ,
+    and no log-probability by more than 0.01 nats per token in float32, or 0.25 in bfloat16, whose
+    sums depend more on the machine. If they agree, ENTRY gets a record <id>.verified.json, which
+    the tables show. Exits with code 1 if they do not.
+
+    \b
+    elusive leaderboard verify board/entries/0123456789ab.json --dataset data/people
+    elusive leaderboard verify board/entries/0123456789ab.json --dataset data/people \\
+        --adapter runs/demo/cells/plain-seed0-0123456789ab/adapter --questions 100
+    """
+    from tqdm import tqdm
+
+    from elusive.report.leaderboard.verify import verify_entry
+
+    with tqdm(desc="verifying", unit="step" if train else "question") as bar:
+        verified = verify_entry(
+            entry, dataset, questions, adapter, train, model, by, seed, bar.update
+        )
+    record = verified.record
+    for problem in verified.problems:
+        click.echo(f"{entry}: {problem}")
+    if verified.problems:
+        sys.exit(1)
+    click.echo(
+        f"{verified.path}: {record['questions']} questions, {record['different_answers']} other "
+        f"answers, largest difference {record['largest_difference']:.2g} nats per token"
+    )
 
 
 @leaderboard.command()

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from elusive.common.content_hash import build_content_tree, hash_tree
 from elusive.common.errors import InputError
 
 MANIFEST = "manifest.json"
@@ -30,9 +31,11 @@ class Manifest(BaseModel):
     parameters: dict[str, Any]
     """Everything that decides the content, including hashes of inputs."""
     content_hash: str
-    """SHA-256 over the folder's data files, in the order of their names."""
+    """SHA-256 over the values of the folder's tables."""
     versions: dict[str, str]
     """Versions of the packages that made it."""
+    hashed: Literal["bytes", "values"] = "bytes"
+    """What the content hash covers; versions before 0.2 hashed the bytes of the files."""
 
 
 def read_package_versions() -> dict[str, str]:
@@ -41,18 +44,21 @@ def read_package_versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in names}
 
 
-def hash_content(folder: Path, known: dict[str, str] | None = None) -> str:
-    """Hash names and bytes of the data files (Arrow, Parquet) below `folder` with SHA-256, by name.
+def hash_content(folder: Path) -> str:
+    """Hash the values of the tables (Arrow, Parquet) below `folder` with SHA-256.
 
-    Args:
-        folder: of the files.
-        known: SHA-256 of files by their path in the folder; these files are not read.
+    Raises:
+        OSError, pa.ArrowException: a file cannot be read.
     """
+    return hash_tree(build_content_tree(folder))
+
+
+def _hash_bytes(folder: Path) -> str:
+    """Hash names and bytes of the data files, as earlier versions did."""
     digest = hashlib.sha256()
     for path in sorted([*folder.rglob("*.arrow"), *folder.rglob("*.parquet")]):
-        name = path.relative_to(folder).as_posix()
-        digest.update(name.encode())
-        digest.update(bytes.fromhex((known or {}).get(name) or hash_file(path)))
+        digest.update(path.relative_to(folder).as_posix().encode())
+        digest.update(bytes.fromhex(hash_file(path)))
     return digest.hexdigest()
 
 
@@ -122,14 +128,15 @@ def create_folder(out: Path, kind: str, parameters: dict[str, Any]) -> Iterator[
 
 
 def write_manifest(
-    folder: Path, kind: str, parameters: dict[str, Any], known: dict[str, str] | None = None
+    folder: Path, kind: str, parameters: dict[str, Any], content_hash: str | None = None
 ) -> None:
-    """Describe the folder's present content in its manifest; `known` as in `hash_content`."""
+    """Describe the folder's present content in its manifest; hash it unless the hash is known."""
     manifest = Manifest(
         kind=kind,  # type: ignore[arg-type]
         parameters=json.loads(json.dumps(parameters, default=str)),
-        content_hash=hash_content(folder, known),
+        content_hash=content_hash or hash_content(folder),
         versions=read_package_versions(),
+        hashed="values",
     )
     write_atomically(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
 
@@ -192,10 +199,19 @@ def read_manifest(folder: Path, what: str) -> Manifest:
 
 def check_content(folder: Path, manifest: Manifest) -> None:
     """Raise InputError if data files changed since the manifest was written."""
-    if hash_content(folder) != manifest.content_hash:
+    if not is_intact(folder, manifest):
         raise InputError(
             f"{folder}: the data files do not match the content hash in {MANIFEST}: make it again"
         )
+
+
+def is_intact(folder: Path, manifest: Manifest) -> bool:
+    """Whether the data files are those that the manifest describes, and can be read."""
+    hash_files = hash_content if manifest.hashed == "values" else _hash_bytes
+    try:
+        return hash_files(folder) == manifest.content_hash
+    except (OSError, pa.ArrowException):
+        return False
 
 
 class Folder:
@@ -226,7 +242,7 @@ class Folder:
 
     @property
     def content_hash(self) -> str:
-        """SHA-256 over the data files, as the manifest has it."""
+        """Hash of the tables, as the manifest has it."""
         return self.manifest.content_hash
 
     def verify(self) -> None:

@@ -193,13 +193,19 @@ class TrainingConfig(BaseModel):
     def select_deciding(self) -> dict[str, object]:
         """Return the settings that decide the outcome.
 
-        How often training is saved, where it is logged, and the settings of other objectives
-        decide nothing. A reference model counts by its weights, which `collect_parameters` adds.
+        How often training is saved, where it is logged, whether activations are computed twice,
+        the settings of other objectives, and those of adapters that are not trained decide nothing.
+        A reference model counts by its weights, which `collect_parameters` adds.
         """
         own = {name for arm in ARMS.values() if arm.kind == "objective" for name in arm.defaults}
-        settings = self.model_dump(exclude={"checkpoint_minutes", "report_to", "objective", *own})
-        for name in ("lora_dropout", "weight_decay"):
-            settings[name] = self.get_setting(name) or 0.0
+        if self.tuning == "full":
+            own |= {"lora_rank", "lora_alpha", "lora_targets"}
+        idle = {"checkpoint_minutes", "report_to", "gradient_checkpointing"}
+        settings = self.model_dump(exclude={*idle, "objective", *own})
+        settings["weight_decay"] = self.get_setting("weight_decay") or 0.0
+        if self.tuning == "lora":
+            settings["lora_dropout"] = self.get_setting("lora_dropout") or 0.0
+            settings["lora_targets"] = sorted(self.lora_targets)
         if self.objective == NEXT_TOKEN:
             return settings
         names = [name for name in ARMS[self.objective].defaults if name != "reference"]

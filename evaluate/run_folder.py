@@ -40,7 +40,7 @@ class RunFolder:
 
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan, self.root, self.out = plan, out, out
-        self.models = _Models(plan.training.quantization)
+        self.models = _Models()
         self.datasets = {
             name: _prepare_dataset(source, plan.find_dataset_folder(name, out), name)
             for name, source in plan.sources.items()
@@ -66,7 +66,7 @@ class RunFolder:
                 sample_replay(rest, self.plan.training.format_replay, seed)
         for model in self.plan.trained:
             hash_model_weights(model)
-        self.models.load(self.plan.trained[0])
+        self.models.load(self.plan.trained[0], self.plan.training.quantization)
 
     def count_steps(self, job: Job) -> int:
         """Return the number of optimizer steps of a cell; 0 if nothing is trained."""
@@ -142,7 +142,7 @@ class RunFolder:
                         _remove_damaged(folder, error)
                 if not folder.exists():
                     _clear_leftovers(folder)
-                    loaded = self.models.load(job.model)
+                    loaded = self.models.load(job.model, job.settings.training.quantization)
                     cell = self._build_cell(job, text)
                     make_cell(cell, self.datasets[job.dataset], loaded, folder, on_step)
         except Timeout:
@@ -236,21 +236,23 @@ def _prepare_dataset(source: Source, folder: Path, name: str | None = None) -> D
 class _Models:
     """The models of a run; the last one stays loaded, so that consecutive cells share it."""
 
-    def __init__(self, quantization: str) -> None:
-        self._quantization = quantization
-        self._reference: str | None = None
+    def __init__(self) -> None:
+        self._key: tuple[str, str] | None = None
         self._loaded: LoadedModel | None = None
 
-    def load(self, reference: str) -> LoadedModel:
-        """Return a model; load it unless it was the last one that was asked for."""
-        if self._loaded is None or reference != self._reference:
+    def load(self, reference: str, quantization: str = "none") -> LoadedModel:
+        """Return a model; load it unless it was the last one that was asked for.
+
+        Scores of tokens are always those of the model as it is: quantization is one of training.
+        """
+        if self._loaded is None or (reference, quantization) != self._key:
             self._loaded = None
-            self._loaded = load_model(reference, quantization=self._quantization)
-            self._reference = reference
+            self._loaded = load_model(reference, quantization=quantization)
+            self._key = (reference, quantization)
         return self._loaded
 
     def load_tokenizer(self, reference: str) -> PreTrainedTokenizerBase:
         """Return the tokenizer of a model, without loading the model."""
-        if self._loaded and reference == self._reference:
+        if self._loaded and self._key and reference == self._key[0]:
             return self._loaded.tokenizer
         return load_model_tokenizer(reference)

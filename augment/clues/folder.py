@@ -9,7 +9,7 @@ from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.errors import InputError
 from elusive.common.folders import create_folder, is_made, write_atomically
 from elusive.common.intervals import Estimate
-from elusive.common.lm.references import hash_model_weights
+from elusive.common.lm.references import hash_model_weights, hash_settings
 
 REPORT = "clues.json"
 
@@ -28,7 +28,7 @@ def write_clues(dataset: DatasetFolder, models: list[str], depth: float, out: Pa
         raise InputError(f"model: {', '.join(models)} names a model twice: name each model once")
     parameters = {
         "dataset": dataset.content_hash,
-        "models": {name: hash_model_weights(name) for name in models},
+        "models": {name: [hash_model_weights(name), hash_settings(name)] for name in models},
         "depth": depth,
     }
     if is_made(out, "clues", parameters):

@@ -13,7 +13,7 @@ from elusive.common.dataset.folder import TABLES
 from elusive.common.dataset.records import SCHEMAS
 from elusive.common.dataset.shards import check_finished, read_batches
 from elusive.common.errors import InputError
-from elusive.common.folders import hash_content, read_manifest
+from elusive.common.folders import is_intact, read_manifest
 from elusive.common.text_spans import find_whole_words
 
 SPLITS = {"corpus": ("train", "dev"), "questions": ("dev", "test")}
@@ -54,7 +54,7 @@ def check_dataset(
     manifest = read_manifest(folder, "dataset")
     if manifest.kind != "dataset":
         raise InputError(f"{folder} holds a {manifest.kind}, not a dataset")
-    if hash_content(folder) != manifest.content_hash:
+    if not is_intact(folder, manifest):
         yield Problem("manifest.json", None, "", "the data files do not match the content hash")
     schema_problems = [problem for name in TABLES for problem in _check_schema(folder, name)]
     yield from schema_problems

@@ -3,6 +3,7 @@
 from functools import cached_property
 from pathlib import Path
 
+from elusive.common.content_hash import Tree, build_content_tree
 from elusive.common.dataset.records import Document, Fact, Question, Shot, from_table
 from elusive.common.dataset.shards import check_finished, read_batches
 from elusive.common.errors import InputError
@@ -44,6 +45,11 @@ class DatasetFolder(Folder):
         """SHA-256 over the tables, with the limit where there is one."""
         mark = f"{LIMIT_MARK}{self.limit}" if self.limit else ""
         return f"{self.manifest.content_hash}{mark}"
+
+    @cached_property
+    def content_tree(self) -> dict[str, Tree]:
+        """Hashes of all columns by table and split, of which the content hash is the root."""
+        return build_content_tree(self.path)
 
     @cached_property
     def documents(self) -> list[Document]:

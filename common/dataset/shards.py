@@ -26,7 +26,7 @@ from elusive.common.folders import (
     MANIFEST,
     check_content,
     find_changed_keys,
-    hash_file,
+    hash_content,
     hash_parameters,
     is_made,
     read_manifest,
@@ -126,7 +126,7 @@ def open_shard(
     for name, draft in drafts.items():
         _sync(draft)
         relative = files[name].relative_to(out).as_posix()
-        marker[relative] = {"table": name, "rows": rows[name], "sha256": hash_file(draft)}
+        marker[relative] = {"table": name, "rows": rows[name]}
         draft.replace(files[name])
     write_atomically(_marker_path(out, files), json.dumps(marker) + "\n")
 
@@ -220,19 +220,19 @@ def finish_folder(
     shards: dict[str, Any] = {}
     for path in _markers(out):
         shards |= json.loads(path.read_text(encoding="utf-8"))
+    content_hash = hash_content(out)
     for name, schema in schemas.items():
         files = [
             Path(file).name for file, shard in sorted(shards.items()) if shard["table"] == name
         ]
         info = DatasetInfo(features=Features.from_arrow_schema(schema))
         info.write_to_directory(str(out / name))
-        state = _state(files, hash_parameters([shards, name])[:16])
+        state = _state(files, hash_parameters([content_hash, name])[:16])
         write_atomically(out / name / "state.json", json.dumps(state, indent=2) + "\n")
         for draft in (out / name).glob(".*.tmp"):
             draft.unlink()
     write_atomically(out / "dataset_dict.json", json.dumps({"splits": list(schemas)}) + "\n")
-    hashes = {file: shard["sha256"] for file, shard in shards.items()}
-    write_manifest(out, kind, parameters, hashes)
+    write_manifest(out, kind, parameters, content_hash)
     shutil.rmtree(out / PROGRESS)
 
 

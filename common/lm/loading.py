@@ -65,6 +65,13 @@ def choose_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def describe_device(device: torch.device) -> str:
+    """Name a GPU, or the vector instructions of the CPU: sums of floats depend on them."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} ({torch.backends.cpu.get_cpu_capability()})"
+
+
 def get_attention(model: PreTrainedModel) -> str:
     """Return the name of the attention implementation that a model currently uses."""
     return model.config._attn_implementation or "eager"
@@ -116,6 +123,7 @@ def load_model(
     """
     source = find_model(reference)
     tokenizer = load_tokenizer(source)
+    dtype = dtype or choose_model_dtype(reference)
     options: dict[str, Any] = {}
     if source.gguf_file:
         # Packed GGUF weights cannot be adapted with LoRA, and compute in float32 only.
@@ -123,13 +131,11 @@ def load_model(
         options["quantization_config"] = GgufConfig(dequantize=True)
     if quantization != "none":
         options["quantization_config"] = _configure_bitsandbytes(
-            quantization, bool(source.gguf_file)
+            quantization, bool(source.gguf_file), dtype
         )
     disable_progress_bar()
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            source.folder, dtype=dtype or choose_model_dtype(reference), **options
-        )
+        model = AutoModelForCausalLM.from_pretrained(source.folder, dtype=dtype, **options)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"cannot load model {reference!r}: {reason}") from None
@@ -139,7 +145,9 @@ def load_model(
     return LoadedModel(source, model, tokenizer, hash_weights(source))
 
 
-def _configure_bitsandbytes(quantization: str, is_gguf: bool) -> BitsAndBytesConfig:
+def _configure_bitsandbytes(
+    quantization: str, is_gguf: bool, dtype: torch.dtype
+) -> BitsAndBytesConfig:
     if is_gguf:
         raise InputError(
             f"quantization {quantization!r} does not work with a GGUF file: choose another model"
@@ -151,5 +159,5 @@ def _configure_bitsandbytes(quantization: str, is_gguf: bool) -> BitsAndBytesCon
     if quantization == "8bit":
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=choose_dtype()
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,17 @@ BUILT_IN = Path(__file__).parents[2] / "models"
 """Folder of the models that come with the package, each in a folder of its name."""
 BUILT_IN_NAMES = ("nano-large", "nano-small")
 WEIGHT_SUFFIXES = (".safetensors", ".gguf", ".bin")
+SETTINGS = (
+    *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"),
+    *("special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt"),
+    *("*.model", "*.tiktoken", "chat_template.json", "*.jinja", "additional_chat_templates/*"),
+)
+"""Files from which transformers loads a model's config, tokenizer and chat template."""
+ORIGINS = (
+    *("_name_or_path", "name_or_path", "base_model_name_or_path", "revision", "_commit_hash"),
+    *("transformers_version", "peft_version", "dtype", "torch_dtype", "inference_mode"),
+)
+"""Keys of these files that say where they come from, and the precision, which we choose."""
 SMALL_WEIGHTS = 50 << 20
 """Bytes of weight files up to which a model computes with one thread."""
 LARGE_THREADS = 2
@@ -84,7 +96,7 @@ def _download(reference: str, hub_id: str) -> Path:
     hint = f"it is not a local folder, a GGUF file or an alias ({names})"
     try:
         folder = snapshot_download(
-            hub_id, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt"]
+            hub_id, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
         )
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = type(error).__name__
@@ -140,17 +152,30 @@ def hash_model_weights(reference: str) -> str:
 
 @cache
 def hash_settings(reference: str) -> str:
-    """Hash a model's settings and tokenizer, which are not part of its weights.
+    """Hash a model's config, tokenizer and chat template, which are not part of its weights.
 
-    The hash of a GGUF file is empty: its weight file contains all of them.
+    Where a folder lies, who saved it, and files that nothing loads do not count. The hash of a GGUF
+    file is empty: its weight file contains all of them.
     """
     source = find_model(reference)
     if source.gguf_file:
         return ""
-    digest = hashlib.sha256()
-    for path in sorted([*source.folder.glob("*.json"), *source.folder.glob("*.model")]):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
+    paths = {path for pattern in SETTINGS for path in source.folder.glob(pattern)}
+    names = {path.relative_to(source.folder).as_posix(): path for path in sorted(paths)}
+    return hash_parameters({name: _hash_settings_file(path) for name, path in names.items()})
+
+
+def _hash_settings_file(path: Path) -> str:
+    """Hash a file; of a JSON object, the keys that decide something, in any order."""
+    if path.suffix != ".json":
+        return hash_file(path)
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError:
+        return hash_file(path)
+    if isinstance(content, dict):
+        content = {name: value for name, value in content.items() if name not in ORIGINS}
+    return hash_parameters(content)
 
 
 def hash_adapter(adapter: Path) -> str:
@@ -159,10 +184,10 @@ def hash_adapter(adapter: Path) -> str:
     Raises:
         InputError: the folder contains no PEFT adapter.
     """
-    files = [adapter / "adapter_config.json", *sorted(adapter.glob("adapter_model.*"))]
-    if len(files) < 2 or not files[0].exists():
+    settings, weights = adapter / "adapter_config.json", sorted(adapter.glob("adapter_model.*"))
+    if not weights or not settings.exists():
         raise InputError(
             f"{adapter} is not a PEFT adapter: it needs adapter_config.json and "
             "adapter_model.safetensors, as in the folder adapter/ of a cell"
         )
-    return hash_parameters([hash_file(path) for path in files])
+    return hash_parameters([_hash_settings_file(settings), *map(hash_file, weights)])

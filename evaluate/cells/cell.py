@@ -13,7 +13,7 @@ from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.dataset.records import Question
 from elusive.common.errors import InputError
 from elusive.common.folders import hash_parameters
-from elusive.common.lm.references import hash_adapter, hash_model_weights
+from elusive.common.lm.references import hash_adapter, hash_model_weights, hash_settings
 from elusive.evaluate.config import (
     NEXT_TOKEN,
     AnsweringConfig,
@@ -22,9 +22,9 @@ from elusive.evaluate.config import (
 )
 
 ID_LENGTH = 12
-KNOWN_QUESTIONS = 250
-"""Number of questions, and of texts, used to measure what a model forgets."""
-NAMES = ("label", "model", "augment", "dataset_name", "chosen", "reference_model")
+KNOWN_TEXTS = 250
+"""Number of texts used to measure what a model forgets; that of questions is in `gold.py`."""
+NAMES = ("label", "model", "augment", "dataset_name", "reference_model")
 """Parameters that only name things and decide nothing. `augment` is one of them, because `train`
 hashes the text that it made."""
 
@@ -48,7 +48,8 @@ class Cell:
     control: str = UNTRAINED
     """Arm of kind `control` if nothing is trained."""
     chosen: dict[str, Any] | None = None
-    """How a sweep chose the arm's settings; does not affect the outcome by itself."""
+    """How a sweep chose the arm's settings. It is part of the id: the same settings, chosen on the
+    people who are asked about, are another result."""
 
 
 def collect_parameters(
@@ -56,6 +57,7 @@ def collect_parameters(
     dataset: DatasetFolder,
     weights_hash: str,
     served: dict[str, str | None] | None = None,
+    local: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Collect the parameters of a cell's folder: what decides the outcome, and names.
 
@@ -64,18 +66,20 @@ def collect_parameters(
         dataset: the dataset that is asked about.
         weights_hash: of the model.
         served: what a server says about the model that answers; None if a local model answers.
+        local: what decides besides the weights where a local model computes.
     """
     text, training = cell.train, cell.settings.training
     optional: dict[str, Any] = {
         "known": cell.known.content_hash if cell.known else None,
         "adapter": hash_adapter(cell.adapter) if cell.adapter else None,
-        "threads": cell.settings.threads,
         "chosen": cell.chosen,
         "control": cell.control if text is None and cell.control != UNTRAINED else None,
+        **(local or {}),
     }
     if text and training.objective != NEXT_TOKEN and "reference" in ARMS[training.objective].models:
         assert training.reference is not None
         optional["reference"] = hash_model_weights(training.reference)
+        optional["reference_settings"] = hash_settings(training.reference)
         optional["reference_model"] = training.reference
     answering = cell.settings.answering.select_deciding()
     return {name: value for name, value in optional.items() if value} | {

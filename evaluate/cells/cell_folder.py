@@ -1,7 +1,7 @@
 """Read finished cells from their folders."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,21 @@ import pyarrow.parquet as pq
 from elusive.common.dataset.records import Prediction, from_table
 from elusive.common.errors import InputError
 from elusive.common.folders import Folder, hash_file, write_atomically
+from elusive.evaluate.cells.gold import GOLD
 
 PREDICTIONS, KNOWN = "predictions.parquet", "known.parquet"
 CHECKSUMS = "weights.sha256"
 """Hashes of trained weights, in the format of `sha256sum --check`."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What a leaderboard knows of an entry besides what the entry says."""
+
+    gold: bool
+    """Whether questions and gold answers are proven to be those of the datasets."""
+    verified: bool
+    """Whether its answers were computed again and agree."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,12 @@ class CellResult:
     costs: dict[str, Any]
     log: dict[str, Any] | None
     """None where nothing was trained."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Versions of the packages that made it."""
+    gold: dict[str, Any] = field(default_factory=dict)
+    """Proofs that its gold answers are those of its datasets; see `gold.py`."""
+    trust: Trust | None = None
+    """What a leaderboard could check; None elsewhere."""
 
 
 class CellFolder(Folder):
@@ -56,6 +73,8 @@ class CellFolder(Folder):
                 if (self.path / name).exists()
             }
             predictions = answers[PREDICTIONS]
+            gold = self.path / GOLD
+            proofs = json.loads(gold.read_text(encoding="utf-8")) if gold.exists() else {}
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             raise InputError(
                 f"{self.path}: a file of the cell is broken ({type(error).__name__}: {error}): "
@@ -69,6 +88,8 @@ class CellFolder(Folder):
             metrics=contents["metrics"],
             costs=contents["costs"],
             log=contents["training_log"],
+            versions=self.manifest.versions,
+            gold=proofs,
         )
 
 

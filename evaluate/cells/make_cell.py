@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
 from peft import PeftModel
 
 from elusive.augment.arms import OPEN_BOOK, ZERO_DELTA
@@ -15,8 +16,13 @@ from elusive.augment.training_text import AugmentSummary, TrainingTextFolder
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.dataset.records import Prediction, Question, Shot
 from elusive.common.folders import create_folder, hash_parameters, is_made
-from elusive.common.lm.loading import LoadedModel, use_threads
-from elusive.common.lm.references import choose_threads, hash_model_weights
+from elusive.common.lm.loading import (
+    LoadedModel,
+    choose_model_dtype,
+    describe_device,
+    use_threads,
+)
+from elusive.common.lm.references import choose_threads, hash_model_weights, hash_settings
 from elusive.common.memory import Cost, measure_cost
 from elusive.evaluate.answering.backends import (
     Backend,
@@ -33,8 +39,9 @@ from elusive.evaluate.answering.prompts import (
     split_shots,
 )
 from elusive.evaluate.cells.adapter_card import write_adapter_card
-from elusive.evaluate.cells.cell import KNOWN_QUESTIONS, Cell, collect_parameters, select_questions
+from elusive.evaluate.cells.cell import KNOWN_TEXTS, Cell, collect_parameters, select_questions
 from elusive.evaluate.cells.cell_folder import write_checksums
+from elusive.evaluate.cells.gold import select_known_questions, write_gold_proofs
 from elusive.evaluate.cells.metrics import Outcome, write_results
 from elusive.evaluate.config import CellSettings
 from elusive.evaluate.training.hf_trainer import OnStep
@@ -65,7 +72,8 @@ def make_cell(
     """
     if cell.train:
         cell.train.check_origin(dataset.content_hash)
-    parameters = find_parameters(cell, dataset, loaded.weights_hash if loaded else None)
+    weights, dtype = (loaded.weights_hash, loaded.model.dtype) if loaded else (None, None)
+    parameters = find_parameters(cell, dataset, weights, dtype)
     if is_made(out, "cell", parameters):
         return False
     checkpoints = out.with_name(f".{out.name}.checkpoints")
@@ -80,8 +88,9 @@ def make_cell(
                 else:
                     maker = _Maker(cell, cell.train, dataset, loaded, folder, checkpoints)
                     outcome = maker.train_and_score(on_step)
-            outcome.threads = threads
+            outcome.threads, outcome.device = threads, describe_device(loaded.model.device)
         write_results(folder, outcome)
+        write_gold_proofs(folder, dataset, parameters["answering"], cell.known)
         if loaded and (folder / "adapter").exists():
             write_adapter_card(folder, parameters, loaded.source.base_name)
     shutil.rmtree(checkpoints, ignore_errors=True)
@@ -93,7 +102,12 @@ def is_without_model(train: object, settings: CellSettings) -> bool:
     return train is None and settings.answering.endpoint is not None
 
 
-def find_parameters(cell: Cell, dataset: DatasetFolder, weights_hash: str | None) -> dict[str, Any]:
+def find_parameters(
+    cell: Cell,
+    dataset: DatasetFolder,
+    weights_hash: str | None,
+    dtype: torch.dtype | None = None,
+) -> dict[str, Any]:
     """Collect the parameters of a cell, after asking the endpoint what it serves.
 
     Without a hash of local weights: if the served model has its own name, `cell.model` names the
@@ -102,13 +116,32 @@ def find_parameters(cell: Cell, dataset: DatasetFolder, weights_hash: str | None
     """
     endpoint = find_endpoint(cell.settings.answering, cell.model)
     served = find_served_model(endpoint.url, endpoint.model) if endpoint else None
-    if weights_hash:
-        weights = weights_hash
-    elif cell.settings.answering.served:
-        weights = hash_model_weights(cell.model)
-    else:
-        weights = hash_parameters(served)
-    return collect_parameters(cell, dataset, weights, served)
+    if weights_hash is None and not cell.settings.answering.served:
+        return collect_parameters(cell, dataset, hash_parameters(served), served)
+    weights = weights_hash or hash_model_weights(cell.model)
+    return collect_parameters(cell, dataset, weights, served, describe_computing(cell, dtype))
+
+
+def describe_computing(cell: Cell, dtype: torch.dtype | None = None) -> dict[str, Any]:
+    """Describe what decides the outcome of a local model besides its weights.
+
+    Args:
+        cell: the cell.
+        dtype: of the loaded model; that in which it would be loaded if None.
+
+    Returns:
+        Hash of config and tokenizer; unless a server does all the computing, also the precision,
+        the number of threads and, where no settings of training are part of the id, quantization.
+    """
+    settings = {"settings": hash_settings(cell.model)}
+    if is_without_model(cell.train, cell.settings):
+        return settings
+    quantization = cell.settings.training.quantization
+    return settings | {
+        "precision": str(dtype or choose_model_dtype(cell.model)).removeprefix("torch."),
+        "threads": cell.settings.threads or choose_threads(cell.model),
+        "quantization": None if cell.train or quantization == "none" else quantization,
+    }
 
 
 def _score_model(cell: Cell, dataset: DatasetFolder, loaded: LoadedModel) -> Outcome:
@@ -242,8 +275,8 @@ def _answer(cell: Cell, dataset: DatasetFolder, backend: Backend) -> Outcome:
         predictions = _ask(cell, dataset, questions, backend)
     outcome = Outcome(predictions, costs={"answering": answering})
     if cell.known:
-        known_questions = cell.known.questions[:KNOWN_QUESTIONS]
-        texts = [document.text for document in cell.known.documents[:KNOWN_QUESTIONS]]
+        known_questions = select_known_questions(cell.known)
+        texts = [document.text for document in cell.known.documents[:KNOWN_TEXTS]]
         outcome.known = _ask(cell, cell.known, known_questions, backend)
         outcome.known_perplexity = backend.perplexity(texts)
     return outcome

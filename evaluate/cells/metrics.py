@@ -42,6 +42,8 @@ class Outcome:
     """By stage."""
     threads: int | None = None
     """CPU threads of training and answering; None if a server did the computing."""
+    device: str | None = None
+    """GPU, or vector instructions of the CPU; None if a server did the computing."""
 
 
 def compute_mean_scores(predictions: list[Prediction]) -> dict[str, Any]:
@@ -83,6 +85,7 @@ def write_results(folder: Path, outcome: Outcome) -> None:
         "training_tokens": outcome.log.tokens if outcome.log else 0,
         "questions": len(outcome.predictions),
         "threads": outcome.threads,
+        "device": outcome.device,
     }
     contents = {"training_log": asdict(outcome.log) if outcome.log else None, "costs": costs}
     for name, content in contents.items():

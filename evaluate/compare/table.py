@@ -13,6 +13,8 @@ from elusive.common.folders import hash_parameters
 from elusive.common.intervals import Estimate, estimate_mean
 from elusive.evaluate.cells.cell import get_arm
 from elusive.evaluate.cells.cell_folder import CellResult
+from elusive.evaluate.compare.budgets import count_exposures, describe_budget
+from elusive.evaluate.compare.provenance import describe_differences
 from elusive.evaluate.compare.significance import Comparison, compare_with_baseline, rank_arms
 
 STAGES = ("scoring", "dropping", "training", "answering")
@@ -59,6 +61,14 @@ class ArmRow:
     """Cohen's d_z of that difference."""
     chosen: str = ""
     """From how many trials, and on whom, its settings were chosen; empty without a sweep."""
+    exposures: int | None = None
+    """How often training showed each document; None if nothing was trained."""
+    training_tokens: float = 0.0
+    """Mean number of tokens that training read, over all epochs."""
+    equal_tokens: bool = False
+    """Whether the budget is tokens: as many as whole documents have at this number of exposures."""
+    verified: str = ""
+    """On a leaderboard: of how many cells the answers were computed again."""
 
 
 @dataclass(frozen=True)
@@ -68,23 +78,39 @@ class ResultTable:
     rows: list[ArmRow]
     metric: str
     baseline: str | None
+    differences: str = ""
+    """Versions and devices that differ between the cells, as one line."""
 
 
 def group_benchmarks(cells: list[CellResult]) -> dict[str, list[CellResult]]:
-    """Group cells whose arms can be compared: same dataset, model and way of answering.
+    """Group cells whose arms can be compared: same dataset, model, way of answering and budget.
 
-    A benchmark is named `dataset, model`, with a number if two have the same name.
+    A benchmark is named `dataset, model`, with the budget if there are several, and with a number
+    if two have the same name. Cells without training belong to every budget.
     """
     groups: dict[str, list[CellResult]] = defaultdict(list)
     for cell in cells:
-        deciding = ("dataset", "weights", "answering", "scoring")
+        deciding = ("dataset", "weights", "settings", "precision", "answering", "scoring")
         groups[hash_parameters([cell.parameters.get(name) for name in deciding])].append(cell)
     benchmarks: dict[str, list[CellResult]] = {}
     for members in groups.values():
         parameters = members[0].parameters
         name = f"{parameters['dataset_name']}, {parameters['model']}"
-        benchmarks[_number_name(name, benchmarks)] = members
+        by_budget = _group_budgets(members)
+        for budget, own in by_budget.items():
+            full_name = f"{name}, {budget}" if len(by_budget) > 1 else name
+            benchmarks[_number_name(full_name, benchmarks)] = own
     return benchmarks
+
+
+def _group_budgets(cells: list[CellResult]) -> dict[str | None, list[CellResult]]:
+    """Group cells by training budget; cells without training belong to each group."""
+    budgets = [describe_budget(cell.parameters) for cell in cells]
+    names = dict.fromkeys(budget for budget in budgets if budget) or {None: None}
+    return {
+        name: [cell for cell, budget in zip(cells, budgets, strict=True) if budget in (None, name)]
+        for name in names
+    }
 
 
 def build_table(
@@ -124,7 +150,7 @@ def build_table(
         )
         for name, members in arms.items()
     ]
-    return ResultTable(rows, metric, baseline)
+    return ResultTable(rows, metric, baseline, describe_differences(cells))
 
 
 def build_tables(
@@ -237,7 +263,16 @@ def _build_row(label: str, cells: list[CellResult]) -> ArmRow:
         points_per_minute=6000 * em.mean / (preparing + training) if training else 0.0,
         preparing=preparing / training if training else 0.0,
         chosen=_describe_choice(cells[0].parameters.get("chosen")),
+        exposures=count_exposures(cells[0].parameters),
+        training_tokens=tokens,
+        equal_tokens=(cells[0].parameters.get("training") or {}).get("budget") == "tokens",
+        verified=_count_verified(cells),
     )
+
+
+def _count_verified(cells: list[CellResult]) -> str:
+    trusts = [cell.trust for cell in cells if cell.trust]
+    return f"{sum(trust.verified for trust in trusts)} of {len(cells)}" if trusts else ""
 
 
 def _describe_choice(chosen: dict[str, Any] | None) -> str:

@@ -13,6 +13,8 @@ from elusive.common.intervals import Estimate, format_estimate
 from elusive.evaluate.compare.table import STAGES, ArmRow, ResultTable
 
 GROUPS = ("accuracy", "detail", "costs")
+UNVERIFIED = " *"
+"""Mark of log-probabilities on a leaderboard that nobody has computed again."""
 
 Column = tuple[str, Callable[[ArmRow], str]]
 
@@ -24,7 +26,7 @@ def build_columns(table: ResultTable) -> dict[str, list[Column]]:
         ("rank", lambda row: str(row.rank)),
         ("EM %", lambda row: format_estimate(row.em, 100, 0)),
         ("F1 %", lambda row: format_estimate(row.f1, 100, 0)),
-        ("gold log-prob", lambda row: format_estimate(row.log_probability)),
+        ("gold log-prob", _format_log_probability),
     ]
     if table.baseline:
         accuracy += [
@@ -37,7 +39,14 @@ def build_columns(table: ResultTable) -> dict[str, list[Column]]:
             ("p (Holm)", lambda row: "" if row.p_value is None else f"{row.p_value:.4f}"),
             ("d_z", lambda row: "" if row.effect is None else f"{row.effect:.1f}"),
         ]
-    accuracy.append(("dropped %", lambda row: f"{100 * row.drop_rate:.0f}"))
+    accuracy += [
+        ("dropped %", lambda row: f"{100 * row.drop_rate:.0f}"),
+        ("exposures", format_exposures),
+    ]
+    if any(row.chosen for row in table.rows):
+        accuracy.append(("tries", lambda row: row.chosen))
+    if any(row.verified for row in table.rows):
+        accuracy.append(("verified", lambda row: row.verified))
     detail: list[Column] = [
         (f"{field} EM", partial(_format_field, field=field)) for field in table.rows[0].em_by_field
     ]
@@ -50,8 +59,6 @@ def build_columns(table: ResultTable) -> dict[str, list[Column]]:
             ("known EM %", lambda row: f"{100 * (row.known_em or 0):.0f}"),
             ("known perplexity", lambda row: f"{row.known_perplexity or 0:.2f}"),
         ]
-    if any(row.chosen for row in table.rows):
-        detail.append(("tries", lambda row: row.chosen))
     detail += [("seeds", lambda row: str(row.seeds)), ("people", lambda row: str(row.people))]
     costs: list[Column] = [
         (f"{stage} s", partial(_format_seconds, stage=stage)) for stage in STAGES
@@ -63,6 +70,23 @@ def build_columns(table: ResultTable) -> dict[str, list[Column]]:
         ("EM points/min", lambda row: f"{row.points_per_minute:.1f}"),
     ]
     return {"accuracy": accuracy, "detail": detail, "costs": costs}
+
+
+def format_exposures(row: ArmRow) -> str:
+    """Format how often training showed each document, and whether only tokens are equal."""
+    if row.exposures is None:
+        return ""
+    return f"{row.exposures} in tokens" if row.equal_tokens else str(row.exposures)
+
+
+def is_unverified(row: ArmRow) -> bool:
+    """Whether a leaderboard has cells of this arm that nobody has computed again."""
+    done, _, total = row.verified.partition(" of ")
+    return bool(row.verified) and done != total
+
+
+def _format_log_probability(row: ArmRow) -> str:
+    return format_estimate(row.log_probability) + UNVERIFIED * is_unverified(row)
 
 
 def _format_field(row: ArmRow, field: str) -> str:
@@ -97,6 +121,10 @@ def flatten_row(row: ArmRow) -> dict[str, object]:
     flat |= {f"em_{field}": value for field, value in row.em_by_field.items()}
     flat |= {"known_em": row.known_em, "known_perplexity": row.known_perplexity}
     flat |= {
+        "exposures": row.exposures,
+        "training_tokens": row.training_tokens,
+        "equal_tokens": row.equal_tokens,
+        "verified": row.verified,
         "chosen": row.chosen,
         "drop_rate": row.drop_rate,
         "seeds": row.seeds,

@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable
 
 from elusive.common.errors import build_unknown_name_error
+from elusive.common.jinja import escape_markdown
 from elusive.common.text_tables import (
     render_latex_table,
     render_markdown_table,
@@ -25,17 +26,24 @@ def render_terminal(table: ResultTable) -> str:
     for group in GROUPS:
         header, rows = format_cells(table, (group,))
         parts.append(render_terminal_table([name.removesuffix(" EM") for name in header], rows))
-    return "\n".join(parts) + "\n" + NOTE.format(metric=table.metric)
+    return "\n".join(parts) + "\n" + NOTE.format(metric=table.metric) + _end(table.differences)
+
+
+def _end(line: str) -> str:
+    return f"{line}\n" if line else ""
 
 
 def render_markdown(table: ResultTable, groups: tuple[str, ...] = GROUPS) -> str:
     """Render some groups of a table's columns as markdown."""
-    return render_markdown_table(*format_cells(table, groups))
+    shown = render_markdown_table(*format_cells(table, groups))
+    return shown + _end(table.differences and f"\n{escape_markdown(table.differences)}")
 
 
 def render_latex(table: ResultTable) -> str:
     """Render a table as LaTeX with the package booktabs."""
-    return render_latex_table(*format_cells(table))
+    return render_latex_table(*format_cells(table)) + _end(
+        table.differences and f"% {table.differences}"
+    )
 
 
 def render_csv(table: ResultTable) -> str:

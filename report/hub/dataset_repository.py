@@ -4,22 +4,19 @@ The values of a table's column `split` become the splits of its config. `shots` 
 all of it is the split `train`.
 """
 
-# pyright: reportAttributeAccessIssue=false
-# (pyarrow.compute creates its functions when it is imported)
-
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 
+from elusive.common.content_hash import split_rows
 from elusive.common.dataset.folder import TABLES, load_dataset_folder
 from elusive.common.dataset.shards import read_batches
 from elusive.common.errors import InputError
@@ -30,8 +27,6 @@ SHARD_BYTES = 256 << 20
 """Size of a Parquet file's rows in Arrow; the Hub's viewer reads files of this size well."""
 GROUP_BYTES = 16 << 20
 """Size of a row group's rows in Arrow; so many wait in memory."""
-ONLY_SPLIT = "train"
-"""Split of a table that has no column `split`."""
 COPIED = ("statistics.json", "statistics.png", "own_fields.yaml", MANIFEST)
 OWNED = ("corpus/", "questions/", "shots/", "README.md", "eval.yaml", *COPIED)
 """Files of the repository that publishing may delete; all others stay."""
@@ -192,7 +187,7 @@ def _write_config(
     schema = None
     for batch in read_batches(dataset, table):
         schema = batch.schema
-        for split, rows in _by_split(batch):
+        for split, rows in split_rows(batch):
             if split not in writers:
                 writers[split] = SplitFiles(folder, split, schema, shard_bytes)
             writers[split].add(rows)
@@ -210,15 +205,6 @@ def _write_config(
         download_size=download_size,
         dataset_size=dataset_size,
     )
-
-
-def _by_split(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
-    if "split" not in batch.schema.names:
-        yield ONLY_SPLIT, batch
-        return
-    column = batch.column("split")
-    for split in sorted(pc.unique(column).to_pylist()):
-        yield split, batch.filter(pc.equal(column, split))
 
 
 def read_card(path: Path) -> tuple[dict[str, Any], str]:

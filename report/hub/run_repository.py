@@ -21,6 +21,7 @@ from elusive.common.folders import MANIFEST, write_atomically
 from elusive.common.jinja import render_template
 from elusive.evaluate.cells.adapter_card import render_adapter_card
 from elusive.evaluate.cells.cell_folder import CHECKSUMS, CellResult, find_cells
+from elusive.evaluate.cells.gold import GOLD
 from elusive.evaluate.compare.table import build_table, group_benchmarks, select_complete_arms
 from elusive.evaluate.compare.table_columns import format_cells
 from elusive.report.hub.dataset_repository import TASKS, parse_content_hash
@@ -33,6 +34,7 @@ CELL_FILES = (
     CHECKSUMS,
     "predictions.parquet",
     "known.parquet",
+    GOLD,
 )
 CELL_FOLDERS = ("adapter", "model")
 PLAN = "plan.yaml"

@@ -23,7 +23,8 @@ from elusive.report.leaderboard.entry import (
     find_differences,
     render_schema,
 )
-from elusive.report.leaderboard.entry_check import find_entry_problems
+from elusive.report.leaderboard.entry_check import find_entry_problems, find_gold_problems
+from elusive.report.leaderboard.verification import VERIFIED_SUFFIX
 
 ENTRIES, README, SCHEMA = "entries", "README.md", "entry.schema.json"
 KNOWN_SUFFIX = ".known.parquet"
@@ -101,7 +102,11 @@ def _build_valid_entry(cell: CellResult, by: str | None, day: date) -> dict[str,
         raise InputError(
             f"{cell.folder} cannot become an entry ({error}): run its plan again into a new folder"
         ) from None
-    if problem := next(find_entry_problems(entry, cell.predictions, cell.known), None):
+    problems = [
+        *find_entry_problems(entry, cell.predictions, cell.known),
+        *find_gold_problems(entry, cell.predictions, cell.known, {}),
+    ]
+    if problem := next(iter(problems), None):
         raise InputError(f"{cell.folder} cannot become an entry: {problem}")
     return entry
 
@@ -162,7 +167,8 @@ def list_entry_paths(board: Path) -> list[Path]:
             f"{board} is not a leaderboard, because it has no folder {ENTRIES}/: create one with "
             "`elusive leaderboard init BOARD`"
         )
-    paths = sorted((board / ENTRIES).glob("[!.]*.json"))
+    files = sorted((board / ENTRIES).glob("[!.]*.json"))
+    paths = [path for path in files if not path.name.endswith(VERIFIED_SUFFIX)]
     if not paths:
         raise InputError(
             f"{board} has no entries: add some with `elusive leaderboard add RUN --to {board}`"

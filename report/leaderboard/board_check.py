@@ -2,14 +2,15 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
 from elusive.common.errors import InputError
 from elusive.common.folders import hash_file
-from elusive.evaluate.cells.cell_folder import CellResult
+from elusive.evaluate.cells.cell_folder import CellResult, Trust
 from elusive.evaluate.compare.table import group_arms, group_benchmarks
 from elusive.report.leaderboard.board import (
     ENTRIES,
@@ -19,7 +20,18 @@ from elusive.report.leaderboard.board import (
     read_answers,
 )
 from elusive.report.leaderboard.entry import build_cell
-from elusive.report.leaderboard.entry_check import find_entry_problems, find_schema_problems
+from elusive.report.leaderboard.entry_check import (
+    find_entry_problems,
+    find_gold_problems,
+    find_schema_problems,
+    is_gold_bound,
+)
+from elusive.report.leaderboard.verification import (
+    VERIFIED_SUFFIX,
+    find_verification_problems,
+    get_record_path,
+    read_record,
+)
 
 Value = TypeVar("Value", bound=Hashable)
 
@@ -34,27 +46,39 @@ class Checked:
     """One line per problem."""
 
 
-def check_board(board: Path, on_entry: Callable[[], object] = lambda: None) -> Checked:
+def check_board(
+    board: Path,
+    on_entry: Callable[[], object] = lambda: None,
+    datasets: Sequence[Path] = (),
+) -> Checked:
     """Check every entry by itself, then all entries together.
 
     Args:
         board: folder of the leaderboard.
         on_entry: called after each entry.
+        datasets: folders of datasets, with which gold answers are compared.
 
     Raises:
-        InputError: the folder is not a leaderboard, or has no entries.
+        InputError: the folder is not a leaderboard, or has no entries; no entry was measured on one
+            of the datasets.
     """
     cells, problems = [], []
     entries: dict[Path, dict[str, Any]] = {}
+    folders = {folder.content_hash: folder for folder in map(load_dataset_folder, datasets)}
     for path in list_entry_paths(board):
-        cell, own_problems = _check_entry(path, entries)
+        cell, own_problems = _check_entry(path, entries, folders)
         problems += [_line(board, path, problem) for problem in own_problems]
         if cell:
             cells.append(cell)
         on_entry()
-    joint_problems = [*_duplicates(entries), *_without_entry(board, entries)]
+    _check_datasets(entries, folders)
+    joint_problems = [
+        *_duplicates(entries),
+        *_without_entry(board, entries),
+        *_unproven(entries, folders),
+    ]
     problems += [_line(board, path, problem) for path, problem in joint_problems]
-    return Checked(cells, problems + list(_incomplete(cells)))
+    return Checked(cells, problems + list(dict.fromkeys(_incomplete(cells))))
 
 
 def _line(board: Path, path: Path, problem: str) -> str:
@@ -62,7 +86,7 @@ def _line(board: Path, path: Path, problem: str) -> str:
 
 
 def _check_entry(
-    path: Path, entries: dict[Path, dict[str, Any]]
+    path: Path, entries: dict[Path, dict[str, Any]], datasets: dict[str, DatasetFolder]
 ) -> tuple[CellResult | None, list[str]]:
     """Return the cell of an entry, None if it cannot be read, and the entry's problems.
 
@@ -92,7 +116,59 @@ def _check_entry(
     if path.stem != entry["cell"]:
         problems.append(f"$.cell: {entry['cell']!r} is not the name of the file")
     problems += find_entry_problems(entry, predictions, known)
-    return build_cell(entry, path, predictions, known), problems
+    problems += find_gold_problems(entry, predictions, known, datasets)
+    verified = _check_verification(path, entry, problems)
+    trust = Trust(is_gold_bound(entry, datasets), verified)
+    return build_cell(entry, path, predictions, known, trust), problems
+
+
+def _check_verification(path: Path, entry: dict[str, Any], problems: list[str]) -> bool:
+    """Whether an entry was verified; adds the problems of its record."""
+    record_path = get_record_path(path)
+    if not record_path.exists():
+        return False
+    try:
+        found = list(find_verification_problems(read_record(record_path), entry))
+    except InputError as error:
+        found = [str(error)]
+    problems += [f"its verification {record_path.name}: {problem}" for problem in found]
+    return not found
+
+
+def _check_datasets(
+    entries: dict[Path, dict[str, Any]], datasets: dict[str, DatasetFolder]
+) -> None:
+    """Raise InputError if no entry was measured on a dataset."""
+    parameters = [entry["parameters"] for entry in entries.values()]
+    used = {own[name] for own in parameters for name in ("dataset", "known") if own.get(name)}
+    for content_hash, dataset in datasets.items():
+        if content_hash not in used:
+            raise InputError(
+                f"--dataset: no entry was measured on {dataset.path} (content hash "
+                f"{content_hash[:12]}): leave it out"
+            )
+
+
+def _unproven(
+    entries: dict[Path, dict[str, Any]], datasets: dict[str, DatasetFolder]
+) -> Iterator[tuple[Path, str]]:
+    """Entries without a proof of their gold answers, where there should be one.
+
+    Entries of earlier versions have none. They are compared with each other, unless others on the
+    same dataset have proofs.
+    """
+    bound = {path: is_gold_bound(entry, datasets) for path, entry in entries.items()}
+    proven = {entry["parameters"]["dataset"] for path, entry in entries.items() if bound[path]}
+    for path, entry in entries.items():
+        parameters = entry["parameters"]
+        if not bound[path] and (parameters["dataset"] in proven or "settings" in parameters):
+            yield (
+                path,
+                (
+                    "nothing proves that its gold answers are those of its datasets: name their "
+                    "folders with --dataset DIR, or make the cell again"
+                ),
+            )
 
 
 def _duplicates(entries: dict[Path, dict[str, Any]]) -> Iterator[tuple[Path, str]]:
@@ -110,6 +186,9 @@ def _duplicates(entries: dict[Path, dict[str, Any]]) -> Iterator[tuple[Path, str
 
 def _without_entry(board: Path, entries: dict[Path, dict[str, Any]]) -> Iterator[tuple[Path, str]]:
     """Files of answers that no entry names."""
+    for path in sorted((board / ENTRIES).glob(f"[!.]*{VERIFIED_SUFFIX}")):
+        if not path.with_name(path.name.removesuffix(VERIFIED_SUFFIX) + ".json").exists():
+            yield path, "a verification without an entry"
     for path in sorted((board / ENTRIES).glob("[!.]*.parquet")):
         is_known = path.name.endswith(KNOWN_SUFFIX)
         stem = path.name.removesuffix(KNOWN_SUFFIX) if is_known else path.stem
@@ -153,8 +232,10 @@ def _most_common(values: list[Value], size: Callable[[Value], int] = lambda valu
 
 
 def _hash_questions(cell: CellResult) -> int:
-    """Equal for cells with the same questions and gold answers, in any order."""
+    """Equal for cells with the same questions and gold answers, known ones included."""
     questions = [
-        (p.question_id, p.entity, p.field, p.question, *p.answers) for p in cell.predictions
+        (is_known, p.question_id, p.entity, p.field, p.question, *p.answers)
+        for is_known, answers in enumerate((cell.predictions, cell.known))
+        for p in answers
     ]
     return hash(tuple(sorted(questions)))

@@ -1,7 +1,7 @@
 """Build a leaderboard into a Parquet file of all numbers, markdown tables and a web page."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,14 @@ import pyarrow.parquet as pq
 
 from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
-from elusive.common.jinja import render_template
+from elusive.common.jinja import escape_markdown, render_template
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.table import ResultTable, build_table, group_arms, group_benchmarks
 from elusive.evaluate.compare.table_columns import build_arrow_table
 from elusive.evaluate.compare.table_formats import NOTE, render_markdown
 from elusive.report.leaderboard.board_check import check_board
 from elusive.report.page.page import write_page
+from elusive.report.page.prose import list_trust_cautions
 
 TITLE = "Leaderboard"
 TABLE, MARKDOWN, PAGE = "leaderboard.parquet", "leaderboard.md", "index.html"
@@ -36,7 +37,11 @@ class Benchmark:
 
 
 def build_board(
-    board: Path, out: Path, metric: str = "em", on_entry: Callable[[], object] = lambda: None
+    board: Path,
+    out: Path,
+    metric: str = "em",
+    on_entry: Callable[[], object] = lambda: None,
+    datasets: Sequence[Path] = (),
 ) -> list[Path]:
     """Write `leaderboard.parquet`, `leaderboard.md` and `index.html` into `out`.
 
@@ -45,6 +50,7 @@ def build_board(
         out: folder for the files; replaces older ones.
         metric: metric that ranks the arms: em, f1 or log_probability.
         on_entry: called after each entry is read.
+        datasets: folders of datasets, with which gold answers are compared.
 
     Returns:
         Paths of the three files.
@@ -52,7 +58,7 @@ def build_board(
     Raises:
         InputError: `elusive leaderboard check` finds a problem, or there is no such metric.
     """
-    checked = check_board(board, on_entry)
+    checked = check_board(board, on_entry, datasets)
     if checked.problems:
         count = len(checked.problems)
         raise InputError(
@@ -120,8 +126,15 @@ def _settings(benchmark: Benchmark, cells: list[CellResult]) -> dict[str, Any]:
 
 def render_board(ranked: list[Benchmark]) -> str:
     """Render all tables in markdown, one section per benchmark."""
-    sections = [(benchmark, render_markdown(benchmark.results, GROUPS)) for benchmark in ranked]
+    sections = [(benchmark, _render_benchmark(benchmark)) for benchmark in ranked]
     note = NOTE.format(metric=ranked[0].results.metric)
     return render_template(
         Path(__file__).parent / "leaderboard.md.j2", title=TITLE, sections=sections, note=note
     )
+
+
+def _render_benchmark(benchmark: Benchmark) -> str:
+    """Render a table, and below it what nobody has checked and how settings were chosen."""
+    remarks = list_trust_cautions(benchmark.results, benchmark.cells)
+    paragraphs = [f"\n{escape_markdown(remark)}\n" for remark in remarks]
+    return render_markdown(benchmark.results, GROUPS) + "".join(paragraphs)

@@ -12,7 +12,7 @@ from elusive.common.dataset.records import Prediction
 from elusive.common.errors import validate_config
 from elusive.common.folders import hash_file, hash_parameters, read_manifest
 from elusive.evaluate.cells.cell import compute_cell_id
-from elusive.evaluate.cells.cell_folder import KNOWN, PREDICTIONS, CellResult
+from elusive.evaluate.cells.cell_folder import KNOWN, PREDICTIONS, CellResult, Trust
 
 SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).parent / "entry.schema.json"
@@ -39,6 +39,25 @@ class Augmentation(BaseModel):
 
     method: str
     """Arm, or name of a scoring function of one's own."""
+
+
+class Choice(_Part):
+    """How a sweep chose the settings of an arm."""
+
+    protocol: Literal["best-on-dev", "best-on-test"]
+    """Whose questions the trials were asked; with best-on-test, those of this very comparison."""
+    metric: str
+    """Metric of the trials."""
+    value: FiniteFloat
+    """Highest value of that metric."""
+    tries: Annotated[int, Field(ge=1)]
+    """Number of settings that were tried."""
+    failed: Count = 0
+    """Number of trials that failed."""
+    seeds: list[int] = []
+    """Seeds of each trial."""
+    settings: dict[str, JsonValue]
+    """Settings that were chosen."""
 
 
 class Parameters(_Part):
@@ -71,11 +90,21 @@ class Parameters(_Part):
     adapter: Hash | None = None
     """Hash of a finished adapter that was scored instead of training one."""
     threads: Annotated[int, Field(ge=1)] | None = None
-    """CPU threads that the cell computed with, if the plan set them."""
+    """CPU threads that the cell computed with."""
     control: str | None = Field(default=None, max_length=200)
     """Arm of kind `control`, unless it is `untrained`; null if something was trained."""
+    settings: Hash | None = None
+    """Hash of the model's config, tokenizer and chat template; entries before 0.2 lack it."""
+    precision: str | None = Field(default=None, max_length=20)
+    """Floating-point type of the loaded weights."""
+    quantization: Literal["8bit", "4bit"] | None = None
+    """Quantization of a model that was asked without training."""
+    chosen: Choice | None = None
+    """How a sweep chose the settings."""
     reference: Hash | None = None
     """Hash of the weights of the reference model, where the objective of training has one."""
+    reference_settings: Hash | None = None
+    """Hash of that model's config and tokenizer."""
     reference_model: str | None = Field(default=None, max_length=500)
     """Reference of that model."""
 
@@ -128,6 +157,8 @@ class Costs(_Part):
     """Number of questions answered."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """CPU threads that the cell computed with; null if a server computed or none were recorded."""
+    device: str | None = Field(default=None, max_length=200)
+    """GPU, or vector instructions of the CPU; null if a server computed or none was recorded."""
 
 
 class TrainingSummary(_Part):
@@ -150,6 +181,22 @@ class TrainingSummary(_Part):
     targets: dict[str, Rate] = {}
     """Shares of the copies' tokens that were predicted: of all tokens, the first tokens of values,
     the tokens of names, and those of relation words."""
+
+
+Columns = dict[str, Hash]
+Parts = dict[str, Hash | Columns]
+Splits = dict[str, Hash | Parts]
+Proof = dict[str, Hash | Splits]
+"""The tree of hashes of a dataset, by table, split, part and column."""
+
+
+class Gold(_Part):
+    """Proofs that questions and gold answers are those of the datasets."""
+
+    dataset: Proof | None = None
+    """Tree of hashes whose root is the dataset's content hash, with those of the questions."""
+    known: Proof | None = None
+    """The same of the dataset of what the model knew before training."""
 
 
 class Entry(_Part):
@@ -176,6 +223,8 @@ class Entry(_Part):
     """SHA-256 of the answers beside the entry, `<cell>.parquet`."""
     known_sha256: Hash | None = None
     """SHA-256 of `<cell>.known.parquet`, the answers about what the model knew before training."""
+    gold: Gold | None = None
+    """Proofs that questions and gold answers are those of the datasets."""
     submitted_by: str | None = Field(default=None, min_length=1, max_length=200)
     """Name of the submitter."""
     submitted: date
@@ -217,6 +266,7 @@ def build_entry(cell: CellResult, by: str | None, day: date) -> dict[str, Any]:
         "costs": cell.costs,
         "training_log": _finite(cell.log),
         "versions": read_manifest(cell.folder, "cell").versions,
+        "gold": cell.gold,
         "predictions_sha256": hash_file(cell.folder / PREDICTIONS),
         "submitted": day.isoformat(),
     }
@@ -241,7 +291,11 @@ def find_differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]
 
 
 def build_cell(
-    entry: dict[str, Any], path: Path, predictions: list[Prediction], known: list[Prediction]
+    entry: dict[str, Any],
+    path: Path,
+    predictions: list[Prediction],
+    known: list[Prediction],
+    trust: Trust | None = None,
 ) -> CellResult:
     """Build the cell of an entry; its folder is named like the entry and need not exist."""
     log = entry["training_log"]
@@ -257,6 +311,9 @@ def build_cell(
         metrics=entry["metrics"],
         costs=entry["costs"],
         log=log,
+        versions=entry["versions"],
+        gold=entry.get("gold") or {},
+        trust=trust,
     )
 
 

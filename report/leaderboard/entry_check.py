@@ -9,10 +9,18 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from elusive.common.answers import hash_scoring
+from elusive.common.content_hash import FIRST, NUM_FIRST, ROWS
+from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.dataset.records import Prediction
-from elusive.evaluate.cells.cell import compute_cell_id
+from elusive.evaluate.cells.cell import compute_cell_id, select_questions
+from elusive.evaluate.cells.gold import (
+    find_proof_problem,
+    find_question_problem,
+    select_known_questions,
+)
 from elusive.evaluate.cells.metrics import compute_mean_scores, compute_metrics
 from elusive.evaluate.cells.rescore import score_again
+from elusive.evaluate.config import AnsweringConfig
 from elusive.report.leaderboard.entry import Entry, hash_entry
 
 SHOWN = 200
@@ -62,6 +70,49 @@ def find_entry_problems(
     yield from problems
     if not problems and entry["digest"] != hash_entry(entry):
         yield "$.digest: something in the entry was changed after it was made"
+
+
+def find_gold_problems(
+    entry: dict[str, Any],
+    predictions: list[Prediction],
+    known: list[Prediction],
+    datasets: dict[str, DatasetFolder],
+) -> Iterator[str]:
+    """Yield how questions and gold answers are not those of the entry's datasets.
+
+    Args:
+        entry: JSON values of the entry.
+        predictions: its answers.
+        known: its answers about what the model knew before training.
+        datasets: datasets at hand by content hash, against which no proof is needed.
+    """
+    parameters, proofs = entry["parameters"], entry.get("gold") or {}
+    answering = parameters["answering"]
+    for name, answers in (("dataset", predictions), ("known", known)):
+        if parameters.get(name) in datasets and answers:
+            dataset = datasets[parameters[name]]
+            if name == "known":
+                questions = select_known_questions(dataset)
+            else:
+                config = {key: answering[key] for key in ("split", "limit")}
+                questions = select_questions(dataset, AnsweringConfig.model_validate(config))
+            problem = find_question_problem(questions, answers)
+        elif proofs.get(name) and answers:
+            is_first = name == "known" or answering.get("limit") == NUM_FIRST
+            split = None if name == "known" else answering.get("split")
+            part = FIRST if is_first else ROWS
+            problem = find_proof_problem(proofs[name], parameters[name], answers, split, part)
+        else:
+            continue
+        if problem:
+            yield f"$.gold.{name}: its questions or gold answers are not proven: {problem}"
+
+
+def is_gold_bound(entry: dict[str, Any], datasets: dict[str, DatasetFolder]) -> bool:
+    """Whether there is a proof or a dataset for all questions of an entry."""
+    parameters, proofs = entry["parameters"], entry.get("gold") or {}
+    names = ["dataset", *(["known"] if parameters.get("known") else [])]
+    return all(proofs.get(name) or parameters[name] in datasets for name in names)
 
 
 def _score_problems(

@@ -51,7 +51,7 @@ def build_benchmark_data(
         "baseline": table.baseline,
         "headline": write_headline(table),
         "facts": list_design_facts(table, kept),
-        "cautions": list_cautions(table, distance.get("confounded", False)),
+        "cautions": list_cautions(table, kept, distance.get("confounded", False)),
         "left_out": left_out,
         "how": explain_method(table, kept),
         "rows": [_remove_infinities(row) for row in build_arrow_table(table).to_pylist()],

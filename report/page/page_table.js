@@ -36,6 +36,10 @@ function numberColumn(id, name, value, digits, ascending = false) {
   return { id, name, value, cell, ascending };
 }
 
+function textColumn(id, name, value) {
+  return { id, name, value, cell: (row) => element("td", {}, value(row)), ascending: true };
+}
+
 function percent(value) {
   return value === null || value === undefined ? null : 100 * value;
 }
@@ -45,6 +49,7 @@ function armColumn(index, tags = {}) {
   const cell = (row) => {
     const header = element("th", { scope: "row", class: "arm", title: row.arm }, markIcon(index[row.arm]), row.arm);
     if (tags[row.arm]) header.append(element("span", { class: "tag" }, tags[row.arm]));
+    if (row.chosen?.includes("on TEST")) header.append(element("span", { class: "tag" }, "chosen on test"));
     return header;
   };
   return { id: "arm", name: "arm", value: (row) => row.arm, cell, ascending: true };
@@ -73,8 +78,10 @@ function columnGroups(benchmark) {
   }
   const design = [
     numberColumn("drop", "dropped\n%", (row) => percent(row.drop_rate), 0),
+    numberColumn("exposures", "exposures", (row) => row.exposures, 0),
     numberColumn("seeds", "seeds", (row) => row.seeds, 0),
   ];
+  if (rows.some((row) => row.verified)) design.push(textColumn("verified", "verified\ncells", (row) => row.verified));
   const forgetting = [
     numberColumn("known", "known\nEM %", (row) => percent(row.known_em), 0),
     numberColumn("perplexity", "known\nperplexity", (row) => row.known_perplexity, 2, true),

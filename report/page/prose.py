@@ -7,6 +7,7 @@ from elusive.common.intervals import Estimate, format_estimate
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.power import compute_smallest_difference
 from elusive.evaluate.compare.table import ArmRow, ResultTable
+from elusive.evaluate.compare.table_columns import UNVERIFIED, format_exposures, is_unverified
 
 METRIC_NAMES = {"em": "exact match", "f1": "F1", "log_probability": "gold log-probability"}
 FEW_PEOPLE = 30
@@ -61,6 +62,7 @@ def list_design_facts(table: ResultTable, cells: list[CellResult]) -> list[tuple
         ("questions per cell", str(questions)),
         ("solved questions in each prompt", str(answering.get("num_shots", "not recorded"))),
         ("split of the questions", str(answering.get("split", "not recorded"))),
+        ("training", _list_budgets(table)),
         ("baseline", table.baseline or "none, because neither random nor plain was run"),
         ("ranked by", METRIC_NAMES[table.metric]),
     ]
@@ -74,6 +76,12 @@ def list_design_facts(table: ResultTable, cells: list[CellResult]) -> list[tuple
     return facts
 
 
+def _list_budgets(table: ResultTable) -> str:
+    """List how often training showed each document."""
+    budgets = dict.fromkeys(filter(None, map(format_exposures, table.rows)))
+    return f"{', '.join(budgets)} exposures per document" if budgets else "not recorded"
+
+
 def _format_seeds(seeds: list[int]) -> str:
     """Format seeds, or only the first and the last of many.
 
@@ -85,15 +93,18 @@ def _format_seeds(seeds: list[int]) -> str:
     return ", ".join(map(str, seeds))
 
 
-def list_cautions(table: ResultTable, confounded: bool) -> list[str]:
+def list_cautions(table: ResultTable, cells: list[CellResult], confounded: bool) -> list[str]:
     """List what limits the conclusions, as far as the results show it.
 
     Args:
         table: the results.
+        cells: their cells.
         confounded: whether every distance belongs to one field.
     """
     rows = table.rows
     cautions = [
+        table.differences,
+        *list_trust_cautions(table, cells),
         _warn_about_seeds(rows),
         _warn_about_people(rows),
         _warn_about_guesses(rows),
@@ -110,6 +121,29 @@ def list_cautions(table: ResultTable, confounded: bool) -> list[str]:
         "differ. Seconds and memory depend on the machine that ran the cells."
     )
     return [caution for caution in cautions if caution]
+
+
+def list_trust_cautions(table: ResultTable, cells: list[CellResult]) -> list[str]:
+    """List what nobody has checked, and how settings were chosen."""
+    chosen = [row.label for row in table.rows if "on TEST" in row.chosen]
+    unverified = [row.label for row in table.rows if is_unverified(row)]
+    cautions = []
+    if chosen:
+        cautions.append(
+            f"The settings of {', '.join(chosen)} were chosen on the people who are asked about, "
+            "which flatters these arms."
+        )
+    if unverified:
+        cautions.append(
+            f"Nobody has computed the log-probabilities of {len(unverified)} of {len(table.rows)} "
+            f"arms again ({UNVERIFIED.strip()} in tables), as elusive leaderboard verify does."
+        )
+    if any(cell.trust and not cell.trust.gold for cell in cells):
+        cautions.append(
+            "Entries of an earlier version have no proof of their gold answers, which were only "
+            "compared with those of the other entries."
+        )
+    return cautions
 
 
 def _warn_about_seeds(rows: list[ArmRow]) -> str:

@@ -4,11 +4,13 @@ from collections import defaultdict
 from typing import Any
 
 from elusive.augment.arms import describe_arm
-from elusive.common.folders import MANIFEST, read_manifest
 from elusive.evaluate.cells.cell import get_arm
 from elusive.evaluate.cells.cell_folder import CellResult
 
-HASHES = ("dataset", "known", "train", "weights", "scoring", "method_hash", "reference")
+HASHES = (
+    *("dataset", "known", "train", "weights", "settings", "scoring", "method_hash", "reference"),
+    "reference_settings",
+)
 UNNAMED = ("label", "seed", "augment", "dataset_name", *HASHES)
 
 
@@ -73,9 +75,7 @@ def collect_versions(cells: list[CellResult]) -> dict[str, str]:
     """Collect the versions of the packages that made the cells; several if they differ."""
     versions: dict[str, list[str]] = defaultdict(list)
     for cell in cells:
-        if not (cell.folder / MANIFEST).exists():
-            continue
-        for package, version in read_manifest(cell.folder, "cell").versions.items():
+        for package, version in cell.versions.items():
             if version not in versions[package]:
                 versions[package].append(version)
     return {package: ", ".join(sorted(names)) for package, names in versions.items()}

@@ -333,6 +333,21 @@ def test_what_changes_below_a_name_never_meets_an_old_score(
     assert all(before.tolist() != after.tolist() for before, after in pairs)
 
 
+@pytest.mark.parametrize("name", ["tokenizer.json", "chat_template.jinja"])
+def test_scores_under_another_tokenizer_or_chat_template_are_computed_again(
+    name, documents, model_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("ELUSIVE_CACHE", str(tmp_path / "cache"))
+    folder = shutil.copytree(model_folder("llama", 6), tmp_path / "model")
+    scores_of(documents, model_folder, method="attention", model=str(folder))
+    assert len(list(tmp_path.glob("cache/scores/*"))) == 1
+    text = (folder / name).read_text() if (folder / name).exists() else ""
+    (folder / name).write_text(text.replace("<end>", "<END>") + "\n" * (not text))
+    references.hash_settings.cache_clear()
+    scores_of(documents, model_folder, method="attention", model=str(folder))
+    assert len(list(tmp_path.glob("cache/scores/*"))) == 2
+
+
 def test_only_one_model_of_a_pair_is_in_memory(documents, model_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("ELUSIVE_CACHE", str(tmp_path))
     models_seen: list[weakref.ref] = []

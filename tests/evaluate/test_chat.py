@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from zlib import crc32
 
@@ -96,6 +97,16 @@ def test_a_local_model_replies_alike_alone_and_in_a_batch(model_folder):
     assert all(together)
     alone = [generate_replies(str(model_folder("llama")), [prompt], 6)[0] for prompt in prompts]
     assert alone == together
+
+
+def test_a_model_with_another_chat_template_gets_no_stored_replies_of_the_first(
+    model_folder, tmp_path
+):
+    model = model_folder("llama")
+    copies = [shutil.copytree(model, tmp_path / name) for name in ("same", "other")]
+    (copies[1] / "chat_template.jinja").write_text("{{ messages[0].content }}")
+    first, same, other = (build_chat_model(str(folder)).identity for folder in (model, *copies))
+    assert first == same != other
 
 
 def paragraph_of(prompt: str) -> str:

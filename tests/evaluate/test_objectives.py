@@ -252,7 +252,11 @@ def test_another_reference_changes_the_id_and_its_name_does_not(
         this = cell(text, str(first), objective="rho-1", reference=str(reference))
         return compute_cell_id(collect_parameters(this, dataset, "0"))
 
-    assert identifier(first) == identifier(moved) != identifier(second)
+    other_config = shutil.copytree(first, tmp_path / "config")
+    config = json.loads((other_config / "config.json").read_text()) | {"rms_norm_eps": 0.5}
+    (other_config / "config.json").write_text(json.dumps(config))
+    assert identifier(first) == identifier(moved)
+    assert len({identifier(reference) for reference in (first, second, other_config)}) == 3
 
 
 def test_clean_labels_and_fresh_copies_change_the_cell_and_its_outcome(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from commands import FIELDS
+from commands import FIELDS, write_plan
 from huggingface_hub import ModelCard
 from peft import PeftModel
 from safetensors.torch import load_file
@@ -31,6 +32,8 @@ from elusive.evaluate.answering.local import answer_questions
 from elusive.evaluate.cells.adapter_card import write_adapter_card
 from elusive.evaluate.cells.cell_folder import CellResult, load_cell
 from elusive.evaluate.config import TrainingConfig
+from elusive.evaluate.plans import load_plan
+from elusive.evaluate.run import run_plan
 from elusive.evaluate.training.lora import ignore_adapter_warnings, open_lora_model
 from elusive.evaluate.training.sequences import pack_epochs
 from elusive.evaluate.training.train import TrainingLog, train
@@ -306,6 +309,25 @@ def test_a_cell_is_trained_on_fewer_bits(evaluate, quantization, tmp_path):
     cell = finish(evaluate(out, *arguments), out)
     assert cell.log
     assert cell.log["last_loss"] < cell.log["first_loss"]
+
+
+def test_an_arm_trains_on_the_bits_that_it_asks_for(tmp_path):
+    """In 8 bits, or it fails because bitsandbytes is missing; never on the plan's bits."""
+    packed = {"method": "plain", "label": "packed", "training": {"quantization": "8bit"}}
+    path = write_plan(tmp_path / "plan.yaml", Path("nano-large"), arms=["plain", packed])
+    result = run_plan(load_plan(path), tmp_path / "out")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        (failure,) = result.failures
+        assert failure.cell == "packed-seed0"
+        assert "needs bitsandbytes" in failure.error
+        return
+    assert result.failures == []
+    cells = {cell.parameters["label"]: cell for cell in result.cells}
+    plain, packed_cell = (cells[name] for name in ("plain", "packed"))
+    assert plain.parameters["train"] == packed_cell.parameters["train"]
+    assert plain.log
+    assert packed_cell.log
+    assert plain.log["first_loss"] != packed_cell.log["first_loss"]
 
 
 def test_fewer_bits_without_bitsandbytes_are_one_line(monkeypatch):

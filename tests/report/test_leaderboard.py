@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -9,14 +10,17 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from commands import run, write_grid_plan
+from commands import line_of_error, run, write_grid_plan
 
+from elusive.augment.training_text import find_training_texts
 from elusive.cli.main import cli
 from elusive.common.dataset.records import Prediction, from_table, to_table
 from elusive.common.errors import InputError
 from elusive.common.folders import hash_file
 from elusive.evaluate.cells.cell import compute_cell_id
 from elusive.evaluate.cells.cell_folder import find_cells, load_cell
+from elusive.evaluate.cells.metrics import compute_mean_scores, compute_metrics
+from elusive.evaluate.cells.rescore import score_again
 from elusive.evaluate.compare.table import build_table
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
@@ -28,7 +32,9 @@ from elusive.report.leaderboard.build import (
     rank_benchmarks,
     render_board,
 )
-from elusive.report.leaderboard.entry import SCHEMA_FILE, hash_entry, render_schema
+from elusive.report.leaderboard.entry import SCHEMA_FILE, build_entry, hash_entry, render_schema
+from elusive.report.leaderboard.entry_check import find_schema_problems
+from elusive.report.page.benchmark_data import build_benchmark_data
 
 KNOWN = {"people": 2, "start": 50, "num_shot_people": 8, "dev_rate": 0}
 
@@ -52,7 +58,7 @@ def board(finished, tmp_path) -> Path:
 
 def an_entry(board: Path, label: str = "plain", seed: int = 0) -> Path:
     """Return the file of an entry."""
-    for path in board.glob("entries/*.json"):
+    for path in board.glob("entries/????????????.json"):
         parameters = json.loads(path.read_text())["parameters"]
         if (parameters["label"], parameters["seed"]) == (label, seed):
             return path
@@ -116,7 +122,8 @@ def test_a_leaderboard_gives_back_the_cells_that_were_added(finished, board):
         )
         assert loaded.log == cell.log
     rows = {row.label: row for row in build_table(find_cells(finished)).rows}
-    assert {row.label: row for row in build_table(list(stored.values())).rows} == rows
+    listed = build_table([replace(cell, trust=None) for cell in stored.values()]).rows
+    assert {row.label: row for row in listed} == rows
 
 
 def test_adding_again_changes_nothing(finished, board):
@@ -191,25 +198,262 @@ def test_changed_answers_are_noticed_by_their_scores_when_the_hash_is_mended(boa
     assert f"the texts of {len(better)} answers give other scores" in lines[0]
 
 
-def test_gold_answers_of_ones_own_are_noticed(board):
-    """With the model's answers as gold answers, the answers would give all scores."""
-    from elusive.evaluate.cells.metrics import compute_metrics
-    from elusive.evaluate.cells.rescore import score_again
+def forge(entry: Path, known: bool = False, **changes: object) -> None:
+    """Take the model's answers as gold answers, so that all are right, and mend all hashes."""
+    path = entry.with_name(entry.stem + (".known.parquet" if known else ".parquet"))
+    stored = from_table(pq.read_table(path), Prediction)
+    forged = score_again([replace(p, answers=[p.prediction or "?"]) for p in stored])
+    pq.write_table(to_table(forged, Prediction), path)
+    metrics = json.loads(entry.read_text())["metrics"]
+    if known:
+        perplexity = metrics["known"]["perplexity"]
+        metrics["known"] = compute_mean_scores(forged) | {"perplexity": perplexity}
+    else:
+        metrics = compute_metrics(forged) | {"known": metrics["known"]}
+    name = "known_sha256" if known else "predictions_sha256"
+    changed(entry, honest=True, **{name: hash_file(path)}, metrics=metrics, **changes)
 
+
+@pytest.mark.parametrize("known", [False, True])
+def test_gold_answers_of_ones_own_are_noticed(board, known):
     entry = an_entry(board, "random")
+    forge(entry, known)
+    lines = problems(board)
+    name = "known" if known else "dataset"
+    assert lines[0] == (
+        f"entries/{entry.name}: $.gold.{name}: its questions or gold answers are not proven: the "
+        "dataset has other answers"
+    )
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_gold_answers_of_ones_own_are_noticed_in_the_only_entries_of_a_dataset(board, known):
+    """No other entry is needed, because the proof belongs to the dataset's hash."""
+    paths = sorted(board.glob("entries/*.json"))
+    for path in paths:
+        forge(path, known)
+    lines = problems(board)[: len(paths)]
+    assert all("the dataset has other answers" in line for line in lines)
+
+
+def test_an_entry_without_its_proof_is_noticed(board, finished):
+    entry = an_entry(board, "random")
+    forge(entry, gold={})
+    lines = problems(board)
+    assert lines[0].startswith(f"entries/{entry.name}: nothing proves that its gold answers are ")
+    result = run("leaderboard", "check", board, "--dataset", finished / "dataset")
+    assert "questions differ from those of the dataset, first" in result.output
+    assert f"entries/{entry.name}: nothing proves" in result.output, "of the known ones"
+
+
+def test_a_dataset_at_hand_takes_the_place_of_a_proof(board, finished):
+    for path in board.glob("entries/*.json"):
+        changed(path, honest=True, gold={})
+    assert len(problems(board)) == 6
+    datasets = ["--dataset", finished / "dataset", "--dataset", finished / "known"]
+    result = run("leaderboard", "check", board, *datasets)
+    assert result.exit_code == 0, result.output
+    assert run("leaderboard", "build", board, *datasets).exit_code == 0
+
+
+def test_a_dataset_that_no_entry_was_measured_on_is_one_line(board, people_folder, capsys):
+    line = line_of_error(capsys, "leaderboard", "check", board, "--dataset", people_folder)
+    assert "no entry was measured on" in line
+
+
+def strip_to_earlier_version(path: Path) -> Path:
+    """Turn an entry into one of a version that hashed less, under its own id."""
+    entry = json.loads(path.read_text())
+    for name in ("settings", "precision", "threads"):
+        del entry["parameters"][name]
+    del entry["gold"], entry["costs"]["device"]
+    entry["cell"] = compute_cell_id(entry["parameters"])
+    entry["digest"] = hash_entry(entry)
+    renamed = path.with_name(f"{entry['cell']}.json")
+    renamed.write_text(json.dumps(entry))
+    for suffix in (".parquet", ".known.parquet"):
+        path.with_name(path.stem + suffix).rename(renamed.with_name(renamed.stem + suffix))
+    path.unlink()
+    return renamed
+
+
+def test_entries_of_an_earlier_version_are_valid_and_marked(board, tmp_path):
+    paths = sorted(board.glob("entries/*.json"))
+    for path in paths[:-1]:
+        strip_to_earlier_version(path)
+    assert sum("nothing proves" in line for line in problems(board)) == len(paths) - 1
+    strip_to_earlier_version(paths[-1])
+    build_board(board, tmp_path / "site")
+    text = (tmp_path / "site" / "leaderboard.md").read_text()
+    assert "Entries of an earlier version have no proof of their gold answers" in text
+
+
+def verify(finished: Path, entry: Path, *arguments: object):
+    """Verify an entry against the dataset of its run."""
+    return run("leaderboard", "verify", entry, "--dataset", finished / "dataset", *arguments)
+
+
+def find_cell(finished: Path, entry: Path) -> Path:
+    """Find the cell of an entry in its run."""
+    (folder,) = finished.glob(f"cells/*-{entry.stem}")
+    return folder
+
+
+def test_answers_that_the_model_gives_again_are_verified_and_shown(tmp_path, model_folder):
+    """With a model of the package, which computes in float32 on all machines."""
+    run_folder, board = tmp_path / "run", tmp_path / "board"
+    plan = write_grid_plan(tmp_path, model_folder, model="nano-small")
+    assert run_plan(load_plan(plan), run_folder).failures == []
+    init_board(board)
+    add_cells(find_cells(run_folder), board)
+    build_board(board, tmp_path / "before")
+    for entry in [an_entry(board, "random", seed) for seed in (0, 1)]:
+        adapter = find_cell(run_folder, entry) / "adapter"
+        result = verify(run_folder, entry, "--adapter", adapter)
+        assert result.exit_code == 0, result.output
+        record = json.loads(entry.with_name(f"{entry.stem}.verified.json").read_text())
+        assert (record["how"], record["questions"]) == ("asked again with the adapter", 6)
+        assert record["different_answers"] == 0
+        assert record["largest_difference"] < 1e-4
+    untrained = an_entry(board, "untrained")
+    result = verify(run_folder, untrained, "--questions", 2, "--seed", 3, "--by", "Bob")
+    assert result.exit_code == 0, result.output
+    record = json.loads(untrained.with_name(f"{untrained.stem}.verified.json").read_text())
+    assert 2 <= record["questions"] < 6
+    assert record["verified_by"] == "Bob"
+    result = run("leaderboard", "check", board)
+    assert result.exit_code == 0, result.output
+    build_board(board, tmp_path / "site")
+    rows = pq.read_table(tmp_path / "site" / "leaderboard.parquet").to_pylist()
+    assert {row["arm"]: row["verified"] for row in rows} == {
+        "random": "2 of 2",
+        "plain": "0 of 2",
+        "untrained": "1 of 2",
+    }
+    before, after = (
+        (tmp_path / name / "leaderboard.md").read_text().splitlines() for name in ("before", "site")
+    )
+    marked = [
+        sorted(line.split()[1] for line in lines if re.search(r"\] \* +\|", line))
+        for lines in (before, after)
+    ]
+    assert marked == [["plain", "random", "untrained"], ["plain", "untrained"]]
+    assert any("log-probabilities of 2 of 3 arms" in line for line in after)
+    assert "log-probabilities of 2 of 3 arms" in (tmp_path / "site" / "index.html").read_text()
+
+
+def test_a_cell_that_is_trained_again_is_verified(board, finished, model_folder):
+    entry = an_entry(board, "plain")
+    parameters = json.loads(entry.read_text())["parameters"]
+    (text,) = [
+        folder.path
+        for digest, folder in find_training_texts(finished).items()
+        if digest == parameters["train"]
+    ]
+    arguments = ["--model", model_folder("llama"), "--train", text]
+    result = verify(finished, entry, *arguments)
+    assert result.exit_code == 0, result.output
+    record = json.loads(entry.with_name(f"{entry.stem}.verified.json").read_text())
+    assert record["how"] == "trained again"
+    assert record["questions"] == 6
+    assert record["largest_difference"] <= record["tolerance"]
+
+
+@pytest.mark.parametrize("what", ["log_probability", "prediction"])
+def test_made_up_answers_are_not_verified(board, finished, model_folder, what):
+    entry = an_entry(board, "untrained")
     path = entry.with_suffix(".parquet")
     stored = from_table(pq.read_table(path), Prediction)
-    cheated = score_again([replace(p, answers=[p.prediction]) for p in stored])
-    pq.write_table(to_table(cheated, Prediction), path)
+    change = {"log_probability": -0.01} if what == "log_probability" else {"prediction": "Rome"}
+    made_up = score_again([replace(p, **change) for p in stored])
+    pq.write_table(to_table(made_up, Prediction), path)
     known = json.loads(entry.read_text())["metrics"]["known"]
-    changed(
-        entry,
-        honest=True,
-        predictions_sha256=hash_file(path),
-        metrics=compute_metrics(cheated) | {"known": known},
-    )
+    metrics = compute_metrics(made_up) | {"known": known}
+    changed(entry, honest=True, predictions_sha256=hash_file(path), metrics=metrics)
+    assert run("leaderboard", "check", board).exit_code == 0, "only the model can tell"
+    result = verify(finished, entry, "--model", model_folder("llama"), "--seed", 1)
+    assert result.exit_code == 1
+    assert {
+        "log_probability": "a log-probability differs by",
+        "prediction": "6 of 6 answers differ, 1 may",
+    }[what] in result.stdout
+    assert not list(board.glob("entries/*.verified.json"))
+
+
+def test_a_verification_of_other_answers_is_noticed(board, finished, model_folder):
+    entry = an_entry(board, "untrained")
+    assert verify(finished, entry, "--model", model_folder("llama")).exit_code == 0
+    record = entry.with_name(f"{entry.stem}.verified.json")
+    values = json.loads(record.read_text())
+    record.write_text(json.dumps(values | {"predictions_sha256": "0" * 64}))
     (line,) = problems(board)
-    assert line.startswith(f"entries/{entry.name}: its questions or gold answers are not those")
+    assert line == (
+        f"entries/{entry.name}: its verification {record.name}: is about other answers: verify the "
+        "entry again"
+    )
+    record.write_text(json.dumps(values | {"largest_difference": 3.0}))
+    assert "a log-probability differs by 3 nats" in problems(board)[0]
+    record.write_text("{")
+    assert "its verification" in problems(board)[0]
+    record.rename(record.with_name("0123456789ab.verified.json"))
+    assert problems(board) == [
+        "entries/0123456789ab.verified.json: a verification without an entry"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("label", "arguments", "message"),
+    [
+        ("plain", [], "the cell was trained: name its adapter with --adapter DIR, or its"),
+        ("untrained", ["--adapter", "ADAPTER"], "the cell was not trained: leave out"),
+        ("untrained", ["--model", "OTHER"], "--model: has weights "),
+        ("untrained", ["--dataset", "KNOWN"], "has content hash"),
+        ("plain", ["--train", "OTHER_TEXT"], "--train: has train "),
+    ],
+)
+def test_a_verification_with_the_wrong_things_is_one_line(
+    label, arguments, message, board, finished, model_folder, capsys
+):
+    adapter = next(finished.glob("cells/plain-*/adapter"))
+    places = {
+        "ADAPTER": adapter,
+        "OTHER": model_folder("llama", 1),
+        "KNOWN": finished / "known",
+        "OTHER_TEXT": next(finished.glob("train/random-seed1-*")),
+    }
+    given = [places.get(argument, argument) for argument in arguments]
+    defaults = {"--dataset": finished / "dataset", "--model": model_folder("llama")}
+    for name, value in defaults.items():
+        given += [] if name in given else [name, value]
+    assert message in line_of_error(capsys, "leaderboard", "verify", an_entry(board, label), *given)
+
+
+def test_settings_that_were_chosen_on_test_are_accepted_and_marked(finished, tmp_path):
+    """Chosen or not, and on whom, are different rows, even where the settings are the same."""
+    choice = {"metric": "em", "value": 0.5, "tries": 4, "settings": {"learning_rate": 1e-3}}
+    cells = find_cells(finished)
+    swept = [
+        replace(
+            cell,
+            parameters=cell.parameters | {"label": name, "chosen": choice | {"protocol": protocol}},
+            predictions=[replace(p, prediction=f"{name} {p.prediction}") for p in cell.predictions],
+        )
+        for cell in cells
+        if cell.parameters["label"] == "random"
+        for name, protocol in (("fair", "best-on-dev"), ("tuned", "best-on-test"))
+    ]
+    ids = {compute_cell_id(cell.parameters) for cell in (*cells, *swept)}
+    assert len(ids) == len(cells) + len(swept)
+    for cell in swept:
+        assert not list(find_schema_problems(build_entry(cell, None, date(2026, 1, 2))))
+    benchmarks = rank_benchmarks([*cells, *swept], "em")
+    text = render_board(benchmarks)
+    assert "The settings of tuned were chosen on the people who are asked about" in text
+    assert sum("4 on TEST" in line for line in text.splitlines()) == 1
+    assert sum("4 on dev" in line for line in text.splitlines()) == 1
+    data = build_benchmark_data("b", [*cells, *swept])
+    assert any("The settings of tuned were chosen" in line for line in data["cautions"])
+    assert {row["arm"] for row in data["rows"] if "TEST" in row["chosen"]} == {"tuned"}
 
 
 @pytest.mark.parametrize("honest", [False, True])

@@ -27,7 +27,8 @@ class ChatModel:
     name: str
     """As the user wrote it."""
     identity: str
-    """What tells models of the same name apart: hash of the weights, or the endpoint."""
+    """What tells models of the same name apart: hashes of weights, tokenizer and chat template, or
+    the endpoint."""
     ask: Ask
 
 
@@ -47,11 +48,10 @@ def build_chat_model(reference: str, endpoint: str | None = None) -> ChatModel:
             ChatModel(reference, endpoint, _build_endpoint_ask(reference, endpoint))
         )
     from elusive.common.lm.local_chat import generate_replies
-    from elusive.common.lm.references import hash_model_weights
+    from elusive.common.lm.references import hash_model_weights, hash_settings
 
-    return keep_replies(
-        ChatModel(reference, hash_model_weights(reference), partial(generate_replies, reference))
-    )
+    identity = hash_parameters([hash_model_weights(reference), hash_settings(reference)])
+    return keep_replies(ChatModel(reference, identity, partial(generate_replies, reference)))
 
 
 def keep_replies(model: ChatModel) -> ChatModel:

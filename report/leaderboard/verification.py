@@ -1,0 +1,122 @@
+"""Records of entries whose answers were computed again: what was compared, and how it differed."""
+
+import json
+import math
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+from elusive.common.dataset.records import Prediction
+from elusive.common.errors import InputError, validate_config
+from elusive.common.folders import write_atomically
+from elusive.report.leaderboard.entry import Hash
+
+VERIFIED_SUFFIX = ".verified.json"
+TOLERANCES = {"float32": 0.01}
+"""Largest allowed difference of log-probabilities in nats per token, by precision of the model."""
+USUAL_TOLERANCE = 0.25
+"""The same of bfloat16 and other short types, whose sums differ more between machines."""
+DIFFERENT_RATE = 0.04
+"""Largest allowed share of other answers, rounded up: where two tokens are nearly equally likely,
+other batches or machines may give the other one."""
+
+
+class Verification(BaseModel):
+    """What computing some answers of an entry again gave."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    cell: str = Field(pattern=r"^[0-9a-f]{12}$")
+    """Identifier of the entry."""
+    predictions_sha256: Hash
+    """Answers that were compared."""
+    how: Literal["asked again", "asked again with the adapter", "trained again"]
+    """How the answers were computed."""
+    questions: Annotated[int, Field(ge=1)]
+    """Number of answers that were compared."""
+    seed: int
+    """Seed of the choice of questions."""
+    different_answers: Annotated[int, Field(ge=0)]
+    """Number of answers with another text."""
+    largest_difference: Annotated[FiniteFloat, Field(ge=0)]
+    """Largest difference of a log-probability, in nats per token."""
+    tolerance: Annotated[FiniteFloat, Field(ge=0)]
+    """Largest difference that counts as equal."""
+    versions: dict[str, str]
+    """Versions of the packages that computed the answers."""
+    device: str
+    """GPU, or vector instructions of the CPU."""
+    verified_by: str | None = Field(default=None, min_length=1, max_length=200)
+    """Who computed them."""
+    verified: date
+    """Day of the verification."""
+
+
+def find_tolerance(parameters: dict[str, Any]) -> float:
+    """Return the largest difference of log-probabilities that counts as equal."""
+    return TOLERANCES.get(parameters.get("precision") or "", USUAL_TOLERANCE)
+
+
+def compare_answers(stored: list[Prediction], again: list[Prediction]) -> tuple[int, float]:
+    """Count other answers, and find the largest difference of a log-probability.
+
+    Args:
+        stored: answers of the entry.
+        again: new answers to some of the same questions.
+    """
+    by_id = {prediction.question_id: prediction for prediction in stored}
+    pairs = [(by_id[prediction.question_id], prediction) for prediction in again]
+    different = sum(old.prediction != new.prediction for old, new in pairs)
+    gaps = [abs(old.log_probability - new.log_probability) for old, new in pairs]
+    return different, max(gaps)
+
+
+def find_verification_problems(record: dict[str, Any], entry: dict[str, Any]) -> Iterator[str]:
+    """Yield why a record does not show that an entry's answers were computed again."""
+    if (record["cell"], record["predictions_sha256"]) != (
+        entry["cell"],
+        entry["predictions_sha256"],
+    ):
+        yield "is about other answers: verify the entry again"
+        return
+    allowed = math.ceil(DIFFERENT_RATE * record["questions"])
+    if record["different_answers"] > allowed:
+        yield (
+            f"{record['different_answers']} of {record['questions']} answers differ, "
+            f"{allowed} may: the entry's answers are not those of its model"
+        )
+    tolerance = find_tolerance(entry["parameters"])
+    if record["largest_difference"] > tolerance:
+        yield (
+            f"a log-probability differs by {record['largest_difference']:.3g} nats, "
+            f"{tolerance:g} are allowed: the entry's are not those of its model"
+        )
+
+
+def get_record_path(entry: Path) -> Path:
+    """Return the path of an entry's verification."""
+    return entry.with_name(entry.stem + VERIFIED_SUFFIX)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a verification and validate it.
+
+    Raises:
+        InputError: the file is broken or has other keys.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"not valid JSON ({error}): verify the entry again") from None
+    if not isinstance(values, dict):
+        raise InputError("not a JSON object: verify the entry again")
+    return validate_config(Verification, values).model_dump(mode="json")
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Write a verification beside its entry."""
+    validate_config(Verification, record)
+    write_atomically(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
