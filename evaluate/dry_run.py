@@ -19,7 +19,7 @@ from elusive.common.lm.loading import choose_model_dtype, load_model_tokenizer
 from elusive.common.lm.references import find_model
 from elusive.evaluate.cells.cell import count_steps
 from elusive.evaluate.cells.cell_folder import CellResult, find_cells
-from elusive.evaluate.compare.power import render_design
+from elusive.evaluate.compare.power import count_questions, render_design
 from elusive.evaluate.jobs import Job, list_jobs
 from elusive.evaluate.plans import Plan, Source
 
@@ -116,9 +116,8 @@ def _is_finished(job: Job, finished: list[CellResult]) -> bool:
 
 
 def _render_design(plan: Plan, name: str, questions: list[Question]) -> str:
-    people = len({question.entity for question in questions})
-    arms = len(plan.arms) + plan.untrained
-    line = render_design(people, max(1, round(len(questions) / people)), arms, len(plan.seeds))
+    counts = count_questions(question.entity for question in questions)
+    line = render_design(counts, len(plan.arms) + plan.untrained, len(plan.seeds))
     return f"design: {line}" if len(plan.sources) == 1 else f"design, {name}: {line}"
 
 
