@@ -24,6 +24,9 @@ SMALLEST_RATIO = 0.01
 numbers, so seeds agree by chance, which says little about their variance."""
 
 
+LARGE_DF = 1e6
+
+
 @dataclass(frozen=True)
 class SeedSpread:
     """How much the scores of one arm vary with its seeds."""
@@ -119,9 +122,7 @@ def measure_spread(
     left = shares - shares.mean(axis=1, keepdims=True) - np.outer(weights, means - means.mean())
     residual = (left**2).sum() / (num_seeds - 1) * num_people / max(1, num_people - 1)
     between = means.var(ddof=1)
-    return SeedSpread(
-        float(means.mean()), float(between), float(residual), num_seeds, is_trained
-    )
+    return SeedSpread(float(means.mean()), float(between), float(residual), num_seeds, is_trained)
 
 
 def pool_noises(spreads: Sequence[SeedSpread], is_rate: bool) -> list[Noise]:
@@ -155,7 +156,7 @@ def pool_noises(spreads: Sequence[SeedSpread], is_rate: bool) -> list[Noise]:
     # 2) Shrink the variances of trained arms, those with one seed included.
     if is_pooled.sum() > 1 and ratios[is_pooled].any():
         pooled, pooled_df = ratios[is_pooled].mean(), df[is_pooled].sum()
-        prior_df = min(_estimate_prior_df(ratios[is_pooled], df[is_pooled]), pooled_df)
+        prior_df = _estimate_prior_df(ratios[is_pooled], df[is_pooled])
         shrunk = (prior_df * pooled + df * ratios) / (prior_df + df)
         ratios = np.where(is_trained, shrunk, ratios)
         df = np.where(is_trained, np.minimum(prior_df + df, pooled_df), df)
@@ -166,13 +167,14 @@ def pool_noises(spreads: Sequence[SeedSpread], is_rate: bool) -> list[Noise]:
 
 
 def _estimate_prior_df(variances: np.ndarray, df: np.ndarray) -> float:
-    """Estimate d0 from the variance of log variances; infinite if they hardly differ."""
+    """Estimate d0 from the variance of log variances; very large if they hardly differ."""
     floor = SMALLEST_RATIO * (np.median(variances) or variances.mean())
     logs = np.log(np.maximum(variances, floor)) - digamma(df / 2) + np.log(df / 2)
     excess = logs.var(ddof=1) - polygamma(1, df / 2).mean()
     if excess < 1e-3:
-        return np.inf
-    return 2 * brentq(lambda half: polygamma(1, half) - excess, 1e-6, 1e4)  # type: ignore[return-value]
+        return LARGE_DF
+    half = brentq(lambda half: polygamma(1, half) - excess, 1e-6, LARGE_DF)
+    return float(2 * half)  # type: ignore[arg-type]
 
 
 def combine_noises(first: Noise, second: Noise) -> Noise:

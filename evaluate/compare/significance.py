@@ -83,7 +83,7 @@ def compare_pairs(
         estimates += estimate_means(gaps, entities, noises[start : start + PAIRS_AT_A_TIME])
     by_person = np.concatenate(parts, axis=1)  # (person, pair); its mean is the difference
     # 3) Test the differences, and compute effect sizes.
-    p_values, effects = _compute_p_values(by_person, noises), _compute_effects(by_person)
+    p_values, effects = compute_p_values(by_person, noises), _compute_effects(by_person)
     return [Comparison(*row) for row in zip(estimates, p_values, effects, strict=True)]
 
 
@@ -104,12 +104,16 @@ def _map_answers(cells: list[CellResult], metric: str) -> dict[tuple[str, int, s
     }
 
 
-def _compute_p_values(by_person: np.ndarray, noises: Sequence[Noise]) -> list[float]:
+def compute_p_values(by_person: np.ndarray, noises: Sequence[Noise]) -> list[float]:
     """Compute how often chance makes the arms of a pair differ at least as much, either way.
 
     Args:
-        by_person: differences.  # (person, pair)
+        by_person: each person's part in the differences; its mean over people is the difference.
+            # (person, pair)
         noises: of the pairs' differences.
+
+    Returns:
+        P-values of two-sided tests, uncorrected.
     """
     num_people, num_pairs = by_person.shape
     differ = by_person.any(axis=0)
@@ -123,12 +127,11 @@ def _compute_p_values(by_person: np.ndarray, noises: Sequence[Noise]) -> list[fl
     p_values = 2 * (sums + added) / (len(exchanges) + added)
     # For very many pairs, the smallest of these is too large once it is corrected.
     p_values = np.minimum(p_values, 2 * _bound_tails(upward, noises))
-    return np.where(differ, np.minimum(p_values, 1.0), 1.0).tolist()
+    p_values = np.where(differ, np.minimum(p_values, 1.0), 1.0)
+    return [float(f"{p_value:.9g}") for p_value in p_values]  # the order of summation must not show
 
 
-def _sum_tails(
-    exchanges: np.ndarray, upward: np.ndarray, noises: Sequence[Noise]
-) -> np.ndarray:
+def _sum_tails(exchanges: np.ndarray, upward: np.ndarray, noises: Sequence[Noise]) -> np.ndarray:
     """Sum over exchanges how probably the difference is at least as high as observed.
 
     An exchange that alone makes it as high counts as 1, so noise never lowers a p-value.
