@@ -15,11 +15,11 @@ from elusive.evaluate.compare.table_columns import GROUPS, flatten_row, format_c
 
 NOTE = """\
 95% intervals in brackets: over people and seeds. Rank: 1 + the number of significantly better
-arms ({metric}; paired tests over people and seeds, Holm's correction). Preparing: scoring, dropping.
+arms ({metric}; paired tests over people and seeds, Holm). Preparing: scoring, dropping.
 """
 ONE_SEED_NOTE = """\
-One seed: intervals and p-values are over people only, so there are no ranks. Another seed may
-change the order of the arms. Preparing: scoring, dropping.
+With one seed, intervals and p-values are over people only, and there are no ranks: another seed
+may change the order of the arms. Preparing: scoring, dropping.
 """
 
 

@@ -121,7 +121,7 @@ def _settings(benchmark: Benchmark, cells: list[CellResult]) -> dict[str, Any]:
 def render_board(ranked: list[Benchmark]) -> str:
     """Render all tables in markdown, one section per benchmark."""
     sections = [(benchmark, render_markdown(benchmark.results, GROUPS)) for benchmark in ranked]
-    note = render_note(ranked[0].results)
+    note = "".join(dict.fromkeys(render_note(benchmark.results) for benchmark in ranked))
     return render_template(
         Path(__file__).parent / "leaderboard.md.j2", title=TITLE, sections=sections, note=note
     )

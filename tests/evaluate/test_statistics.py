@@ -25,11 +25,11 @@ from elusive.evaluate.compare.seed_noise import (
 )
 from elusive.evaluate.compare.significance import (
     _bound_tails,
-    compute_p_values,
     _sample_exchanges,
     _sum_tails,
     compare_pairs,
     compare_with_baseline,
+    compute_p_values,
     correct_p_values,
     rank_arms,
 )
@@ -288,7 +288,7 @@ def test_one_seed_gives_no_ranks():
     assert table.rows[0].p_value < 0.05
     for layout in ("terminal", "markdown", "latex"):
         assert "rank " not in RENDERERS[layout](table), layout
-    assert "over people only, so there are no ranks" in RENDERERS["terminal"](table)
+    assert "people only, and there are no ranks" in RENDERERS["terminal"](table)
     assert RENDERERS["csv"](table).splitlines()[1].startswith("plain,,0.7")
     assert build_arrow_table(table)["rank"].to_pylist() == [None, None]
 
