@@ -27,10 +27,10 @@ def table(
 ) -> None:
     """Print the results of a run or a single cell.
 
-    The table has 95% intervals over people and seeds, paired permutation tests against a baseline
-    with Holm's correction, and a rank: 1 plus the number of significantly better arms. Cells of
-    different datasets, models or ways of asking cannot be compared, so each combination gets a
-    table of its own, under its name.
+    The table has 95% intervals over people and seeds, paired tests against a baseline with Holm's
+    correction, and a rank: 1 plus the number of significantly better arms. With one seed, intervals
+    and tests are over people only, and there are no ranks. Cells of different datasets, models or
+    ways of asking cannot be compared, so each combination gets a table of its own, under its name.
 
     \b
     elusive table runs/demo

@@ -1,9 +1,10 @@
-"""Means with confidence intervals that respect what was sampled: people and seeds."""
+"""Means with confidence intervals that respect what was sampled: people, and trainings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtr, stdtrit
 from scipy.stats import norm, t
 
 RESAMPLES = 2000
@@ -23,6 +24,16 @@ class Estimate:
     high: float
 
 
+@dataclass(frozen=True)
+class Noise:
+    """How much chance in training moves a mean; it follows Student's t distribution."""
+
+    variance: float = 0.0
+    """Variance of the mean; 0 where it is not known, so that intervals are over people only."""
+    df: float = np.inf
+    """Degrees of freedom of that variance's estimate."""
+
+
 def format_estimate(estimate: Estimate, scale: float = 1, digits: int = 2, unit: str = "") -> str:
     """Return a mean and its interval as text; the unit follows the mean.
 
@@ -39,23 +50,23 @@ def format_estimate(estimate: Estimate, scale: float = 1, digits: int = 2, unit:
 def estimate_mean(
     values: Sequence[float],
     entities: Sequence[str],
-    seeds: Sequence[int] | None = None,
+    noise: Noise | None = None,
     seed: int = 0,
 ) -> Estimate:
-    """Estimate a mean with a 95% BCa interval by a bootstrap over entities and seeds.
+    """Estimate a mean with a 95% BCa interval by a bootstrap over entities, and noise of training.
 
     Answers about one person stand or fall together, so people are resampled, each with all of
-    their questions. Where there are several seeds, these are resampled as well, and the deviations
-    of both are added. The percentiles are shifted for the skewness of a mean near its floor
-    (bias-corrected and accelerated, BCa), and widened as Student's t requires for that number of
-    people; benchmarks/coverage.py measures how often the interval contains the truth. The interval
-    is cut at the smallest and the largest value, beyond which no mean can lie. With a single
-    entity there is nothing to resample: the interval is all numbers, (-inf, inf).
+    their questions. If chance in training moves the mean, noise is added to each resample. The
+    percentiles are shifted for the skewness of a mean near its floor (bias-corrected and
+    accelerated, BCa), and widened as Student's t requires for that number of people;
+    benchmarks/coverage.py measures how often the interval contains the truth. The interval is cut
+    at the smallest and the largest value, beyond which no mean can lie. With a single entity there
+    is nothing to resample: the interval is all numbers, (-inf, inf).
 
     Args:
         values: one number per question.
         entities: whom each question is about, in the same order.
-        seeds: of the training that each value comes from, in the same order.
+        noise: of the trainings that the values come from; None: people only.
         seed: of the resampling.
 
     Source: Efron, Better Bootstrap Confidence Intervals (1987), for BCa; Hesterberg, What Teachers
@@ -65,41 +76,41 @@ def estimate_mean(
     0.5
     """
     columns = np.asarray(values, float)[:, None]
-    return estimate_means(columns, entities, seeds, seed)[0]
+    return estimate_means(columns, entities, [noise or Noise()], seed)[0]
 
 
 def estimate_means(
-    columns: np.ndarray,
-    entities: Sequence[str],
-    seeds: Sequence[int] | None = None,
-    seed: int = 0,
+    columns: np.ndarray, entities: Sequence[str], noises: Sequence[Noise], seed: int = 0
 ) -> list[Estimate]:
     """Estimate the mean of each column as `estimate_mean` does, all from the same resamples.
 
     Args:
         columns: one number per question in each column.  # (question, column)
         entities: whom each question is about.
-        seeds: of the training that each row comes from.
+        noises: of each column.
         seed: of the resampling.
     """
     # 1) Deviations of the mean under resampled people, and each person's influence on it.
     sums, counts = _sum_groups(columns, entities)
     means = sums.sum(axis=0) / counts.sum()
-    if len(sums) == 1:
+    if (size := len(sums)) == 1:
         return [Estimate(float(mean), -np.inf, np.inf) for mean in means]
     rng = np.random.default_rng(seed)
     deviations = _resample_means(sums, counts, rng) - means  # (resample, column)
     influences = (sums - means * counts[:, None]) / counts.sum()  # (entity, column)
-    variances = (influences**2).sum(axis=0)
-    # 2) Deviations under resampled seeds; a bootstrap over n seeds has (n - 1) / n of the variance.
-    seed_sums, seed_counts = _sum_groups(columns, [0] * len(columns) if seeds is None else seeds)
-    if (num_seeds := len(seed_sums)) > 1:
-        seed_deviations = _resample_means(seed_sums, seed_counts, rng) - means
-        seed_deviations *= np.sqrt(num_seeds / (num_seeds - 1))
-        deviations += seed_deviations
-        variances += seed_deviations.var(axis=0)
+    widened = t.ppf(0.975, size - 1) * np.sqrt(size / (size - 1))
+    # 2) Add the noise of training. Wider percentiles are for people, so the noise is narrower by as
+    # much: the interval's ends are those of its own t distribution.
+    variances = np.array([noise.variance for noise in noises])
+    if variances.any():
+        ranks = (rng.permutation(len(deviations)) + 0.5) / len(deviations)
+        levels = ndtr(norm.ppf(ranks) * norm.ppf(0.975) / widened)  # (resample,)
+        shapes, index = np.unique([noise.df for noise in noises], return_inverse=True)
+        drawn = stdtrit(shapes, levels[:, None])[:, index]  # (resample, column)
+        deviations += np.sqrt(variances) * drawn
     # 3) The interval lies between two quantiles of the deviations.
-    levels = _compute_bca_levels(deviations, influences, variances)
+    variances = variances + (influences**2).sum(axis=0)
+    levels = _compute_bca_levels(deviations, influences, variances, widened)
     ends = [np.quantile(*pair) for pair in zip(deviations.T, levels, strict=True)]
     low, high = np.clip(means + np.transpose(ends), columns.min(axis=0), columns.max(axis=0))
     # A mean may lie beyond its values by a rounding error, but never beyond its interval.
@@ -108,7 +119,7 @@ def estimate_means(
 
 
 def _compute_bca_levels(
-    deviations: np.ndarray, influences: np.ndarray, variances: np.ndarray
+    deviations: np.ndarray, influences: np.ndarray, variances: np.ndarray, widened: float
 ) -> np.ndarray:
     """Return the two quantiles of the deviations between which each column's interval lies.
 
@@ -116,12 +127,11 @@ def _compute_bca_levels(
         deviations: of resampled means.  # (resample, column)
         influences: by how much each entity moves the mean.  # (entity, column)
         variances: of the mean.  # (column,)
+        widened: distance of the ends from the mean, in standard deviations.
 
     Returns:
         Probabilities.  # (column, 2)
     """
-    size = len(influences)
-    widened = t.ppf(0.975, size - 1) * np.sqrt(size / (size - 1))
     deviations = np.round(deviations, 12)  # ties must stay ties
     below = np.mean((deviations < 0) + (deviations == 0) / 2, axis=0)
     bias = norm.ppf(np.clip(below, 1 / len(deviations), 1 - 1 / len(deviations)))

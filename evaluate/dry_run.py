@@ -19,7 +19,7 @@ from elusive.common.lm.loading import choose_model_dtype, load_model_tokenizer
 from elusive.common.lm.references import find_model
 from elusive.evaluate.cells.cell import count_steps
 from elusive.evaluate.cells.cell_folder import CellResult, find_cells
-from elusive.evaluate.compare.power import render_design
+from elusive.evaluate.compare.power import count_questions, render_design
 from elusive.evaluate.jobs import Job, list_jobs
 from elusive.evaluate.plans import Plan, Source
 
@@ -122,9 +122,9 @@ def _is_finished(job: Job, finished: list[CellResult]) -> bool:
 
 
 def _render_design(plan: Plan, name: str, questions: list[Question]) -> str:
-    people = len({question.entity for question in questions})
+    counts = count_questions(question.entity for question in questions)
     arms = len(plan.arms) + len(plan.list_controls())
-    line = render_design(people, max(1, round(len(questions) / people)), arms, len(plan.seeds))
+    line = render_design(counts, arms, len(plan.seeds))
     return f"design: {line}" if len(plan.sources) == 1 else f"design, {name}: {line}"
 
 

@@ -17,7 +17,7 @@ from elusive.common.lm.loading import load_model
 from elusive.evaluate.cells.cell import Cell, count_steps, select_questions
 from elusive.evaluate.cells.cell_folder import CellResult, load_cell
 from elusive.evaluate.cells.make_cell import is_without_model, make_cell
-from elusive.evaluate.compare.power import render_design
+from elusive.evaluate.compare.power import count_questions, render_design
 from elusive.evaluate.compare.table import build_tables
 from elusive.evaluate.compare.table_columns import build_arrow_table
 from elusive.evaluate.config import NEXT_TOKEN, CellSettings
@@ -128,9 +128,8 @@ def _render_designs(run: RunFolder) -> list[str]:
     lines = []
     for name, dataset in run.datasets.items():
         questions = select_questions(dataset, run.plan.answering)
-        num_people = len({question.entity for question in questions})
-        per_person = round(len(questions) / num_people)
-        line = render_design(num_people, per_person, num_arms, len(run.plan.seeds))
+        counts = count_questions(question.entity for question in questions)
+        line = render_design(counts, num_arms, len(run.plan.seeds))
         lines.append(f"{name}: {line}" if len(run.datasets) > 1 else line)
     return lines
 

@@ -96,9 +96,14 @@ def measure_gains(
         for i, name in enumerate(names)
         for j, field in enumerate(fields)
     ]
-    # 3) Correlate over the rows, with intervals from resampled entities.
+    # 3) Correlate over the rows, with intervals from resampled entities and seeds.
     weights = _resample_weights(len(entities), seed)
-    correlations = [_correlate(metric, recall, gains[metric], weights) for metric in METRICS]
+    trained = [arms[BASELINE], *(arms[name] for name in names)]
+    correlations = []
+    for metric in METRICS:
+        by_seed = [_average_seeds(cells, metric, fields, entities) for cells in trained]
+        noise = _resample_seeds(by_seed, seed)
+        correlations.append(_correlate(metric, recall, gains[metric], weights, noise))
     return ClueGains(rows, correlations)
 
 
@@ -164,18 +169,50 @@ def _resample_weights(count: int, seed: int) -> np.ndarray:
     return np.vstack([np.ones(count), draws])
 
 
+def _average_seeds(
+    cells: list[CellResult], metric: str, fields: list[str], entities: list[str]
+) -> np.ndarray:
+    """Average a metric over entities, for each seed.  # (seed, field)."""
+    return np.stack([np.nanmean(_average([c], metric, fields, entities), axis=1) for c in cells])
+
+
+def _resample_seeds(by_seed: list[np.ndarray], seed: int) -> np.ndarray:
+    """Sample how far resampled seeds move the gains.  # (1 + resample, arm x field).
+
+    Each arm's seeds are resampled for themselves, since its trainings are. A bootstrap over n seeds
+    has (n - 1) / n of the variance, so deviations are scaled up. With one seed, all are 0, as they
+    are in the first row.
+
+    Args:
+        by_seed: means of the baseline and of each arm, which may have other seeds.
+            # each (seed, field)
+        seed: of the resampling.
+    """
+    rng = np.random.default_rng([seed, 1])
+    moved = []
+    for means in by_seed:
+        count = len(means)
+        draws = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES) / count
+        scale = np.sqrt(count / (count - 1)) if count > 1 else 0.0
+        moved.append(scale * draws @ (means - means.mean(axis=0)))  # (resample, field)
+    noise = np.concatenate([arm - moved[0] for arm in moved[1:]], axis=1)
+    return np.vstack([np.zeros(noise.shape[1]), noise])
+
+
 def _correlate(
-    metric: str, recall: np.ndarray, gains: np.ndarray, weights: np.ndarray
+    metric: str, recall: np.ndarray, gains: np.ndarray, weights: np.ndarray, noise: np.ndarray
 ) -> Correlation:
-    """Correlate recall and gain over arms and fields, with percentile intervals over entities.
+    """Correlate recall and gain over arms and fields, with percentile intervals over resamples.
 
     Args:
         metric: name of the metric of the gains.
         recall: of each arm, field and entity.  # (arm, field, entity)
         gains: of the same.  # (arm, field, entity)
         weights: how often each entity is drawn; the first row is 1.  # (1 + resample, entity)
+        noise: how far seeds move the gains; the first row is 0.  # (1 + resample, arm x field)
     """
     xs, ys = (_weight_means(values, weights) for values in (recall, gains))  # (resample, point)
+    ys = ys + noise
     pearson = _compute_pearson(xs, ys)
     spearman = _compute_pearson(rankdata(xs, axis=1), rankdata(ys, axis=1))
     return Correlation(metric, _estimate(pearson), _estimate(spearman))

@@ -3,12 +3,15 @@
 import itertools
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError
-from elusive.common.intervals import Estimate, estimate_mean
+from elusive.common.intervals import Estimate
 from elusive.evaluate.cells.cell_folder import CellResult
+from elusive.evaluate.compare.seed_noise import estimate_arms
 
 METRICS = ("em", "log_probability")
 MOST_BINS = 6
@@ -44,21 +47,27 @@ def measure_distances(arms: dict[str, list[CellResult]]) -> tuple[list[DistanceR
     if not distances:
         raise InputError("no value has a mention of the name before it, so there are no distances")
     bins = choose_distance_bins(distances)
+    estimates = {
+        (pair, metric): estimate_arms(arms, metric, partial(_is_inside, pair))
+        for pair in bins
+        for metric in METRICS
+    }
     rows = []
     for arm, predictions in with_distance.items():
-        for first, last in bins:
-            inside = [p for p in predictions if first <= (p.distance or 0) <= last]
-            entities = [p.entity for p in inside]
-            em, log_probability = (
-                estimate_mean([getattr(p, metric) for p in inside], entities) for metric in METRICS
-            )
-            rows.append(DistanceRow(arm, first, last, len(inside), em, log_probability))
+        for pair in bins:
+            count = sum(_is_inside(pair, prediction) for prediction in predictions)
+            scores = (estimates[pair, metric][arm] for metric in METRICS)
+            rows.append(DistanceRow(arm, *pair, count, *scores))
     fields: dict[tuple[int, int], set[str]] = defaultdict(set)
     for prediction in itertools.chain(*with_distance.values()):
-        for first, last in bins:
-            if first <= (prediction.distance or 0) <= last:
-                fields[first, last].add(prediction.field)
+        for pair in bins:
+            if _is_inside(pair, prediction):
+                fields[pair].add(prediction.field)
     return rows, [", ".join(sorted(fields[pair])) for pair in bins]
+
+
+def _is_inside(pair: tuple[int, int], prediction: Prediction) -> bool:
+    return prediction.distance is not None and pair[0] <= prediction.distance <= pair[1]
 
 
 def choose_distance_bins(distances: list[int]) -> list[tuple[int, int]]:

@@ -168,7 +168,8 @@ def _draw_gains(
     _save(folder, "recall-against-gain", draw_gains(gains), gains.rows)
     caption = (
         "One point per field and arm that drops tokens: the share of copies that keep a mention of "
-        "the name and the whole value, and the gain over `random`. Intervals resample entities.\n"
+        "the name and the whole value, and the gain over `random`. Intervals resample "
+        "entities and seeds.\n"
     )
     lines = ["| metric | Pearson | Spearman |", "|---|---|---|"]
     for correlation in gains.correlations:

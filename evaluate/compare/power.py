@@ -1,5 +1,8 @@
 """Power: the smallest difference that a design is likely to find."""
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 from scipy.stats import t
 
@@ -9,36 +12,67 @@ RATE = 0.25
 """Exact match that is assumed; variance grows towards a rate of one half."""
 CORRELATION = 0.3
 """Correlation that is assumed between answers about the same person."""
+SEED_DEVIATION = 0.02
+"""Standard deviation of exact match between trainings that is assumed, beyond that of single
+answers: that of the arm `plain` on docs/board."""
 
 
-def compute_smallest_difference(people: int, questions: int, arms: int = 2) -> float:
+def compute_smallest_difference(questions: Sequence[int], arms: int = 2, seeds: int = 1) -> float:
     """Compute the difference in exact match that 80% of such runs would find, in [0, 1].
 
     The arms' answers are assumed to be independent; since they are paired, the true value is
-    smaller if anything. With more than two arms, the level is that of the first step of Holm's
-    correction for comparisons with one baseline.
+    smaller if anything. Each question has the same weight. With more than two arms, the level is
+    that of the first step of Holm's correction for all pairs, by which arms are ranked. With one
+    seed, a test is over people only, and so is the difference.
 
     Args:
-        people: number of people who are asked about.
         questions: number of questions about each person.
         arms: number of arms, including the baseline.
+        seeds: number of seeds of each arm.
 
-    Source: the paired t-test's minimum detectable effect, Cohen 1988, section 2.4.
+    Source: the paired t-test's minimum detectable effect, Cohen 1988, section 2.4; degrees of
+    freedom of people and seeds together, Satterthwaite 1946.
     """
-    variance = 2 * RATE * (1 - RATE) * (1 + (questions - 1) * CORRELATION) / questions
-    level = LEVEL / max(1, arms - 1)
-    quantiles = t.ppf(1 - level / 2, people - 1) + t.ppf(POWER, people - 1)
-    return float(min(1.0, quantiles * np.sqrt(variance / people)))
+    answers = seeds * np.asarray(questions)  # (person,)
+    shares = answers / answers.sum()
+    of_answers = 2 * RATE * (1 - RATE) * (1 + (answers - 1) * CORRELATION) / answers
+    by_people = float(shares**2 @ of_answers)
+    by_seeds = 2 * SEED_DEVIATION**2 / seeds if seeds > 1 else 0.0
+    errors = by_people**2 / (len(answers) - 1) + by_seeds**2 / max(1, arms * (seeds - 1))
+    df = (by_people + by_seeds) ** 2 / errors
+    level = LEVEL / max(1, arms * (arms - 1) / 2)
+    quantiles = t.ppf(1 - level / 2, df) + t.ppf(POWER, df)
+    return float(min(1.0, quantiles * np.sqrt(by_people + by_seeds)))
 
 
-def render_design(people: int, questions: int, arms: int, seeds: int) -> str:
-    """Render the design, and the difference that it can show, as one line."""
-    plural = "seed" if seeds == 1 else "seeds"
-    if people < 2:
+def count_questions(entities: Iterable[str]) -> list[int]:
+    """Count the questions about each person, given whom each question is about."""
+    return list(Counter(entities).values())
+
+
+def render_design(questions: Sequence[int], arms: int, seeds: int) -> str:
+    """Render the design, and the difference that it can show, as one line.
+
+    Args:
+        questions: number of questions about each person.
+        arms: number of arms, including the baseline.
+        seeds: number of seeds of each arm.
+    """
+    if (people := len(questions)) < 2:
         return f"{people} person: no difference between arms can be told from chance"
-    points = 100 * compute_smallest_difference(people, questions, arms)
+    fewest, most = min(questions), max(questions)
+    counts = f"{most}" if fewest == most else f"{fewest} to {most}"
+    assumed = (
+        f"EM near {RATE:.0%} and a correlation of {CORRELATION} between answers about one person"
+    )
+    if seeds > 1:
+        plural, more = "seeds", ""
+        assumed += f", and {100 * SEED_DEVIATION:.0f} points between seeds, as on docs/board"
+    else:
+        plural, more = "seed", "; people only, one seed: no ranks"
+    points = 100 * compute_smallest_difference(questions, arms, seeds)
     return (
-        f"{people} people x {questions} questions, {arms} arms x {seeds} {plural}: differences of "
-        f"{points:.0f} EM points or more would be found in 80% of such runs (assuming EM near "
-        f"{RATE:.0%} and a correlation of {CORRELATION} between answers about one person)"
+        f"{people} people x {counts} questions, {arms} arms x {seeds} {plural}: differences of "
+        f"{points:.0f} EM points or more would be found in 80% of such runs (any pair of arms, "
+        f"assuming {assumed}){more}"
     )

@@ -10,11 +10,12 @@ import numpy as np
 from elusive.augment.arms import ARMS
 from elusive.common.errors import InputError, build_unknown_name_error
 from elusive.common.folders import hash_parameters
-from elusive.common.intervals import Estimate, estimate_mean
+from elusive.common.intervals import Estimate
 from elusive.evaluate.cells.cell import get_arm
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.budgets import count_exposures, describe_budget
 from elusive.evaluate.compare.provenance import describe_differences
+from elusive.evaluate.compare.seed_noise import estimate_arms
 from elusive.evaluate.compare.significance import Comparison, compare_with_baseline, rank_arms
 
 STAGES = ("scoring", "dropping", "training", "answering")
@@ -51,8 +52,8 @@ class ArmRow:
     """EM points per minute of scoring, dropping and training; 0 if nothing was trained."""
     preparing: float
     """Seconds of scoring and dropping over those of training; 0 if nothing was trained."""
-    rank: int = 1
-    """1 plus the number of significantly better arms."""
+    rank: int | None = None
+    """1 plus the number of significantly better arms; None with one seed."""
     difference: Estimate | None = None
     """Difference from the baseline; None for the baseline itself."""
     p_value: float | None = None
@@ -80,6 +81,11 @@ class ResultTable:
     baseline: str | None
     differences: str = ""
     """Versions and devices that differ between the cells, as one line."""
+
+    @property
+    def is_people_only(self) -> bool:
+        """Whether there is one seed, so that intervals and tests are over people only."""
+        return self.rows[0].rank is None
 
 
 def group_benchmarks(cells: list[CellResult]) -> dict[str, list[CellResult]]:
@@ -144,9 +150,12 @@ def build_table(
     baseline = baseline or next((name for name in BASELINES if name in arms), None)
     ranks = rank_arms(arms, metric)
     comparisons = compare_with_baseline(arms, baseline, metric) if baseline else {}
+    estimates = {column: estimate_arms(arms, column) for column in METRICS}
     rows = [
         replace(
-            _build_row(name, members), rank=ranks[name], **_describe_difference(comparisons, name)
+            _build_row(name, members, {column: estimates[column][name] for column in METRICS}),
+            rank=ranks[name],
+            **_describe_difference(comparisons, name),
         )
         for name, members in arms.items()
     ]
@@ -223,31 +232,26 @@ def _list_answered(cells: list[CellResult]) -> list[tuple[int, str]]:
     )
 
 
-def _build_row(label: str, cells: list[CellResult]) -> ArmRow:
-    pairs = [(cell.parameters["seed"], p) for cell in cells for p in cell.predictions]
-    seeds, predictions = [seed for seed, _ in pairs], [p for _, p in pairs]
-    entities = [prediction.entity for prediction in predictions]
+def _build_row(label: str, cells: list[CellResult], estimates: dict[str, Estimate]) -> ArmRow:
+    predictions = [p for cell in cells for p in cell.predictions]
     by_field: dict[str, list[float]] = defaultdict(list)
     for prediction in predictions:
         by_field[prediction.field].append(prediction.em)
-
-    def estimate(column: str) -> Estimate:
-        return estimate_mean([getattr(p, column) for p in predictions], entities, seeds)
 
     seconds = {
         stage: _mean(cell.costs["seconds"].get(stage, 0.0) for cell in cells) for stage in STAGES
     }
     preparing, training = seconds["scoring"] + seconds["dropping"], seconds["training"]
     tokens = _mean(cell.costs["training_tokens"] for cell in cells)
-    em = estimate("em")
+    em = estimates["em"]
     known = [cell.metrics["known"] for cell in cells if "known" in cell.metrics]
     return ArmRow(
         label=label,
         seeds=len(cells),
-        people=len(set(entities)),
+        people=len({p.entity for p in predictions}),
         em=em,
-        f1=estimate("f1"),
-        log_probability=estimate("log_probability"),
+        f1=estimates["f1"],
+        log_probability=estimates["log_probability"],
         opens=_mean(p.opens for p in predictions),
         contains=_mean(p.contains for p in predictions),
         em_by_field={field: _mean(values) for field, values in by_field.items()},

@@ -22,8 +22,8 @@ Column = tuple[str, Callable[[ArmRow], str]]
 def build_columns(table: ResultTable) -> dict[str, list[Column]]:
     """Build the columns for people, in three groups; rates are in percent."""
     scale, digits = (1, 2) if table.metric == "log_probability" else (100, 0)
-    accuracy: list[Column] = [
-        ("rank", lambda row: str(row.rank)),
+    accuracy: list[Column] = [] if table.is_people_only else [("rank", lambda row: str(row.rank))]
+    accuracy += [
         ("EM %", lambda row: format_estimate(row.em, 100, 0)),
         ("F1 %", lambda row: format_estimate(row.f1, 100, 0)),
         ("gold log-prob", _format_log_probability),

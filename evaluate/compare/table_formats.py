@@ -15,9 +15,18 @@ from elusive.evaluate.compare.table import ResultTable
 from elusive.evaluate.compare.table_columns import GROUPS, flatten_row, format_cells
 
 NOTE = """\
-95% intervals in brackets: bootstrap over people and seeds. Rank: 1 + the number of significantly
-better arms ({metric}; paired permutation tests, Holm's correction). Preparing: scoring, dropping.
+95% intervals in brackets: over people and seeds. Rank: 1 + the number of significantly better
+arms ({metric}; paired tests over people and seeds, Holm). Preparing: scoring, dropping.
 """
+ONE_SEED_NOTE = """\
+With one seed, intervals and p-values are over people only, and there are no ranks: another seed
+may change the order of the arms. Preparing: scoring, dropping.
+"""
+
+
+def render_note(table: ResultTable) -> str:
+    """Render what the intervals, p-values and ranks of a table say."""
+    return ONE_SEED_NOTE if table.is_people_only else NOTE.format(metric=table.metric)
 
 
 def render_terminal(table: ResultTable) -> str:
@@ -26,7 +35,7 @@ def render_terminal(table: ResultTable) -> str:
     for group in GROUPS:
         header, rows = format_cells(table, (group,))
         parts.append(render_terminal_table([name.removesuffix(" EM") for name in header], rows))
-    return "\n".join(parts) + "\n" + NOTE.format(metric=table.metric) + _end(table.differences)
+    return "\n".join(parts) + "\n" + render_note(table) + _end(table.differences)
 
 
 def _end(line: str) -> str:

@@ -15,7 +15,7 @@ from elusive.common.jinja import escape_markdown, render_template
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.table import ResultTable, build_table, group_arms, group_benchmarks
 from elusive.evaluate.compare.table_columns import build_arrow_table
-from elusive.evaluate.compare.table_formats import NOTE, render_markdown
+from elusive.evaluate.compare.table_formats import render_markdown, render_note
 from elusive.report.leaderboard.board_check import check_board
 from elusive.report.page.page import write_page
 from elusive.report.page.prose import list_trust_cautions
@@ -84,7 +84,7 @@ def rank_benchmarks(cells: list[CellResult], metric: str) -> list[Benchmark]:
     ranked = []
     for name, members in group_benchmarks(cells).items():
         table = build_table(members, metric=metric)
-        rows = sorted(table.rows, key=lambda row: (row.rank, -getattr(row, metric).mean))
+        rows = sorted(table.rows, key=lambda row: (row.rank or 0, -getattr(row, metric).mean))
         ranked.append(Benchmark(name, members, replace(table, rows=rows)))
     return ranked
 
@@ -127,7 +127,7 @@ def _settings(benchmark: Benchmark, cells: list[CellResult]) -> dict[str, Any]:
 def render_board(ranked: list[Benchmark]) -> str:
     """Render all tables in markdown, one section per benchmark."""
     sections = [(benchmark, _render_benchmark(benchmark)) for benchmark in ranked]
-    note = NOTE.format(metric=ranked[0].results.metric)
+    note = "".join(dict.fromkeys(render_note(benchmark.results) for benchmark in ranked))
     return render_template(
         Path(__file__).parent / "leaderboard.md.j2", title=TITLE, sections=sections, note=note
     )

@@ -1,15 +1,17 @@
 """Build the data that the report page shows of one benchmark, as plain JSON."""
 
 import math
-from collections import defaultdict
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError
-from elusive.common.intervals import Estimate, estimate_mean
+from elusive.common.intervals import Estimate
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.distances import METRICS, DistanceRow, measure_distances
+from elusive.evaluate.compare.seed_noise import estimate_arms
 from elusive.evaluate.compare.table import build_table, group_arms
 from elusive.evaluate.compare.table_columns import build_arrow_table
 from elusive.evaluate.config import LOSS_EVERY
@@ -80,21 +82,13 @@ def list_numbers(estimate: Estimate) -> list[float | None]:
 def _build_fields(arms: dict[str, list[CellResult]]) -> dict[str, Any]:
     """Estimate the exact match of every arm and field."""
     fields = list(dict.fromkeys(p.field for p in next(iter(arms.values()))[0].predictions))
-    em = {arm: _estimate_fields(cells, fields) for arm, cells in arms.items()}
+    estimates = [estimate_arms(arms, "em", partial(_is_about, field)) for field in fields]
+    em = {arm: [list_numbers(by_arm[arm]) for by_arm in estimates] for arm in arms}
     return {"names": fields, "em": em}
 
 
-def _estimate_fields(cells: list[CellResult], fields: list[str]) -> list[list[float | None]]:
-    """Estimate the exact match of one arm, field by field."""
-    answers: dict[str, list[tuple[float, str, int]]] = defaultdict(list)
-    for cell in cells:
-        for p in cell.predictions:
-            answers[p.field].append((p.em, p.entity, cell.parameters["seed"]))
-    columns = [list(zip(*answers[field], strict=True)) for field in fields]
-    return [
-        list_numbers(estimate_mean(em, entities, seeds))  # type: ignore[arg-type]
-        for em, entities, seeds in columns
-    ]
+def _is_about(field: str, prediction: Prediction) -> bool:
+    return prediction.field == field
 
 
 def _build_distances(arms: dict[str, list[CellResult]]) -> dict[str, Any]:

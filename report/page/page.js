@@ -36,7 +36,7 @@ function filterRows(benchmark) {
 function drawTable() {
   const benchmark = current();
   const tags = benchmark.baseline ? { [benchmark.baseline]: "baseline" } : {};
-  const columns = [armColumn(armIndex(benchmark), tags), rankColumn(), ...columnGroups(benchmark)[page.group]];
+  const columns = [armColumn(armIndex(benchmark), tags), ...rankColumns(benchmark), ...columnGroups(benchmark)[page.group]];
   const rows = filterRows(benchmark);
   replaceTable(byId("table"), sortableTable("Results by arm", rows, columns, page.state, drawTable));
   const by = columns.find((column) => column.id === page.state.sort);

@@ -98,9 +98,11 @@ function columnGroups(benchmark) {
   };
 }
 
-function rankColumn() {
+/* The column of ranks; none with one seed, where no arm has a rank. */
+function rankColumns(benchmark) {
+  if (benchmark.rows[0].rank === null) return [];
   const cell = (row) => element("td", {}, String(row.rank));
-  return { id: "rank", name: "rank", value: (row) => row.rank, cell, ascending: true };
+  return [{ id: "rank", name: "rank", value: (row) => row.rank, cell, ascending: true }];
 }
 
 /* Rows sorted by a column; those without a value come last. */

@@ -5,7 +5,7 @@ from typing import Any
 from elusive.augment.arms import UNTRAINED, list_arms
 from elusive.common.intervals import Estimate, format_estimate
 from elusive.evaluate.cells.cell_folder import CellResult
-from elusive.evaluate.compare.power import compute_smallest_difference
+from elusive.evaluate.compare.power import compute_smallest_difference, count_questions
 from elusive.evaluate.compare.table import ArmRow, ResultTable
 from elusive.evaluate.compare.table_columns import UNVERIFIED, format_exposures, is_unverified
 
@@ -23,7 +23,7 @@ def write_headline(table: ResultTable) -> str:
     """Write which arms are best, in one or two sentences."""
     name = METRIC_NAMES[table.metric]
     best = sorted(
-        (row for row in table.rows if row.rank == 1),
+        (row for row in table.rows if row.rank == 1 or table.is_people_only),
         key=lambda row: -getattr(row, table.metric).mean,
     )
     scores = [
@@ -31,6 +31,8 @@ def write_headline(table: ResultTable) -> str:
     ]
     if len(table.rows) == 1:
         return f"There is only one arm, so nothing is compared: {name} of {scores[0]}."
+    if table.is_people_only:
+        return f"One seed per arm, so there are no ranks; highest {name}: {scores[0]}."
     if len(best) == len(table.rows):
         return f"No arm is significantly better than another in {name}; highest: {scores[0]}."
     if len(best) == 1:
@@ -67,9 +69,8 @@ def list_design_facts(table: ResultTable, cells: list[CellResult]) -> list[tuple
         ("ranked by", METRIC_NAMES[table.metric]),
     ]
     if people > 1 and len(table.rows) > 1:
-        points = 100 * compute_smallest_difference(
-            people, round(questions / people), len(table.rows)
-        )
+        counts = count_questions(prediction.entity for prediction in first.predictions)
+        points = 100 * compute_smallest_difference(counts, len(table.rows), len(seeds))
         facts.append(
             ("difference that 80% of such runs would find", f"{points:.0f} EM points or more")
         )
@@ -150,8 +151,8 @@ def _warn_about_seeds(rows: list[ArmRow]) -> str:
     if rows[0].seeds > 1:
         return ""
     return (
-        "Each arm has only one seed: the intervals show how much the choice of people matters, but "
-        "not how much another training run would differ."
+        "Each arm has only one seed: intervals and p-values show how much the choice of people "
+        "matters, but not how much another training would differ. So there are no ranks."
     )
 
 
@@ -215,14 +216,15 @@ def explain_method(table: ResultTable, cells: list[CellResult]) -> list[str]:
         "Exact match (EM): the answer equals a gold answer after lower-casing and without "
         "punctuation and articles. F1: overlap of their words. Gold log-probability: mean per "
         "token of the first gold answer, in nats; closer to 0 is better.",
-        "95% intervals: bootstrap over people, each with all of their questions, and over seeds if "
-        "there are several.",
+        "95% intervals: bootstrap over people, each with all of their questions; with several "
+        "seeds, chance in training is added. How much it moves a mean is measured on the seeds of "
+        "all arms together.",
         "Difference: an arm minus the baseline on the same questions and seeds, with its interval. "
-        "Its p-value is from a paired permutation test over people, corrected for the number of "
-        "arms (Holm).",
+        "Its p-value is from a paired test: answers are exchanged person by person, and the same "
+        "chance in training is added. It is corrected for the number of arms (Holm).",
         f"Rank: 1 plus the number of arms that are significantly better in {metric}. All pairs are "
         "tested, with correction for their number (Holm); arms that cannot be told apart can share "
-        "a rank.",
+        "a rank. With one seed there are no ranks.",
         "Forgetting: exact match and perplexity on what the model knew before training.",
         "Costs: mean seconds per cell by stage; peak memory is the largest over stages and seeds. "
         "EM points per minute: EM in percent divided by the minutes of scoring, dropping and "

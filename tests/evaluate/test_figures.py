@@ -34,7 +34,12 @@ from elusive.common.dataset.records import TrainingText
 from elusive.common.intervals import Estimate
 from elusive.common.lm.loading import LoadedModel
 from elusive.common.lm.references import ModelSource
-from elusive.evaluate.compare.clue_gains import _correlate, _resample_weights, keeps_clue
+from elusive.evaluate.compare.clue_gains import (
+    _correlate,
+    _resample_seeds,
+    _resample_weights,
+    keeps_clue,
+)
 from elusive.evaluate.compare.distances import choose_distance_bins
 from elusive.evaluate.compare.figure_drawing import draw_top
 
@@ -67,23 +72,44 @@ def test_a_copy_keeps_a_clue_if_it_keeps_a_name_and_the_value_whole():
 
 def test_a_gain_that_is_the_recall_correlates_fully_and_noise_does_not():
     rng = np.random.default_rng(0)
-    weights = _resample_weights(50, 0)
+    weights, still = _resample_weights(50, 0), np.zeros((2001, 20))
     level = rng.random((4, 5, 1))  # of each arm and field
     recall = level + 0.1 * rng.normal(size=(4, 5, 50))
     recall[0, 0, :10] = np.nan  # some entities lack a field
-    same = _correlate("em", recall, 2 * recall - 1, weights)
+    same = _correlate("em", recall, 2 * recall - 1, weights, still)
     assert same.pearson.mean == pytest.approx(1.0)
     assert same.pearson.low == pytest.approx(1.0)
     assert same.spearman.mean == pytest.approx(1.0)
-    turned = _correlate("em", recall, -recall, weights)
+    turned = _correlate("em", recall, -recall, weights, still)
     assert turned.pearson.high == pytest.approx(-1.0)
-    noise = _correlate("em", recall, rng.normal(size=(4, 5, 50)), weights)
+    noise = _correlate("em", recall, rng.normal(size=(4, 5, 50)), weights, still)
     assert noise.pearson.low < 0 < noise.pearson.high
     points = np.nanmean(recall, -1).ravel(), np.nanmean(same_gain := recall**2, -1).ravel()
     expected = np.corrcoef(*points)[0, 1]
-    squared = _correlate("em", recall, same_gain, weights)
+    squared = _correlate("em", recall, same_gain, weights, still)
     assert squared.pearson.mean == pytest.approx(expected)
     assert squared.pearson.low < expected < squared.pearson.high
+
+
+def test_trainings_that_differ_are_not_taken_for_a_correlation():
+    """Six arms that are alike, whatever their recall; only chance in training sets them apart."""
+    rng = np.random.default_rng(0)
+    weights, num_right = _resample_weights(40, 0), {"people": 0, "people and seeds": 0}
+    for number in range(60):
+        level = rng.random((6, 5))
+        recall = np.repeat(level[..., None], 40, axis=-1)
+        trained = rng.normal(0, 0.1, (7, 1, 1, 3))  # of each arm and seed; the first is random
+        scores = trained + rng.normal(0, 0.3, (7, 5, 40, 3))  # (arm, field, entity, seed)
+        gains = scores[1:].mean(-1) - scores[0].mean(-1)
+        noise = _resample_seeds([arm.mean(axis=1).T for arm in scores], number)
+        for name, added in (("people", 0 * noise), ("people and seeds", noise)):
+            interval = _correlate("em", recall, gains, weights, added).pearson
+            num_right[name] += interval.low <= 0 <= interval.high
+    assert num_right["people"] < 48 < 54 <= num_right["people and seeds"]
+
+
+def test_a_single_seed_moves_no_gain():
+    assert not _resample_seeds([np.ones((1, 5)), np.zeros((1, 5))], 0).any()
 
 
 def test_attention_before_a_value_is_a_row_of_the_attention_map(tokenizer, tmp_path):

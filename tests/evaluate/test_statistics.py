@@ -10,16 +10,31 @@ from scipy.stats import bootstrap, norm, permutation_test, t, ttest_rel
 
 from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError
-from elusive.common.intervals import estimate_mean
+from elusive.common.intervals import Noise, estimate_mean
 from elusive.evaluate.cells.cell_folder import CellResult
-from elusive.evaluate.compare.power import compute_smallest_difference, render_design
+from elusive.evaluate.compare.power import (
+    compute_smallest_difference,
+    count_questions,
+    render_design,
+)
+from elusive.evaluate.compare.seed_noise import (
+    SeedSpread,
+    combine_noises,
+    measure_spread,
+    pool_noises,
+)
 from elusive.evaluate.compare.significance import (
+    _bound_tails,
+    _sample_exchanges,
+    _sum_tails,
     compare_pairs,
     compare_with_baseline,
+    compute_p_values,
     correct_p_values,
     rank_arms,
 )
 from elusive.evaluate.compare.table import build_table
+from elusive.evaluate.compare.table_columns import build_arrow_table
 from elusive.evaluate.compare.table_formats import RENDERERS
 
 RIGHT = Prediction("", "", "major", "?", ["x"], "x", 1.0, 1.0, 1.0, 1.0, -0.1, 0)
@@ -54,15 +69,79 @@ def test_seeds_that_differ_widen_the_interval():
     people = [str(person) for person in range(50) for _ in range(3)]
     seeds = [0, 1, 2] * 50
     values = np.random.default_rng(0).random(150) + np.tile([0.0, 0.5, 1.0], 50)
+    (noise,) = pool_noises([measure_spread(values.tolist(), people, seeds)], is_rate=False)
     alone = estimate_mean(values.tolist(), people)
-    both = estimate_mean(values.tolist(), people, seeds)
+    both = estimate_mean(values.tolist(), people, noise)
     assert both.high - both.low > 2 * (alone.high - alone.low)
     assert both.mean == alone.mean
 
 
+def test_people_alike_leave_the_interval_of_the_seeds_alone():
+    """With no differences between people, the interval is the t-test's over seeds."""
+    people, seeds = [str(p) for p in range(9) for _ in range(8)], list(range(8)) * 9
+    scores = np.random.default_rng(0).normal(size=8)
+    values = np.tile(scores, 9).tolist()
+    (noise,) = pool_noises([measure_spread(values, people, seeds)], is_rate=False)
+    interval = estimate_mean(values, people, noise)
+    half = t.ppf(0.975, 7) * scores.std(ddof=1) / np.sqrt(8)
+    assert noise == Noise(pytest.approx(scores.var(ddof=1) / 8), 7)
+    assert interval.high - interval.mean == pytest.approx(half, rel=0.05)
+    assert interval.mean - interval.low == pytest.approx(half, rel=0.05)
+
+
 def test_one_seed_changes_nothing():
-    values, people = [1.0, 0.0, 1.0, 1.0], list("aabb")
-    assert estimate_mean(values, people, [7] * 4) == estimate_mean(values, people)
+    spread = measure_spread([1.0, 0.0, 1.0, 1.0], list("aabb"), [7] * 4)
+    assert pool_noises([spread, spread], is_rate=True) == [Noise(0.0, 1.0)] * 2
+
+
+def test_the_variance_between_seeds_is_divided_into_its_parts():
+    """Trainings that differ by 1, persons who differ by 2 from training to training."""
+    rng = np.random.default_rng(0)
+    spreads = []
+    for _ in range(400):
+        scores = rng.normal(0, 1, 3) + rng.normal(0, 5, (20, 1)) + rng.normal(0, 2, (20, 3))
+        people, seeds = np.repeat(np.arange(20), 3).astype(str), np.tile([0, 1, 2], 20)
+        spreads.append(measure_spread(scores.ravel().tolist(), list(people), seeds.tolist()))
+    residuals = [spread.residual for spread in spreads]
+    assert np.mean(residuals) == pytest.approx(2**2 / 20, rel=0.1)
+    assert np.mean([s.between for s in spreads]) == pytest.approx(1 + 2**2 / 20, rel=0.15)
+
+
+def spread(between: float, mean: float = 0.5, trained: bool = True, seeds: int = 3) -> SeedSpread:
+    return SeedSpread(mean, between, 0.0, seeds, trained)
+
+
+def test_arms_whose_seeds_vary_alike_share_one_variance():
+    noises = pool_noises([spread(1.0), spread(2.0), spread(3.0)], is_rate=False)
+    assert (
+        noises == [Noise(pytest.approx(2 / 3, rel=1e-4), 6.0)] * 3
+    )  # variance of a mean of 3 seeds
+
+
+def test_an_arm_whose_seeds_vary_far_more_keeps_most_of_its_variance():
+    variances = [*np.geomspace(0.5, 2, 9), 1000.0]
+    noises = pool_noises([spread(variance, seeds=5) for variance in variances], is_rate=False)
+    assert noises[-1].variance > 10 * noises[0].variance
+    assert noises[-1].df < 40
+
+
+def test_rates_near_zero_share_a_smaller_variance():
+    low, half = pool_noises([spread(0.01, 0.05), spread(0.05, 0.5)], is_rate=True)
+    assert low.variance / half.variance == pytest.approx(0.05 * 0.95 / 0.25, rel=1e-4)
+
+
+def test_the_untrained_arm_neither_lends_nor_borrows_variance():
+    trained = [spread(1.0), spread(2.0)]
+    *together, untrained = pool_noises([*trained, spread(0.1, trained=False)], is_rate=False)
+    assert together == pool_noises(trained, is_rate=False)
+    assert untrained == Noise(pytest.approx(0.1 / 3), 2.0)
+
+
+def test_noise_of_a_difference_has_the_degrees_of_freedom_of_its_arms():
+    assert combine_noises(Noise(1.0, 6), Noise(2.0, 6)) == Noise(3.0, pytest.approx(6))
+    assert combine_noises(Noise(1.0, 6), Noise(0.0, 1)) == Noise(1.0, pytest.approx(6))
+    assert 1 < combine_noises(Noise(1.0, 9), Noise(1.0, 1)).df < 9
+    assert combine_noises(Noise(), Noise()) == Noise()
 
 
 def test_about_95_of_100_intervals_hold_the_truth():
@@ -107,6 +186,125 @@ def test_equal_arms_are_found_different_in_about_5_of_100_cases():
     assert 0.01 <= np.mean(np.array(p_values) < 0.05) <= 0.1
 
 
+def uneven_cells(scores: dict[str, float]) -> list[CellResult]:
+    """Cells about thirty people with 1 question and thirty with 20; seeds differ a little."""
+    cells = []
+    for seed in range(2):
+        whole = cell("arm", seed, np.zeros((60, 20)))
+        predictions = [
+            replace(p, log_probability=scores["many" if int(p.entity[1:]) < 30 else "one"])
+            for p in whole.predictions
+            if int(p.entity[1:]) < 30 or p.question_id.endswith("-0")
+        ]
+        cells.append(replace(whole, predictions=predictions))
+    return cells
+
+
+def test_interval_test_and_effect_weigh_people_by_their_questions():
+    """The arm is better about the many people with one question, worse about most questions."""
+    named = {
+        "a": uneven_cells({"many": -1.0, "one": 0.0}),
+        "b": uneven_cells({"many": -0.9, "one": -1.0}),
+    }
+    (comparison,) = compare_pairs(named, [("a", "b")], "log_probability")
+    assert comparison.difference.mean == pytest.approx((-0.1 * 600 + 1.0 * 30) / 630)
+    assert comparison.difference.mean < 0
+    assert comparison.effect < 0
+    assert comparison.p_value < 0.05
+
+
+def noisy_arms(rng: np.random.Generator, num_arms: int, seeds: int, deviation: float, gap=0.0):
+    """Arms alike but for chance in training, except the first, which is better by a gap."""
+    known = rng.normal(0, 0.3, (40, 1))
+    named = {}
+    for number in range(num_arms):
+        named[f"arm-{number}"] = []
+        for seed in range(seeds):
+            made = cell("arm", seed, np.zeros((40, 1)))
+            level = rng.normal(0, deviation) + gap * (number == 0)
+            scores = level + known + rng.normal(0, 0.3, (40, 1))
+            predictions = [
+                replace(p, log_probability=float(score))
+                for p, score in zip(made.predictions, scores[:, 0], strict=True)
+            ]
+            named[f"arm-{number}"].append(replace(made, predictions=predictions))
+    return named
+
+
+@pytest.mark.parametrize(("num_arms", "seeds"), [(2, 2), (2, 3), (6, 2), (6, 3)])
+def test_chance_in_training_is_not_taken_for_a_difference(num_arms, seeds):
+    """Tested over people only, a third to a half of such pairs would differ significantly."""
+    rng = np.random.default_rng(0)
+    pairs = list(itertools.combinations([f"arm-{n}" for n in range(num_arms)], 2))
+    p_values = []
+    for _ in range(150 if num_arms == 2 else 30):
+        named = noisy_arms(rng, num_arms, seeds, 0.15)
+        p_values += [c.p_value for c in compare_pairs(named, pairs, "log_probability")]
+    assert np.mean(np.array(p_values) < 0.05) <= 0.08
+
+
+def test_an_arm_that_is_better_than_chance_in_training_is_found():
+    rng = np.random.default_rng(0)
+    ranks = rank_arms(noisy_arms(rng, 8, 3, 0.1, gap=0.8), "log_probability")
+    assert ranks == {name: 1 if name == "arm-0" else 2 for name in ranks}
+
+
+def test_an_interval_and_its_test_agree():
+    """Where p is clearly below .05, the interval leaves 0 out, and the other way round."""
+    rng = np.random.default_rng(0)
+    num_sure = 0
+    for _ in range(60):
+        named = noisy_arms(rng, 2, 3, 0.1, gap=rng.uniform(0, 0.8))
+        (comparison,) = compare_pairs(named, [("arm-0", "arm-1")], "log_probability")
+        has_zero = comparison.difference.low <= 0 <= comparison.difference.high
+        if not 0.035 < comparison.p_value < 0.07:
+            num_sure += 1
+            assert has_zero == (comparison.p_value > 0.05)
+    assert num_sure > 40
+
+
+def test_noise_of_training_only_raises_p_values():
+    by_person = np.random.default_rng(0).normal(0.3, 1.0, (30, 5))
+    people_only = compute_p_values(by_person, [Noise()] * 5)
+    least = compute_p_values(by_person, [Noise(1e-12, 3)] * 5)
+    more = compute_p_values(by_person, [Noise(0.05, 3)] * 5)
+    assert least == pytest.approx(people_only, rel=1e-3)
+    assert all(low < high for low, high in zip(people_only, more, strict=True))
+
+
+def test_without_differences_between_people_the_p_value_is_that_of_the_seeds():
+    by_person = np.random.default_rng(0).normal(0, 1e-6, (30, 1)) + 1e-9
+    by_person += 0.2 - by_person.mean()
+    by_person[15:] = 0.4 - by_person[:15]  # the people part of the test is about half of it
+    (p_value,) = compute_p_values(by_person, [Noise(1.0, 5)])
+    assert p_value == pytest.approx(2 * t.sf(0.2, 5), abs=0.02)
+
+
+def test_one_seed_gives_no_ranks():
+    named = arms({"plain": 0.8, "random": 0.2}, seeds=1)
+    assert rank_arms(named, "em") == {"plain": None, "random": None}
+    table = build_table([cell for members in named.values() for cell in members])
+    assert [row.rank for row in table.rows] == [None, None]
+    assert table.rows[0].p_value < 0.05
+    for layout in ("terminal", "markdown", "latex"):
+        assert "rank " not in RENDERERS[layout](table), layout
+    assert "people only, and there are no ranks" in RENDERERS["terminal"](table)
+    assert RENDERERS["csv"](table).splitlines()[1].startswith("plain,,0.7")
+    assert build_arrow_table(table)["rank"].to_pylist() == [None, None]
+
+
+def test_bounds_are_above_exact_p_values_and_fall_below_those_of_samples():
+    rng = np.random.default_rng(0)
+    for mean, noise in itertools.product((0.2, 0.8, 2.0), (0.0, 0.01, 0.1)):
+        by_person = rng.normal(mean, 1.0, (12, 1))
+        noises = [Noise(noise, 5.0)]
+        exact = _sum_tails(_sample_exchanges(12), by_person, noises) / 2**12
+        assert exact <= _bound_tails(by_person, noises)
+    strong = rng.normal(2.0, 1.0, (60, 1))
+    assert _bound_tails(strong, [Noise()]) < 1e-8
+    assert _bound_tails(strong, [Noise(0.01, 20.0)]) < 1e-8
+
+
 def test_holm_is_the_published_procedure():
     assert correct_p_values([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert correct_p_values([0.5, 0.9]) == pytest.approx([1.0, 1.0])
@@ -144,28 +342,46 @@ def test_the_table_shows_ranks_differences_and_costs():
 
 
 def test_the_design_says_what_it_can_show():
-    assert compute_smallest_difference(400, 5) == pytest.approx(
-        compute_smallest_difference(100, 5) / 2, rel=0.02
+    few, many = [5] * 100, [5] * 400
+    assert compute_smallest_difference(many) == pytest.approx(
+        compute_smallest_difference(few) / 2, rel=0.02
     )
-    assert compute_smallest_difference(100, 5, arms=12) > compute_smallest_difference(100, 5)
-    assert "100 people x 5 questions, 3 arms x 1 seed" in render_design(100, 5, 3, 1)
-    assert "no difference" in render_design(1, 5, 2, 1)
+    assert compute_smallest_difference(few, arms=12) > compute_smallest_difference(few)
+    assert compute_smallest_difference(few, seeds=5) < compute_smallest_difference(few, seeds=2)
+    uneven = [1] * 50 + [9] * 50  # as many questions, but most are about half of the people
+    assert compute_smallest_difference(uneven) > compute_smallest_difference(few)
+    text = render_design(few, 3, 1)
+    assert "100 people x 5 questions, 3 arms x 1 seed" in text
+    assert "one seed: no ranks" in text
+    assert "100 people x 1 to 9 questions, 3 arms x 2 seeds" in render_design(uneven, 3, 2)
+    assert "2 points between seeds, as on docs/board" in render_design(uneven, 3, 2)
+    assert "no difference" in render_design([5], 2, 1)
+    assert count_questions(["a", "b", "a"]) == [2, 1]
 
 
-def test_the_power_is_what_it_says():
+@pytest.mark.parametrize(("seeds", "counts"), [(1, [5] * 60), (3, [5] * 60), (1, [1, 12] * 40)])
+def test_the_power_is_what_it_says(seeds, counts):
     """Two arms that differ by the smallest difference are told apart in about 80% of runs."""
     rng = np.random.default_rng(0)
-    people, questions, gap = 60, 5, compute_smallest_difference(60, 5)
-    scale = 1 / 0.3 - 1
-    num_significant = 0
-    for _ in range(300):
-        rates = [
-            rng.beta(rate * scale, (1 - rate) * scale, (people, 1))
-            for rate in (0.25 - gap / 2, 0.25 + gap / 2)
-        ]
-        low, high = (rng.binomial(questions, rate) / questions for rate in rates)
-        num_significant += ttest_rel(low[:, 0], high[:, 0]).pvalue < 0.05
-    assert 0.7 <= num_significant / 300 <= 0.9
+    gap, scale = compute_smallest_difference(counts, seeds=seeds), 1 / 0.3 - 1
+    trained = 0.02 if seeds > 1 else 0.0  # one seed is tested over people only
+    p_values = []
+    for _ in range(200):
+        named = {}
+        for label, rate in (("a", 0.25 - gap / 2), ("b", 0.25 + gap / 2)):
+            known = rng.beta(rate * scale, (1 - rate) * scale, (len(counts), 1))
+            named[label] = []
+            for seed in range(seeds):
+                right = rng.random((len(counts), max(counts))) < known + rng.normal(0, trained)
+                whole = cell(label, seed, right)
+                asked = [
+                    p
+                    for p in whole.predictions
+                    if int(p.question_id.split("-")[1]) < counts[int(p.entity[1:])]
+                ]
+                named[label].append(replace(whole, predictions=asked))
+        p_values.append(compare_pairs(named, [("a", "b")], "em")[0].p_value)
+    assert 0.7 <= np.mean(np.array(p_values) < 0.05) <= 0.9
 
 
 def differences_by_person(first: list[CellResult], second: list[CellResult]) -> np.ndarray:
@@ -179,7 +395,7 @@ def differences_by_person(first: list[CellResult], second: list[CellResult]) -> 
 
 @pytest.mark.parametrize("people", [2, 6, 12, 20, 60])
 def test_pairs_compared_together_have_the_p_values_that_scipy_gives_each(people):
-    named = arms({"a": 0.5, "b": 0.5, "c": 0.2, "d": 0.21}, people=people)
+    named = arms({"a": 0.5, "b": 0.5, "c": 0.2, "d": 0.21}, people=people, seeds=1)
     pairs = list(itertools.combinations(named, 2))
     for (a, b), comparison in zip(pairs, compare_pairs(named, pairs, "em"), strict=True):
         differences = differences_by_person(named[a], named[b])
@@ -192,7 +408,11 @@ def test_pairs_compared_together_have_the_p_values_that_scipy_gives_each(people)
             batch=1000,
             rng=np.random.default_rng(0),
         )
-        assert comparison.p_value == (expected.pvalue if differences.any() else 1.0)
+        sampled = expected.pvalue if differences.any() else 1.0
+        if sampled > 0.0002:
+            assert comparison.p_value == pytest.approx(sampled, rel=1e-8)
+        else:  # the smallest that 9,999 exchanges give; a bound may be lower
+            assert comparison.p_value <= sampled
         assert [comparison] == compare_pairs(named, [(a, b)], "em")
 
 

@@ -589,6 +589,27 @@ def test_a_table_of_all_benchmarks_has_a_row_for_each_arm_with_its_numbers(board
     assert render_board(tables).count("\n## ") == 2
 
 
+def test_a_board_of_one_seed_has_no_ranks_and_is_sorted_by_score(board):
+    cells = read_board(board)
+    one_seed = [
+        replace(cell, parameters=cell.parameters | {"model": "one"})
+        for cell in cells
+        if cell.parameters["seed"] == 0
+    ]
+    one_seed = [replace(c, parameters=c.parameters | {"weights": "one"}) for c in one_seed]
+    tables = rank_benchmarks([*cells, *one_seed], "log_probability")
+    rows = build_board_table(tables).to_pylist()
+    ranks = {(row["model"], row["seeds"]): row["rank"] for row in rows}
+    assert ranks["one", 1] is None
+    assert all(rank for (model, _), rank in ranks.items() if model != "one")
+    scores = [row["log_probability"] for row in rows if row["model"] == "one"]
+    assert scores == sorted(scores, reverse=True)
+    text = render_board(tables)
+    assert "With one seed" in text
+    assert "Rank: 1 +" in text
+    assert sum("| rank " in line for line in text.splitlines()) == 1
+
+
 def test_a_folder_of_other_things_is_no_leaderboard(tmp_path):
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(InputError, match=r"holds other files \(notes\.txt\)"):

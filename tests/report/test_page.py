@@ -208,6 +208,22 @@ def test_filter_columns_and_legend_work(page, tmp_path):
     assert result["rows"] == 3
 
 
+def test_a_page_of_one_seed_shows_no_ranks(tmp_path):
+    out = tmp_path / "page.html"
+    write_page([cell(arm, 0, rate) for arm, rate in (("plain", 0.5), ("random", 0.9))], out, "One")
+    (shown,) = data_in(out)["benchmarks"]
+    assert [row["rank"] for row in shown["rows"]] == [None, None]
+    assert shown["headline"].startswith("One seed per arm, so there are no ranks; highest exact")
+    assert "random" in shown["headline"]
+    assert any("Each arm has only one seed" in caution for caution in shown["cautions"])
+    script = """
+      result.head = [...inner.querySelectorAll('#table th[scope=col]')].map((th) => th.textContent);
+      result.arms = [...inner.querySelectorAll('#table tbody th')].map((th) => th.textContent);"""
+    result = tried(out, script, tmp_path)
+    assert "rank" not in result["head"]
+    assert len(result["arms"]) == 2
+
+
 def test_names_that_look_like_markup_do_no_harm(tmp_path):
     out = tmp_path / "page.html"
     cells = [cell(arm, 0, 0.5) for arm in ("random", EVIL_ARM, EVIL_PERSON)]
