@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from elusive.augment.arms import UNTRAINED
 from elusive.common.dataset.records import Prediction
 from elusive.common.folders import create_folder, hash_file, hash_parameters, is_made, read_manifest
 from elusive.common.intervals import INTERVAL_METHOD, RESAMPLES, estimate_mean
@@ -88,7 +87,7 @@ def build_model_id(cell: CellResult) -> str:
     """Build the identifier `developer/name` of a model, with the cell's id if trained."""
     parameters = cell.parameters
     base = build_base_id(parameters["model"])
-    if parameters["augment"]["method"] == UNTRAINED and "adapter" not in parameters:
+    if parameters["train"] is None and "adapter" not in parameters:
         return base
     name = base.split("/", 1)[1]
     arm = f"{parameters['label']}-seed{parameters['seed']}-{compute_cell_id(parameters)}"
