@@ -19,11 +19,21 @@ from elusive.common.errors import build_unknown_name_error
 )
 @add_comparison_options
 @click.option(
+    "--missed",
+    is_flag=True,
+    help="Count only the questions that the model before training gets wrong, in each seed.",
+)
+@click.option(
     "--benchmark",
     help="Print only the table with this heading, `dataset, model`; by default all tables.",
 )
 def table(
-    folder: Path, layout: str, baseline: str | None, metric: str, benchmark: str | None
+    folder: Path,
+    layout: str,
+    baseline: str | None,
+    metric: str,
+    missed: bool,
+    benchmark: str | None,
 ) -> None:
     """Print the results of a run or a single cell.
 
@@ -36,10 +46,11 @@ def table(
     elusive table runs/demo
     elusive table runs/demo --baseline plain --metric log_probability
     elusive table runs/demo --format latex > table.tex
+    elusive table runs/wiki --missed
     elusive table runs/two-models --benchmark "people, nano-large" --format csv
     """
     from elusive.evaluate.cells.cell_folder import find_cells
-    from elusive.evaluate.compare.table import build_table, group_benchmarks
+    from elusive.evaluate.compare.table import build_table, group_benchmarks, select_missed
     from elusive.evaluate.compare.table_formats import RENDERERS, render_tables
 
     if layout not in RENDERERS:
@@ -48,5 +59,7 @@ def table(
     if benchmark is not None and benchmark not in benchmarks:
         raise build_unknown_name_error("benchmark", benchmark, benchmarks)
     chosen = {benchmark: benchmarks[benchmark]} if benchmark else benchmarks
+    if missed:
+        chosen = {name: select_missed(cells) for name, cells in chosen.items()}
     tables = {name: build_table(cells, baseline, metric) for name, cells in chosen.items()}
     click.echo(render_tables(tables, layout), nl=False)

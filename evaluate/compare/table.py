@@ -1,13 +1,14 @@
 """Result tables: one row per arm, with intervals, ranks and comparisons."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from elusive.augment.arms import ARMS
+from elusive.augment.arms import ARMS, UNTRAINED
+from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError, build_unknown_name_error
 from elusive.common.folders import hash_parameters
 from elusive.common.intervals import Estimate
@@ -31,12 +32,19 @@ class ArmRow:
     label: str
     seeds: int
     people: int
+    questions: float
+    """Mean number of questions per seed."""
     em: Estimate
     f1: Estimate
     log_probability: Estimate
     opens: float
     contains: float
     em_by_field: dict[str, float]
+    em_by_kind: dict[str, float]
+    """Exact match by kind of question, such as `direct` and `reverse`."""
+    targets: dict[str, float]
+    """Mean shares of the copies' tokens that training predicted, as in `TargetRates`; empty where
+    nothing was trained or none were counted."""
     known_em: float | None
     """Exact match about what the model knew before; None if it was not asked."""
     known_perplexity: float | None
@@ -117,6 +125,35 @@ def _group_budgets(cells: list[CellResult]) -> dict[str | None, list[CellResult]
         name: [cell for cell, budget in zip(cells, budgets, strict=True) if budget in (None, name)]
         for name in names
     }
+
+
+def select_missed(cells: list[CellResult]) -> list[CellResult]:
+    """Keep only answers to questions that the model before training gets wrong, seed by seed.
+
+    Raises:
+        InputError: the model before training was not asked, or it got everything right.
+    """
+    untrained = [cell for cell in cells if get_arm(cell.parameters) == UNTRAINED]
+    missed = {
+        (cell.parameters["seed"], p.question_id)
+        for cell in untrained
+        for p in cell.predictions
+        if p.em < 1
+    }
+    if not missed:
+        raise InputError(
+            f"there are no questions that {UNTRAINED!r} got wrong: run the plan with "
+            "`untrained: true`, or leave out --missed"
+        )
+    return [
+        replace(
+            cell,
+            predictions=[
+                p for p in cell.predictions if (cell.parameters["seed"], p.question_id) in missed
+            ],
+        )
+        for cell in cells
+    ]
 
 
 def build_table(
@@ -234,10 +271,7 @@ def _list_answered(cells: list[CellResult]) -> list[tuple[int, str]]:
 
 def _build_row(label: str, cells: list[CellResult], estimates: dict[str, Estimate]) -> ArmRow:
     predictions = [p for cell in cells for p in cell.predictions]
-    by_field: dict[str, list[float]] = defaultdict(list)
-    for prediction in predictions:
-        by_field[prediction.field].append(prediction.em)
-
+    logs = [cell.log["targets"] for cell in cells if cell.log and cell.log.get("targets")]
     seconds = {
         stage: _mean(cell.costs["seconds"].get(stage, 0.0) for cell in cells) for stage in STAGES
     }
@@ -249,12 +283,15 @@ def _build_row(label: str, cells: list[CellResult], estimates: dict[str, Estimat
         label=label,
         seeds=len(cells),
         people=len({p.entity for p in predictions}),
+        questions=len(predictions) / len(cells),
         em=em,
         f1=estimates["f1"],
         log_probability=estimates["log_probability"],
         opens=_mean(p.opens for p in predictions),
         contains=_mean(p.contains for p in predictions),
-        em_by_field={field: _mean(values) for field, values in by_field.items()},
+        em_by_field=_average_by(predictions, lambda prediction: prediction.field),
+        em_by_kind=_average_by(predictions, lambda prediction: prediction.kind),
+        targets={name: _mean(log[name] for log in logs) for name in (logs[0] if logs else ())},
         known_em=_mean(scores["em"] for scores in known) if known else None,
         known_perplexity=_mean(scores["perplexity"] for scores in known) if known else None,
         drop_rate=_mean(cell.costs["drop_rate"] for cell in cells),
@@ -272,6 +309,16 @@ def _build_row(label: str, cells: list[CellResult], estimates: dict[str, Estimat
         equal_tokens=(cells[0].parameters.get("training") or {}).get("budget") == "tokens",
         verified=_count_verified(cells),
     )
+
+
+def _average_by(
+    predictions: list[Prediction], key: Callable[[Prediction], str]
+) -> dict[str, float]:
+    """Average exact match over groups of answers, in the order in which they first occur."""
+    groups: dict[str, list[float]] = defaultdict(list)
+    for prediction in predictions:
+        groups[key(prediction)].append(prediction.em)
+    return {name: _mean(values) for name, values in groups.items()}
 
 
 def _count_verified(cells: list[CellResult]) -> str:

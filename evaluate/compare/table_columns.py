@@ -13,6 +13,8 @@ from elusive.common.intervals import Estimate, format_estimate
 from elusive.evaluate.compare.table import STAGES, ArmRow, ResultTable
 
 GROUPS = ("accuracy", "detail", "costs")
+TARGETS = ("values", "names", "relations")
+"""Kinds of tokens whose predicted share is shown."""
 UNVERIFIED = " *"
 """Mark of log-probabilities on a leaderboard that nobody has computed again."""
 
@@ -50,6 +52,13 @@ def build_columns(table: ResultTable) -> dict[str, list[Column]]:
     detail: list[Column] = [
         (f"{field} EM", partial(_format_field, field=field)) for field in table.rows[0].em_by_field
     ]
+    if len(table.rows[0].em_by_kind) > 1:
+        detail += [
+            (f"{kind} questions EM", partial(_format_kind, kind=kind))
+            for kind in table.rows[0].em_by_kind
+        ]
+    if any(share < 1 for row in table.rows for share in row.targets.values()):
+        detail += [(f"{name} predicted %", partial(_format_target, name=name)) for name in TARGETS]
     detail += [
         ("opens %", lambda row: f"{100 * row.opens:.0f}"),
         ("contains %", lambda row: f"{100 * row.contains:.0f}"),
@@ -59,7 +68,11 @@ def build_columns(table: ResultTable) -> dict[str, list[Column]]:
             ("known EM %", lambda row: f"{100 * (row.known_em or 0):.0f}"),
             ("known perplexity", lambda row: f"{row.known_perplexity or 0:.2f}"),
         ]
-    detail += [("seeds", lambda row: str(row.seeds)), ("people", lambda row: str(row.people))]
+    detail += [
+        ("seeds", lambda row: str(row.seeds)),
+        ("people", lambda row: str(row.people)),
+        ("questions", lambda row: f"{row.questions:.0f}"),
+    ]
     costs: list[Column] = [
         (f"{stage} s", partial(_format_seconds, stage=stage)) for stage in STAGES
     ]
@@ -93,6 +106,14 @@ def _format_field(row: ArmRow, field: str) -> str:
     return f"{100 * row.em_by_field[field]:.0f}"
 
 
+def _format_kind(row: ArmRow, kind: str) -> str:
+    return f"{100 * row.em_by_kind[kind]:.0f}"
+
+
+def _format_target(row: ArmRow, name: str) -> str:
+    return f"{100 * row.targets[name]:.0f}" if name in row.targets else ""
+
+
 def _format_seconds(row: ArmRow, stage: str) -> str:
     """Format the seconds of a stage; fewer than ten get a decimal."""
     seconds = row.seconds[stage]
@@ -119,6 +140,9 @@ def flatten_row(row: ArmRow) -> dict[str, object]:
     flat |= {"p_value": row.p_value, "effect": row.effect}
     flat |= {"opens": row.opens, "contains": row.contains}
     flat |= {f"em_{field}": value for field, value in row.em_by_field.items()}
+    if len(row.em_by_kind) > 1:
+        flat |= {f"em_{kind}_questions": value for kind, value in row.em_by_kind.items()}
+    flat |= {f"predicted_{name}": row.targets.get(name) for name in TARGETS}
     flat |= {"known_em": row.known_em, "known_perplexity": row.known_perplexity}
     flat |= {
         "exposures": row.exposures,
@@ -129,6 +153,7 @@ def flatten_row(row: ArmRow) -> dict[str, object]:
         "drop_rate": row.drop_rate,
         "seeds": row.seeds,
         "people": row.people,
+        "questions": row.questions,
     }
     flat |= {f"{stage}_seconds": seconds for stage, seconds in row.seconds.items()}
     flat |= {f"{stage}_peak_mib": mib for stage, mib in row.memory_mib.items()}
