@@ -104,6 +104,16 @@ ARMS: dict[str, Arm] = {
         "every second copy runs from its last word to its first; names and values stay whole "
         "(Golovneva et al. 2024)",
     ),
+    "paraphrase": Arm(
+        "rewrite",
+        "every copy is in other words, written by a chat model, with all names and values",
+        ("writer",),
+    ),
+    "questions": Arm(
+        "rewrite",
+        "every copy is a list of solved questions about the text, in other phrasings than those "
+        "that are held out",
+    ),
     "d-ar": Arm(
         "objective",
         "a share `noise` of the input tokens is replaced by random ones; the labels stay the same "
@@ -164,7 +174,7 @@ def list_arms(*kinds: Kind) -> tuple[str, ...]:
     """List the names of the arms of some kinds, in the order of tables.
 
     >>> list_arms("rewrite")
-    ('plain', 'permute', 'eda', 'reverse-training')
+    ('plain', 'permute', 'eda', 'reverse-training', 'paraphrase', 'questions')
     """
     return tuple(name for name, arm in ARMS.items() if arm.kind in kinds)
 

@@ -13,8 +13,8 @@ from elusive.augment.copies import build_training_texts
 from elusive.augment.diagnostics import diagnose
 from elusive.augment.scores.arm_scores import Scorers, score_documents
 from elusive.augment.scores.token_scores import scores_to_table
+from elusive.augment.scores.user_scores import hash_method_file
 from elusive.augment.training_text import KIND, SCORES, SUMMARY, TEXTS, AugmentSummary
-from elusive.augment.user_scores import hash_method_file
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.dataset.records import TrainingText, to_table
 from elusive.common.folders import create_folder, is_made, write_atomically, write_tables
@@ -27,6 +27,8 @@ MODEL_ROLES = ("model", "large", "small")
 def collect_parameters(dataset: DatasetFolder, config: AugmentConfig) -> dict[str, Any]:
     """Collect what decides the training text: config, dataset, weights and tokenizers of models."""
     roles = {role: getattr(config, role) for role in MODEL_ROLES}
+    if not config.endpoint:
+        roles["writer"] = config.writer
     models = {role: name for role, name in roles.items() if name}
     parameters = config.model_dump() | {
         "dataset": dataset.content_hash,
@@ -60,7 +62,9 @@ def augment_dataset(
     with measure_cost() as scoring:
         scored = score_documents(documents, scorers)
     with measure_cost() as dropping:
-        texts = build_training_texts(documents, scored, config, workers)
+        texts = build_training_texts(
+            documents, scored, config, workers, questions=dataset.questions
+        )
     scoring.seconds = sum(scores.seconds for scores in scored)
     # 2) Check the copies for what they lost and repeat.
     costs = {"scoring": scoring, "dropping": dropping}

@@ -91,6 +91,16 @@ class AugmentConfig(BaseModel):
         default="none",
         description="How an arm that drops tokens rewrites each copy first.",
     )
+    writer: str | None = Field(
+        default=None,
+        description="Chat model that writes the copies of `paraphrase`: a model, or its name at "
+        "the endpoint.",
+    )
+    endpoint: str | None = Field(
+        default=None,
+        description="Address of an OpenAI-compatible server that serves the writer, such as "
+        "http://localhost:8000/v1; OPENAI_API_KEY holds its key.",
+    )
     protect: Literal["none", "values", "before-values"] = Field(
         default="none",
         description="What is never dropped, besides punctuation: nothing, the values of facts, or "

@@ -1,5 +1,6 @@
 """The original and the copies of each document, made from scores; this imports no PyTorch."""
 
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -16,9 +17,9 @@ from elusive.augment.dropping import (
     find_units_before,
     mark_droppable,
 )
-from elusive.augment.rewrites import REWRITES
+from elusive.augment.rewrites import REWRITES, Rewrite, RewriteInputs
 from elusive.augment.scores.token_scores import TokenScores
-from elusive.common.dataset.records import Document, Span, TrainingText
+from elusive.common.dataset.records import Document, Question, Span, TrainingText
 from elusive.common.seeding import stream
 
 
@@ -28,6 +29,7 @@ def build_training_texts(
     config: AugmentConfig,
     workers: int = 1,
     epoch: int = 0,
+    questions: Sequence[Question] = (),
 ) -> list[TrainingText]:
     """Build the original and `config.copies` copies of every document, document by document.
 
@@ -35,9 +37,15 @@ def build_training_texts(
 
     Every copy has a random stream of its own, so the result does not depend on `workers`. Every
     epoch has different copies; `elusive augment` writes those of epoch 0.
+
+    Raises:
+        InputError: the arm cannot rewrite these documents.
     """
-    pairs = zip(documents, scored, strict=True)
-    jobs = [(document, scores, config, epoch) for document, scores in pairs]
+    prepare = REWRITES.get(config.method) or REWRITES.get(config.rewrite)
+    inputs = RewriteInputs(config, questions, epoch)
+    rewrites = prepare(documents, inputs) if prepare else [None] * len(documents)
+    triples = zip(documents, scored, rewrites, strict=True)
+    jobs = [(*triple, config, epoch) for triple in triples]
     if workers == 1:
         groups = [_build_copies(job) for job in jobs]
     else:
@@ -66,16 +74,19 @@ def find_drop_probabilities(
 
 
 def _build_copies(
-    job: tuple[Document, TokenScores, AugmentConfig, int],
+    job: tuple[Document, TokenScores, Rewrite | None, AugmentConfig, int],
 ) -> list[TrainingText]:
-    document, scored, config, epoch = job
+    document, scored, rewrite, config, epoch = job
     epoch_key = (epoch,) if epoch else ()
     _, probabilities = find_drop_probabilities(document, scored, config)
     original = _build_original(document, config)
     texts = [original] if config.original else []
     for copy in range(1, config.copies + 1 + (not config.original)):
         rng = stream(config.seed, "copies", document.doc_id, copy, *epoch_key)
-        changes = _change(document, scored.units, probabilities, copy, rng, config)
+        changes = _rewrite_copy(document, rewrite, rng, copy)
+        if drops_tokens(config.method):
+            keep_mask = sample_keep_mask(probabilities, rng)
+            changes |= _drop_from_copy(document, scored.units, keep_mask, changes["pieces"])
         texts.append(replace(original, copy=copy, **changes))
     return texts
 
@@ -96,30 +107,25 @@ def _build_original(document: Document, config: AugmentConfig) -> TrainingText:
     )
 
 
-def _change(
-    document: Document,
-    units: list[Span],
-    probabilities: np.ndarray,
-    copy: int,
-    rng: np.random.Generator,
-    config: AugmentConfig,
+def _rewrite_copy(
+    document: Document, rewrite: Rewrite | None, rng: np.random.Generator, copy: int
 ) -> dict[str, Any]:
-    """Change a document as an arm does; return the fields of the copy that differ."""
-    # 1) Rewrite it.
-    rewrite = REWRITES.get(config.method) or REWRITES.get(config.rewrite)
+    """Rewrite a document; return the fields of the copy."""
     text, kept = document.text, [(0, len(document.text))]
     if rewrite:
         text, kept = rewrite(document, rng, copy)
     is_arranged = " ".join(document.text[start:end] for start, end in kept) == text
-    changes = {"text": text, "kept": kept, "pieces": kept if is_arranged else []}
-    if not drops_tokens(config.method):
-        return changes
-    # 2) Drop units from it.
-    keep_mask = sample_keep_mask(probabilities, rng)
+    return {"text": text, "kept": kept, "pieces": kept if is_arranged else []}
+
+
+def _drop_from_copy(
+    document: Document, units: list[Span], keep_mask: np.ndarray, pieces: list[Span]
+) -> dict[str, Any]:
+    """Drop units from a copy; return its fields that change."""
     if keep_mask.all():
-        return changes
+        return {}
     text, kept = drop_units(document.text, units, keep_mask)
-    if rewrite:
-        text, kept = arrange_kept(document.text, changes["pieces"], kept)
+    if pieces != [(0, len(document.text))]:
+        text, kept = arrange_kept(document.text, pieces, kept)
     drop_rate = 1 - int(np.count_nonzero(keep_mask)) / len(keep_mask)
-    return changes | {"text": text, "kept": kept, "drop_rate": drop_rate}
+    return {"text": text, "kept": kept, "drop_rate": drop_rate}

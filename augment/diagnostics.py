@@ -36,6 +36,9 @@ class Diagnostics:
     halves_agree: float | None = None
     """Rank correlation of the scores from two halves of the heads, mean over documents, in [-1, 1];
     None for scores that use no heads."""
+    not_paraphrased: float = 0.0
+    """Share of copies of `paraphrase` that repeat the original, because the writer lost a name or a
+    value twice."""
 
     def list_warnings(self, method: str) -> list[str]:
         """List what looks wrong, one line each."""
@@ -53,6 +56,11 @@ class Diagnostics:
         if self.duplicates > DUPLICATE_LIMIT:
             warnings.append(
                 f"{self.duplicates:.0%} of the copies repeat another one: raise --beta or --alpha"
+            )
+        if self.not_paraphrased > 0:
+            warnings.append(
+                f"{self.not_paraphrased:.0%} of the copies repeat the original, because the writer "
+                "left out a name or a value twice: use another --writer"
             )
         if abs(self.like_position) > POSITION_LIMIT and method not in BY_POSITION:
             warnings.append(
@@ -101,6 +109,14 @@ def diagnose(
         duplicates=num_repeated / num_copies if drops and num_copies else 0.0,
         like_position=_mean([_correlate_with_position(scores.scores) for scores in scored]),
         halves_agree=_mean(agreements) if agreements else None,
+        not_paraphrased=_mean(
+            [
+                text.text == document.text
+                for document, group in pairs
+                for text in group
+                if text.method == "paraphrase"
+            ]
+        ),
     )
 
 

@@ -1,12 +1,18 @@
 """Arms that rewrite the copies instead of dropping tokens from them."""
 
 import re
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from elusive.augment.config import AugmentConfig
 from elusive.augment.eda import apply_eda
-from elusive.common.dataset.records import Document, Span
+from elusive.augment.paraphrase import find_kept, write_paraphrases
+from elusive.common.dataset.records import Document, Question, Span
+from elusive.common.errors import InputError
 from elusive.common.text_spans import find_sentences
 
 Rewrite = Callable[[Document, np.random.Generator, int], tuple[str, list[Span]]]
@@ -65,10 +71,68 @@ def _find_words(text: str, unbroken: list[Span]) -> list[Span]:
     return words
 
 
-REWRITES: dict[str, Rewrite] = {
-    "plain": repeat_original,
-    "permute": permute_sentences,
-    "eda": apply_eda,
-    "reverse-training": reverse_words,
+@dataclass(frozen=True)
+class RewriteInputs:
+    """What a rewrite may use besides the documents."""
+
+    config: AugmentConfig
+    questions: Sequence[Question] = ()
+    """Questions of the dataset."""
+    epoch: int = 0
+
+
+PrepareRewrites = Callable[[list[Document], RewriteInputs], list[Rewrite]]
+"""Takes documents, and returns what rewrites each of them."""
+
+
+def _rewrite_each(rewrite: Rewrite) -> PrepareRewrites:
+    """Turn a function that rewrites one document into one that prepares the same for all."""
+    return lambda documents, inputs: [rewrite] * len(documents)
+
+
+def _prepare_paraphrases(documents: list[Document], inputs: RewriteInputs) -> list[Rewrite]:
+    paraphrases = write_paraphrases(documents, inputs.config, inputs.epoch)
+    return [partial(_take_paraphrase, texts) for texts in paraphrases]
+
+
+def _take_paraphrase(
+    texts: list[str], document: Document, rng: np.random.Generator, copy: int
+) -> tuple[str, list[Span]]:
+    text = texts[copy - 1]
+    if text == document.text:
+        return repeat_original(document, rng, copy)
+    return text, find_kept(text, document)
+
+
+def _prepare_questions(documents: list[Document], inputs: RewriteInputs) -> list[Rewrite]:
+    """Source: question text as training text, arXiv 2603.01097."""
+    solved: dict[str, list[str]] = defaultdict(list)
+    for question in inputs.questions:
+        if not question.held_out:
+            text = f"Question: {question.question}\nAnswer: {question.answers[0]}\n"
+            solved[question.doc_id].append(text)
+    if not any(question.held_out for question in inputs.questions):
+        raise InputError(
+            "method 'questions' would train on the very questions that are asked: generate the "
+            "dataset with --held-out-phrasing, so that other phrasings are asked"
+        )
+    return [partial(_join_questions, solved[document.doc_id]) for document in documents]
+
+
+def _join_questions(
+    solved: list[str], document: Document, rng: np.random.Generator, copy: int
+) -> tuple[str, list[Span]]:
+    text = "".join(solved[index] for index in rng.permutation(len(solved)))
+    return text, find_kept(text, document)
+
+
+REWRITES: dict[str, PrepareRewrites] = {
+    "plain": _rewrite_each(repeat_original),
+    "permute": _rewrite_each(permute_sentences),
+    "eda": _rewrite_each(apply_eda),
+    "reverse-training": _rewrite_each(reverse_words),
+    "paraphrase": _prepare_paraphrases,
+    "questions": _prepare_questions,
 }
-"""The arms of kind `rewrite` in `augment/arms.py`, each with the function that writes a copy."""
+"""The arms of kind `rewrite` in `augment/arms.py`, each with the function that prepares how every
+document is rewritten."""

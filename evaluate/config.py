@@ -226,6 +226,11 @@ class AnsweringConfig(BaseModel):
     split: Literal["dev", "test", "all"] = Field(
         default="test", description="Whose questions are asked."
     )
+    phrasing: Literal["all", "held-out"] = Field(
+        default="all",
+        description="Ask all questions, or only those in a phrasing that neither the shots nor the "
+        "arm `questions` show.",
+    )
     limit: int | None = Field(
         default=None,
         ge=1,
@@ -267,7 +272,8 @@ class AnsweringConfig(BaseModel):
 
     def select_deciding(self) -> dict[str, object]:
         """Return the settings that decide the outcome: what a server serves, not its address."""
-        return self.model_dump(exclude={"answer_batch_size", "endpoint", "served"})
+        settings = self.model_dump(exclude={"answer_batch_size", "endpoint", "served", "phrasing"})
+        return settings | ({"phrasing": self.phrasing} if self.phrasing != "all" else {})
 
 
 class CellSettings(BaseModel):

@@ -12,9 +12,9 @@ from typing import TypeVar
 
 from elusive.common.dataset.records import Link
 from elusive.common.folders import write_atomically
+from elusive.common.lm.chat import ChatModel
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
 from elusive.wikiqa.config import WikiqaConfig
-from elusive.wikiqa.questions.chat import ChatModel
 from elusive.wikiqa.questions.cloze import add_cloze_questions
 from elusive.wikiqa.questions.writer import add_written_questions
 from elusive.wikiqa.sampling import sample_paragraphs

@@ -17,6 +17,7 @@ from elusive.common.dataset.shards import (
 )
 from elusive.common.errors import InputError
 from elusive.common.folders import hash_file
+from elusive.common.lm.chat import build_chat_model
 from elusive.common.seeding import stream
 from elusive.wikiqa.articles import Article, Counts
 from elusive.wikiqa.card import write_card
@@ -29,7 +30,6 @@ from elusive.wikiqa.gather import (
     load_counts,
     write_questions,
 )
-from elusive.wikiqa.questions.chat import build_chat_model
 from elusive.wikiqa.questions.exam import Exam, drop_failed_questions
 from elusive.wikiqa.selection import Selection
 from elusive.wikiqa.sources.row_tables import find_hub_revision

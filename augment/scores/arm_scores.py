@@ -21,7 +21,7 @@ from elusive.augment.scores.log_probability import score_entropy, score_log_prob
 from elusive.augment.scores.model_scores import Reading, score_attention
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.scores.units import cut_words, encode
-from elusive.augment.user_scores import compute_user_scores
+from elusive.augment.scores.user_scores import compute_user_scores
 from elusive.common.dataset.records import Document, Span
 from elusive.common.errors import InputError
 from elusive.common.lm.loading import (

@@ -128,13 +128,20 @@ def select_questions(dataset: DatasetFolder, answering: AnsweringConfig) -> list
     """Select the questions of the chosen split.
 
     Raises:
-        InputError: the split is empty.
+        InputError: the split is empty, or it has no questions in held-out phrasings.
     """
     questions = [q for q in dataset.questions if answering.split in ("all", q.split)]
     if not questions:
         raise InputError(
             f"the dataset has no {answering.split} questions: choose --split all or add people"
         )
+    if answering.phrasing == "held-out":
+        questions = [question for question in questions if question.held_out]
+        if not questions:
+            raise InputError(
+                "the dataset has no questions in held-out phrasings: generate it with "
+                "--held-out-phrasing, or choose --phrasing all"
+            )
     return questions[: answering.limit]
 
 

@@ -107,7 +107,10 @@ class SequenceBuilder:
     def _build_fresh(self, epoch: int) -> list[Sequence]:
         documents = [self._documents[doc_id] for doc_id in self._scores]
         scored = list(self._scores.values())
-        texts = build_training_texts(documents, scored, self.text.config, epoch=epoch)
+        questions = self.dataset.questions
+        texts = build_training_texts(
+            documents, scored, self.text.config, epoch=epoch, questions=questions
+        )
         return self._build(texts, (epoch,) if epoch else ())
 
     def _build(self, texts: list[TrainingText], epoch_key: tuple[int, ...]) -> list[Sequence]:

@@ -9,7 +9,7 @@ MAY_IMPORT = {
     "biogen": ("common", "common/dataset", "biogen/people", "biogen/texts"),
     "wikiqa/sources": ("common", "common/dataset", "wikiqa"),
     "wikiqa/questions": ("common", "common/dataset", "common/lm", "wikiqa"),
-    "wikiqa": ("common", "common/dataset", "wikiqa/sources", "wikiqa/questions"),
+    "wikiqa": ("common", "common/dataset", "common/lm", "wikiqa/sources", "wikiqa/questions"),
     "augment": ("common", "common/dataset", "common/lm", "augment/scores", "augment/clues"),
     "augment/scores": ("common", "common/dataset", "common/lm", "augment"),
     "augment/clues": ("common", "common/dataset", "common/lm", "augment", "augment/scores"),

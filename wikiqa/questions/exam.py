@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 from elusive.common.answers import score_answer
 from elusive.common.intervals import Estimate, estimate_mean
+from elusive.common.lm.chat import ChatModel
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
 from elusive.wikiqa.config import WikiqaConfig
-from elusive.wikiqa.questions.chat import ChatModel
 
 MAX_TOKENS = 24
 PROMPT = """\

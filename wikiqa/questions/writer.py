@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, StringConstraints, TypeAdapter, ValidationError
 
+from elusive.common.lm.chat import ChatModel
 from elusive.common.text_spans import find_whole_words
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph, to_entity
-from elusive.wikiqa.questions.chat import ChatModel
 
 FIELD = "written"
 MAX_TOKENS = 768

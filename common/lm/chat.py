@@ -8,7 +8,7 @@ from functools import partial
 from elusive.common.cache import prepare_cache_folder
 from elusive.common.endpoints import build_endpoint_client, shorten_errors
 from elusive.common.folders import hash_parameters
-from elusive.wikiqa.questions.kept_replies import KeptReplies
+from elusive.common.lm.kept_replies import KeptReplies
 
 AT_ONCE = 8
 """Simultaneous requests to an endpoint."""
