@@ -44,9 +44,14 @@ def finished_run(tmp_path_factory, model_folder) -> tuple[Path, Path]:
 @pytest.mark.parametrize("method", METHODS)
 def test_every_arm_writes_originals_and_copies(method, people_folder, model_folder, tmp_path):
     large, small = model_folder("llama"), model_folder("llama", 1)
+    dataset = people_folder
+    if method == "questions":  # others would be the very questions that are asked
+        dataset = tmp_path / "phrased"
+        phrased = ("--phrasings", 2, "--held-out-phrasing", "--num-shot-people", 8)
+        run("biogen", "--people", 6, *phrased, "--out", dataset)
     result = run(
-        *("augment", people_folder, "--method", method, "--model", large, "--copies", 3),
-        *("--large", large, "--small", small, "--out", tmp_path / "out"),
+        *("augment", dataset, "--method", method, "--model", large, "--copies", 3),
+        *("--large", large, "--small", small, "--writer", large, "--out", tmp_path / "out"),
     )
     assert result.exit_code == 0, result.output
     texts = TrainingTextFolder(tmp_path / "out").read_texts()
@@ -196,7 +201,7 @@ def test_the_untrained_row_can_be_left_out_or_asked_for_alone(tmp_path, model_fo
     assert [path.name[:9] for path in tmp_path.glob("b/cells/*")] == ["untrained"]
     arm = {"method": "plain", "label": "untrained"}
     write_plan(plan, model_folder("llama"), arms=[arm])
-    assert "names the model before training" in line_of_error(
+    assert "names a row in which nothing is trained" in line_of_error(
         capsys, "run", plan, "--out", tmp_path / "c"
     )
 
