@@ -45,8 +45,8 @@ def run(
     that share OUT can run it at the same time. Cells that fail are listed at the end, with exit
     code 1. PLAN is a file, or the name of a plan that comes with the package: nano-demo, nano-grid,
     nano, smollm2, verify-attention, test-augmentation, ablation, layer-ablation, cross-dataset,
-    clue-correlation, or one for the paper's own models: paper-gemma2-2b, paper-gemma2-9b,
-    paper-llama3-8b, paper-llama3-70b.
+    clue-correlation, other-methods, or one for the paper's own models: paper-gemma2-2b,
+    paper-gemma2-9b, paper-llama3-8b, paper-llama3-70b.
 
     \b
     elusive run nano-demo --out runs/demo
