@@ -84,7 +84,7 @@ def test_people_alike_leave_the_interval_of_the_seeds_alone():
     (noise,) = pool_noises([measure_spread(values, people, seeds)], is_rate=False)
     interval = estimate_mean(values, people, noise)
     half = t.ppf(0.975, 7) * scores.std(ddof=1) / np.sqrt(8)
-    assert noise == Noise(pytest.approx(scores.var(ddof=1) / 8), 7)
+    assert (noise.variance, noise.df) == pytest.approx((scores.var(ddof=1) / 8, 7))
     assert interval.high - interval.mean == pytest.approx(half, rel=0.05)
     assert interval.mean - interval.low == pytest.approx(half, rel=0.05)
 
@@ -134,12 +134,13 @@ def test_the_untrained_arm_neither_lends_nor_borrows_variance():
     trained = [spread(1.0), spread(2.0)]
     *together, untrained = pool_noises([*trained, spread(0.1, trained=False)], is_rate=False)
     assert together == pool_noises(trained, is_rate=False)
-    assert untrained == Noise(pytest.approx(0.1 / 3), 2.0)
+    assert (untrained.variance, untrained.df) == pytest.approx((0.1 / 3, 2.0))
 
 
 def test_noise_of_a_difference_has_the_degrees_of_freedom_of_its_arms():
-    assert combine_noises(Noise(1.0, 6), Noise(2.0, 6)) == Noise(3.0, pytest.approx(6))
-    assert combine_noises(Noise(1.0, 6), Noise(0.0, 1)) == Noise(1.0, pytest.approx(6))
+    for other, variance in ((Noise(2.0, 6), 3.0), (Noise(0.0, 1), 1.0)):
+        both = combine_noises(Noise(1.0, 6), other)
+        assert (both.variance, both.df) == pytest.approx((variance, 6))
     assert 1 < combine_noises(Noise(1.0, 9), Noise(1.0, 1)).df < 9
     assert combine_noises(Noise(), Noise()) == Noise()
 
@@ -285,7 +286,7 @@ def test_one_seed_gives_no_ranks():
     assert rank_arms(named, "em") == {"plain": None, "random": None}
     table = build_table([cell for members in named.values() for cell in members])
     assert [row.rank for row in table.rows] == [None, None]
-    assert table.rows[0].p_value < 0.05
+    assert (table.rows[0].p_value or 1.0) < 0.05
     for layout in ("terminal", "markdown", "latex"):
         assert "rank " not in RENDERERS[layout](table), layout
     assert "people only, and there are no ranks" in RENDERERS["terminal"](table)
