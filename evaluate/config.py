@@ -272,8 +272,8 @@ class AnsweringConfig(BaseModel):
 
     def select_deciding(self) -> dict[str, object]:
         """Return the settings that decide the outcome: what a server serves, not its address."""
-        settings = self.model_dump(exclude={"answer_batch_size", "endpoint", "served", "phrasing"})
-        return settings | ({"phrasing": self.phrasing} if self.phrasing != "all" else {})
+        idle = {"answer_batch_size", "endpoint", "served"}
+        return self.model_dump(exclude=idle if self.phrasing != "all" else {*idle, "phrasing"})
 
 
 class CellSettings(BaseModel):
