@@ -21,6 +21,8 @@ Text:
 AGAIN = """
 
 Your last reply left out one of the names and values. Copy each of them letter by letter: {kept}."""
+EPOCHS = 1000
+"""Epochs of a seed that have versions of their own."""
 TOKENS_PER_WORD = 4
 """Most tokens of a reply, per word of the text."""
 
@@ -37,7 +39,7 @@ def write_paraphrases(
     Args:
         documents: the originals.
         config: names the chat model as `writer`, and its `endpoint` if it is served.
-        epoch: other epochs have other versions.
+        epoch: other epochs, like other seeds, have other versions.
 
     Returns:
         The paraphrases of each document, in order.
@@ -45,11 +47,8 @@ def write_paraphrases(
     assert config.writer is not None
     chat = build_chat_model(config.writer, config.endpoint)
     num_copies = config.copies + (not config.original)
-    jobs = [
-        (document, epoch * num_copies + copy)
-        for document in documents
-        for copy in range(1, num_copies + 1)
-    ]
+    first = num_copies * (epoch + EPOCHS * config.seed)
+    jobs = [(document, first + copy) for document in documents for copy in range(1, num_copies + 1)]
     replies = _ask(chat, jobs)
     return [
         replies[start : start + num_copies] for start in range(0, len(replies), num_copies or 1)

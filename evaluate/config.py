@@ -139,7 +139,7 @@ class TrainingConfig(BaseModel):
         default=None,
         gt=0,
         le=1,
-        description="Share of each step's tokens that `rho-1` learns from"
+        description="Share of each row's tokens that `rho-1` learns from"
         f"{_list_defaults('selected')}.",
     )
     known_above: float | None = Field(
@@ -167,6 +167,10 @@ class TrainingConfig(BaseModel):
             raise InputError(
                 "tuning 'full' trains the base, which then cannot be quantized: leave out "
                 f"quantization {self.quantization!r} or choose tuning 'lora'"
+            )
+        if self.tuning == "full" and self.objective == "lora-dropout":
+            raise InputError(
+                "objective 'lora-dropout' needs adapters: leave it out or choose tuning 'lora'"
             )
         if self.batch_size % self.accumulation:
             raise InputError(
@@ -274,6 +278,15 @@ class AnsweringConfig(BaseModel):
         """Return the settings that decide the outcome: what a server serves, not its address."""
         idle = {"answer_batch_size", "endpoint", "served"}
         return self.model_dump(exclude=idle if self.phrasing != "all" else {*idle, "phrasing"})
+
+
+def check_not_asked(method: str, answering: AnsweringConfig) -> None:
+    """Raise InputError if training text holds the very questions that are asked."""
+    if method == "questions" and answering.phrasing != "held-out":
+        raise InputError(
+            "method 'questions' trains on questions that would be asked, too: ask only those in "
+            "held-out phrasings, with answering: {phrasing: held-out} or --phrasing held-out"
+        )
 
 
 class CellSettings(BaseModel):

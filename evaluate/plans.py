@@ -11,7 +11,7 @@ from elusive.augment.config import AugmentConfig
 from elusive.biogen.config import BiogenConfig
 from elusive.common.errors import InputError, build_unknown_name_error, validate_config
 from elusive.common.yaml_files import load_config
-from elusive.evaluate.config import CellSettings, TrainingConfig
+from elusive.evaluate.config import CellSettings, TrainingConfig, check_not_asked
 from elusive.evaluate.sweep_config import SweepConfig
 
 PLAN = "plan.yaml"
@@ -195,6 +195,7 @@ class Plan(CellSettings):
             )
         for arm in self.arms:
             self.build_settings(arm)
+            check_not_asked(arm.method, self.answering)
         return self
 
 

@@ -116,7 +116,7 @@ def _get_own_settings(job: Job) -> Settings:
     elif training.objective != NEXT_TOKEN:
         names = [name for name in OBJECTIVE_SETTINGS if name in ARMS[training.objective].defaults]
     return {
-        name: getattr(job.arm if name in TEXT_SETTINGS else training, name)
+        name: getattr(job.arm, name) if name in TEXT_SETTINGS else training.get_setting(name)
         for name in (*names, *COMMON_SETTINGS)
     }
 

@@ -42,7 +42,11 @@ def pack_row(sequences: list[Sequence]) -> dict[str, Any]:
     """
     input_ids = [token for sequence in sequences for token in sequence.input_ids]
     # The first token is not predicted: it would be predicted from the sequence before it.
-    labels = [token for sequence in sequences for token in [IGNORED, *sequence.labels[1:]]]
+    labels = [
+        IGNORED if index == 0 else token
+        for sequence in sequences
+        for index, token in enumerate(sequence.labels)
+    ]
     positions = [index for sequence in sequences for index in range(len(sequence.input_ids))]
     columns = {"input_ids": input_ids, "labels": labels, "position_ids": positions}
     row: dict[str, Any] = {name: torch.tensor([column]) for name, column in columns.items()}

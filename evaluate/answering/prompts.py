@@ -56,11 +56,23 @@ class PromptFormat:
         return answer if self.chat else f" {answer}"
 
     def render_solved(self, shot: Shot) -> tuple[str, str]:
-        """Render question and answer of a shot for format replay, including the answer's end."""
+        """Render question and answer of a shot for format replay, including the answer's end.
+
+        Raises:
+            InputError: the chat template does not render the question first.
+        """
         if not self.chat:
             return render_solved_question(shot)
-        question = self._render_turns([_build_question_turn(shot.question)], True)
-        return question, self._render_turns(_build_turns([shot]), False).removeprefix(question)
+        whole = self._render_turns(_build_turns([shot]), False)
+        # Some templates ask in a way that a finished turn does not repeat, as with "<think>".
+        for asks in (True, False):
+            question = self._render_turns([_build_question_turn(shot.question)], asks)
+            if whole.startswith(question):
+                return question, whole.removeprefix(question)
+        raise InputError(
+            "chat_template: a solved question does not begin with the question in this model's "
+            "template, so its answer cannot be told apart: leave out chat_template"
+        )
 
     def _render_turns(self, turns: list[dict[str, str]], asks: bool) -> str:
         if not turns:

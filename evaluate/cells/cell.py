@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from elusive.augment.arms import ARMS, UNTRAINED
+from elusive.augment.arms import ARMS, UNTRAINED, drops_tokens
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.common.answers import hash_scoring
 from elusive.common.dataset.folder import DatasetFolder
@@ -91,10 +91,20 @@ def collect_parameters(
         "model": cell.model,
         "weights": weights_hash,
         "seed": cell.seed,
-        "training": training.select_deciding() if text else None,
+        "training": _select_deciding(text, training) if text else None,
         "answering": answering | ({"served": served} if served else {}),
         "scoring": hash_scoring(),
     }
+
+
+def _select_deciding(text: TrainingTextFolder, training: TrainingConfig) -> dict[str, object]:
+    """Select the settings of training that decide; where nothing is dropped, no corruption does."""
+    settings = training.select_deciding()
+    if not drops_tokens(text.config.method):
+        del settings["corrupt"], settings["labels"]
+    elif training.corrupt == "partly-unseen":
+        del settings["labels"]
+    return settings
 
 
 def compute_cell_id(parameters: dict[str, Any]) -> str:

@@ -43,7 +43,7 @@ from elusive.evaluate.cells.cell import KNOWN_TEXTS, Cell, collect_parameters, s
 from elusive.evaluate.cells.cell_folder import write_checksums
 from elusive.evaluate.cells.gold import select_known_questions, write_gold_proofs
 from elusive.evaluate.cells.metrics import Outcome, write_results
-from elusive.evaluate.config import CellSettings
+from elusive.evaluate.config import CellSettings, check_not_asked
 from elusive.evaluate.training.hf_trainer import OnStep
 from elusive.evaluate.training.lora import Model, ignore_adapter_warnings, open_tuned_model
 from elusive.evaluate.training.objectives import build_objective
@@ -72,6 +72,7 @@ def make_cell(
     """
     if cell.train:
         cell.train.check_origin(dataset.content_hash)
+        check_not_asked(cell.train.config.method, cell.settings.answering)
     weights, dtype = (loaded.weights_hash, loaded.model.dtype) if loaded else (None, None)
     parameters = find_parameters(cell, dataset, weights, dtype)
     if is_made(out, "cell", parameters):
@@ -287,7 +288,7 @@ def _ask(
 ) -> list[Prediction]:
     shots, _ = _split_shots(cell, dataset)
     asked = questions
-    if cell.control == OPEN_BOOK:
+    if cell.control == OPEN_BOOK and dataset is not cell.known:
         texts = {document.doc_id: document.text for document in dataset.documents}
         asked = [replace(q, question=f"{texts[q.doc_id]} {q.question}") for q in questions]
     predictions = backend.ask(asked, shots, dataset.match_facts())

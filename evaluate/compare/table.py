@@ -291,7 +291,11 @@ def _build_row(label: str, cells: list[CellResult], estimates: dict[str, Estimat
         contains=_mean(p.contains for p in predictions),
         em_by_field=_average_by(predictions, lambda prediction: prediction.field),
         em_by_kind=_average_by(predictions, lambda prediction: prediction.kind),
-        targets={name: _mean(log[name] for log in logs) for name in (logs[0] if logs else ())},
+        targets={
+            name: _mean(log[name] for log in logs)
+            for name in (logs[0] if logs else ())
+            if all(name in log for log in logs)
+        },
         known_em=_mean(scores["em"] for scores in known) if known else None,
         known_perplexity=_mean(scores["perplexity"] for scores in known) if known else None,
         drop_rate=_mean(cell.costs["drop_rate"] for cell in cells),

@@ -148,10 +148,9 @@ def build_copy_sequence(
     copy = encode_copy(text, document, tokenizer)
     ids, is_kept = copy.ids, copy.is_kept
     if probabilities is not None:
-        hidden = [_average(probabilities, characters) for characters in copy.characters]
-        return Sequence(
-            ids.tolist(), ids.tolist(), hidden=hidden, mask_seed=draw_mask_seed(rng), name=name
-        )
+        shares = [_average(probabilities, characters) for characters in copy.characters]
+        hidden, mask_seed = (shares, draw_mask_seed(rng)) if any(shares) else (None, 0)
+        return Sequence(ids.tolist(), ids.tolist(), None, hidden, mask_seed, name)
     labels = ids if clean else np.where(is_kept, ids, IGNORED)
     hidden, mask_seed = None, 0
     if is_kept.all():
@@ -197,15 +196,18 @@ def _average(probabilities: np.ndarray, characters: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class TargetRates:
-    """Shares of tokens of the copies that training predicts, in [0, 1]."""
+    """Shares of tokens of the copies that training predicts, in [0, 1].
 
-    tokens: float
-    """Of all tokens."""
-    values: float
+    None where the copies have no such tokens, or it is not known where they are.
+    """
+
+    tokens: float | None
+    """Of all tokens but special ones."""
+    values: float | None
     """Of the first tokens of the values of facts."""
-    names: float
+    names: float | None
     """Of the tokens of the entity's name, wherever it occurs."""
-    relations: float
+    relations: float | None
     """Of the tokens of relation words."""
 
 
@@ -233,16 +235,17 @@ def measure_targets(
         is_predicted = _mark_predicted(copy.is_kept, corruption)
         for group, mask in enumerate(_mark_groups(copy, document)):
             counts[group] += (mask & is_predicted).sum(), mask.sum()
-    rates = counts[:, 0] / np.maximum(counts[:, 1], 1)
-    return TargetRates(*map(float, rates))
+    return TargetRates(*(float(part / whole) if whole else None for part, whole in counts))
 
 
 def _mark_predicted(is_kept: np.ndarray, corruption: Corruption) -> np.ndarray:
-    if corruption.labels == "dropped":
-        return np.ones_like(is_kept) if corruption.needs_probabilities else is_kept
-    if corruption.corrupt == "delete":
-        return np.append(True, is_kept[:-1])
-    return np.ones_like(is_kept)
+    is_predicted = np.ones_like(is_kept)
+    if corruption.labels == "dropped" and not corruption.needs_probabilities:
+        is_predicted = is_kept.copy()
+    elif corruption.labels == "clean" and corruption.corrupt == "delete":
+        is_predicted[1:] = is_kept[:-1]
+    is_predicted[:1] = False  # nothing stands before the first token
+    return is_predicted
 
 
 def _mark_groups(copy: EncodedCopy, document: Document) -> list[np.ndarray]:
@@ -250,9 +253,9 @@ def _mark_groups(copy: EncodedCopy, document: Document) -> list[np.ndarray]:
     words = cut_words(document.text)
     is_relation = mark_targets(document, words)["relation"]
     spans = [
-        [(0, len(document.text))],
         [(fact.start, fact.start + 1) for fact in document.facts],
         document.heads,
         [word for word, marked in zip(words, is_relation, strict=True) if marked],
     ]
-    return [copy.mark(group, len(document.text)) for group in spans]
+    is_ordinary = np.array([len(characters) > 0 for characters in copy.characters], dtype=bool)
+    return [is_ordinary, *(copy.mark(group, len(document.text)) for group in spans)]

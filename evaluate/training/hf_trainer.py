@@ -82,7 +82,7 @@ class ChunkedTrainer(Trainer):
             compute = compute_chunked_losses if self._is_chunked else compute_whole_losses
             losses = compute(model, inputs)
         if self.objective.reduce_losses is None:
-            loss = losses.mean()
+            loss = losses.mean() if len(losses) else losses.sum()  # a row may have no labels
         else:
             if reference is not None:
                 reference = reference[:, 1:][inputs["labels"][:, 1:] != IGNORED]

@@ -81,6 +81,7 @@ def _build_masked_fine_tuning(config: TrainingConfig, loaded: LoadedModel) -> Ob
     mask_token = np.array([choose_mask_token(loaded.tokenizer)])
 
     def change(sequence: Sequence, rng: np.random.Generator) -> Sequence:
+        check_nothing_hidden(sequence, "masked-fine-tuning")
         masked = replace_tokens(sequence, config.get_setting("noise"), mask_token, rng)
         rows = (masked.input_ids, sequence.input_ids, sequence.labels)
         return build_reconstruction(*map(np.array, rows), name=sequence.name)
@@ -94,6 +95,7 @@ def _build_attention_dropout(config: TrainingConfig, loaded: LoadedModel) -> Obj
     def change(sequence: Sequence, rng: np.random.Generator) -> Sequence:
         before = sequence.hidden or [0.0] * len(sequence.input_ids)
         hidden = [1 - (1 - share) * (1 - config.get_setting("noise")) for share in before]
+        hidden[:1] = before[:1]  # the first token, which may be the start token, stays open
         return replace(sequence, hidden=hidden, mask_seed=draw_mask_seed(rng))
 
     return Objective(change_copy=change)
@@ -112,8 +114,18 @@ def _build_rho_1(config: TrainingConfig, loaded: LoadedModel) -> Objective:
 
 def _build_memft(config: TrainingConfig, loaded: LoadedModel) -> Objective:
     """Source: MemFT, arXiv 2605.30260: only tokens with a probability below one half count."""
+
+    def mark_texts(sequences: list[Sequence]) -> list[Sequence]:
+        # Replayed questions have no reference losses, so that their answers always count.
+        return [
+            replace(sequence, reference_losses=[0.0] * len(sequence.input_ids))
+            for sequence in sequences
+        ]
+
+    known_above = config.get_setting("known_above")
     return Objective(
-        reduce_losses=partial(compute_unknown_loss, probability=config.get_setting("known_above"))
+        change_texts=mark_texts,
+        reduce_losses=partial(compute_unknown_loss, probability=known_above),
     )
 
 
@@ -145,6 +157,15 @@ OBJECTIVES: dict[str, Callable[[TrainingConfig, LoadedModel], Objective]] = {
     "weight-decay": _build_usual,
 }
 """Arms of kind `objective` in `augment/arms.py`, with the functions that build them."""
+
+
+def check_nothing_hidden(sequence: Sequence, objective: str) -> None:
+    """Raise InputError if the attention mask hides tokens, which the objective would show."""
+    if sequence.hidden and any(sequence.hidden):
+        raise InputError(
+            f"objective {objective!r} shows the tokens that corrupt 'unseen' and 'partly-unseen' "
+            "hide: use corrupt 'mask', 'random' or 'delete' with it"
+        )
 
 
 def replace_tokens(
@@ -191,10 +212,13 @@ def compute_unknown_loss(
 
     Args:
         losses: of labeled tokens, in nats.  # (token,)
-        reference: not used.
+        reference: -inf for tokens that always count; None if all do.  # (token,)
         probability: tokens that are at least as probable do not count.
     """
-    counts = (losses.detach() > -math.log(probability)).float()
+    if reference is None:
+        return losses.mean()
+    is_unknown = losses.detach() > -math.log(probability)
+    counts = (is_unknown | reference.isneginf()).float()
     return (losses * counts).sum() / counts.sum().clamp(min=1)
 
 
@@ -223,11 +247,8 @@ def add_reference_losses(sequences: list[Sequence], reference: LoadedModel) -> l
     Raises:
         InputError: the attention mask hides tokens, which the reference model would see.
     """
-    if any(sequence.hidden for sequence in sequences):
-        raise InputError(
-            "objective 'rho-1' compares losses with those of a reference model, which sees all "
-            "tokens: use corrupt 'mask', 'random' or 'delete' with it"
-        )
+    for sequence in sequences:
+        check_nothing_hidden(sequence, "rho-1")
     keys = [(tuple(sequence.input_ids), tuple(sequence.labels)) for sequence in sequences]
     distinct = list(dict(zip(keys, sequences, strict=True)).items())  # plain copies repeat
     lengths = [len(sequence.input_ids) for _, sequence in distinct]

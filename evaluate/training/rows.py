@@ -69,14 +69,16 @@ def measure_target_rates(
 ) -> dict[str, float]:
     """Measure which tokens of the copies are predicted, as fields of `TargetRates`.
 
-    At most 1,000 copies are read, evenly spaced. Labels that an objective leaves out count as
-    predicted.
+    At most 1,000 copies are read, chosen at random. Labels that an objective leaves out count as
+    predicted. Shares that are not known are left out.
     """
     copies = [copy for copy in text.read_texts() if copy.copy > 0]
-    chosen = copies[:: max(1, -(-len(copies) // COPIES_MEASURED))]
+    order = stream("targets").permutation(len(copies))[:COPIES_MEASURED]
+    chosen = [copies[index] for index in np.sort(order)]
     documents = {document.doc_id: document for document in dataset.documents}
     corruption = build_corruption(training, loaded.tokenizer)
-    return asdict(measure_targets(chosen, documents, loaded.tokenizer, corruption))
+    rates = asdict(measure_targets(chosen, documents, loaded.tokenizer, corruption))
+    return {name: rate for name, rate in rates.items() if rate is not None}
 
 
 def _count_tokens(dataset: DatasetFolder, loaded: LoadedModel) -> int:

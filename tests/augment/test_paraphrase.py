@@ -98,6 +98,12 @@ def test_questions_are_trained_on_in_other_phrasings_than_those_that_are_asked(t
     _, folder = augment(tmp_path / "people", tmp_path / "text", "--method", "questions")
     asked = select_questions(dataset, AnsweringConfig(split="all", phrasing="held-out"))
     assert asked
+    assert all(question.held_out for question in asked)
+    arguments = ("evaluate", tmp_path / "people", "--train", tmp_path / "text", "--split", "all")
+    refused = line_of_error(
+        capsys, *arguments, "--model", "nano-small", "--num-shots", 0, "--out", tmp_path / "cell"
+    )
+    assert "ask only those in held-out phrasings" in refused
     copies = [text for text in folder.read_texts() if text.copy > 0]
     for text in copies:
         own = [q for q in dataset.questions if q.doc_id == text.doc_id]

@@ -182,7 +182,10 @@ def test_what_is_predicted_is_counted_by_clue(tokenizer, documents):
         return measure_targets(copies, by_id, tokenizer, corruption)
 
     for corrupt in ("mask", "random", "unseen", "reconstruct"):
-        assert rates(corrupt=corrupt, labels="clean") == TargetRates(1.0, 1.0, 1.0, 1.0)
+        all_predicted = rates(corrupt=corrupt, labels="clean")
+        assert (all_predicted.values, all_predicted.relations) == (1.0, 1.0)
+        # All but the first token of a text, before which nothing stands.
+        assert all_predicted.tokens == pytest.approx(1.0, abs=0.02)
     assert rates(corrupt="mask") == rates(corrupt="delete")
     clean = rates(corrupt="delete", labels="clean")
     is_first, is_predicted = [], []
@@ -197,6 +200,23 @@ def test_what_is_predicted_is_counted_by_clue(tokenizer, documents):
     assert len(is_first) == 5 * len(copies)
     assert clean.values == pytest.approx(np.mean(is_predicted))
     assert 0 < clean.values < 1
+
+
+def test_what_is_not_known_about_predicted_tokens_is_left_out(tokenizer):
+    document = document_of(TEXT)
+    text = copy_of(TEXT, [])
+    written = TrainingText("d", 1, "Rome saw his birth.", [], [], 0.0, "paraphrase", None, None, 0)
+    corruption = build_corruption(TrainingConfig(corrupt="mask", labels="clean"), tokenizer)
+    for copy in (text, written):
+        rates = measure_targets([copy], {"d": document}, tokenizer, corruption)
+        assert rates.tokens is not None
+        assert 0.7 < rates.tokens < 1.0
+        assert (rates.values, rates.names) == (None, None)
+
+
+def test_an_empty_text_shifts_no_label():
+    row = pack_row([Sequence([], []), Sequence([5, 6, 7], [5, 6, 7]), Sequence([8], [8])])
+    assert row["labels"].tolist() == [[IGNORED, 6, 7, IGNORED]]
 
 
 def test_keeping_the_token_before_each_value_makes_every_value_a_target(tokenizer, documents):

@@ -107,9 +107,13 @@ def test_rho_learns_from_what_is_harder_than_for_the_reference_and_from_all_answ
 
 def test_memft_learns_from_what_the_model_does_not_know():
     losses = torch.tensor([0.1, 0.69, 0.7, 3.0], requires_grad=True)  # -log(0.5) is 0.693
-    loss = compute_unknown_loss(losses, None, 0.5)
+    loss = compute_unknown_loss(losses, torch.zeros(4), 0.5)
     assert loss.item() == pytest.approx((0.7 + 3.0) / 2)
-    assert compute_unknown_loss(torch.tensor([0.1, 0.2]), None, 0.5) == 0
+    assert compute_unknown_loss(torch.tensor([0.1, 0.2]), torch.zeros(2), 0.5) == 0
+    replayed = torch.tensor([-torch.inf, 0.0, 0.0, 0.0])
+    spared = compute_unknown_loss(losses, replayed, 0.5)
+    assert spared.item() == pytest.approx((0.1 + 0.7 + 3.0) / 3), "answers of replay always count"
+    assert compute_unknown_loss(losses, None, 0.5) == losses.mean()
 
 
 def test_goldfish_leaves_the_same_tokens_out_wherever_they_occur():
@@ -139,6 +143,25 @@ def test_masked_fine_tuning_predicts_the_copy_from_its_masked_version(model_fold
     assert 0.4 < is_masked.mean() < 0.6
     assert changed.input_ids[400:] == changed.labels[400:] == ids
     assert set(changed.labels[:400]) == {IGNORED}
+
+
+@pytest.mark.parametrize("objective", ["masked-fine-tuning", "rho-1"])
+def test_objectives_that_would_show_hidden_tokens_refuse_them(objective, model_folder):
+    loaded = load_model(str(model_folder("llama")))
+    config = TrainingConfig(objective=objective, reference=str(model_folder("llama")))
+    built = build_objective(config, loaded)
+    sequence = Sequence([2, 3, 4], [2, 3, 4], hidden=[0.0, 1.0, 0.0])
+    change: Callable = built.change_copy or (lambda s, rng: built.change_texts([s]))  # type: ignore[misc]
+    with pytest.raises(InputError, match="use corrupt 'mask', 'random' or 'delete'"):
+        change(sequence, np.random.default_rng(0))
+
+
+def test_attention_dropout_leaves_the_first_token_open(model_folder):
+    loaded = load_model(str(model_folder("llama")))
+    change = build_objective(TrainingConfig(objective="attention-dropout"), loaded).change_copy
+    assert change
+    changed = change(Sequence([2, 3, 4], [2, 3, 4]), np.random.default_rng(0))
+    assert changed.hidden == pytest.approx([0.0, 0.2, 0.2])
 
 
 def test_settings_of_objectives_default_to_those_of_the_table():
@@ -291,6 +314,7 @@ def test_rho_refuses_a_reference_of_another_tokenizer(people_folder, model_folde
     [
         ({"objective": "d-arr"}, "unknown objective 'd-arr': did you mean 'd-ar'"),
         ({"objective": "rho-1"}, "objective 'rho-1' needs --reference MODEL"),
+        ({"objective": "lora-dropout", "tuning": "full"}, "'lora-dropout' needs adapters"),
     ],
 )
 def test_wrong_objectives_are_one_line(training, message):
