@@ -32,10 +32,11 @@ def write_look_page(
     """
     configs = build_configs(methods or choose_methods(settings), settings)
     check_replaceable(out)
-    documents = load_dataset_folder(folder, limit).select_training_documents()
+    dataset = load_dataset_folder(folder, limit)
+    documents = dataset.select_training_documents()
     load = cache(load_model)
     scored = [score_documents(documents, Scorers(config, load)) for config in configs]
-    page = build_look_page(documents, configs, scored) | {
+    page = build_look_page(documents, configs, scored, dataset.questions) | {
         "dataset": folder.resolve().name,
         "commands": [render_augment_command(folder, config, limit) for config in configs],
     }

@@ -4,6 +4,8 @@ This takes scores that exist already and imports no PyTorch; `augment/look.py` c
 """
 
 import shlex
+from collections import defaultdict
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from elusive.augment.config import AugmentConfig
 from elusive.augment.copies import build_training_texts, find_drop_probabilities
 from elusive.augment.drop_probabilities import rank_scores
 from elusive.augment.scores.token_scores import TokenScores
-from elusive.common.dataset.records import Document, Span, TrainingText
+from elusive.common.dataset.records import Document, Question, Span, TrainingText
 from elusive.common.jinja import render_template
 
 TEMPLATE = Path(__file__).parent / "look.html.j2"
@@ -26,13 +28,16 @@ def render_augment_command(folder: Path, config: AugmentConfig, limit: int) -> s
     for name, field in AugmentConfig.model_fields.items():
         value = getattr(config, name)
         if value != field.default:
-            flag = "--" + name.replace("_", "-")
-            words += [flag] if value is True else [flag, str(value)]
+            flag = ("--no-" if value is False else "--") + name.replace("_", "-")
+            words += [flag] if isinstance(value, bool) else [flag, str(value)]
     return shlex.join([*words, "--limit", str(limit)])
 
 
 def build_look_page(
-    documents: list[Document], configs: list[AugmentConfig], scored: list[list[TokenScores]]
+    documents: list[Document],
+    configs: list[AugmentConfig],
+    scored: list[list[TokenScores]],
+    questions: Sequence[Question] = (),
 ) -> dict:
     """Build what the page shows, as JSON; probabilities and copies are those of `elusive augment`.
 
@@ -43,34 +48,52 @@ def build_look_page(
         documents: to be shown.
         configs: of the arms.
         scored: for each arm, the scores of every document.
+        questions: of the dataset.
     """
+    copies = [
+        build_training_texts(documents, scores, config, questions=questions)
+        for config, scores in zip(configs, scored, strict=True)
+    ]
+    by_arm = [_group_copies(texts) for texts in copies]
     return {
-        "arms": [
-            {"method": config.method, "kind": _find_kind(config.method)} for config in configs
-        ],
+        "arms": [{"method": config.method, "kind": _find_kind(config)} for config in configs],
         "documents": [
-            _build_document(document, configs, list(scores))
+            _build_document(
+                document, configs, list(scores), [texts[document.doc_id] for texts in by_arm]
+            )
             for document, *scores in zip(documents, *scored, strict=True)
         ],
     }
 
 
-def _find_kind(method: str) -> str:
+def _group_copies(texts: list[TrainingText]) -> dict[str, list[TrainingText]]:
+    """Group copies, without originals, by document."""
+    groups: dict[str, list[TrainingText]] = defaultdict(list)
+    for text in texts:
+        if text.copy > 0:
+            groups[text.doc_id].append(text)
+    return groups
+
+
+def _find_kind(config: AugmentConfig) -> str:
     """Find how to show the copies of an arm: with dropped units, as a new text, or neither."""
-    if drops_tokens(method):
+    if drops_tokens(config.method) and config.rewrite == "none":
         return "drop"
-    return "plain" if method == "plain" else "rewrite"
+    return "plain" if config.method == "plain" else "rewrite"
 
 
 def _build_document(
-    document: Document, configs: list[AugmentConfig], scored: list[TokenScores]
+    document: Document,
+    configs: list[AugmentConfig],
+    scored: list[TokenScores],
+    copies: list[list[TrainingText]],
 ) -> dict:
     cuts: list[list[Span]] = []
     arms = []
-    for config, scores in zip(configs, scored, strict=True):
+    for config, scores, texts in zip(configs, scored, copies, strict=True):
         if scores.units not in cuts:
             cuts.append(scores.units)
-        arms.append({"cut": cuts.index(scores.units)} | _build_arm(document, scores, config))
+        arms.append({"cut": cuts.index(scores.units)} | _build_arm(document, scores, config, texts))
     return {
         "id": document.doc_id,
         "entity": document.entity,
@@ -82,20 +105,21 @@ def _build_document(
     }
 
 
-def _build_arm(document: Document, scored: TokenScores, config: AugmentConfig) -> dict:
+def _build_arm(
+    document: Document, scored: TokenScores, config: AugmentConfig, copies: list[TrainingText]
+) -> dict:
     droppable, probabilities = find_drop_probabilities(document, scored, config)
     ranks = share_ranks(scored.scores, droppable)
-    _, *copies = build_training_texts([document], [scored], config)
     return {
         "scores": [f"{score:.3g}" for score in scored.scores],
         "ranks": [None if np.isnan(rank) else float(rank) for rank in ranks],
         "probabilities": [round(float(probability), 4) for probability in probabilities],
-        "copies": [_build_copy(copy) for copy in copies],
+        "copies": [_build_copy(copy, _find_kind(config)) for copy in copies],
     }
 
 
-def _build_copy(copy: TrainingText) -> dict:
-    if _find_kind(copy.method) == "rewrite":
+def _build_copy(copy: TrainingText, kind: str) -> dict:
+    if kind == "rewrite":
         return {"text": copy.text}
     return {"kept": copy.kept, "drop_rate": round(copy.drop_rate, 4)}
 

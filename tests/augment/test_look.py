@@ -18,13 +18,16 @@ from handmade import Tables, write_dataset
 from PIL import Image
 
 from elusive.augment.arms import drops_tokens
-from elusive.augment.config import METHODS, AugmentConfig
+from elusive.augment.config import METHODS as ALL_METHODS
+from elusive.augment.config import AugmentConfig
 from elusive.augment.copies import build_training_texts, find_drop_probabilities
 from elusive.augment.drop_probabilities import sample_keep_mask
 from elusive.augment.look import build_configs, write_look_page
 from elusive.augment.look_page import build_look_page
 from elusive.augment.scores.arm_scores import Scorers, score_documents
 from elusive.augment.training_text import TrainingTextFolder
+from elusive.biogen.config import BiogenConfig
+from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
 from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.dataset.records import Document, Fact, Question, Shot
@@ -35,6 +38,8 @@ from elusive.common.seeding import stream
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next((path for path in map(shutil.which, BROWSERS) if path), None)
 EVIL = "<script>alert(1)</script>"
+METHODS = tuple(name for name in ALL_METHODS if name not in ("paraphrase", "questions"))
+"""Arms that need neither a chat model nor held-out questions."""
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +60,22 @@ def every_arm(people_folder, settings, tmp_path_factory) -> tuple[Path, dict]:
     """A page of every arm, and what it shows."""
     out = tmp_path_factory.mktemp("look") / "page.html"
     return out, write_look_page(people_folder, METHODS, settings, 4, out)
+
+
+def test_copies_of_every_number_and_questions_are_shown(tmp_path):
+    phrased = BiogenConfig(people=2, num_shot_people=8, phrasings=2, held_out_phrasing=True)
+    generate_dataset(phrased, tmp_path / "people")
+    options = {"copies": 2, "original": False}
+    page = write_look_page(
+        tmp_path / "people", ("random", "questions"), options, 2, tmp_path / "page.html"
+    )
+    for document in page["documents"]:
+        assert [len(arm["copies"]) for arm in document["arms"]] == [3, 3]
+        assert "Answer: " in document["arms"][1]["copies"][0]["text"]
+    assert all("--no-original" in command for command in page["commands"])
+    permuted = {"copies": 2, "rewrite": "permute"}
+    page = write_look_page(tmp_path / "people", ("random",), permuted, 2, tmp_path / "page.html")
+    assert page["arms"][0]["kind"] == "rewrite"
 
 
 def data_in(page: Path) -> dict:

@@ -265,3 +265,13 @@ def test_every_kind_of_arm_tries_equally_many_new_settings(alphas, betas, noises
     dropping = list_second_settings(owns[1] | {"learning_rate": 1e-3, "epochs": 3}, sweep)
     tried = {(s["alpha"], s["beta"]) for s in dropping} | {(0.7, 0.05)}
     assert tried == {(a, b) for a in alphas or [0.7] for b in betas or [0.05]} | {(0.7, 0.05)}
+
+
+def test_a_default_of_an_objective_is_tried_once(tmp_path, model_folder):
+    """Stage 1 trains with the default; stage 2 does not list it again."""
+    sweep = {"learning_rate": [1e-3], "noise": [0.1, 0.2], "seeds": [0, 1]}
+    plan = load_plan(swept(tmp_path, model_folder, ["d-ar"], **sweep))
+    run_plan(plan, tmp_path / "run")
+    (chosen,) = json.loads((tmp_path / "run" / "sweep.json").read_text())
+    cells = list((tmp_path / "run" / "sweep" / "cells").iterdir())
+    assert len(cells) == 2 * len(chosen["trials"])
