@@ -131,9 +131,10 @@ def pool_noises(spreads: Sequence[SeedSpread], is_rate: bool) -> list[Noise]:
     Each trained arm's variance between seeds, s2, is shrunk to the mean of all trained arms: it
     becomes (d0 s02 + d s2) / (d0 + d), with d0 + d degrees of freedom, but no more than all trained
     arms have together. The fewer differences there are between their variances, the larger d0 is.
-    An arm that is not trained keeps its own variance. The residual is then subtracted, because it
-    is among the variance of people already, but 1 / df of the variance always stays: with few
-    degrees of freedom, the difference may be 0 by chance.
+    An arm that is not trained, whose seeds change the solved questions of prompts alone, is shrunk
+    in the same way, but its variance does not enter the mean. The residual is then subtracted,
+    because it is among the variance of people already, but 1 / df of the variance always stays:
+    with few degrees of freedom, the difference may be 0 by chance.
 
     Args:
         spreads: of all arms of a table.
@@ -153,13 +154,12 @@ def pool_noises(spreads: Sequence[SeedSpread], is_rate: bool) -> list[Noise]:
     ratios = between / scales
     is_trained = np.array([spread.is_trained for spread in spreads])
     is_pooled = is_trained & (seeds > 1)
-    # 2) Shrink the variances of trained arms, those with one seed included.
+    # 2) Shrink the variances, those of arms with one seed included.
     if is_pooled.sum() > 1 and ratios[is_pooled].any():
         pooled, pooled_df = ratios[is_pooled].mean(), df[is_pooled].sum()
         prior_df = _estimate_prior_df(ratios[is_pooled], df[is_pooled])
-        shrunk = (prior_df * pooled + df * ratios) / (prior_df + df)
-        ratios = np.where(is_trained, shrunk, ratios)
-        df = np.where(is_trained, np.minimum(prior_df + df, pooled_df), df)
+        ratios = (prior_df * pooled + df * ratios) / (prior_df + df)
+        df = np.minimum(prior_df + df, pooled_df)
     # 3) Subtract what people's variance contains.
     variances = scales * ratios
     left = np.maximum(variances - residual, variances / np.maximum(df, 1))
