@@ -58,7 +58,9 @@ def build_columns(table: ResultTable) -> dict[str, list[Column]]:
             for kind in table.rows[0].em_by_kind
         ]
     if any(share < 1 for row in table.rows for share in row.targets.values()):
-        detail += [(f"{name} predicted %", partial(_format_target, name=name)) for name in TARGETS]
+        detail += [
+            (f"{name[:-1]} targets %", partial(_format_target, name=name)) for name in TARGETS
+        ]
     detail += [
         ("opens %", lambda row: f"{100 * row.opens:.0f}"),
         ("contains %", lambda row: f"{100 * row.contains:.0f}"),

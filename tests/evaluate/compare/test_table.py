@@ -65,9 +65,9 @@ def test_reverse_questions_stand_beside_direct_ones(cells):
 def test_what_training_predicts_is_shown_where_arms_may_differ(cells):
     header, rows = format_cells(build_table(cells))
     untrained, random = (dict(zip(header, row, strict=True)) for row in rows)
-    assert random["values predicted %"] == "50"
-    assert random["relations predicted %"] == "70"
-    assert untrained["values predicted %"] == ""
+    assert random["value targets %"] == "50"
+    assert random["relation targets %"] == "70"
+    assert untrained["value targets %"] == ""
     assert flatten_row(build_table(cells).rows[1])["predicted_values"] == 0.5
 
 
