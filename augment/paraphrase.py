@@ -50,9 +50,7 @@ def write_paraphrases(
     first = num_copies * (epoch + EPOCHS * config.seed)
     jobs = [(document, first + copy) for document in documents for copy in range(1, num_copies + 1)]
     replies = _ask(chat, jobs)
-    return [
-        replies[start : start + num_copies] for start in range(0, len(replies), num_copies or 1)
-    ]
+    return [replies[start : start + num_copies] for start in range(0, len(replies), num_copies)]
 
 
 def _ask(chat: ChatModel, jobs: list[tuple[Document, int]]) -> list[str]:

@@ -23,6 +23,11 @@ Column = tuple[str, Callable[[ArmRow], str]]
 
 def build_columns(table: ResultTable) -> dict[str, list[Column]]:
     """Build the columns for people, in three groups; rates are in percent."""
+    groups = (_build_accuracy(table), _build_detail(table), _build_costs())
+    return dict(zip(GROUPS, groups, strict=True))
+
+
+def _build_accuracy(table: ResultTable) -> list[Column]:
     scale, digits = (1, 2) if table.metric == "log_probability" else (100, 0)
     accuracy: list[Column] = [] if table.is_people_only else [("rank", lambda row: str(row.rank))]
     accuracy += [
@@ -49,6 +54,10 @@ def build_columns(table: ResultTable) -> dict[str, list[Column]]:
         accuracy.append(("tries", lambda row: row.chosen))
     if any(row.verified for row in table.rows):
         accuracy.append(("verified", lambda row: row.verified))
+    return accuracy
+
+
+def _build_detail(table: ResultTable) -> list[Column]:
     detail: list[Column] = [
         (f"{field} EM", partial(_format_field, field=field)) for field in table.rows[0].em_by_field
     ]
@@ -75,16 +84,17 @@ def build_columns(table: ResultTable) -> dict[str, list[Column]]:
         ("people", lambda row: str(row.people)),
         ("questions", lambda row: f"{row.questions:.0f}"),
     ]
-    costs: list[Column] = [
-        (f"{stage} s", partial(_format_seconds, stage=stage)) for stage in STAGES
-    ]
-    costs += [
+    return detail
+
+
+def _build_costs() -> list[Column]:
+    return [
+        *((f"{stage} s", partial(_format_seconds, stage=stage)) for stage in STAGES),
         ("tokens/s", lambda row: f"{row.tokens_per_second:.0f}"),
         ("peak GiB", lambda row: f"{max(row.memory_mib.values()) / 1024:.1f}"),
         ("preparing/training %", lambda row: f"{100 * row.preparing:.1f}"),
         ("EM points/min", lambda row: f"{row.points_per_minute:.1f}"),
     ]
-    return {"accuracy": accuracy, "detail": detail, "costs": costs}
 
 
 def format_exposures(row: ArmRow) -> str:

@@ -229,11 +229,12 @@ def measure_targets(
         corruption: what becomes of dropped tokens.
     """
     counts = np.zeros((4, 2))  # (group, predicted or all)
+    clues = {doc_id: _list_clues(documents[doc_id]) for doc_id in {text.doc_id for text in texts}}
     for text in texts:
         document = documents[text.doc_id]
         copy = encode_copy(text, document, tokenizer)
         is_predicted = _mark_predicted(copy.is_kept, corruption)
-        for group, mask in enumerate(_mark_groups(copy, document)):
+        for group, mask in enumerate(_mark_groups(copy, clues[text.doc_id], document)):
             counts[group] += (mask & is_predicted).sum(), mask.sum()
     return TargetRates(*(float(part / whole) if whole else None for part, whole in counts))
 
@@ -248,14 +249,20 @@ def _mark_predicted(is_kept: np.ndarray, corruption: Corruption) -> np.ndarray:
     return is_predicted
 
 
-def _mark_groups(copy: EncodedCopy, document: Document) -> list[np.ndarray]:
-    """Mark all tokens of the text, first tokens of values, names, and relation words."""
+def _list_clues(document: Document) -> list[list[Span]]:
+    """List the first characters of values, the names, and the relation words of a document."""
     words = cut_words(document.text)
     is_relation = mark_targets(document, words)["relation"]
-    spans = [
+    return [
         [(fact.start, fact.start + 1) for fact in document.facts],
         document.heads,
         [word for word, marked in zip(words, is_relation, strict=True) if marked],
     ]
+
+
+def _mark_groups(
+    copy: EncodedCopy, clues: list[list[Span]], document: Document
+) -> list[np.ndarray]:
+    """Mark all ordinary tokens of a copy, and those of each kind of clue."""
     is_ordinary = np.array([len(characters) > 0 for characters in copy.characters], dtype=bool)
-    return [is_ordinary, *(copy.mark(group, len(document.text)) for group in spans)]
+    return [is_ordinary, *(copy.mark(group, len(document.text)) for group in clues)]
