@@ -28,6 +28,7 @@ from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
 from elusive.common.dataset.records import Question
 from elusive.common.lm.loading import LoadedModel, load_model
 from elusive.common.lm.references import BUILT_IN, BUILT_IN_NAMES, find_model
+from elusive.evaluate.answering.batches import SHARED_PREFIX, WHOLE_PROMPTS, Batching
 from elusive.evaluate.answering.decoding import list_ending_tokens
 from elusive.evaluate.answering.local import answer_questions
 from elusive.evaluate.answering.prompts import (
@@ -125,15 +126,15 @@ def main(reference: str, people: int, start: int, batch: int, rounds: int) -> No
         f"{find_model(reference).base_name}, {loaded.model.dtype}, {len(questions)} questions"
     )
 
-    def answer(reuse_prefix: bool) -> Answers:
+    def answer(batching: Batching) -> Answers:
         predictions = answer_questions(
-            loaded.model, loaded.tokenizer, questions, shots, batch, reuse_prefix=reuse_prefix
+            loaded.model, loaded.tokenizer, questions, shots, batch, batching
         )
         return {prediction.question_id: prediction.prediction for prediction in predictions}
 
     runners: dict[str, Callable[[], Answers]] = {
-        "ours": lambda: answer(reuse_prefix=True),
-        "full prompts with log-probabilities": lambda: answer(reuse_prefix=False),
+        "ours": lambda: answer(SHARED_PREFIX),
+        "full prompts with log-probabilities": lambda: answer(WHOLE_PROMPTS),
         "plain generate": lambda: answer_plainly(loaded, dataset, questions, batch),
     }
     if run := build_harness_runner(harness_model, scratch / "tasks", batch):

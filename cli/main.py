@@ -14,6 +14,7 @@ from elusive.cli.figures import figures
 from elusive.cli.leaderboard import leaderboard
 from elusive.cli.look import look
 from elusive.cli.pretrain import pretrain
+from elusive.cli.probe import probe
 from elusive.cli.publish import publish
 from elusive.cli.report import report
 from elusive.cli.rescore import rescore
@@ -47,6 +48,7 @@ for command in (
     wikiqa,
     check,
     pretrain,
+    probe,
     augment,
     look,
     clues,

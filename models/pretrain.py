@@ -20,7 +20,7 @@ from transformers import (
 from elusive.common.dataset.records import Question
 from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
-from elusive.common.lm.packed_attention import build_border_columns, use_packed_attention
+from elusive.common.lm.packed_attention import IMPLEMENTATION, build_border_columns
 from elusive.common.lm.packing import pack_row
 from elusive.common.memory import keep_freed_memory
 from elusive.common.seeding import stream
@@ -137,7 +137,7 @@ def pretrain_model(
         training.load(out / CHECKPOINT)
     _shorten_log(out, training.tokens)
     on_tokens(training.tokens)
-    use_packed_attention(training.model)
+    training.model.set_attn_implementation(IMPLEMENTATION)
     rows = Rows(population, tokenizer, plan)
     questions = sample_questions(population, plan)
     evaluation_tokens = plan.tokens / plan.evaluations

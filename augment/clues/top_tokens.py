@@ -13,7 +13,8 @@ from elusive.augment.clue_spans import mark_targets
 from elusive.augment.clues.targets import TOP
 from elusive.augment.dropping import mark_overlaps
 from elusive.augment.scores.alignment import contrast_scores
-from elusive.augment.scores.column_sums import compute_attention_received
+from elusive.augment.scores.attention_probe import read_attention
+from elusive.augment.scores.column_sums import count_layers
 from elusive.augment.scores.model_scores import Reading
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.scores.units import EncodedText, encode
@@ -53,7 +54,7 @@ def read_attention_before_values(
         scorer: the model.
         reading: layers and heads; its queries do not apply, as each value has one query.
     """
-    num_layers = int(scorer.model.config.num_hidden_layers)
+    num_layers = count_layers(scorer.model)
     for document in documents:
         # 1) Find the last unit before each value.
         text = encode(document.text, scorer.tokenizer)
@@ -66,7 +67,7 @@ def read_attention_before_values(
         queries = torch.zeros_like(ids)
         for row, (_, last) in enumerate(pairs):
             queries[row, text.unit_tokens[last][-1]] = 1
-        received = compute_attention_received(scorer.model, ids, torch.ones_like(ids), queries)
+        received = read_attention(scorer, ids, torch.ones_like(ids), queries)
         rows = reading.reduce(received, num_layers)[0].float().cpu().numpy()  # (fact, token)
         # 3) Average over the tokens of each unit before it.
         for (fact, last), row in zip(pairs, rows, strict=True):

@@ -17,7 +17,8 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.masking_utils import sdpa_mask
 
 from elusive.common.errors import InputError
-from elusive.common.lm.loading import get_attention
+from elusive.common.lm.loaded_model import get_attention
+from elusive.common.probe.texts import get_text_config
 
 IMPLEMENTATION = "elusive_column_sums"
 QUERY_BLOCK = 256
@@ -71,6 +72,7 @@ def compute_attention_received(
     own_query: bool = False,
     last_layer: int | None = None,
     fused: bool | None = None,
+    from_maps: bool = False,
 ) -> torch.Tensor:
     """Compute the attention that each token receives from later tokens, by layer and head.
 
@@ -82,8 +84,8 @@ def compute_attention_received(
     every query, whatever the model reads.
 
     Args:
-        model: a decoder that uses transformers' attention interface, or one that returns its
-            attention maps, which takes more time and memory.
+        model: a decoder that uses transformers' attention interface; with `from_maps`, one that
+            returns its attention maps.
         input_ids: token ids, padded on the right.  # (batch, token)
         mask: 1 where a token is real, 0 on padding.  # (batch, token)
         queries: 1 for the queries that count; all real ones if None.  # (batch, token)
@@ -91,6 +93,7 @@ def compute_attention_received(
         last_layer: last layer to read; later layers are not computed. None for all layers.
         fused: take the sums as gradients of fused attention; if None, on a GPU only. Layers that
             cap their logits or have a sliding window are handled in blocks in any case.
+        from_maps: read the maps that the model returns, which takes more time and memory.
 
     Returns:
         Attention received; NaN for padding and for tokens that no query sees, about which it says
@@ -104,13 +107,11 @@ def compute_attention_received(
     """
     # 1) Sum the attention of the queries that count, layer by layer.
     counted = (mask if queries is None else mask * queries).float()  # (batch, token)
-    last = model.config.num_hidden_layers - 1 if last_layer is None else last_layer
+    last = count_layers(model) - 1 if last_layer is None else last_layer
     use_fused = input_ids.is_cuda if fused is None else fused
     collection = _Collection(last, counted, own_query, use_fused)
-    if model._can_set_attn_implementation():
-        _collect_from_calls(model, input_ids, mask, collection)
-    else:
-        _collect_from_maps(model, input_ids, mask, collection)
+    collect = _collect_from_maps if from_maps else _collect_from_calls
+    collect(model, input_ids, mask, collection)
     if sorted(collection.sums) != list(range(last + 1)):
         raise _build_no_attention_error(model, len(collection.sums))
     layers = range(last + 1)
@@ -119,6 +120,11 @@ def compute_attention_received(
     even = torch.stack([collection.even[layer] for layer in layers])[:, None]
     received = sums.transpose(1, 2) / even  # (layer, head, batch, token)
     return torch.where((even > LEAST_EVEN) & mask.bool(), received, torch.nan)
+
+
+def count_layers(model: PreTrainedModel) -> int:
+    """Count the layers of the text decoder."""
+    return int(get_text_config(model).num_hidden_layers)
 
 
 def _sum_even_attention(
@@ -202,10 +208,7 @@ def _read_maps(model: PreTrainedModel, input_ids: torch.Tensor) -> list[torch.Te
 
 def _build_no_attention_error(model: PreTrainedModel, num_layers: int) -> InputError:
     exposes = f"attention in {num_layers} layers only" if num_layers else "no attention"
-    return InputError(
-        f"architecture {model.config.model_type!r} exposes {exposes}: use a decoder with "
-        "transformers' attention interface, such as llama, qwen2, gemma2 or gpt2"
-    )
+    return InputError(f"architecture {model.config.model_type!r} exposes {exposes}")
 
 
 def _attend_and_sum(

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from elusive.augment.scores.column_sums import compute_attention_received
+from elusive.augment.scores.attention_probe import read_attention
+from elusive.augment.scores.column_sums import count_layers
 from elusive.augment.scores.layer_choice import choose_first_layers, choose_indices
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.scores.units import EncodedText, encode
@@ -16,6 +17,8 @@ from elusive.common.dataset.records import Document, Span
 from elusive.common.lm.batches import batch_by_length, mask_rows, pad_rows
 from elusive.common.lm.loading import LoadedModel
 from elusive.common.memory import keep_freed_memory
+from elusive.common.probe.padding import can_pad
+from elusive.common.probe.texts import get_text_config
 
 BATCH_TOKENS = 2048
 """Most tokens in a batch, padding included. A CPU gets no faster with more, and 4,096 pad twice as
@@ -75,7 +78,7 @@ def score_attention(
     Raises:
         InputError: the reading names a layer or head that the model lacks.
     """
-    num_layers = int(scorer.model.config.num_hidden_layers)
+    num_layers = count_layers(scorer.model)
     last = reading.find_last_layer(num_layers)
 
     def score(texts: list[EncodedText], batch: list[Document]) -> torch.Tensor:
@@ -83,9 +86,7 @@ def score_attention(
         queries = None
         if reading.queries == "before-values":
             queries = mark_tokens_before_values(texts, batch, mask)
-        received = compute_attention_received(
-            scorer.model, input_ids, mask, queries, reading.own_query, last
-        )
+        received = read_attention(scorer, input_ids, mask, queries, reading.own_query, last)
         return reading.reduce(received, num_layers)
 
     scored = score_in_batches(documents, scorer, score)
@@ -100,10 +101,10 @@ def score_heads(documents: list[Document], scorer: LoadedModel) -> list[TokenSco
     """
 
     def score(texts: list[EncodedText], _: list[Document]) -> torch.Tensor:
-        received = compute_attention_received(scorer.model, *pad_texts(texts, scorer.model.device))
+        received = read_attention(scorer, *pad_texts(texts, scorer.model.device))
         return received.flatten(0, 1)
 
-    layers = int(scorer.model.config.num_hidden_layers)
+    layers = count_layers(scorer.model)
     return [
         TokenScores(rows.units, rows.scores.reshape(layers, -1, len(rows.units)), rows.seconds)
         for rows in score_in_batches(documents, scorer, score)
@@ -142,7 +143,7 @@ def score_in_batches(
                 f"overlapping windows, {len(windows) - len(documents)} more than there are texts"
             )
         # 2) Score windows of similar length together, so that batches need little padding.
-        for batch in batch_by_length(lengths, BATCH_TOKENS):
+        for batch in batch_by_length(lengths, BATCH_TOKENS if can_pad(scorer) else 0):
             start = perf_counter()
             texts = [windows[number][1] for number in batch]
             batch_documents = [documents[windows[number][0]] for number in batch]
@@ -158,7 +159,7 @@ def score_in_batches(
 
 def find_context(scorer: LoadedModel) -> int | None:
     """Find how many tokens a model reads at a time; None if its config does not say."""
-    return getattr(scorer.model.config, "max_position_embeddings", None)
+    return getattr(get_text_config(scorer.model), "max_position_embeddings", None)
 
 
 def cut_windows(text: EncodedText, context: int | None) -> list[EncodedText]:

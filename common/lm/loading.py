@@ -3,7 +3,6 @@
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,24 +11,14 @@ from transformers import (
     AutoTokenizer,
     BitsAndBytesConfig,
     GgufConfig,
-    PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 from transformers.utils.logging import disable_progress_bar
 
 from elusive.common.errors import InputError
+from elusive.common.lm.loaded_model import LoadedModel
 from elusive.common.lm.references import BUILT_IN_NAMES, ModelSource, find_model, hash_weights
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A causal language model with its tokenizer."""
-
-    source: ModelSource
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    weights_hash: str
-    """SHA-256 over the weight files, which tells models of the same name apart."""
+from elusive.common.probe.causality import check_causality
 
 
 @contextmanager
@@ -70,11 +59,6 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type} ({torch.backends.cpu.get_cpu_capability()})"
-
-
-def get_attention(model: PreTrainedModel) -> str:
-    """Return the name of the attention implementation that a model currently uses."""
-    return model.config._attn_implementation or "eager"
 
 
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
@@ -142,7 +126,9 @@ def load_model(
     if quantization == "none":  # bitsandbytes places a model itself
         model.to(choose_device())  # type: ignore[arg-type]
     model.eval()
-    return LoadedModel(source, model, tokenizer, hash_weights(source))
+    loaded = LoadedModel(source, model, tokenizer, hash_weights(source))
+    check_causality(loaded)
+    return loaded
 
 
 def _configure_bitsandbytes(

@@ -7,23 +7,16 @@ row unpadded.
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface, PreTrainedModel
+from transformers import AttentionInterface
+
+from elusive.common.errors import InputError
 
 IMPLEMENTATION = "elusive_packed"
-PLAIN_CAUSAL = ("llama", "mistral", "qwen2", "qwen3", "phi3", "olmo2", "smollm3")
-"""Architectures with plain causal attention that pass `cu_seq_lens_q` on to it."""
+NOT_PLAIN = ("sliding_window", "softcap", "s_aux", "position_bias")
+"""Arguments by which transformers asks for more than plain causal attention."""
 
 SHORT = 256
 """Longest padded sequence, in tokens, for which attention is written out."""
-
-
-def use_packed_attention(model: PreTrainedModel) -> bool:
-    """Switch a model to packed attention if its architecture allows it; return whether it did."""
-    config = model.config
-    plain = config.model_type in PLAIN_CAUSAL and not getattr(config, "sliding_window", None)
-    if plain:
-        model.set_attn_implementation(IMPLEMENTATION)
-    return plain
 
 
 def build_border_columns(lengths: list[int]) -> dict[str, torch.Tensor | int]:
@@ -46,7 +39,15 @@ def _attend_packed(
     scaling: float | None = None,
     **kwargs: object,
 ) -> tuple[torch.Tensor, None]:
-    """Attend causally within each sequence of a packed row."""
+    """Attend causally within each sequence of a packed row.
+
+    Raises:
+        InputError: the model asks for another attention.
+    """
+    asked = [name for name in NOT_PLAIN if kwargs.get(name) is not None]
+    if asked or "cu_seq_lens_q" not in kwargs:
+        reason = f"it uses {', '.join(asked)}" if asked else "it passes no borders"
+        raise InputError(f"attention of {type(module).__name__} cannot be cut at borders: {reason}")
     borders = kwargs["cu_seq_lens_q"]
     assert isinstance(borders, torch.Tensor)
     # 1) Cut the row into padded sequences. Padding follows its sequence, where causal attention

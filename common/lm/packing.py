@@ -1,16 +1,25 @@
 """Training rows: several sequences in one row, without padding; no sequence sees another one."""
 
 from dataclasses import dataclass
-from typing import Any
+from itertools import accumulate
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from elusive.common.errors import InputError
 from elusive.common.lm.loading import get_end_tokens
+from elusive.common.lm.packed_attention import build_border_columns
 
 IGNORED = -100
 """Label of tokens that are not predicted, as in transformers."""
+
+
+CUT, POSITIONS, MASK, ALONE = "cut", "positions", "mask", "alone"
+RowReading = Literal["cut", "positions", "mask", "alone"]
+"""How a row is read: with attention cut at the sequences' borders, which is fastest; with positions
+that restart, from which transformers finds the borders; with a mask; or one sequence at a time."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,42 @@ class Sequence:
     """Seed that decides which of the hidden tokens each token may not attend to."""
     name: str = "a solved question"
     """What messages call it."""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How a model reads rows."""
+
+    way: RowReading = CUT
+    longest: int | None = None
+    """Longest sequence of a row that is not read one sequence at a time; None for any. Windows of
+    more tokens than a probe reads are not crossed in packed rows."""
+    takes_masks: bool = True
+    """Whether the model attends to what a mask allows and to nothing else."""
+
+    def check_masks(self, longest: int) -> None:
+        """Check that a mask decides what the tokens of sequences of this length attend to.
+
+        Raises:
+            InputError: it does not.
+        """
+        if not self.takes_masks:
+            raise InputError(
+                "this model does not attend to what a mask allows and nothing else, so attention "
+                "cannot be dropped: choose another corruption, or a model without attention windows"
+            )
+        if self.longest and longest > self.longest:
+            raise InputError(
+                f"attention is dropped by a mask, which would replace this model's window of "
+                f"{self.longest} tokens, and a text has {longest}: choose another corruption, or "
+                "shorter texts"
+            )
+
+    def choose(self, lengths: list[int], has_hidden: bool) -> RowReading:
+        """Choose how a row with sequences of these lengths in tokens is read."""
+        if has_hidden:
+            return MASK
+        return ALONE if self.longest and max(lengths) > self.longest else self.way
 
 
 def build_text_sequence(text: str, tokenizer: PreTrainedTokenizerBase) -> Sequence:
@@ -86,7 +131,7 @@ def sample_attention_mask(
     Returns:
         0 where a query sees a key, elsewhere the lowest number of `dtype`.  # (1, 1, query, key)
     """
-    starts = [*(position_ids[0] == 0).nonzero()[:, 0].tolist(), position_ids.shape[1]]
+    starts = [0, *accumulate(list_lengths(position_ids))]
     is_open = torch.zeros(starts[-1], starts[-1], dtype=torch.bool)
     for start, end, seed in zip(starts[:-1], starts[1:], mask_seeds, strict=True):
         length = end - start
@@ -95,3 +140,30 @@ def sample_attention_mask(
         sees |= torch.eye(length, dtype=torch.bool)
         is_open[start:end, start:end] = sees.tril()
     return torch.where(is_open, 0.0, torch.finfo(dtype).min).to(dtype)[None, None]
+
+
+def build_row_columns(
+    row: dict[str, Any], way: RowReading, dtype: torch.dtype
+) -> dict[str, torch.Tensor | int]:
+    """Build the inputs that keep the sequences of a row apart, besides its positions.
+
+    Args:
+        row: from `pack_row`.
+        way: how the row is read.
+        dtype: of the model's attention.
+    """
+    if way == CUT:
+        return build_border_columns(list_lengths(row["position_ids"]))
+    if way != MASK:
+        return {}
+    positions = row["position_ids"]
+    hidden = row.get("hidden", torch.zeros(positions.shape))
+    seeds = row.get("mask_seeds", [0] * len(list_lengths(positions)))
+    return {"attention_mask": sample_attention_mask(positions, hidden, seeds, dtype)}
+
+
+def list_lengths(position_ids: torch.Tensor) -> list[int]:
+    """List the lengths of a row's sequences, whose positions start at 0."""
+    starts = (position_ids[0] == 0).nonzero()[:, 0]
+    ends = torch.cat([starts[1:], torch.tensor([position_ids.shape[1]])])
+    return (ends - starts).tolist()

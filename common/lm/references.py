@@ -150,14 +150,18 @@ def hash_model_weights(reference: str) -> str:
     return hash_weights(find_model(reference))
 
 
-@cache
 def hash_settings(reference: str) -> str:
-    """Hash a model's config, tokenizer and chat template, which are not part of its weights.
+    """Hash a model's config, tokenizer and chat template, which are not part of its weights."""
+    return hash_source_settings(find_model(reference))
+
+
+@cache
+def hash_source_settings(source: ModelSource) -> str:
+    """Hash config, tokenizer and chat template of a model whose files are known.
 
     Where a folder lies, who saved it, and files that nothing loads do not count. The hash of a GGUF
     file is empty: its weight file contains all of them.
     """
-    source = find_model(reference)
     if source.gguf_file:
         return ""
     paths = {path for pattern in SETTINGS for path in source.folder.glob(pattern)}

@@ -7,6 +7,7 @@ from functools import partial
 from elusive.common.dataset.records import Fact, Prediction, Question, Shot
 from elusive.common.lm.loading import LoadedModel
 from elusive.evaluate.answering.batches import Model
+from elusive.evaluate.answering.batching_probe import find_batching
 from elusive.evaluate.answering.endpoint import Endpoint, ask_endpoint, compute_endpoint_perplexity
 from elusive.evaluate.answering.local import answer_questions
 from elusive.evaluate.answering.perplexity import compute_perplexity
@@ -25,6 +26,7 @@ class Backend:
 
 def build_local_backend(model: Model, loaded: LoadedModel, answering: AnsweringConfig) -> Backend:
     """Build the backend of a model in this process, with or without an adapter."""
+    batching = find_batching(loaded)
 
     def ask(
         questions: list[Question], shots: list[Shot], facts: dict[str, Fact]
@@ -35,6 +37,7 @@ def build_local_backend(model: Model, loaded: LoadedModel, answering: AnsweringC
             questions,
             shots,
             answering.answer_batch_size,
+            batching,
             chat=answering.chat_template,
             facts=facts,
         )

@@ -3,7 +3,7 @@
 import copy
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from peft import PeftModel
@@ -15,6 +15,32 @@ from elusive.evaluate.answering.predictions import count_answer_tokens, group_by
 from elusive.evaluate.answering.prompts import PromptFormat, get_topic
 
 Model = PreTrainedModel | PeftModel
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How questions are read together."""
+
+    name: str
+    shares_prefix: bool
+    """Whether keys and values of the shots are computed once per topic, not once per question."""
+    pads: bool
+    """Whether a batch has questions of different lengths, with padding between prefix and question,
+    or before both if the prefix is not shared."""
+    is_alone: bool = False
+    """Whether each question is read alone."""
+    uses_cache: bool = True
+    """Whether keys and values of the tokens before it are kept for each token of an answer."""
+    longest: int | None = None
+    """Longest prompt with its answer, in tokens, that is not read alone; None for any. Windows of
+    more tokens than a probe reads are not passed in batches."""
+
+
+SHARED_PREFIX = Batching("shared prefix, padded", shares_prefix=True, pads=True)
+EQUAL_LENGTHS = Batching("shared prefix, equal lengths", shares_prefix=True, pads=False)
+WHOLE_PROMPTS = Batching("whole prompts, padded", shares_prefix=False, pads=True)
+ALONE = Batching("alone", shares_prefix=False, pads=False, is_alone=True)
+UNCACHED = replace(ALONE, name="alone, without a cache", uses_cache=False)
 
 
 @dataclass(frozen=True)
@@ -50,8 +76,16 @@ class Prefix:
 
     input_ids: torch.Tensor  # (1, token)
     cache: Cache | None
-    """Keys and values; None if the prefix is empty or must not be reused."""
+    """Keys and values; None if the prefix is empty or is read with every question."""
     max_answer_tokens: int
+    batching: Batching
+
+    def allows(self, length: int) -> bool:
+        """Whether a question of `length` tokens is read together with others."""
+        longest = self.batching.longest
+        return (
+            longest is None or self.input_ids.shape[1] + length + self.max_answer_tokens <= longest
+        )
 
     def copy_cache(self, num_rows: int) -> Cache | None:
         """Copy the cache for a number of rows."""
@@ -64,8 +98,14 @@ class Prefix:
     def prepend_to(
         self, sequences: list[list[int]], pad_id: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Build rows of prefix, padding, sequence, and their attention mask.  # (row, token)."""
+        """Build rows of prefix, padding, sequence, and their attention mask.  # (row, token).
+
+        The padding is before the prefix if there is no cache to continue from.
+        """
         device = self.input_ids.device
+        if self.cache is None:
+            whole = [self.input_ids[0].tolist() + sequence for sequence in sequences]
+            return pad_rows(whole, pad_id, "left", device), mask_rows(whole, "left", device)
         repeated = self.input_ids.expand(len(sequences), -1)
         padded = pad_rows(sequences, pad_id, "left", device)
         input_ids = torch.cat([repeated, padded], dim=1)
@@ -74,36 +114,48 @@ class Prefix:
 
 
 def build_batches(
-    prompted: PromptedModel, questions: list[Question], batch_size: int, reuse_prefix: bool
+    prompted: PromptedModel, questions: list[Question], batch_size: int, batching: Batching
 ) -> Iterator[tuple[list[Question], Prefix]]:
     """Yield questions of one topic and of similar length, with the prefix of their topic.
 
-    Padding between prefix and question would push the prefix out of a sliding window, so a model
-    with a sliding window gets questions of equal length.
+    Prompts that are longer than `batching.longest` come one at a time, without a shared prefix.
     """
-    has_window = getattr(prompted.model.config, "sliding_window", None) is not None
     for members in group_by_topic(questions).values():
-        prefix = _build_prefix(prompted, members, reuse_prefix)
+        prefix = _build_prefix(prompted, members, batching)
+        alone = replace(prefix, cache=None, batching=ALONE)
         by_length: dict[int, list[Question]] = defaultdict(list)
         for question in members:
             by_length[len(prompted.encode_question(question))].append(question)
-        groups = [by_length[length] for length in sorted(by_length)]
-        if not has_window:
-            groups = [[question for group in groups for question in group]]
-        for group in groups:
-            for start in range(0, len(group), batch_size):
-                yield group[start : start + batch_size], prefix
+        lengths = sorted(by_length)
+        short = [by_length[length] for length in lengths if prefix.allows(length)]
+        for batch in _cut_batches(short, batch_size, batching):
+            yield batch, prefix
+        for length in lengths[len(short) :]:
+            for question in by_length[length]:
+                yield [question], alone
 
 
-def _build_prefix(prompted: PromptedModel, questions: list[Question], reuse: bool) -> Prefix:
+def _cut_batches(
+    groups: list[list[Question]], batch_size: int, batching: Batching
+) -> Iterator[list[Question]]:
+    """Cut questions into batches; without padding, no batch has questions of two groups."""
+    if batching.pads:
+        groups = [[question for group in groups for question in group]]
+    size = 1 if batching.is_alone else batch_size
+    for group in groups:
+        for start in range(0, len(group), size):
+            yield group[start : start + size]
+
+
+def _build_prefix(prompted: PromptedModel, questions: list[Question], batching: Batching) -> Prefix:
     model, prompts = prompted.model, prompted.prompts
     max_answer_tokens = count_answer_tokens(
         questions, lambda answer: len(prompted.encode_answer(f"{answer}\n"))
     )
     text = prompts.render_prefix(prompted.shots, get_topic(questions[0]))
     ids = torch.tensor([prompts.encode_prefix(text)], dtype=torch.long, device=model.device)
-    if not reuse or ids.shape[1] == 0:
-        return Prefix(ids, None, max_answer_tokens)
+    if not batching.shares_prefix or ids.shape[1] == 0:
+        return Prefix(ids, None, max_answer_tokens, batching)
     cache = DynamicCache(config=model.config)
     model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return Prefix(ids, cache, max_answer_tokens)
+    return Prefix(ids, cache, max_answer_tokens, batching)

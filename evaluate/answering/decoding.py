@@ -147,6 +147,7 @@ def _generate(
         attention_mask=mask,
         past_key_values=prefix.copy_cache(len(questions)),
         max_new_tokens=prefix.max_answer_tokens,
+        use_cache=prefix.batching.uses_cache,
         do_sample=False,
         repetition_penalty=1.0,  # overrides the model's own settings
         eos_token_id=list_ending_tokens(prompted.tokenizer),

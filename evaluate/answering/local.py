@@ -7,7 +7,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from elusive.common.dataset.records import Fact, Prediction, Question, Shot
 from elusive.common.errors import InputError
-from elusive.evaluate.answering.batches import Model, Prefix, PromptedModel, build_batches
+from elusive.evaluate.answering.batches import (
+    SHARED_PREFIX,
+    Batching,
+    Model,
+    Prefix,
+    PromptedModel,
+    build_batches,
+)
 from elusive.evaluate.answering.decoding import answer_and_score
 from elusive.evaluate.answering.predictions import (
     Answer,
@@ -24,7 +31,7 @@ def answer_questions(
     questions: list[Question],
     shots: list[Shot],
     batch_size: int,
-    reuse_prefix: bool = True,
+    batching: Batching = SHARED_PREFIX,
     chat: bool = False,
     facts: dict[str, Fact] | None = None,
 ) -> list[Prediction]:
@@ -36,7 +43,7 @@ def answer_questions(
         questions: in any order; predictions are returned in the same order.
         shots: solved questions to show, about other people.
         batch_size: questions at a time; a batch that does not fit into memory is halved.
-        reuse_prefix: compute the shots' keys and values once per topic, not once per question.
+        batching: how questions are read together.
         chat: ask in the format of the tokenizer's chat template.
         facts: fact that answers each question, by its id; gives predictions distance and position.
 
@@ -48,7 +55,7 @@ def answer_questions(
     prompted = PromptedModel(model, tokenizer, PromptFormat(tokenizer, chat), shots)
     answers: dict[str, Answer] = {}
     with torch.inference_mode():
-        for batch, prefix in build_batches(prompted, questions, batch_size, reuse_prefix):
+        for batch, prefix in build_batches(prompted, questions, batch_size, batching):
             ids = [question.question_id for question in batch]
             answers |= zip(ids, _answer_batch(prompted, batch, prefix), strict=True)
     in_order = [answers[question.question_id] for question in questions]

@@ -24,6 +24,7 @@ from elusive.common.lm.loading import (
 )
 from elusive.common.lm.references import choose_threads, hash_model_weights, hash_settings
 from elusive.common.memory import Cost, measure_cost
+from elusive.common.probe.packing import find_packing
 from elusive.evaluate.answering.backends import (
     Backend,
     build_endpoint_backend,
@@ -43,9 +44,10 @@ from elusive.evaluate.cells.cell import KNOWN_TEXTS, Cell, collect_parameters, s
 from elusive.evaluate.cells.cell_folder import write_checksums
 from elusive.evaluate.cells.gold import select_known_questions, write_gold_proofs
 from elusive.evaluate.cells.metrics import Outcome, write_results
-from elusive.evaluate.config import CellSettings, check_not_asked
+from elusive.evaluate.config import CellSettings, TrainingConfig, check_not_asked
 from elusive.evaluate.training.hf_trainer import OnStep
 from elusive.evaluate.training.lora import Model, ignore_adapter_warnings, open_tuned_model
+from elusive.evaluate.training.lora_targets import find_lora_targets
 from elusive.evaluate.training.objectives import build_objective
 from elusive.evaluate.training.rows import build_training_rows, measure_target_rates
 from elusive.evaluate.training.train import LOGS, train
@@ -208,8 +210,14 @@ class _Maker:
         rows = build_training_rows(
             self.text, self.dataset, loaded, settings, cell.seed, solved, objective
         )
+        left_out = _list_left_out(loaded, settings.training)
         with open_tuned_model(loaded, settings.training, cell.seed) as model:
-            # 2) Train, from the last checkpoint if an interrupted training left one.
+            # 2) Ask one question, so that a model that cannot answer fails before training.
+            if not settings.answering.endpoint:
+                questions = select_questions(self.dataset, settings.answering)[:1]
+                backend = build_local_backend(model, loaded, settings.answering)
+                _ask(cell, self.dataset, questions, backend)
+            # 3) Train, from the last checkpoint if an interrupted training left one.
             self.checkpoints.mkdir(exist_ok=True)
             with measure_cost() as training:
                 log = train(
@@ -220,17 +228,18 @@ class _Maker:
                     on_step,
                     objective,
                     self.checkpoints,
+                    find_packing(loaded),
                 )
             training.seconds = log.seconds  # including those before interruptions
             rates = measure_target_rates(self.text, self.dataset, loaded, settings.training)
-            log = replace(log, targets=rates)
+            log = replace(log, targets=rates, left_out=left_out)
             if (self.checkpoints / LOGS).exists():
                 shutil.copytree(self.checkpoints / LOGS, self.folder / "logs")
-            # 3) Save what was trained, after checking that it changes the model's output.
+            # 4) Save what was trained, after checking that it changes the model's output.
             probe = _render_probe(cell, self.dataset)
             check_training_acts(model, loaded.model, loaded.tokenizer, probe)
             _save(model, loaded, self.folder)
-            # 4) Ask the questions.
+            # 5) Ask the questions.
             if settings.answering.endpoint:
                 outcome = _answer_by_endpoint(cell, self.dataset, self.folder / "adapter")
             else:
@@ -239,6 +248,12 @@ class _Maker:
         outcome.log, outcome.drop_rate = log, self.text.summary.drop_rate
         outcome.costs = _collect_costs(self.text.summary) | {"training": training} | outcome.costs
         return outcome
+
+
+def _list_left_out(loaded: LoadedModel, training: TrainingConfig) -> list[str]:
+    if training.tuning == "full":
+        return []
+    return find_lora_targets(loaded.model, training.lora_targets).left_out
 
 
 def _collect_costs(summary: AugmentSummary) -> dict[str, Cost]:

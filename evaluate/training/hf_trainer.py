@@ -17,8 +17,7 @@ from elusive.common.lm.chunked_loss import (
     compute_whole_losses,
     matches_model_loss,
 )
-from elusive.common.lm.packed_attention import build_border_columns
-from elusive.common.lm.packing import IGNORED, sample_attention_mask
+from elusive.common.lm.packing import ALONE, IGNORED, Packing, build_row_columns, list_lengths
 from elusive.common.memory import give_back_freed_memory
 from elusive.evaluate.training.objectives import Objective
 
@@ -46,10 +45,14 @@ class ProgressCallback(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Report the step, and ask for a checkpoint when one is due."""
+        """Report the step, and ask for a checkpoint when one is due, and at the end.
+
+        The last one means that an error in answering does not cost the training.
+        """
         if state.global_step % GIVE_BACK_EVERY == 0:
             give_back_freed_memory()
-        if perf_counter() - self.saved > self.interval and state.global_step < state.max_steps:
+        is_due = perf_counter() - self.saved > self.interval
+        if is_due or state.global_step == state.max_steps:
             control.should_save, self.saved = True, perf_counter()
         self.on_step()
 
@@ -76,11 +79,12 @@ class ChunkedTrainer(Trainer):
         """Compute a row's part of the mean loss of an optimizer step."""
         reference = inputs.pop("reference_losses", None)
         names = inputs.pop("names")
+        parts = split_row(inputs) if inputs.pop("way") == ALONE else [inputs]
         with self.accelerator.autocast():
             if self._is_chunked is None:
-                self._is_chunked = matches_model_loss(model, inputs)
+                self._is_chunked = matches_model_loss(model, parts[0])
             compute = compute_chunked_losses if self._is_chunked else compute_whole_losses
-            losses = compute(model, inputs)
+            losses = torch.cat([compute(model, part) for part in parts])
         if self.objective.reduce_losses is None:
             loss = losses.mean() if len(losses) else losses.sum()  # a row may have no labels
         else:
@@ -96,24 +100,31 @@ class ChunkedTrainer(Trainer):
         return loss * share
 
 
+def split_row(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """Split a row into one row per sequence, without positions, which begin at 0 anyway.
+
+    Args:
+        row: tensors of shape (1, token).
+    """
+    lengths = list_lengths(row["position_ids"].cpu())
+    columns = [row[name].split(lengths, dim=1) for name in ("input_ids", "labels")]
+    pairs = zip(*columns, strict=True)
+    return [{"input_ids": input_ids, "labels": labels} for input_ids, labels in pairs]
+
+
 @dataclass(frozen=True)
 class RowCollator:
     """Builds the model's inputs from a row; the same row always gives the same inputs."""
 
-    is_packed: bool
-    """Whether attention stops at the borders of the row's sequences."""
+    packing: Packing
     dtype: torch.dtype
     """Of the model's attention."""
 
     def __call__(self, batch: list[dict[str, Any]]) -> dict[str, Any]:
         """Build the inputs of a batch's only row."""
         row = dict(batch[0])
-        if "hidden" in row:
-            hidden, seeds = row.pop("hidden"), row.pop("mask_seeds")
-            mask = sample_attention_mask(row["position_ids"], hidden, seeds, self.dtype)
-            return {**row, "attention_mask": mask}
-        if not self.is_packed:
-            return row
-        starts = (row["position_ids"][0] == 0).nonzero()[:, 0]
-        ends = torch.cat([starts[1:], torch.tensor([row["position_ids"].shape[1]])])
-        return {**row, **build_border_columns((ends - starts).tolist())}
+        way = self.packing.choose(list_lengths(row["position_ids"]), "hidden" in row)
+        columns = build_row_columns(row, way, self.dtype)
+        for name in ("hidden", "mask_seeds"):
+            row.pop(name, None)
+        return {**row, **columns, "way": way}

@@ -9,8 +9,9 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel, set_seed
 
 from elusive.common.errors import InputError
-from elusive.common.lm.loading import LoadedModel, get_attention
+from elusive.common.lm.loaded_model import LoadedModel, get_attention
 from elusive.evaluate.config import TrainingConfig
+from elusive.evaluate.training.lora_targets import find_lora_targets
 
 Model = PreTrainedModel | PeftModel
 
@@ -41,17 +42,19 @@ def ignore_adapter_warnings() -> Iterator[None]:
 def open_lora_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> Iterator[PeftModel]:
     """Yield the model with a fresh LoRA adapter, and remove the adapter at the end.
 
-    The adapter is on the layers that the config names, or on all linear layers but the head.
+    The adapter is on what the config names, or on all linear layers of the text decoder.
 
     Raises:
         InputError: the model has none of the named layers.
     """
     set_seed(seed)
+    targets = find_lora_targets(loaded.model, config.lora_targets)
     lora = LoraConfig(
         r=config.lora_rank,
         lora_alpha=config.lora_alpha,
         lora_dropout=config.get_setting("lora_dropout") or 0.0,
-        target_modules=list(config.lora_targets) or "all-linear",
+        target_modules=targets.modules,
+        target_parameters=targets.parameters or None,
         task_type="CAUSAL_LM",
     )
     attention = get_attention(loaded.model)

@@ -13,8 +13,9 @@ from peft.helpers import disable_input_dtype_casting
 from transformers import PrinterCallback, TrainingArguments
 
 from elusive.common.errors import InputError
-from elusive.common.lm.loading import get_attention
-from elusive.common.lm.packed_attention import use_packed_attention
+from elusive.common.lm.loaded_model import get_attention
+from elusive.common.lm.packed_attention import IMPLEMENTATION
+from elusive.common.lm.packing import CUT, Packing, list_lengths
 from elusive.common.memory import keep_freed_memory
 from elusive.evaluate.config import LOSS_EVERY, TrainingConfig
 from elusive.evaluate.training.hf_trainer import (
@@ -29,6 +30,7 @@ from elusive.evaluate.training.objectives import Objective
 LOGS = "runs"
 """Folder for TensorBoard's files, in the folder of the checkpoints."""
 USUAL_OBJECTIVE = Objective()
+CUT_ROWS = Packing()
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class TrainingLog:
     """Whether attention was computed within each sequence instead of over whole rows."""
     targets: dict[str, float] = field(default_factory=dict)
     """Shares of the copies' tokens that were predicted, as in `TargetRates`."""
+    left_out: list[str] = field(default_factory=list)
+    """Weights that the adapter leaves out, as in `LoraTargets`."""
 
 
 def train(
@@ -57,6 +61,7 @@ def train(
     on_step: OnStep = lambda: None,
     objective: Objective = USUAL_OBJECTIVE,
     checkpoints: Path | None = None,
+    packing: Packing = CUT_ROWS,
 ) -> TrainingLog:
     """Train on packed rows in the given order; `accumulation` rows make one optimizer step.
 
@@ -71,24 +76,31 @@ def train(
         on_step: called after every optimizer step.
         objective: how training differs from predicting the next token.
         checkpoints: folder from which an interrupted training resumes; temporary if None.
+        packing: how the model reads rows.
 
     Raises:
-        InputError: the loss is not finite, or a package for logging is not installed.
+        InputError: the loss is not finite, a package for logging is not installed, or attention is
+            to be dropped and the model does not let masks decide.
     """
     base = get_base_model(model)
     attention = get_attention(base)
     has_hidden = any("hidden" in row for row in rows)
-    is_packed = not has_hidden and use_packed_attention(base)
+    if has_hidden:
+        packing.check_masks(max(max(list_lengths(row["position_ids"])) for row in rows))
+    is_cut = packing.way == CUT and not has_hidden
+    if is_cut:
+        base.set_attn_implementation(IMPLEMENTATION)
     keep_freed_memory()
     with TemporaryDirectory() as temporary:
         folder = checkpoints or Path(temporary)
         progress = ProgressCallback(on_step, config.checkpoint_minutes, folder)
         args = _build_arguments(config, seed, folder, base.dtype == torch.bfloat16)
-        collator = RowCollator(is_packed, base.dtype)
+        collator = RowCollator(packing, base.dtype)
         trainer = _build_trainer(model, args, rows, collator, progress)
         trainer.objective = objective
         _run(trainer, model, folder, on_step)
-    base.set_attn_implementation(attention)
+    if is_cut:
+        base.set_attn_implementation(attention)
     losses = [record["loss"] for record in trainer.state.log_history if "loss" in record]
     return TrainingLog(
         steps=trainer.state.global_step,
@@ -97,7 +109,7 @@ def train(
         first_loss=losses[0],
         last_loss=losses[-1],
         seconds=progress.seconds,
-        packed_attention=is_packed,
+        packed_attention=is_cut,
     )
 
 

@@ -181,6 +181,8 @@ class TrainingSummary(_Part):
     targets: dict[str, Rate] = {}
     """Shares of the copies' tokens that were predicted: of all tokens, the first tokens of values,
     the tokens of names, and those of relation words."""
+    left_out: list[str] = Field(default=[], max_length=1000)
+    """Weights of the text decoder that the adapter leaves out, with how many there are."""
 
 
 Columns = dict[str, Hash]

@@ -77,10 +77,13 @@ def test_fused_attention_is_used_where_it_is_exact(name, times, monkeypatch):
 def test_models_without_the_interface_are_read_from_their_own_maps(name):
     ids, mask = padded_batch([19, 11, 2])
     expected = reference(tiny_model(name), ids, mask)
-    received = compute_attention_received(tiny_model(name), ids, mask)
+    received = compute_attention_received(tiny_model(name), ids, mask, from_maps=True)
     assert received.shape == (3, 4, 3, 19)
     torch.testing.assert_close(received, expected, atol=1e-4, rtol=0, equal_nan=True)
-    assert len(compute_attention_received(tiny_model(name), ids, mask, last_layer=1)) == 2
+    assert (
+        len(compute_attention_received(tiny_model(name), ids, mask, last_layer=1, from_maps=True))
+        == 2
+    )
 
 
 @pytest.mark.parametrize("name", DECODERS)

@@ -276,13 +276,13 @@ def test_models_that_cut_text_otherwise_can_be_contrasted(documents, model_folde
 
 def test_scores_are_made_once_and_read_afterwards(documents, model_folder, monkeypatch):
     calls: list[int] = []
-    usual = scoring.compute_attention_received
+    usual = scoring.read_attention
 
     def counted(*arguments, **settings):
         calls.append(1)
         return usual(*arguments, **settings)
 
-    monkeypatch.setattr(scoring, "compute_attention_received", counted)
+    monkeypatch.setattr(scoring, "read_attention", counted)
     settings = {"method": "attention", "layers": "0-1", "model": str(model_folder("llama", 3))}
     first = scores_of(documents, model_folder, **settings)
     num_calls = len(calls)
@@ -322,7 +322,7 @@ def test_what_changes_below_a_name_never_meets_an_old_score(
         config = json.loads((folder / "config.json").read_text())
         config["rms_norm_eps"] = 0.5
         (folder / "config.json").write_text(json.dumps(config))
-        references.hash_settings.cache_clear()
+        references.hash_source_settings.cache_clear()
     elif change == "precision":
         dtype = {torch.float32: torch.bfloat16}.get(models.choose_dtype(), torch.float32)
         monkeypatch.setattr(models, "choose_dtype", lambda: dtype)
@@ -343,7 +343,7 @@ def test_scores_under_another_tokenizer_or_chat_template_are_computed_again(
     assert len(list(tmp_path.glob("cache/scores/*"))) == 1
     text = (folder / name).read_text() if (folder / name).exists() else ""
     (folder / name).write_text(text.replace("<end>", "<END>") + "\n" * (not text))
-    references.hash_settings.cache_clear()
+    references.hash_source_settings.cache_clear()
     scores_of(documents, model_folder, method="attention", model=str(folder))
     assert len(list(tmp_path.glob("cache/scores/*"))) == 2
 
@@ -369,7 +369,7 @@ def test_an_interrupted_scoring_goes_on_where_it_stopped(documents, model_folder
     import elusive.augment.scores.cache as score_cache
 
     monkeypatch.setattr(score_cache, "CHUNK", 2)
-    usual, seen = scoring.compute_attention_received, []
+    usual, seen = scoring.read_attention, []
 
     def stops(model, input_ids, *arguments):
         seen.append(len(input_ids))
@@ -377,7 +377,7 @@ def test_an_interrupted_scoring_goes_on_where_it_stopped(documents, model_folder
             raise KeyboardInterrupt
         return usual(model, input_ids, *arguments)
 
-    monkeypatch.setattr(scoring, "compute_attention_received", stops)
+    monkeypatch.setattr(scoring, "read_attention", stops)
     settings = {"method": "attention", "layers": "1", "model": str(model_folder("llama", 5))}
     with pytest.raises(KeyboardInterrupt):
         scores_of(documents, model_folder, **settings)

@@ -13,8 +13,10 @@ from training_rows import some_questions, some_rows
 from elusive.common.dataset.records import Question, Shot, TrainingText
 from elusive.common.errors import InputError
 from elusive.common.lm.loading import LoadedModel, load_model
-from elusive.common.lm.packed_attention import SHORT, build_border_columns, use_packed_attention
+from elusive.common.lm.packed_attention import IMPLEMENTATION, SHORT, build_border_columns
 from elusive.common.lm.packing import IGNORED, build_text_sequence
+from elusive.evaluate.answering.batches import ALONE, WHOLE_PROMPTS
+from elusive.evaluate.answering.batching_probe import find_batching
 from elusive.evaluate.answering.local import answer_questions, check_training_acts
 from elusive.evaluate.answering.prompts import (
     PromptFormat,
@@ -36,29 +38,31 @@ def random_sequences(lengths: list[int]) -> list[torch.Tensor]:
     return [torch.randint(2, VOCABULARY, (1, length), generator=generator) for length in lengths]
 
 
-@pytest.mark.parametrize("name", ["llama", "qwen2", "gemma2", "gpt2"])
+@pytest.mark.parametrize("name", ["llama", "qwen2"])
 @pytest.mark.parametrize("written_out", [True, False])
-def test_packed_logits_equal_those_of_separate_sequences(name, written_out, monkeypatch):
+def test_logits_of_cut_attention_equal_those_of_separate_sequences(name, written_out, monkeypatch):
     monkeypatch.setattr("elusive.common.lm.packed_attention.SHORT", SHORT if written_out else 0)
     sequences = random_sequences(LENGTHS)
     model = tiny_model(name)
     with torch.no_grad():
         apart = torch.cat([model(input_ids=sequence).logits for sequence in sequences], dim=1)
-    borders = build_border_columns(LENGTHS) if use_packed_attention(model) else {}
+    model.set_attn_implementation(IMPLEMENTATION)
     positions = torch.cat([torch.arange(length) for length in LENGTHS])[None]
     with torch.no_grad():
         packed = model(
             input_ids=torch.cat(sequences, dim=1),
             position_ids=positions,
             use_cache=False,
-            **borders,
+            **build_border_columns(LENGTHS),
         ).logits
     torch.testing.assert_close(packed, apart, atol=1e-4, rtol=1e-4)
 
 
-def test_packed_attention_is_used_where_it_is_exact():
-    assert use_packed_attention(tiny_model("llama"))
-    assert not use_packed_attention(tiny_model("gemma2"))
+def test_cut_attention_refuses_what_it_cannot_do():
+    model = tiny_model("gemma2")
+    model.set_attn_implementation(IMPLEMENTATION)
+    with pytest.raises(InputError, match="cannot be cut at borders: it uses sliding_window"):
+        model(input_ids=random_sequences([7])[0], **build_border_columns([7]))
 
 
 def test_texts_come_every_epoch_and_replay_once_and_none_is_predicted_from_another(tokenizer):
@@ -152,12 +156,13 @@ def test_a_loss_that_is_no_number_stops_training(loaded, tokenizer):
     "name",
     ["llama", "gemma2", "gpt2", "opt", "bloom", "falcon", "gptj", "gpt_neox", "phi", "qwen3"],
 )
-def test_answers_do_not_depend_on_prefix_reuse_or_batch_size(name, model_folder, tokenizer):
-    model = load_model(str(model_folder(name)), dtype=torch.float32).model
+def test_answers_do_not_depend_on_how_questions_are_batched(name, model_folder, tokenizer):
+    loaded = load_model(str(model_folder(name)), dtype=torch.float32)
     questions, shots = some_questions()
-    plain = answer_questions(model, tokenizer, questions, shots, 1, reuse_prefix=False)
-    for batch_size, reuse in ((1, True), (4, True), (4, False)):
-        other = answer_questions(model, tokenizer, questions, shots, batch_size, reuse)
+    plain = answer_questions(loaded.model, tokenizer, questions, shots, 1, ALONE)
+    found = find_batching(loaded)
+    for batch_size, batching in ((1, found), (4, found), (4, WHOLE_PROMPTS)):
+        other = answer_questions(loaded.model, tokenizer, questions, shots, batch_size, batching)
         assert [p.prediction for p in other] == [p.prediction for p in plain]
         np.testing.assert_allclose(
             [p.log_probability for p in other], [p.log_probability for p in plain], atol=1e-3

@@ -3,7 +3,8 @@
 MAY_IMPORT = {
     "common": (),
     "common/dataset": ("common",),
-    "common/lm": ("common", "common/dataset"),
+    "common/lm": ("common", "common/dataset", "common/probe"),
+    "common/probe": ("common", "common/lm"),
     "biogen/people": ("common", "biogen", "biogen/texts"),
     "biogen/texts": ("common", "common/dataset", "biogen", "biogen/people"),
     "biogen": ("common", "common/dataset", "biogen/people", "biogen/texts"),
@@ -11,15 +12,15 @@ MAY_IMPORT = {
     "wikiqa/questions": ("common", "common/dataset", "common/lm", "wikiqa"),
     "wikiqa": ("common", "common/dataset", "common/lm", "wikiqa/sources", "wikiqa/questions"),
     "augment": ("common", "common/dataset", "common/lm", "augment/scores", "augment/clues"),
-    "augment/scores": ("common", "common/dataset", "common/lm", "augment"),
+    "augment/scores": ("common", "common/dataset", "common/lm", "common/probe", "augment"),
     "augment/clues": ("common", "common/dataset", "common/lm", "augment", "augment/scores"),
-    "evaluate/answering": ("common", "common/dataset", "common/lm", "evaluate"),
+    "evaluate/answering": ("common", "common/dataset", "common/lm", "common/probe", "evaluate"),
     "evaluate/training": (
-        *("common", "common/dataset", "common/lm", "augment", "augment/scores"),
+        *("common", "common/dataset", "common/lm", "common/probe", "augment", "augment/scores"),
         *("evaluate", "evaluate/answering"),
     ),
     "evaluate/cells": (
-        *("common", "common/dataset", "common/lm", "augment"),
+        *("common", "common/dataset", "common/lm", "common/probe", "augment"),
         *("evaluate", "evaluate/answering", "evaluate/training"),
     ),
     "evaluate/compare": (
@@ -27,7 +28,7 @@ MAY_IMPORT = {
         *("evaluate", "evaluate/cells"),
     ),
     "evaluate": (
-        *("common", "common/dataset", "common/lm", "biogen"),
+        *("common", "common/dataset", "common/lm", "common/probe", "biogen"),
         *("augment", "augment/scores", "augment/clues"),
         *("evaluate/answering", "evaluate/training", "evaluate/cells", "evaluate/compare"),
     ),

@@ -16,6 +16,7 @@ from elusive.biogen.config import BiogenConfig
 from elusive.biogen.questions import generate_questions, generate_shots
 from elusive.common.lm.loading import load_model
 from elusive.common.lm.references import BUILT_IN, BUILT_IN_NAMES
+from elusive.evaluate.answering.batches import WHOLE_PROMPTS
 from elusive.evaluate.answering.local import answer_questions
 from elusive.evaluate.answering.prompts import split_shots
 from elusive.evaluate.cells.cell_folder import load_cell
@@ -103,7 +104,7 @@ def test_what_the_gold_answers_are_does_not_change_what_is_answered(gold_of, nan
     ]
     model, tokenizer = loaded.model, loaded.tokenizer
     drafted = answer_questions(model, tokenizer, asked, shown, 16)
-    plain = answer_questions(model, tokenizer, asked, shown, 16, reuse_prefix=False)
+    plain = answer_questions(model, tokenizer, asked, shown, 16, WHOLE_PROMPTS)
     assert [p.prediction for p in drafted] == [p.prediction for p in plain]
     np.testing.assert_allclose(
         [p.log_probability for p in drafted], [p.log_probability for p in plain], atol=1e-4

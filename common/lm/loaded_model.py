@@ -1,0 +1,23 @@
+"""A language model in memory, with its tokenizer."""
+
+from dataclasses import dataclass
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from elusive.common.lm.references import ModelSource
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A causal language model with its tokenizer."""
+
+    source: ModelSource
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    weights_hash: str
+    """SHA-256 over the weight files, which tells models of the same name apart."""
+
+
+def get_attention(model: PreTrainedModel) -> str:
+    """Return the name of the attention implementation that a model currently uses."""
+    return model.config._attn_implementation or "eager"
