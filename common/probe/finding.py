@@ -7,11 +7,13 @@ without padding, masks or caches.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 
 import torch
+from transformers import PreTrainedModel
 from transformers.utils import logging
 
 from elusive.common.cache import prepare_cache_folder
@@ -19,12 +21,14 @@ from elusive.common.folders import hash_parameters, write_atomically
 from elusive.common.lm.loaded_model import LoadedModel, get_attention
 from elusive.common.lm.references import hash_source_settings
 
-VERSION = 1
+VERSION = 2
 """To be raised when a probe changes what it tries."""
-TOLERANCE = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
-"""Largest difference that rounding causes, in standard deviations of what is compared."""
-QUANTIZED_TOLERANCE = 0.2
-"""The same for 8 or 4 bits, where rounding depends on what else is in the batch."""
+TOLERANCE = 1e-4
+"""Largest difference that rounding causes in float32, in standard deviations of the plain values."""
+LOW_PRECISION_TOLERANCE = 0.25
+"""The same in fewer bits; reading what should be hidden changes a real model's logits by more."""
+MOST_WEIGHTS = 4_000_000_000
+"""Weights up to which a model is probed in float32 (16 GB), whatever precision it is loaded in."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,27 @@ def find_way(ways: list[Way], tolerance: float) -> Finding:
 
 def choose_tolerance(loaded: LoadedModel) -> float:
     """Return the difference that rounding may cause in a model's precision."""
-    if getattr(loaded.model.config, "quantization_config", None) is not None:
-        return QUANTIZED_TOLERANCE
-    return TOLERANCE.get(loaded.model.dtype, QUANTIZED_TOLERANCE)
+    return TOLERANCE if loaded.model.dtype == torch.float32 else LOW_PRECISION_TOLERANCE
+
+
+@contextmanager
+def compute_in_float32(model: PreTrainedModel) -> Iterator[None]:
+    """Cast a model's weights to float32 for a block, and back, which changes none of them.
+
+    Quantized models and those of more than `MOST_WEIGHTS` weights are left as they are.
+    """
+    tensors = [*model.parameters(), *model.buffers()]
+    low = [(tensor, tensor.dtype) for tensor in tensors if tensor.is_floating_point()]
+    is_quantized = getattr(model.config, "quantization_config", None) is not None
+    if is_quantized or sum(tensor.numel() for tensor in tensors) > MOST_WEIGHTS:
+        low = []
+    for tensor, _ in low:
+        tensor.data = tensor.data.float()
+    try:
+        yield
+    finally:
+        for tensor, dtype in low:
+            tensor.data = tensor.data.to(dtype)
 
 
 def keep_finding(loaded: LoadedModel, topic: str, probe: Callable[[], Finding]) -> Finding:
@@ -95,7 +117,8 @@ def keep_finding(loaded: LoadedModel, topic: str, probe: Callable[[], Finding]) 
     loaded.model.eval()
     logging.set_verbosity_error()  # what a model says about ways that it does not allow
     try:
-        finding = probe()
+        with compute_in_float32(loaded.model):
+            finding = probe()
     finally:
         loaded.model.train(was_training)
         logging.set_verbosity(verbosity)
