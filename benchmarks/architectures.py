@@ -28,6 +28,7 @@ from elusive.common.lm.loaded_model import LoadedModel
 from elusive.common.lm.loading import load_tokenizer
 from elusive.common.lm.references import find_model
 from elusive.common.probe.finding import Finding
+from elusive.common.probe.texts import read_logits
 from elusive.evaluate.answering.batching_probe import ALONE, WAYS
 from elusive.evaluate.probe_model import ADAPTER, PROBES
 from elusive.evaluate.training.adapter_probe import probe_adapter
@@ -81,16 +82,16 @@ def build_tiny_model(name: str) -> PreTrainedModel:
 
 def build_tiny_config(default: PretrainedConfig, own: dict[str, Any]) -> PretrainedConfig:
     """Build a config with small numbers, its parts included."""
-    values = default.to_diff_dict() | default.to_dict()
     small: dict[str, Any] = {}
-    for name in values:
+    for name in default.to_dict():
         part = getattr(default, name, None)
         if isinstance(part, PretrainedConfig):
             small[name] = build_tiny_config(part, own.get(name, {}))
-        elif isinstance(part, int) and not isinstance(part, bool):
-            sizes = [size for pattern, size in SMALL.items() if re.fullmatch(pattern, name)]
-            small |= {name: size for size in sizes[:1]}
-    return type(default)(**(small | {"tie_word_embeddings": False} | own))
+        elif type(part) is int:
+            patterns = (pattern for pattern in SMALL if re.fullmatch(pattern, name))
+            small[name] = SMALL.get(next(patterns, ""), part)
+    values = small | {"tie_word_embeddings": False} | own
+    return type(default)(**values)  # pyright: ignore[reportArgumentType]
 
 
 def probe_architecture(name: str) -> dict[str, Finding] | str:
@@ -99,6 +100,7 @@ def probe_architecture(name: str) -> dict[str, Finding] | str:
     source = find_model(TOKENIZER)
     try:
         loaded = LoadedModel(source, build_tiny_model(name), load_tokenizer(source), name)
+        read_logits(loaded.model, [1, 2, 3])
     except Exception as error:
         return f"not built: {type(error).__name__}: {' '.join(str(error).split())[:150]}"
     findings: dict[str, Finding] = {}

@@ -24,7 +24,7 @@ from elusive.common.lm.references import hash_source_settings
 VERSION = 2
 """To be raised when a probe changes what it tries."""
 TOLERANCE = 1e-4
-"""Largest difference that rounding causes in float32, in standard deviations of the plain values."""
+"""Largest difference that rounding causes in float32, in standard deviations."""
 LOW_PRECISION_TOLERANCE = 0.25
 """The same in fewer bits; reading what should be hidden changes a real model's logits by more."""
 MOST_WEIGHTS = 4_000_000_000

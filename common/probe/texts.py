@@ -1,10 +1,13 @@
 """Texts that probes read, and how they are read plainly."""
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 LONGEST = 300
 """Longest window or chunk, in tokens, that a probe reads past; a longer one takes too long."""
@@ -14,7 +17,9 @@ TEXT = (
 )
 
 
-def read_logits(model: PreTrainedModel, ids: list[int], **options: Any) -> torch.Tensor:
+def read_logits(
+    model: "PreTrainedModel | PeftModel", ids: list[int], **options: Any
+) -> torch.Tensor:
     """Read one text plainly.  # (token, vocabulary)."""
     inputs = torch.tensor([ids], device=model.device)
     with torch.no_grad():

@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
+from peft import PeftModel
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from elusive.common.errors import InputError
@@ -68,6 +69,13 @@ class ChunkedTrainer(Trainer):
 
     objective: Objective = Objective()
     _is_chunked: bool | None = None
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Save without asking the Hub about the base model's config, as PEFT would."""
+        if isinstance(self.model, PeftModel):
+            self.model.save_pretrained(output_dir, save_embedding_layers=False)
+        else:
+            super()._save(output_dir, state_dict)
 
     def compute_loss(
         self,

@@ -10,6 +10,8 @@ from transformers.pytorch_utils import Conv1D
 from elusive.common.errors import InputError
 
 LINEAR = (nn.Linear, Conv1D)
+MAMBA = ("falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h")
+"""Architectures whose `out_proj` PEFT refuses, because fused kernels read its weight directly."""
 FEWEST_SIDES = 2
 """Fewest sides of a weight that multiplies: biases and norms have one."""
 
@@ -43,7 +45,7 @@ def find_lora_targets(model: PreTrainedModel, names: tuple[str, ...]) -> LoraTar
     weights = [name for name, weight in model.named_parameters() if weight.ndim >= FEWEST_SIDES]
     if not names:
         inside = _name_decoder(model)
-        modules = [name for name in layers if name.startswith(inside) and not _is_head(model, name)]
+        modules = [name for name in layers if name.startswith(inside) and _can_adapt(model, name)]
         parameters = []
     else:
         modules = [name for name in layers if _ends_with(name, names)]
@@ -65,8 +67,10 @@ def _name_decoder(model: PreTrainedModel) -> str:
     return f"{names[0]}." if names else ""
 
 
-def _is_head(model: PreTrainedModel, name: str) -> bool:
-    return model.get_submodule(name) is model.get_output_embeddings()
+def _can_adapt(model: PreTrainedModel, name: str) -> bool:
+    """Whether a linear layer is not the head, and PEFT takes it."""
+    is_refused = model.config.model_type in MAMBA and name.endswith("out_proj")
+    return model.get_submodule(name) is not model.get_output_embeddings() and not is_refused
 
 
 def _ends_with(name: str, ends: tuple[str, ...]) -> bool:
