@@ -52,7 +52,8 @@ SMALL = {
     r"qk_head_dim": 16,
     r"(q|kv|o)_lora_rank|laurel_rank|.*lowrank": 16,
     r"(moe_)?num_experts|n_routed_experts|num_local_experts": 4,
-    r"num_experts_per_tok|top_k_experts|moe_k|moe_top_?k": 2,
+    r"mamba_n_heads|mamba_num_heads|mamba_d_head|mamba_head_?dim": 8,
+    r"num_experts_per_tok(en)?|top_k_experts|moe_k|moe_top_?k": 2,
     r"n_group|topk_group|n_shared_experts|first_k_dense_replace": 1,
     r"(attention_)?window_size|sliding_window(_size)?|attention_(window|chunk)_size"
     r"|local_attention|local_attention_window_len|chunk_size|mamba_chunk_size": 12,
@@ -62,8 +63,34 @@ SMALL = {
     r"\w+_token_id": 1,
 }
 """Numbers of small configs, by patterns of their names."""
+EVEN_HEADS = {"num_key_value_heads": 4}
+HEAD = {"head_dim": 8}
 OWN: dict[str, dict[str, Any]] = {
+    "bamba": {"attn_layer_indices": [1, 3]},
+    "deepseek_v2": {"num_experts_per_tok": 2},
+    "dots3_note_text": EVEN_HEADS,
+    "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2},
+    "falcon_h1": {"mamba_d_ssm": 64},
+    "granitemoehybrid": {"layer_types": ["mamba", "attention"] * 2},
     "gpt_neo": {"attention_types": [[["global", "local"], 2]]},
+    "hunyuan_v1_dense": HEAD,
+    "hunyuan_v1_moe": HEAD,
+    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
+    "lfm2": {"layer_types": ["conv", "full_attention"] * 2},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"] * 2},
+    "mamba2": {"num_heads": 8, "n_groups": 1},
+    "ministral": HEAD,
+    "nemotron": HEAD | EVEN_HEADS,
+    "xmod": {"default_language": "en_XX", "is_decoder": True},
+    "zamba": {"attention_hidden_size": 64, "attention_head_dim": 16},
+    "zaya": {"num_experts_per_tok": 1},
+}
+OWN |= {
+    name: OWN.get(name, {}) | EVEN_HEADS
+    for name in (
+        *("axk1", "axk2", "deepseek_v2", "deepseek_v3", "deepseek_v32", "glm4_moe_lite"),
+        *("glm_moe_dsa", "longcat_flash", "minicpm3", "youtu"),
+    )
 }
 """What some architectures need besides."""
 
@@ -83,10 +110,9 @@ def build_tiny_model(name: str) -> PreTrainedModel:
 def build_tiny_config(default: PretrainedConfig, own: dict[str, Any]) -> PretrainedConfig:
     """Build a config with small numbers, its parts included."""
     small: dict[str, Any] = {}
-    for name in default.to_dict():
-        part = getattr(default, name, None)
-        if isinstance(part, PretrainedConfig):
-            small[name] = build_tiny_config(part, own.get(name, {}))
+    for name, part in default.to_dict().items():
+        if isinstance(part, dict) and isinstance(getattr(default, name), PretrainedConfig):
+            small[name] = build_tiny_config(getattr(default, name), own.get(name, {}))
         elif type(part) is int:
             patterns = (pattern for pattern in SMALL if re.fullmatch(pattern, name))
             small[name] = SMALL.get(next(patterns, ""), part)
@@ -143,15 +169,17 @@ def render_row(name: str, found: dict[str, Finding] | str) -> str:
     if isinstance(found, str):
         return f"| {name} | {found} |" + " |" * (len(PROBES) - 1)
     if found["causality"].way is None:
-        return f"| {name} | refused: {found['causality'].describe_failures()} |" + " |" * (
-            len(PROBES) - 1
-        )
-    cells = [
-        finding.way or f"refused: {finding.describe_failures()}"
-        for topic, finding in found.items()
-        if topic != "causality"
-    ]
+        return f"| {name} | {_render_cell(found['causality'])} |" + " |" * (len(PROBES) - 1)
+    cells = [_render_cell(finding) for topic, finding in found.items() if topic != "causality"]
     return f"| {name} | {' | '.join(cells)} |"
+
+
+def _render_cell(finding: Finding) -> str:
+    """Render the way that was found, or the reason why the last one does not work."""
+    if finding.way:
+        return finding.way
+    *_, reason = finding.failures.values()
+    return f"**refused**: {reason.replace(' standard deviations', '').replace('|', ' ')}"
 
 
 @click.command()

@@ -61,16 +61,21 @@ def find_lora_targets(model: PreTrainedModel, names: tuple[str, ...]) -> LoraTar
 
 
 def _name_decoder(model: PreTrainedModel) -> str:
-    """Return what the names of the text decoder's modules begin with."""
+    """Return what the names of the text decoder's modules begin with.
+
+    Of some models, `get_decoder` returns the head; then it is the whole model.
+    """
     decoder = model.get_decoder()
     names = [name for name, module in model.named_modules() if module is decoder and name]
-    return f"{names[0]}." if names else ""
+    return f"{names[0]}." if names and not isinstance(decoder, LINEAR) else ""
 
 
 def _can_adapt(model: PreTrainedModel, name: str) -> bool:
-    """Whether a linear layer is not the head, and PEFT takes it."""
+    """Whether a linear layer is neither the head nor a router, and PEFT takes it."""
+    layer = model.get_submodule(name)
     is_refused = model.config.model_type in MAMBA and name.endswith("out_proj")
-    return model.get_submodule(name) is not model.get_output_embeddings() and not is_refused
+    is_router = "router" in type(layer).__name__.lower()
+    return layer is not model.get_output_embeddings() and not is_refused and not is_router
 
 
 def _ends_with(name: str, ends: tuple[str, ...]) -> bool:

@@ -264,6 +264,48 @@ def test_a_training_goes_on_from_its_checkpoint(tmp_path, model_folder, tokenize
     assert all((first[key] == second[key]).all() for key in first)
 
 
+def test_an_error_in_answering_does_not_cost_the_training(tmp_path, model_folder, monkeypatch):
+    from elusive.evaluate.cells import make_cell
+    from elusive.evaluate.training.hf_trainer import ChunkedTrainer
+
+    plan = write_grid_plan(tmp_path, model_folder, arms=["plain"], seeds=[0], untrained=False)
+    assert run_plan(load_plan(plan), tmp_path / "straight").failures == []
+
+    def fail(*_: object) -> None:
+        raise InputError("no memory left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(make_cell, "_answer", fail)
+        assert len(run_plan(load_plan(plan), tmp_path / "out").failures) == 1
+    monkeypatch.setattr(ChunkedTrainer, "training_step", fail)
+    assert run_plan(load_plan(plan), tmp_path / "out").failures == []
+    assert answers(tmp_path / "out") == answers(tmp_path / "straight")
+    logs = [
+        json.loads(next(tmp_path.glob(f"{name}/cells/*/training_log.json")).read_text())
+        for name in ("straight", "out")
+    ]
+    for log in logs:
+        del log["seconds"]
+    assert logs[0] == logs[1]
+
+
+def test_a_model_that_cannot_answer_fails_before_training(tmp_path, model_folder, monkeypatch):
+    from elusive.evaluate.answering import local
+    from elusive.evaluate.training.hf_trainer import ChunkedTrainer
+
+    def fail(*_: object) -> None:
+        raise InputError("its cache cannot be copied")
+
+    def train(*_: object) -> None:
+        raise AssertionError("training began")
+
+    plan = write_grid_plan(tmp_path, model_folder, arms=["plain"], seeds=[0], untrained=False)
+    monkeypatch.setattr(local, "answer_and_score", fail)
+    monkeypatch.setattr(ChunkedTrainer, "training_step", train)
+    (failure,) = run_plan(load_plan(plan), tmp_path / "out").failures
+    assert "its cache cannot be copied" in str(failure)
+
+
 def test_a_training_text_and_an_adapter_are_not_given_together(people_folder, tmp_path):
     from elusive.evaluate.config import CellSettings
     from elusive.evaluate.run import evaluate_cell
