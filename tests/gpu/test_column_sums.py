@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 from tiny import CONFIGS, VOCABULARY, tiny_model
 from transformers import PreTrainedModel
 
@@ -101,7 +101,8 @@ def test_bfloat16_sums_are_close_to_those_of_float32(name: str, fused: bool, dev
     for row in range(2):
         scores = [values[:, :, row].mean((0, 1)).cpu().numpy() for values in (received, expected)]
         scores = [values[~np.isnan(values)] for values in scores]
-        assert spearmanr(*scores).statistic > LEAST_CORRELATION
+        ranks = [rankdata(values) for values in scores]
+        assert np.corrcoef(*ranks)[0, 1] > LEAST_CORRELATION
 
 
 @pytest.mark.parametrize(("name", "times"), [("llama", 3), ("gpt2", 3), ("gemma2", 0)])

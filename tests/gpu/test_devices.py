@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from commands import write_grid_plan
 
 from elusive.augment.clues.top_tokens import read_attention_before_values
@@ -57,7 +56,7 @@ def loaded(device) -> LoadedModel:
 
 @pytest.fixture(scope="module")
 def on_cpu(loaded: LoadedModel) -> LoadedModel:
-    return replace(loaded, model=copy.deepcopy(loaded.model).to("cpu"))
+    return replace(loaded, model=copy.deepcopy(loaded.model).cpu())
 
 
 @pytest.mark.parametrize("name", SCORES)

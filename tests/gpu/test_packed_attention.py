@@ -17,8 +17,8 @@ NAMES = ("llama", "qwen2", "gemma2", "gpt2")
 LENGTHS = ([7, 1, 12, 33], [SHORT + 44, 40, 1])
 """Sequences for which attention is written out, and such that the fused kernel attends."""
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 4e-2}
-"""Norm of the difference over the norm. On a CPU, it is at most 7e-7 in float32 and .023 in bfloat16,
-which rounds by .4% in every layer; a sequence that sees another is off by .7 and more."""
+"""Norm of the difference over the norm. On a CPU, it is at most 7e-7 in float32, and .023 in
+bfloat16, which rounds by .4% in every layer; a sequence that sees another is off by .7 and more."""
 
 
 def build_sequences(lengths: list[int]) -> list[Sequence]:

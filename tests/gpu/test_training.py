@@ -54,6 +54,7 @@ def test_hidden_tokens_and_long_sequences_change_the_losses(cpu_losses):
         np.testing.assert_allclose(cpu_losses[name], cpu_losses["float32"], rtol=2e-2)
 
 
+@pytest.mark.filterwarnings("ignore:Could not find a config file")  # PEFT asks the Hub
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_training_that_is_interrupted_resumes_with_the_same_losses(dtype, tmp_path: Path):
     """Up to the order in which a GPU adds gradients of one token from several places.

@@ -40,8 +40,8 @@ CASES: dict[str, dict[str, Any]] = {
     "memft": {"objective": "memft"},
     "attention-dropout": {"objective": "attention-dropout"},
 }
-"""Settings of trainings that are the same on every device. `joined` joins as many biographies into
-one sequence, and `hides` hides every third token from those after it; the rest is `TrainingConfig`'s.
+"""Settings of trainings that should go alike on every device. `joined` joins as many biographies
+into one sequence, `hides` hides every third token from later ones; the rest is `TrainingConfig`'s.
 """
 
 
