@@ -65,31 +65,42 @@ WARM_UP = 3
 """Training steps that do not count."""
 BATCH_SIZES = (8, 64)
 """Texts per training step: the default, and what a GPU may like better."""
+ANSWER_BATCH = 64
+
+
+WAYS = ("blocks", "gradient", "forward with logits")
+TABLES = {
+    "Scoring biographies": ("model", "batch", *WAYS, "augment's score"),
+    "Training LoRA": ("model", "texts", "step", "tokens/s", "peak"),
+    "Five-shot answers": ("model", "batch", "questions/s"),
+    "One text": ("model", "tokens", *WAYS),
+}
 
 
 @dataclass
 class Report:
-    """Lines that are shown as they come, and written to a file; and the end of the time."""
+    """Tables that are shown row by row and written to a file, and the end of the time."""
 
     out: Path | None
     deadline: float
     lines: list[str] = field(default_factory=list)
+    """Lines around the tables."""
+    rows: dict[str, list[list[str]]] = field(default_factory=lambda: {name: [] for name in TABLES})
 
-    def add(self, *cells: object) -> None:
-        """Add a row of a table, or a single line."""
-        line = " | ".join(map(str, cells))
-        line = f"| {line} |" if len(cells) > 1 else line
-        click.echo(line)
-        self.lines.append(line)
+    def add(self, table: str, *cells: object) -> None:
+        """Add a row to a table."""
+        self.rows[table].append([str(cell) for cell in cells])
+        click.echo(f"{table}: {' | '.join(map(str, cells))}")
         if self.out:
-            self.out.write_text("\n".join(self.lines) + "\n", encoding="utf-8")
+            self.out.write_text(self.render(), encoding="utf-8")
 
-    def add_title(self, title: str, *columns: str) -> None:
-        """Begin a table."""
-        for line in ("", f"### {title}", ""):
-            self.add(line)
-        self.add(*columns)
-        self.add(*["---"] * len(columns))
+    def render(self) -> str:
+        """Render all tables as Markdown."""
+        lines = list(self.lines)
+        for name, rows in self.rows.items():
+            table = [list(TABLES[name]), ["---"] * len(TABLES[name]), *rows]
+            lines += ["", f"### {name}", "", *(f"| {' | '.join(row)} |" for row in table)]
+        return "\n".join(lines) + "\n"
 
     @property
     def is_over(self) -> bool:
@@ -101,6 +112,18 @@ def wait() -> None:
     """Wait until the GPU has done all that it was asked for."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
+
+
+@dataclass
+class Clock:
+    """When each training step ended."""
+
+    ends: list[float] = field(default_factory=list)
+
+    def tick(self) -> None:
+        """Note that a step has ended."""
+        wait()
+        self.ends.append(time.perf_counter())
 
 
 def start_peak() -> int:
@@ -144,30 +167,45 @@ def take_turns(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str,
     }
 
 
-def open_models(names: list[str], folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield the models' names and references, which `load_model` takes."""
+def save_random_model(name: str, folder: Path) -> str:
+    """Save a model with random weights and nano-large's tokenizer; return its folder."""
+    tokenizer = load_model_tokenizer("nano-large")
+    config = LlamaConfig(
+        **SHAPES[name],
+        max_position_embeddings=16384,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,  # type: ignore[arg-type]
+        eos_token_id=tokenizer.eos_token_id,  # type: ignore[arg-type]
+        pad_token_id=tokenizer.pad_token_id,  # type: ignore[arg-type]
+    )
+    with choose_device():
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    model.save_pretrained(folder / name)
+    tokenizer.save_pretrained(folder / name)
+    return str(folder / name)
+
+
+def open_models(
+    names: list[str], folder: Path, report: Report
+) -> Iterator[tuple[LoadedModel, str, bool]]:
+    """Yield each model in each precision, its name with it, and whether it is not quantized."""
+    has_bits = importlib.util.find_spec("bitsandbytes") is not None
     for name in names:
-        if name not in SHAPES:
-            yield name, name
-            continue
-        tokenizer = load_model_tokenizer("nano-large")
-        config = LlamaConfig(
-            **SHAPES[name],
-            max_position_embeddings=16384,
-            tie_word_embeddings=True,
-            bos_token_id=tokenizer.bos_token_id,  # type: ignore[arg-type]
-            eos_token_id=tokenizer.eos_token_id,  # type: ignore[arg-type]
-            pad_token_id=tokenizer.pad_token_id,  # type: ignore[arg-type]
-        )
-        with choose_device():
-            model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-        model.save_pretrained(folder / name)
-        tokenizer.save_pretrained(folder / name)
-        yield name, str(folder / name)
+        reference = save_random_model(name, folder) if name in SHAPES else name
+        free()
+        for precision in ("bf16", "f32", *(("8bit", "4bit") if has_bits else ())):
+            if report.is_over:
+                return
+            is_whole = precision in DTYPES
+            dtype = DTYPES.get(precision, torch.bfloat16)
+            loaded = load_model(reference, dtype, "none" if is_whole else precision)
+            yield loaded, f"{name}, {precision}", is_whole
+            del loaded
+            free()
 
 
-def free(*_: object) -> None:
-    """Give memory back between models."""
+def free() -> None:
+    """Give memory back."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -201,7 +239,7 @@ def report_lengths(report: Report, loaded: LoadedModel, name: str, lengths: list
         generator = torch.Generator().manual_seed(0)
         ids = torch.randint(5, 4000, (1, length), generator=generator).to(loaded.model.device)
         ways = build_ways(loaded.model, [(ids, torch.ones_like(ids))])
-        report.add(name, length, *take_turns(ways, 5 if length <= 2048 else 3).values())
+        report.add("One text", name, length, *take_turns(ways, 5 if length <= 2048 else 3).values())
 
 
 def report_biographies(report: Report, loaded: LoadedModel, name: str, texts: int) -> None:
@@ -220,7 +258,9 @@ def report_biographies(report: Report, loaded: LoadedModel, name: str, texts: in
         if batch_tokens == BATCH_TOKENS:
             ways["as augment scores"] = partial(score_attention, documents, loaded)
         cells = take_turns(ways, 3)
-        report.add(name, batch_tokens, *cells.values(), *["-"] * (4 - len(cells)))
+        report.add(
+            "Scoring biographies", name, batch_tokens, *cells.values(), *["-"] * (4 - len(cells))
+        )
 
 
 def report_training(report: Report, loaded: LoadedModel, name: str, steps: int) -> None:
@@ -234,35 +274,31 @@ def report_training(report: Report, loaded: LoadedModel, name: str, steps: int) 
             build_text_sequence(document.text, loaded.tokenizer)
             for document in generate_biographies(people)
         ]
-        rng = np.random.default_rng(0)
-        build_epoch = partial(list, sequences)
-        rows = list(pack_epochs(lambda _, f=build_epoch: f(), [], steps, batch_size, rng))
-        ends: list[float] = []
+        (row,) = pack_epochs(lambda _, s=sequences: s, [], 1, batch_size, np.random.default_rng(0))
+        clock = Clock()
         free()
         before = start_peak()
         with open_lora_model(loaded, config, 0) as model:
-            train(model, rows, config, 0, lambda: (wait(), ends.append(time.perf_counter())))  # noqa: B023
-        step = statistics.median(np.diff(ends)[WARM_UP - 1 :])
-        tokens = np.mean([row["input_ids"].numel() for row in rows])
-        per_second = f"{tokens / step:,.0f}"
-        report.add(name, batch_size, f"{1000 * step:.0f} ms", per_second, read_peak(before))
+            train(model, [row] * steps, config, 0, clock.tick)
+        step = statistics.median(np.diff(clock.ends)[WARM_UP - 1 :])
+        cells = (f"{1000 * step:.0f} ms", f"{row['input_ids'].numel() / step:,.0f}")
+        report.add("Training LoRA", name, batch_size, *cells, read_peak(before))
 
 
 def report_answering(report: Report, loaded: LoadedModel, name: str, count: int) -> None:
     """Measure five-shot answers; a model with random weights always writes the longest ones."""
+    if report.is_over:
+        return
     config = BiogenConfig(people=count // 5, start=8000, num_shot_people=20)
     questions = list(generate_questions(config))[:count]
     shots, _ = split_shots(list(generate_shots(config)), 5, 0)
-    for batch_size in (16, 64):
-        if report.is_over:
-            return
-        seconds = []
-        for _ in range(2):
-            wait()
-            start = time.perf_counter()
-            answer_questions(loaded.model, loaded.tokenizer, questions, shots, batch_size)
-            seconds.append(time.perf_counter() - start)
-        report.add(name, batch_size, f"{len(questions) / min(seconds):.0f}")
+    seconds = []
+    for _ in range(2):
+        wait()
+        start = time.perf_counter()
+        answer_questions(loaded.model, loaded.tokenizer, questions, shots, ANSWER_BATCH)
+        seconds.append(time.perf_counter() - start)
+    report.add("Five-shot answers", name, ANSWER_BATCH, f"{len(questions) / min(seconds):.0f}")
 
 
 @click.command()
@@ -283,39 +319,26 @@ def main(
     out: Path | None,
 ) -> None:
     report = Report(out, time.perf_counter() + seconds)
-    report.add(f"{describe_device(choose_device())}, PyTorch {torch.__version__}")
-    ways = ("blocks", "gradient", "forward with logits")
-    has_bits = importlib.util.find_spec("bitsandbytes") is not None
+    report.lines.append(f"{describe_device(choose_device())}, PyTorch {torch.__version__}")
     with tempfile.TemporaryDirectory() as scratch:
-        references = list(open_models(models.split(","), Path(scratch)))
-        free()
-
-        def load_each(quantizations: tuple[str, ...] = ("none",)) -> Iterator:
-            for name, reference in references:
-                for dtype in DTYPES:
-                    for bits in quantizations:
-                        if report.is_over or (bits != "none" and dtype != "bf16"):
-                            continue
-                        loaded = load_model(reference, DTYPES[dtype], bits)
-                        yield loaded, f"{name}, {dtype if bits == 'none' else bits}"
-                        del loaded
-                        free()
-
-        report.add_title(f"Scoring {texts} biographies", "model", "batch", *ways, "augment's score")
-        for loaded, name in load_each():
-            report_biographies(report, loaded, name, texts)
-        report.add_title("Training LoRA", "model", "texts", "step", "tokens/s", "peak")
-        bits = ("none", "8bit", "4bit") if has_bits else ("none",)
-        for loaded, name in load_each(bits):
-            report_training(report, loaded, name, steps)
-        report.add_title("Five-shot answers", "model", "batch", "questions/s")
-        for loaded, name in load_each():
-            report_answering(report, loaded, name, questions)
-        report.add_title("One text", "model", "tokens", *ways)
-        for loaded, name in load_each():
-            report_lengths(report, loaded, name, list(map(int, lengths.split(","))))
-    report.add("")
-    report.add(f"{seconds - (report.deadline - time.perf_counter()):.0f} s in all")
+        for loaded, name, is_whole in open_models(models.split(","), Path(scratch), report):
+            measures = [partial(report_training, steps=steps)]
+            if is_whole:
+                measures += [
+                    partial(report_biographies, texts=texts),
+                    partial(report_answering, count=questions),
+                    partial(report_lengths, lengths=list(map(int, lengths.split(",")))),
+                ]
+            for measure in measures:
+                try:
+                    measure(report, loaded, name)
+                except RuntimeError as error:  # out of memory, or a kernel that is missing
+                    report.lines.append(f"- {name}: {str(error).splitlines()[0]}")
+    taken = seconds - (report.deadline - time.perf_counter())
+    report.lines.append(f"{texts} biographies; {taken:.0f} s in all")
+    click.echo(report.render())
+    if out:
+        out.write_text(report.render(), encoding="utf-8")
 
 
 if __name__ == "__main__":
