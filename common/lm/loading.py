@@ -1,6 +1,7 @@
 """Loading a language model and its tokenizer; the precision, device and threads that it uses."""
 
 import importlib.util
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -125,10 +126,22 @@ def load_model(
         raise InputError(f"cannot load model {reference!r}: {reason}") from None
     if quantization == "none":  # bitsandbytes places a model itself
         model.to(choose_device())  # type: ignore[arg-type]
+    _keep_4bit_weights_trainable(model)
     model.eval()
     loaded = LoadedModel(source, model, tokenizer, hash_weights(source))
     check_causality(loaded)
     return loaded
+
+
+def _keep_4bit_weights_trainable(model: PreTrainedModel) -> None:
+    """Keep bitsandbytes from repacking 4-bit weights when the model is evaluated on some CPUs.
+
+    It does so for good where the CPU has AVX512-BF16, and no gradient flows through such weights:
+    only the last layer's adapters would be trained after an evaluation.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            setattr(module, "support_avx512bf16_for_cpu", False)  # noqa: B010
 
 
 def _configure_bitsandbytes(
@@ -143,6 +156,8 @@ def _configure_bitsandbytes(
             f"quantization {quantization!r} needs bitsandbytes: pip install 'elusive[quantized]'"
         )
     if quantization == "8bit":
+        # It would say at every matrix product that it computes in float16.
+        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype

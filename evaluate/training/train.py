@@ -1,6 +1,5 @@
 """Train one cell with transformers' Trainer; an interrupted training resumes."""
 
-import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,9 +120,7 @@ def _run(trainer: ChunkedTrainer, model: Model, checkpoints: Path, on_step: OnSt
     # PEFT would cast an adapter's input to float32, and autocast would cast it back at once.
     has_adapter = isinstance(model, PeftModel)
     no_casting = disable_input_dtype_casting(model) if has_adapter else nullcontext()
-    with no_casting, warnings.catch_warnings():
-        # 4-bit layers on a CPU warn; a test compares their gradients with those of dense layers.
-        warnings.filterwarnings("ignore", message="bitsandbytes::.*autograd kernel")
+    with no_casting:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
 
 

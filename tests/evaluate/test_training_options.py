@@ -304,6 +304,31 @@ def test_gradients_through_fewer_bits_are_those_of_the_same_weights_written_out(
 
 
 @pytest.mark.parametrize("quantization", ["8bit", "4bit"])
+def test_gradients_through_fewer_bits_are_the_same_after_an_evaluation(quantization, caplog):
+    """On a CPU with AVX512-BF16, bitsandbytes would repack 4-bit weights in evaluation."""
+    pytest.importorskip("bitsandbytes")
+    loaded = load_model("nano-large", quantization=quantization)
+    ids = torch.tensor([loaded.tokenizer("Haley Cooley was born on May 1, 1990.")["input_ids"]])
+    gradients = []
+    with open_lora_model(loaded, TrainingConfig(), seed=0) as model:
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.constant_(parameter, 0.01)
+        for _ in range(2):
+            model.zero_grad()
+            model.train()
+            model(input_ids=ids, labels=ids).loss.backward()
+            gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+            model.eval()
+            with torch.inference_mode():
+                model(input_ids=ids)
+    assert len(gradients[0]) == len(gradients[1]) > 10
+    for first, second in zip(*gradients, strict=True):
+        torch.testing.assert_close(first, second, atol=1e-6, rtol=1e-4)
+    assert [record for record in caplog.records if "MatMul" in record.getMessage()] == []
+
+
+@pytest.mark.parametrize("quantization", ["8bit", "4bit"])
 def test_a_cell_is_trained_on_fewer_bits(evaluate, quantization, tmp_path):
     pytest.importorskip("bitsandbytes")
     out = tmp_path / "out"
