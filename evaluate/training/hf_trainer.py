@@ -70,7 +70,7 @@ class ChunkedTrainer(Trainer):
     objective: Objective = Objective()
     _is_chunked: bool | None = None
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+    def _save(self, output_dir: Any = None, state_dict: Any = None) -> None:
         """Save without asking the Hub about the base model's config, as PEFT would."""
         if isinstance(self.model, PeftModel):
             self.model.save_pretrained(output_dir, save_embedding_layers=False)

@@ -235,16 +235,16 @@ def test_answers_are_never_batched_in_a_way_that_changes_them(load_tiny, monkeyp
 
 
 def build_mixtral() -> MixtralForCausalLM:
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
-    return MixtralForCausalLM(
-        MixtralConfig(
-            vocab_size=VOCABULARY,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            num_local_experts=4,
-            **sizes,
-        )
+    config = MixtralConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        num_local_experts=4,
     )
+    return MixtralForCausalLM(config)
 
 
 def test_experts_and_routers_are_named_as_left_out_and_adapted_if_named(tokenizer, tmp_path):

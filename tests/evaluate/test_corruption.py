@@ -19,7 +19,7 @@ from elusive.biogen.config import BiogenConfig
 from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.dataset.records import Document, TrainingText
 from elusive.common.lm.loading import LoadedModel, load_model
-from elusive.common.lm.packing import IGNORED, Sequence, pack_row
+from elusive.common.lm.packing import IGNORED, Packing, Sequence, pack_row
 from elusive.evaluate.config import TrainingConfig
 from elusive.evaluate.training.corruption import (
     TargetRates,
@@ -158,8 +158,8 @@ def test_no_later_token_attends_to_an_unseen_one(name):
     outputs = []
     for tokens in (ids, others):
         row = pack_row([plain, Sequence(tokens, tokens, hidden=hidden)])
-        inputs = RowCollator(False, torch.float32)([row])
-        inputs = {name: inputs[name] for name in inputs.keys() - {"names", "labels"}}
+        inputs = RowCollator(Packing("positions"), torch.float32)([row])
+        inputs = {name: inputs[name] for name in inputs.keys() - {"names", "labels", "way"}}
         with torch.no_grad():
             outputs.append(tiny_model(name)(**inputs, use_cache=False).logits[0, 5:])
     is_same = (outputs[0] - outputs[1]).abs().amax(-1) < 1e-5
@@ -303,7 +303,7 @@ def test_partly_unseen_hides_by_drop_probability(tmp_path, people_folder, loaded
     assert np.diff(words).min() > -1e-9, "earlier tokens are hidden less"
     assert max(words) < 0.9
     row = pack_row([first[1]])
-    mask = RowCollator(False, torch.float32)([row])["attention_mask"][0, 0]
+    mask = RowCollator(Packing("positions"), torch.float32)([row])["attention_mask"][0, 0]
     shares = [(mask[index + 1 :, index] != 0).float().mean() for index in range(len(hidden) - 8)]
     assert np.corrcoef(shares, hidden[: len(shares)])[0, 1] > 0.8
 
@@ -312,7 +312,7 @@ def test_attention_dropout_spares_replayed_questions_and_originals():
     sequence = Sequence(list(range(2, 32)), list(range(2, 32)), hidden=[0.2] * 30, mask_seed=7)
     replay = Sequence(list(range(2, 12)), list(range(2, 12)))
     row = pack_row([replay, sequence, replay])
-    mask = RowCollator(False, torch.float32)([row])["attention_mask"][0, 0] == 0
+    mask = RowCollator(Packing("positions"), torch.float32)([row])["attention_mask"][0, 0] == 0
     whole = torch.ones(10, 10).tril().bool()
     assert (mask[:10, :10] == whole).all()
     assert (mask[40:, 40:] == whole).all()

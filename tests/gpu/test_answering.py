@@ -11,6 +11,13 @@ from training_rows import some_questions
 from elusive.common.dataset.records import Prediction, Question, Shot
 from elusive.common.lm.loading import LoadedModel, load_model
 from elusive.common.lm.references import BUILT_IN
+from elusive.evaluate.answering.batches import (
+    ALONE,
+    EQUAL_LENGTHS,
+    SHARED_PREFIX,
+    WHOLE_PROMPTS,
+    Batching,
+)
 from elusive.evaluate.answering.local import answer_questions
 from elusive.evaluate.answering.prompts import split_shots
 from elusive.models.config import load_pretrain_plan
@@ -32,8 +39,10 @@ def asked() -> Asked:
     return sample_questions(population, plan)[:COUNT], shots
 
 
-def ask(loaded: LoadedModel, asked: Asked, batch_size: int = 16, reuse: bool = True):
-    return answer_questions(loaded.model, loaded.tokenizer, *asked, batch_size, reuse)
+def ask(
+    loaded: LoadedModel, asked: Asked, batch_size: int = 16, batching: Batching = SHARED_PREFIX
+):
+    return answer_questions(loaded.model, loaded.tokenizer, *asked, batch_size, batching)
 
 
 def compare(first: list[Prediction], second: list[Prediction]) -> tuple[float, float]:
@@ -60,9 +69,9 @@ def test_answers_are_those_of_a_cpu(asked: Asked, device):
 def test_answers_do_not_depend_on_the_cache_or_the_batch(asked: Asked, dtype, device):
     """bfloat16 rounds logits to 3 digits, and a batch of another size to other ones."""
     loaded = load_model("nano-large", dtype=dtype)
-    alone = ask(loaded, asked, 1, reuse=False)
-    for batch_size, reuse in ((1, True), (16, True), (16, False)):
-        same, apart = compare(ask(loaded, asked, batch_size, reuse), alone)
+    alone = ask(loaded, asked, 1, ALONE)
+    for batch_size, batching in ((1, SHARED_PREFIX), (16, SHARED_PREFIX), (16, WHOLE_PROMPTS)):
+        same, apart = compare(ask(loaded, asked, batch_size, batching), alone)
         assert same >= (1 if dtype == torch.float32 else 0.9)
         assert apart < (1e-2 if dtype == torch.float32 else 0.5)
 
@@ -71,10 +80,11 @@ def test_answers_do_not_depend_on_the_cache_or_the_batch(asked: Asked, dtype, de
 def test_tiny_models_answer_as_on_a_cpu(name: str, tokenizer, device):
     questions, shots = some_questions()
     model = tiny_model(name)
-    on_cpu = answer_questions(copy.deepcopy(model), tokenizer, questions, shots, 4)
+    shared = EQUAL_LENGTHS if name == "gemma2" else SHARED_PREFIX
+    on_cpu = answer_questions(copy.deepcopy(model), tokenizer, questions, shots, 1, ALONE)
     model.to(device)  # type: ignore[arg-type]
-    for batch_size, reuse in ((1, False), (4, True), (4, False)):
-        other = answer_questions(model, tokenizer, questions, shots, batch_size, reuse)
+    for batch_size, batching in ((1, ALONE), (4, shared), (4, WHOLE_PROMPTS)):
+        other = answer_questions(model, tokenizer, questions, shots, batch_size, batching)
         same, apart = compare(other, on_cpu)
         assert same == 1
         assert apart < 1e-2

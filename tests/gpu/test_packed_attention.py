@@ -7,13 +7,15 @@ import torch
 from tiny import VOCABULARY, tiny_model
 from transformers import PreTrainedModel
 
-from elusive.common.lm.packed_attention import SHORT, use_packed_attention
-from elusive.common.lm.packing import Sequence, pack_row
+from elusive.common.lm.packed_attention import IMPLEMENTATION, SHORT
+from elusive.common.lm.packing import CUT, Packing, Sequence, pack_row
 from elusive.evaluate.training.hf_trainer import RowCollator
 
 pytestmark = pytest.mark.gpu
 
-NAMES = ("llama", "qwen2", "gemma2", "gpt2")
+WAYS = {"llama": "cut", "qwen2": "cut", "gemma2": "positions", "gpt2": "positions"}
+"""What a probe finds on a CPU."""
+NAMES = list(WAYS)
 LENGTHS = ([7, 1, 12, 33], [SHORT + 44, 40, 1])
 """Sequences for which attention is written out, and such that the fused kernel attends."""
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 4e-2}
@@ -29,8 +31,12 @@ def build_sequences(lengths: list[int]) -> list[Sequence]:
 
 def collate(model: PreTrainedModel, sequences: list[Sequence]) -> dict[str, Any]:
     """Inputs of a row as training builds them, on the model's device."""
-    inputs = RowCollator(use_packed_attention(model), model.dtype)([pack_row(sequences)])
-    tensors = {name: value for name, value in inputs.items() if name not in ("names", "labels")}
+    packing = Packing(WAYS[model.config.model_type])
+    if packing.way == CUT:
+        model.set_attn_implementation(IMPLEMENTATION)
+    inputs = RowCollator(packing, model.dtype)([pack_row(sequences)])
+    left_out = ("names", "labels", "way")
+    tensors = {name: value for name, value in inputs.items() if name not in left_out}
     return {
         name: value.to(model.device) if isinstance(value, torch.Tensor) else value
         for name, value in tensors.items()

@@ -13,7 +13,8 @@ SAMPLE = ("llama", "mixtral", "gemma3_text", "qwen3_next", "gpt_oss", "mpt", "be
 @pytest.mark.parametrize("name", SAMPLE)
 def test_the_table_has_what_a_probe_finds(name):
     spec = importlib.util.spec_from_file_location("x", ROOT / "benchmarks/architectures.py")
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     command = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(command)
     row = command.render_row(name, command.probe_architecture(name))
