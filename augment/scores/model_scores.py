@@ -23,6 +23,8 @@ from elusive.common.probe.texts import get_text_config
 BATCH_TOKENS = 2048
 """Most tokens in a batch, padding included. A CPU gets no faster with more, and 4,096 pad twice as
 much: 4.7% of the tokens of 100 biographies instead of 2.4%."""
+GPU_BATCH_TOKENS = 16_384
+"""The same on a GPU: an H200 scores 100 biographies 2 to 4 times as fast as with 2,048."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def score_in_batches(
                 f"overlapping windows, {len(windows) - len(documents)} more than there are texts"
             )
         # 2) Score windows of similar length together, so that batches need little padding.
-        for batch in batch_by_length(lengths, BATCH_TOKENS if can_pad(scorer) else 0):
+        for batch in batch_by_length(lengths, _choose_batch_tokens(scorer)):
             start = perf_counter()
             texts = [windows[number][1] for number in batch]
             batch_documents = [documents[windows[number][0]] for number in batch]
@@ -155,6 +157,13 @@ def score_in_batches(
             bar.update(len({windows[number][0] for number in batch}))
     # 3) Put the windows of each document together.
     return [_stitch(parts, spent) for parts, spent in zip(scored, seconds, strict=True)]
+
+
+def _choose_batch_tokens(scorer: LoadedModel) -> int:
+    """Choose the most tokens in a batch; 0 if each text must be read alone."""
+    if not can_pad(scorer):
+        return 0
+    return GPU_BATCH_TOKENS if scorer.model.device.type == "cuda" else BATCH_TOKENS
 
 
 def find_context(scorer: LoadedModel) -> int | None:

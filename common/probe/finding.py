@@ -79,7 +79,13 @@ def find_way(ways: list[Way], tolerance: float) -> Finding:
 
 def choose_tolerance(loaded: LoadedModel) -> float:
     """Return the difference that rounding may cause in a model's precision."""
-    return TOLERANCE if loaded.model.dtype == torch.float32 else LOW_PRECISION_TOLERANCE
+    is_whole = loaded.model.dtype == torch.float32 and not is_quantized(loaded.model)
+    return TOLERANCE if is_whole else LOW_PRECISION_TOLERANCE
+
+
+def is_quantized(model: PreTrainedModel) -> bool:
+    """Whether a model's weights have 8 bits or fewer, so that rounding depends on the batch."""
+    return getattr(model, "hf_quantizer", None) is not None
 
 
 @contextmanager
@@ -90,8 +96,7 @@ def compute_in_float32(model: PreTrainedModel) -> Iterator[None]:
     """
     tensors = [*model.parameters(), *model.buffers()]
     low = [(tensor, tensor.dtype) for tensor in tensors if tensor.is_floating_point()]
-    is_quantized = getattr(model.config, "quantization_config", None) is not None
-    if is_quantized or sum(tensor.numel() for tensor in tensors) > MOST_WEIGHTS:
+    if is_quantized(model) or sum(tensor.numel() for tensor in tensors) > MOST_WEIGHTS:
         low = []
     for tensor, _ in low:
         tensor.data = tensor.data.float()

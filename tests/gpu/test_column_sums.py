@@ -22,7 +22,7 @@ pytestmark = pytest.mark.gpu
 NAMES = ("llama", "qwen2", "gemma2", "gpt2")
 LENGTHS = [300, 190, 33, 2]
 """More than a block of queries, sizes that no kernel's tile divides, and the shortest text."""
-TOLERANCE = 1e-4
+TOLERANCE = 3e-4
 """Of float32, absolute, where even attention is 1: sums of some hundred rounded numbers."""
 MEDIAN_ERROR, LEAST_CORRELATION = 0.01, 0.998
 """Of bfloat16 against float32 with the same weights. A bfloat16 has 8 bits, so activations and the
@@ -106,12 +106,17 @@ def test_bfloat16_sums_are_close_to_those_of_float32(name: str, fused: bool, dev
 
 
 @pytest.mark.parametrize(("name", "times"), [("llama", 3), ("gpt2", 3), ("gemma2", 0)])
-def test_a_gpu_uses_fused_attention_where_it_is_exact(name: str, times: int, device, monkeypatch):
+def test_a_gpu_uses_fused_attention_for_long_texts_where_it_is_exact(
+    name: str, times: int, device, monkeypatch
+):
     if device.type == "cpu":
         pytest.skip("a CPU uses blocks")
     calls = []
     whole = column_sums._attend_fused
     monkeypatch.setattr(column_sums, "_attend_fused", lambda *args: calls.append(1) or whole(*args))
+    compute_attention_received(tiny_model(name).to(device), *random_batch(device))  # type: ignore[arg-type]
+    assert not calls, "blocks are faster for short texts"
+    monkeypatch.setattr(column_sums, "FUSED_FROM", 0)
     compute_attention_received(tiny_model(name).to(device), *random_batch(device))  # type: ignore[arg-type]
     assert len(calls) == times == (CONFIGS[name].num_hidden_layers if times else 0)
 
