@@ -6,6 +6,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from elusive.common.lm.batches import mask_rows, pad_rows
+from elusive.common.lm.encoding import encode_text, get_pad_token
 from elusive.common.lm.loading import LoadedModel, load_model
 
 BATCH = 16
@@ -38,16 +39,15 @@ def generate_replies(reference: str, prompts: list[str], max_tokens: int) -> lis
 
 def _encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
     if not tokenizer.chat_template:
-        return tokenizer(prompt)["input_ids"]
+        return encode_text(prompt, tokenizer).input_ids
     messages = [{"role": "user", "content": prompt}]
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    return tokenizer(str(text), add_special_tokens=False)["input_ids"]
+    return encode_text(str(text), tokenizer, add_start=False).input_ids
 
 
 def _generate(loaded: LoadedModel, inputs: list[list[int]], max_tokens: int) -> list[str]:
     longest = max(len(ids) for ids in inputs)
-    pad = loaded.tokenizer.pad_token_id
-    pad_id = pad if isinstance(pad, int) else 0
+    pad_id = get_pad_token(loaded.tokenizer)
     device = loaded.model.device
     with torch.inference_mode():
         generated = loaded.model.generate(  # type: ignore[operator]

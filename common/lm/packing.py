@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from elusive.common.lm.loading import get_end_tokens
+from elusive.common.lm.encoding import encode_text, get_end_tokens
 
 IGNORED = -100
 """Label of tokens that are not predicted, as in transformers."""
@@ -30,8 +30,8 @@ class Sequence:
 
 
 def build_text_sequence(text: str, tokenizer: PreTrainedTokenizerBase) -> Sequence:
-    """Build the sequence of a text with an end token; every token is predicted."""
-    ids = tokenizer(text)["input_ids"] + get_end_tokens(tokenizer)
+    """Build the sequence of a text with one end token, if there is one; every token is predicted."""
+    ids = encode_text(text, tokenizer).input_ids + get_end_tokens(tokenizer)
     return Sequence(ids, list(ids))
 
 

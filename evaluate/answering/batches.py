@@ -4,6 +4,8 @@ import copy
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from os.path import commonprefix
 
 import torch
 from peft import PeftModel
@@ -11,8 +13,14 @@ from transformers import Cache, DynamicCache, PreTrainedModel, PreTrainedTokeniz
 
 from elusive.common.dataset.records import Question, Shot
 from elusive.common.lm.batches import mask_rows, pad_rows
-from elusive.evaluate.answering.predictions import count_answer_tokens, group_by_topic
-from elusive.evaluate.answering.prompts import PromptFormat, get_topic
+from elusive.common.lm.encoding import get_end_tokens, get_pad_token, list_newline_tokens
+from elusive.evaluate.answering.predictions import (
+    SPARE_TOKENS,
+    cut_first_line,
+    group_by_topic,
+)
+from elusive.evaluate.answering.prompt_format import PromptFormat
+from elusive.evaluate.answering.prompts import solve_question
 
 Model = PreTrainedModel | PeftModel
 
@@ -26,22 +34,48 @@ class PromptedModel:
     prompts: PromptFormat
     shots: list[Shot]
 
-    def encode_question(self, question: Question) -> list[int]:
-        """Encode what follows the prefix, up to the point where the answer begins."""
-        return self._encode(self.prompts.render_question(self.shots, question))
-
-    def encode_answer(self, answer: str) -> list[int]:
-        """Encode an answer as it follows its question."""
-        return self._encode(self.prompts.render_answer(answer))
-
-    def _encode(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
-
     @property
     def pad_id(self) -> int:
-        """Token id for padding; any id will do, because padding is masked."""
-        pad_id = self.tokenizer.pad_token_id
-        return pad_id if isinstance(pad_id, int) else 0
+        """Token id for padding."""
+        return get_pad_token(self.tokenizer)
+
+    @cached_property
+    def ends(self) -> frozenset[int]:
+        """All tokens that end an answer.
+
+        They are the tokens that contain a newline, the end tokens of tokenizer and generation
+        config, and the special tokens that the chat template writes after an answer.
+        """
+        config = self.model.generation_config
+        ends = config.eos_token_id if config else None
+        configured = ends if isinstance(ends, list) else [] if ends is None else [ends]
+        return list_newline_tokens(self.tokenizer).union(
+            get_end_tokens(self.tokenizer), configured, self.prompts.ends
+        )
+
+    def cut_after_end(self, answer: list[int]) -> list[int]:
+        """Cut off what follows the first end of an answer."""
+        numbers = (number for number, token in enumerate(answer, 1) if token in self.ends)
+        return answer[: next(numbers, len(answer))]
+
+    def decode_answer(self, answer: list[int]) -> str:
+        """Decode the first line of an answer, up to its end."""
+        answer = self.cut_after_end(answer)
+        if answer and answer[-1] in self.ends - list_newline_tokens(self.tokenizer):
+            answer = answer[:-1]
+        text = str(self.tokenizer.decode(answer, skip_special_tokens=True))
+        return cut_first_line(text).removeprefix(self.prompts.held.strip()).strip()
+
+
+@dataclass(frozen=True)
+class PromptedQuestion:
+    """A question whose prompt goes on after the prefix of its topic."""
+
+    question: Question
+    input_ids: list[int]
+    """The prompt's tokens after the prefix, at least one."""
+    gold: list[int]
+    """Tokens of the first gold answer."""
 
 
 @dataclass(frozen=True)
@@ -75,18 +109,19 @@ class Prefix:
 
 def build_batches(
     prompted: PromptedModel, questions: list[Question], batch_size: int, reuse_prefix: bool
-) -> Iterator[tuple[list[Question], Prefix]]:
+) -> Iterator[tuple[list[PromptedQuestion], Prefix]]:
     """Yield questions of one topic and of similar length, with the prefix of their topic.
 
     Padding between prefix and question would push the prefix out of a sliding window, so a model
     with a sliding window gets questions of equal length.
     """
     has_window = getattr(prompted.model.config, "sliding_window", None) is not None
-    for members in group_by_topic(questions).values():
-        prefix = _build_prefix(prompted, members, reuse_prefix)
-        by_length: dict[int, list[Question]] = defaultdict(list)
-        for question in members:
-            by_length[len(prompted.encode_question(question))].append(question)
+    for topic, members in group_by_topic(questions).items():
+        prefix_ids, encoded = _encode_topic(prompted, topic, members)
+        prefix = _build_prefix(prompted, members, prefix_ids, reuse_prefix)
+        by_length: dict[int, list[PromptedQuestion]] = defaultdict(list)
+        for question in encoded:
+            by_length[len(question.input_ids)].append(question)
         groups = [by_length[length] for length in sorted(by_length)]
         if not has_window:
             groups = [[question for group in groups for question in group]]
@@ -95,13 +130,31 @@ def build_batches(
                 yield group[start : start + batch_size], prefix
 
 
-def _build_prefix(prompted: PromptedModel, questions: list[Question], reuse: bool) -> Prefix:
-    model, prompts = prompted.model, prompted.prompts
-    max_answer_tokens = count_answer_tokens(
-        questions, lambda answer: len(prompted.encode_answer(f"{answer}\n"))
-    )
-    text = prompts.render_prefix(prompted.shots, get_topic(questions[0]))
-    ids = torch.tensor([prompts.encode_prefix(text)], dtype=torch.long, device=model.device)
+def _encode_topic(
+    prompted: PromptedModel, topic: tuple[str, str], questions: list[Question]
+) -> tuple[list[int], list[PromptedQuestion]]:
+    """Encode each prompt with its gold answer, and split off the tokens that begin all of them."""
+    prompts, shots = prompted.prompts, prompted.shots
+    length = prompts.measure_prefix(topic, shots)
+    prefixes, solved = [], []
+    for question in questions:
+        prompt = prompts.encode_prompt(question, shots)
+        prefixes.append(prompt.cut_before(length).input_ids[: len(prompt.input_ids) - 1])
+        solved.append(prompts.encode_solved(solve_question(question, question.answers[0]), shots))
+    prefix = list(commonprefix(prefixes))
+    rest = [
+        PromptedQuestion(question, encoded.prompt[len(prefix) :], encoded.answer)
+        for question, encoded in zip(questions, solved, strict=True)
+    ]
+    return prefix, rest
+
+
+def _build_prefix(
+    prompted: PromptedModel, questions: list[Question], prefix: list[int], reuse: bool
+) -> Prefix:
+    model = prompted.model
+    max_answer_tokens = SPARE_TOKENS + max(map(prompted.prompts.count_answer_tokens, questions))
+    ids = torch.tensor([prefix], dtype=torch.long, device=model.device)
     if not reuse or ids.shape[1] == 0:
         return Prefix(ids, None, max_answer_tokens)
     cache = DynamicCache(config=model.config)

@@ -1,0 +1,74 @@
+"""Text to tokens, in one place: what stands before a text, what ends it, and where tokens lie."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from transformers import PreTrainedTokenizerBase
+
+from elusive.common.dataset.records import Span
+
+
+@dataclass(frozen=True)
+class TokenizedText:
+    """The tokens of a text, and the characters that each of them holds."""
+
+    input_ids: list[int]
+    """Start tokens, then the text; never an end token."""
+    offsets: list[Span]
+    """Characters of each token; (0, 0) for start tokens."""
+
+    def count_before(self, character: int) -> int:
+        """Count the first tokens, up to one that holds something from `character` on."""
+        numbers = (number for number, (_, end) in enumerate(self.offsets) if end > character)
+        return next(numbers, len(self.offsets))
+
+    def cut_before(self, character: int) -> "TokenizedText":
+        """Return the tokens before the one that holds `character`, or something behind it."""
+        count = self.count_before(character)
+        return TokenizedText(self.input_ids[:count], self.offsets[:count])
+
+
+def encode_text(
+    text: str, tokenizer: PreTrainedTokenizerBase, add_start: bool = True
+) -> TokenizedText:
+    """Encode a text without an end token, even if the tokenizer adds one to every text.
+
+    A text must be encoded whole and cut by offsets: the tokens of its parts are others, because
+    tokens reach over borders (".\\n") and some tokenizers put a space before every text.
+
+    Args:
+        text: to encode.
+        tokenizer: a fast one, which knows offsets.
+        add_start: put the tokenizer's start tokens before the text, if it has any.
+    """
+    start = list_start_tokens(tokenizer) if add_start else []
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    offsets = [(0, 0)] * len(start) + [tuple(span) for span in encoded["offset_mapping"]]
+    return TokenizedText(start + encoded["input_ids"], offsets)
+
+
+def list_start_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """List the tokens that a tokenizer puts before every text."""
+    encoded = tokenizer("a", return_special_tokens_mask=True)
+    marks = encoded["special_tokens_mask"]
+    return encoded["input_ids"][: (*marks, 0).index(0)]
+
+
+def get_end_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Return the token that ends a text, in a list that is empty if the tokenizer has none."""
+    end = tokenizer.eos_token_id
+    return [end] if isinstance(end, int) else []
+
+
+@cache
+def list_newline_tokens(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """List all tokens that contain a newline, alone or beside other characters."""
+    ids = range(len(tokenizer))
+    texts = tokenizer.batch_decode([[token] for token in ids])
+    return frozenset(token for token, text in zip(ids, texts, strict=True) if "\n" in text)
+
+
+def get_pad_token(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return a token id for padding; any id will do, because padding is masked."""
+    pad = tokenizer.pad_token_id
+    return pad if isinstance(pad, int) else 0

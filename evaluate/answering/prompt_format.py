@@ -1,0 +1,231 @@
+"""Questions as a model reads them: as lines or as chat turns, each rendered and encoded once."""
+
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from os.path import commonprefix
+
+from jinja2.exceptions import TemplateError
+from transformers import PreTrainedTokenizerBase
+
+from elusive.common.dataset.records import Question, Shot, Span
+from elusive.common.errors import InputError
+from elusive.common.lm.encoding import TokenizedText, encode_text
+from elusive.evaluate.answering.prompts import (
+    get_topic,
+    render_few_shot_prefix,
+    render_question,
+    select_topic,
+    solve_question,
+)
+
+OPENINGS = "".join(c for c in string.printable if not c.isspace())
+"""First characters of answers that are tried to see where a prompt's tokens stay the same."""
+EXAMPLE = Shot("", "", "Who wrote this question?", "Ada")
+PLACEHOLDER = "the-answer-stands-here"
+TODAY = datetime(2024, 7, 26)
+"""Date in the prompts of templates that write one, which must be the same on every day."""
+LEAVE_OUT = "leave out chat_template"
+
+
+@dataclass(frozen=True)
+class RenderedQuestion:
+    """A solved question after those that its prompt shows."""
+
+    text: str
+    answer: Span
+    """Characters of the answer, with the space before it; the prompt is what stands before."""
+
+
+@dataclass(frozen=True)
+class EncodedQuestion:
+    """The tokens of a rendered question; a token that reaches over a border is in the later part,
+    but one with the last character of the answer is in the answer."""
+
+    prompt: list[int]
+    """Start token, shown questions, question."""
+    answer: list[int]
+    end: list[int]
+    """What the model writes after the answer."""
+
+
+@dataclass(frozen=True)
+class PromptFormat:
+    """How questions are written: as lines, or as turns of the tokenizer's chat template.
+
+    What is trained, asked and scored is one text, encoded once: a finished turn whose prompt is
+    everything before the answer. A template's own generation prompt is not used, because some
+    templates open a turn in one way (`<think>`) and write it down in another.
+
+    Raises:
+        InputError: answers cannot be told from questions, or nothing ends them.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    chat: bool = False
+
+    def __post_init__(self) -> None:
+        if self.chat and not self.tokenizer.chat_template:
+            raise InputError(
+                "chat_template: the model's tokenizer has none: leave out the option or choose a "
+                "chat model"
+            )
+        encoded = self.encode_solved(EXAMPLE)
+        if not self.ends.isdisjoint(encoded.end) or self._holds_newline(encoded):
+            return
+        raise InputError(
+            f"chat_template: the template writes nothing behind an answer that ends it: {LEAVE_OUT}"
+            if self.chat
+            else "the model's tokenizer loses newlines, so nothing ends an answer: choose another "
+            "model, or set chat_template if it has one"
+        )
+
+    def render_solved(self, shot: Shot, shots: Sequence[Shot] = ()) -> RenderedQuestion:
+        """Render a solved question, and its end, after the shots of its topic.
+
+        Raises:
+            InputError: the chat template does not render the answer after the question.
+        """
+        prompt = self.render_prompt(shot, shots)
+        if not self.chat:
+            answer = f" {shot.answer}"
+            return RenderedQuestion(f"{prompt}{answer}\n", (len(prompt), len(prompt + answer)))
+        answer = shot.answer.strip()
+        text = self._render_turns([*select_topic(shots, get_topic(shot)), shot])
+        if not text.startswith(prompt + answer):
+            raise InputError(
+                f"chat_template: this model's template does not render the answer {answer!r} as it "
+                f"is: {LEAVE_OUT}"
+            )
+        return RenderedQuestion(text, (len(prompt), len(prompt + answer)))
+
+    def render_prompt(self, question: Question | Shot, shots: Sequence[Shot] = ()) -> str:
+        """Render a question after the shots of its topic, up to where the answer begins."""
+        shown = select_topic(shots, get_topic(question))
+        if not self.chat:
+            return render_few_shot_prefix(shown, get_topic(question)) + render_question(
+                question.question
+            )
+        asked = Shot(question.entity, question.field, question.question, PLACEHOLDER)
+        text = self._render_turns([*shown, asked])
+        before, count = text.split(PLACEHOLDER)[0], text.count(PLACEHOLDER)
+        if count != 1 or question.question.strip() not in before:
+            raise InputError(
+                "chat_template: a solved question does not begin with the question in this model's "
+                f"template, so its answer cannot be told apart: {LEAVE_OUT}"
+            )
+        return before
+
+    def measure_prefix(self, topic: tuple[str, str], shots: Sequence[Shot]) -> int:
+        """Count the characters of the shots that begin all prompts of a topic.
+
+        Less than all of them where the chat template writes a turn differently when another one
+        follows.
+        """
+        if not self.chat:
+            return len(render_few_shot_prefix(shots, topic))
+        shown = select_topic(shots, topic)
+        prompt = self.render_prompt(Shot("", topic[1], "?", "", topic[0]), shots)
+        return len(commonprefix([self._render_turns(shown), prompt])) if shown else 0
+
+    def encode_prompt(
+        self, question: Question | Shot, shots: Sequence[Shot] = ()
+    ) -> TokenizedText:
+        """Encode a prompt without what may share a token with the answer; see `held`."""
+        text = self.render_prompt(question, shots)
+        return self._encode(text).cut_before(len(text) - len(self.held))
+
+    def encode_solved(self, shot: Shot, shots: Sequence[Shot] = ()) -> EncodedQuestion:
+        """Encode a solved question after the shots of its topic.
+
+        Raises:
+            InputError: the answer changes the tokens of its prompt, or see `render_solved`.
+        """
+        rendered = self.render_solved(shot, shots)
+        prompt = self.encode_prompt(shot, shots).input_ids
+        encoded = self._encode(rendered.text)
+        if encoded.input_ids[: len(prompt)] != prompt:
+            raise InputError(
+                f"the answer {shot.answer!r} changes how the model's tokenizer cuts the question "
+                f"{shot.question!r}: leave them out, or choose another model"
+            )
+        rest = encoded.input_ids[len(prompt) :]
+        starts = [start for start, _ in encoded.offsets[len(prompt) :]]
+        num_answer = sum(start < rendered.answer[1] for start in starts)
+        return EncodedQuestion(prompt, rest[:num_answer], rest[num_answer:])
+
+    def count_answer_tokens(self, question: Question) -> int:
+        """Count the tokens of the longest gold answer, and one for its end."""
+        solved = [solve_question(question, answer) for answer in question.answers]
+        return 1 + max(len(self.encode_solved(shot).answer) for shot in solved)
+
+    @cached_property
+    def held(self) -> str:
+        """Last characters of every prompt that the model writes itself, before the answer.
+
+        Empty for most tokenizers. Where the end of a prompt shares a token with the answer (" Rome"
+        after a template's "Assistant: "), a model that got the end alone would be asked with tokens
+        that it has never read in front of an answer.
+
+        Raises:
+            InputError: an answer changes the tokens of its question, or of a newline before it.
+        """
+        text = self.render_prompt(EXAMPLE)
+        alone, opening = self._encode(text), "" if self.chat else " "
+        num_same = len(alone.input_ids)
+        for character in OPENINGS:
+            joint = self._encode(text + opening + character)
+            num_same = min(num_same, len(commonprefix([alone.input_ids, joint.input_ids])))
+        if num_same == len(alone.input_ids):
+            return ""
+        held = text[alone.offsets[num_same - 1][1] if num_same else 0 :]
+        if "\n" in held or len(held) > len(text) - text.rindex(EXAMPLE.question):
+            raise InputError(
+                f"the model's tokenizer joins the end of a prompt, {held!r}, with the answer: "
+                "choose another model" + (f", or {LEAVE_OUT}" if self.chat else "")
+            )
+        return held
+
+    @cached_property
+    def ends(self) -> frozenset[int]:
+        """Special tokens that the chat template writes after an answer."""
+        if not self.chat:
+            return frozenset()
+        added = self.tokenizer.added_tokens_decoder
+        special = {token for token, content in added.items() if content.special}
+        special.update(self.tokenizer.all_special_ids)
+        return frozenset(special.intersection(self.encode_solved(EXAMPLE).end))
+
+    def _holds_newline(self, encoded: EncodedQuestion) -> bool:
+        tokens = [*encoded.answer[-1:], *encoded.end]
+        return any("\n" in self.tokenizer.decode([token]) for token in tokens)
+
+    def _encode(self, text: str) -> TokenizedText:
+        return encode_text(text, self.tokenizer, add_start=not self.chat)
+
+    def _render_turns(self, shots: list[Shot]) -> str:
+        try:
+            return self.tokenizer.apply_chat_template(
+                _build_turns(shots),
+                tokenize=False,
+                enable_thinking=False,  # of templates that know it; others ignore it
+                strftime_now=TODAY.strftime,
+            )  # type: ignore[return-value]
+        except TemplateError as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"chat_template: the template of this model fails ({reason}): {LEAVE_OUT}"
+            ) from None
+
+
+def _build_turns(shots: list[Shot]) -> list[dict[str, str]]:
+    return [
+        turn
+        for shot in shots
+        for turn in (
+            {"role": "user", "content": shot.question},
+            {"role": "assistant", "content": shot.answer},
+        )
+    ]
