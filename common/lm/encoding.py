@@ -61,11 +61,22 @@ def get_end_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 
 @cache
+def list_token_texts(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
+    """List what each token adds to a text, in the order of token ids."""
+    before = tokenizer("a", add_special_tokens=False)["input_ids"][-1:]  # a first space may be cut
+    ids = range(len(tokenizer))
+    texts = tokenizer.batch_decode(
+        [[*before, token] for token in ids], clean_up_tokenization_spaces=False
+    )
+    length = len(tokenizer.decode(before, clean_up_tokenization_spaces=False))
+    return tuple(text[length:] for text in texts)
+
+
+@cache
 def list_newline_tokens(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     """List all tokens that contain a newline, alone or beside other characters."""
-    ids = range(len(tokenizer))
-    texts = tokenizer.batch_decode([[token] for token in ids])
-    return frozenset(token for token, text in zip(ids, texts, strict=True) if "\n" in text)
+    texts = list_token_texts(tokenizer)
+    return frozenset(token for token, text in enumerate(texts) if "\n" in text)
 
 
 def get_pad_token(tokenizer: PreTrainedTokenizerBase) -> int:

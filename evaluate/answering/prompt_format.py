@@ -3,7 +3,6 @@
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from os.path import commonprefix
 
@@ -12,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from elusive.common.dataset.records import Question, Shot, Span
 from elusive.common.errors import InputError
-from elusive.common.lm.encoding import TokenizedText, encode_text
+from elusive.common.lm.encoding import TokenizedText, encode_text, list_token_texts
 from elusive.evaluate.answering.prompts import (
     get_topic,
     render_few_shot_prefix,
@@ -21,12 +20,18 @@ from elusive.evaluate.answering.prompts import (
     solve_question,
 )
 
-OPENINGS = "".join(c for c in string.printable if not c.isspace())
+OPENINGS = [character for character in string.printable if not character.isspace()]
 """First characters of answers that are tried to see where a prompt's tokens stay the same."""
+LONGEST_TAIL = 24
+"""Characters at the end of a prompt that may share a token with the answer."""
 EXAMPLE = Shot("", "", "Who wrote this question?", "Ada")
 PLACEHOLDER = "the-answer-stands-here"
-TODAY = datetime(2024, 7, 26)
-"""Date in the prompts of templates that write one, which must be the same on every day."""
+SAME_DAY = (
+    "{% macro strftime_now(format) %}{{ format | replace('%d', '26') | replace('%b', 'Jul')"
+    " | replace('%B', 'July') | replace('%m', '07') | replace('%Y', '2024') | replace('%y', '24')"
+    " }}{% endmacro %}"
+)
+"""Put before templates that write today's date, or prompts would change from day to day."""
 LEAVE_OUT = "leave out chat_template"
 
 
@@ -90,7 +95,7 @@ class PromptFormat:
         """
         prompt = self.render_prompt(shot, shots)
         if not self.chat:
-            answer = f" {shot.answer}"
+            answer = self._space + shot.answer
             return RenderedQuestion(f"{prompt}{answer}\n", (len(prompt), len(prompt + answer)))
         answer = shot.answer.strip()
         text = self._render_turns([*select_topic(shots, get_topic(shot)), shot])
@@ -133,9 +138,9 @@ class PromptFormat:
     def encode_prompt(
         self, question: Question | Shot, shots: Sequence[Shot] = ()
     ) -> TokenizedText:
-        """Encode a prompt without what may share a token with the answer; see `held`."""
+        """Encode a prompt as it is cut when an answer follows, without `held`."""
         text = self.render_prompt(question, shots)
-        return self._encode(text).cut_before(len(text) - len(self.held))
+        return self._encode(f"{text}{self._space}A").cut_before(len(text) - len(self.held))
 
     def encode_solved(self, shot: Shot, shots: Sequence[Shot] = ()) -> EncodedQuestion:
         """Encode a solved question after the shots of its topic.
@@ -165,28 +170,46 @@ class PromptFormat:
     def held(self) -> str:
         """Last characters of every prompt that the model writes itself, before the answer.
 
-        Empty for most tokenizers. Where the end of a prompt shares a token with the answer (" Rome"
-        after a template's "Assistant: "), a model that got the end alone would be asked with tokens
-        that it has never read in front of an answer.
+        They share a token with some answer, as the space after a template's "Assistant: ". Asked
+        with that space alone, a model would read a token that never precedes an answer. Empty for
+        most tokenizers and formats.
 
         Raises:
-            InputError: an answer changes the tokens of its question, or of a newline before it.
+            InputError: these characters contain a newline, or a part of the question.
         """
         text = self.render_prompt(EXAMPLE)
-        alone, opening = self._encode(text), "" if self.chat else " "
-        num_same = len(alone.input_ids)
-        for character in OPENINGS:
-            joint = self._encode(text + opening + character)
-            num_same = min(num_same, len(commonprefix([alone.input_ids, joint.input_ids])))
-        if num_same == len(alone.input_ids):
-            return ""
-        held = text[alone.offsets[num_same - 1][1] if num_same else 0 :]
-        if "\n" in held or len(held) > len(text) - text.rindex(EXAMPLE.question):
+        tail = text[text.rindex(EXAMPLE.question) + len(EXAMPLE.question) :]
+        openings = [self._space + character for character in OPENINGS]
+        openings += self._list_spanning_ends(tail[-LONGEST_TAIL:])
+        joint = [self._encode(text + opening) for opening in openings]
+        num_same = len(commonprefix([encoded.input_ids for encoded in joint]))
+        num_same = min(num_same, joint[0].count_before(len(text)))
+        held = text[joint[0].offsets[num_same - 1][1] if num_same else 0 :]
+        if "\n" in held or len(held) > len(tail):
             raise InputError(
-                f"the model's tokenizer joins the end of a prompt, {held!r}, with the answer: "
-                "choose another model" + (f", or {LEAVE_OUT}" if self.chat else "")
+                f"the model's tokenizer joins the end of a prompt, {held[-20:]!r}, with the "
+                "answer: choose another model" + (f", or {LEAVE_OUT}" if self.chat else "")
             )
         return held
+
+    def _list_spanning_ends(self, tail: str) -> list[str]:
+        """List how tokens go on that begin with the last characters of a prompt."""
+        rests = {
+            token[length:]
+            for token in list_token_texts(self.tokenizer)
+            for length in range(1, min(len(token), len(tail) + 1))
+            if tail.endswith(token[:length])
+        }
+        space = self._space
+        return sorted(
+            rest
+            for rest in rests
+            if rest.startswith(space) and not rest[len(space) : len(space) + 1].isspace()
+        )
+
+    @property
+    def _space(self) -> str:
+        return "" if self.chat else " "
 
     @cached_property
     def ends(self) -> frozenset[int]:
@@ -206,12 +229,13 @@ class PromptFormat:
         return encode_text(text, self.tokenizer, add_start=not self.chat)
 
     def _render_turns(self, shots: list[Shot]) -> str:
+        template = self.tokenizer.get_chat_template()
         try:
             return self.tokenizer.apply_chat_template(
                 _build_turns(shots),
+                chat_template=SAME_DAY + template if "strftime_now" in template else template,
                 tokenize=False,
                 enable_thinking=False,  # of templates that know it; others ignore it
-                strftime_now=TODAY.strftime,
             )  # type: ignore[return-value]
         except TemplateError as error:
             reason = str(error).splitlines()[0]

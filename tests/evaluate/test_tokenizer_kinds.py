@@ -4,17 +4,16 @@ import itertools
 
 import numpy as np
 import pytest
-import torch
 from odd_tokenizers import END, KINDS, LLAMA3, START, byte_level, metaspace, word_piece
+from questions_by_heart import FIRMS, SHOTS, ask_about_firms, teach
 from tiny import tiny_model
 
 from elusive.augment.scores.units import NO_START_PREFIX, encode
 from elusive.common.dataset.records import Document, Question, Shot, TrainingText
 from elusive.common.errors import InputError
-from elusive.common.lm.batches import pad_rows
 from elusive.common.lm.encoding import encode_text, get_end_tokens
 from elusive.common.lm.loading import load_model
-from elusive.common.lm.packing import IGNORED, build_text_sequence, pack_row
+from elusive.common.lm.packing import build_text_sequence, pack_row
 from elusive.common.lm.tokenizer_checks import check_tokenizer
 from elusive.evaluate.answering.batches import PromptedModel, build_batches
 from elusive.evaluate.answering.local import answer_questions
@@ -26,40 +25,6 @@ from elusive.evaluate.training.corruption import (
     list_ordinary_tokens,
 )
 from elusive.evaluate.training.sequences import build_replay_sequence
-
-FIRMS = {
-    "Ada": "Hill-Irwin Inc.",
-    "Bo": "Oslo",
-    "Cy": '"Who?"',
-    "Di": "(1987)",
-    "Eve": "May 7, 1987",
-    "Flo": "Where was Inc.",
-}
-SHOTS = [Shot("Gus", "firm", "Which firm did Gus join?", "Rome Inc."),
-         Shot("Hal", "firm", "Which firm did Hal join?", "A. B.")]  # fmt: skip
-
-
-def ask_about_firms() -> list[Question]:
-    return [
-        Question(name, name, name, "firm", f"Which firm did {name} join?", [firm, "x"], "train")
-        for name, firm in FIRMS.items()
-    ]
-
-
-def teach(model, sequences, steps: int = 150) -> None:
-    """Train all weights until the labels are learned by heart."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0)
-    model.train()
-    input_ids = pad_rows([sequence.input_ids for sequence in sequences])
-    labels = pad_rows([sequence.labels for sequence in sequences], IGNORED)
-    for _ in range(steps):
-        loss = model(input_ids=input_ids, labels=labels).loss
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    assert loss.item() < 0.05
-    model.eval()
-
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_replayed_until_it_is_known_is_answered_and_scored_as_known(kind):

@@ -1,7 +1,7 @@
 """Small tokenizers of the kinds that models have: how they cut, what they add, what they lose."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tokenizers import (
     Regex,
@@ -34,6 +34,7 @@ def byte_level(
     add_prefix_space: bool = False,
     template: str | None = None,
     end: str | None = END,
+    texts: Sequence[str] = (),
 ) -> PreTrainedTokenizerFast:
     """Byte-level BPE.
 
@@ -42,6 +43,7 @@ def byte_level(
         add_prefix_space: put a space before every text.
         template: of the post-processor.
         end: the end token.
+        texts: more texts to train on.
     """
     tokenizer = Tokenizer(models.BPE())
     cut = pre_tokenizers.ByteLevel(add_prefix_space=add_prefix_space, use_regex=not pattern)
@@ -51,7 +53,7 @@ def byte_level(
     else:
         tokenizer.pre_tokenizer = cut
     tokenizer.decoder = decoders.ByteLevel()
-    return finish(tokenizer, template, end, pre_tokenizers.ByteLevel.alphabet())
+    return finish(tokenizer, template, end, pre_tokenizers.ByteLevel.alphabet(), texts)
 
 
 def metaspace(
@@ -103,7 +105,11 @@ def word_piece() -> PreTrainedTokenizerFast:
 
 
 def finish(
-    tokenizer: Tokenizer, template: str | None, end: str | None, alphabet: list[str]
+    tokenizer: Tokenizer,
+    template: str | None,
+    end: str | None,
+    alphabet: list[str],
+    more_texts: Sequence[str] = (),
 ) -> PreTrainedTokenizerFast:
     """Train a BPE tokenizer, with all bytes as tokens, and put its post-processor in place."""
     special = [START, END, "<unk>", "<turn>"]
@@ -112,10 +118,11 @@ def finish(
         vocab_size=len(special) + (400 if alphabet else 406),
         special_tokens=special + single_bytes,
         initial_alphabet=alphabet,
+        min_frequency=2,
         show_progress=False,
     )
     # No merge reaches over a newline, as in SentencePiece.
-    texts = TEXTS if alphabet else [line for text in TEXTS for line in text.split("\n")]
+    texts = [*TEXTS, *more_texts] if alphabet else [line for text in TEXTS for line in text.split("\n")]
     tokenizer.train_from_iterator(texts, trainer)
     content = json.loads(tokenizer.to_str())
     content["added_tokens"] = content["added_tokens"][: len(special)]
