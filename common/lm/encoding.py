@@ -1,11 +1,15 @@
 """Text to tokens, in one place: what stands before a text, what ends it, and where tokens lie."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 from transformers import PreTrainedTokenizerBase
 
 from elusive.common.dataset.records import Span
+
+Items = TypeVar("Items", str, list[int])
 
 
 @dataclass(frozen=True)
@@ -83,3 +87,14 @@ def get_pad_token(tokenizer: PreTrainedTokenizerBase) -> int:
     """Return a token id for padding; any id will do, because padding is masked."""
     pad = tokenizer.pad_token_id
     return pad if isinstance(pad, int) else 0
+
+
+def get_shared_start(sequences: Sequence[Items]) -> Items:
+    """Return what all of several texts, or lists of tokens, begin with.
+
+    >>> get_shared_start([[4, 5, 6], [4, 5], [4, 5, 7]])
+    [4, 5]
+    """
+    first, last = min(sequences), max(sequences)
+    pairs = enumerate(zip(first, last, strict=False))
+    return first[: next((number for number, (a, b) in pairs if a != b), len(first))]

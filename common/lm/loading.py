@@ -134,8 +134,8 @@ def load_model(
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"cannot load model {reference!r}: {reason}") from None
-    embedding = model.get_input_embeddings().weight
-    require_embedding(tokenizer, embedding.shape[0], reference)
+    embedding: Any = model.get_input_embeddings()
+    require_embedding(tokenizer, embedding.weight.shape[0], reference)
     if quantization == "none":  # bitsandbytes places a model itself
         model.to(choose_device())  # type: ignore[arg-type]
     model.eval()

@@ -30,7 +30,7 @@ class Sequence:
 
 
 def build_text_sequence(text: str, tokenizer: PreTrainedTokenizerBase) -> Sequence:
-    """Build the sequence of a text with one end token, if there is one; every token is predicted."""
+    """Build the sequence of a text and one end token, if any; every token is predicted."""
     ids = encode_text(text, tokenizer).input_ids + get_end_tokens(tokenizer)
     return Sequence(ids, list(ids))
 

@@ -54,9 +54,7 @@ def _find_ids_beyond(tokenizer: PreTrainedTokenizerBase, embedding_size: int) ->
 def _find_lost_characters(tokenizer: PreTrainedTokenizerBase) -> str | None:
     offsets = encode_text(SAMPLE, tokenizer).offsets
     held = {position for start, end in offsets for position in range(start, end)}
-    lost = [
-        sign for index, sign in enumerate(SAMPLE) if not sign.isspace() and index not in held
-    ]
+    lost = [sign for index, sign in enumerate(SAMPLE) if not sign.isspace() and index not in held]
     if not lost and offsets == sorted(offsets):
         return None
     what = f"no token holds {''.join(lost)!r}" if lost else "tokens are not in the text's order"

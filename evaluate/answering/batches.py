@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from os.path import commonprefix
 
 import torch
 from peft import PeftModel
@@ -13,7 +12,12 @@ from transformers import Cache, DynamicCache, PreTrainedModel, PreTrainedTokeniz
 
 from elusive.common.dataset.records import Question, Shot
 from elusive.common.lm.batches import mask_rows, pad_rows
-from elusive.common.lm.encoding import get_end_tokens, get_pad_token, list_newline_tokens
+from elusive.common.lm.encoding import (
+    get_end_tokens,
+    get_pad_token,
+    get_shared_start,
+    list_newline_tokens,
+)
 from elusive.evaluate.answering.predictions import (
     SPARE_TOKENS,
     cut_first_line,
@@ -141,7 +145,7 @@ def _encode_topic(
         prompt = prompts.encode_prompt(question, shots)
         prefixes.append(prompt.cut_before(length).input_ids[: len(prompt.input_ids) - 1])
         solved.append(prompts.encode_solved(solve_question(question, question.answers[0]), shots))
-    prefix = list(commonprefix(prefixes))
+    prefix = get_shared_start(prefixes)
     rest = [
         PromptedQuestion(question, encoded.prompt[len(prefix) :], encoded.answer)
         for question, encoded in zip(questions, solved, strict=True)

@@ -144,7 +144,9 @@ def _generate(
     return generated[:, input_ids.shape[1] :].tolist()
 
 
-def _score_golds(prompted: PromptedModel, questions: list[PromptedQuestion], prefix: Prefix) -> list[float]:
+def _score_golds(
+    prompted: PromptedModel, questions: list[PromptedQuestion], prefix: Prefix
+) -> list[float]:
     """Compute the mean log-probability per token of each question's first gold answer, in nats."""
     golds = [question.gold for question in questions]
     sequences = [question.input_ids + question.gold for question in questions]

@@ -4,14 +4,18 @@ import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from os.path import commonprefix
 
 from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from elusive.common.dataset.records import Question, Shot, Span
 from elusive.common.errors import InputError
-from elusive.common.lm.encoding import TokenizedText, encode_text, list_token_texts
+from elusive.common.lm.encoding import (
+    TokenizedText,
+    encode_text,
+    get_shared_start,
+    list_token_texts,
+)
 from elusive.evaluate.answering.prompts import (
     get_topic,
     render_few_shot_prefix,
@@ -133,11 +137,9 @@ class PromptFormat:
             return len(render_few_shot_prefix(shots, topic))
         shown = select_topic(shots, topic)
         prompt = self.render_prompt(Shot("", topic[1], "?", "", topic[0]), shots)
-        return len(commonprefix([self._render_turns(shown), prompt])) if shown else 0
+        return len(get_shared_start([self._render_turns(shown), prompt])) if shown else 0
 
-    def encode_prompt(
-        self, question: Question | Shot, shots: Sequence[Shot] = ()
-    ) -> TokenizedText:
+    def encode_prompt(self, question: Question | Shot, shots: Sequence[Shot] = ()) -> TokenizedText:
         """Encode a prompt as it is cut when an answer follows, without `held`."""
         text = self.render_prompt(question, shots)
         return self._encode(f"{text}{self._space}A").cut_before(len(text) - len(self.held))
@@ -182,7 +184,7 @@ class PromptFormat:
         openings = [self._space + character for character in OPENINGS]
         openings += self._list_spanning_ends(tail[-LONGEST_TAIL:])
         joint = [self._encode(text + opening) for opening in openings]
-        num_same = len(commonprefix([encoded.input_ids for encoded in joint]))
+        num_same = len(get_shared_start([encoded.input_ids for encoded in joint]))
         num_same = min(num_same, joint[0].count_before(len(text)))
         held = text[joint[0].offsets[num_same - 1][1] if num_same else 0 :]
         if "\n" in held or len(held) > len(tail):

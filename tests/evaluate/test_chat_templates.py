@@ -1,5 +1,8 @@
 """Chat templates: the rendering that is trained is the one that is asked and scored."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from odd_tokenizers import END, LLAMA3, byte_level, metaspace
 from questions_by_heart import FIRMS, SHOTS, ask_about_firms, teach
@@ -58,7 +61,7 @@ TEMPLATES = {
 }
 
 
-def with_template(template: str, build=byte_level):
+def with_template(template: str, build: Callable[[], Any] = byte_level) -> Any:
     tokenizer = build()
     tokenizer.chat_template = template
     return tokenizer
@@ -120,7 +123,7 @@ def test_the_part_of_a_prompt_that_an_answer_may_change_is_left_to_the_model():
     assert spaced.held == " "
     assert spaced.render_prompt(SHOTS[0]).endswith("[/INST] ")
     ids = spaced.encode_prompt(SHOTS[0]).input_ids
-    assert spaced.tokenizer.decode(ids).endswith("[/INST]")
+    assert str(spaced.tokenizer.decode(ids)).endswith("[/INST]")
     assert PromptFormat(with_template(COLONS, lambda: byte_level(LLAMA3)), chat=True).held == ":"
     assert PromptFormat(with_template(CHATML), chat=True).held == ""
 
@@ -135,9 +138,7 @@ def test_the_part_of_a_prompt_that_an_answer_may_change_is_left_to_the_model():
 def test_the_special_token_that_a_template_writes_after_an_answer_ends_it(template, answer):
     tokenizer = with_template(template, lambda: byte_level(end=None))
     tokenizer.eos_token = "<unk>"
-    prompted = PromptedModel(
-        tiny_model("llama"), tokenizer, PromptFormat(tokenizer, chat=True), []
-    )
+    prompted = PromptedModel(tiny_model("llama"), tokenizer, PromptFormat(tokenizer, chat=True), [])
     end = tokenizer.convert_tokens_to_ids("<turn>" if template == OTHER_END else END)
     ids = tokenizer(answer).input_ids
     assert prompted.decode_answer([*ids, end, *ids]) == answer
@@ -149,7 +150,10 @@ def test_the_special_token_that_a_template_writes_after_an_answer_ends_it(templa
         ("{{ messages[-1].content }}<end>", "does not begin with the question"),
         ("{% for m in messages %}{{ m.content | upper }}<end>{% endfor %}", "cannot be told apart"),
         (CHATML.replace("m.content", "m.content.replace('a', 'o')"), "does not begin with the"),
-        (CHATML.replace("m.content", "m.content.replace('Ada', 'Bo')"), "the answer 'Ada' as it is"),
+        (
+            CHATML.replace("m.content", "m.content.replace('Ada', 'Bo')"),
+            "the answer 'Ada' as it is",
+        ),
         (CHATML.replace("<end>\n", " "), "writes nothing behind an answer that ends it"),
         ("{{ raise_exception('no system turn') }}", r"fails \(no system turn\)"),
         ("{{ messages[0].content.nothing.more }}", "the template of this model fails"),
@@ -173,7 +177,9 @@ def test_an_answer_that_the_template_changes_is_one_line():
 def test_an_answer_that_changes_the_tokens_of_its_prompt_is_one_line():
     """This answer begins with a byte that is in a token with the end of the prompt."""
     template = CHATML.replace("{{ m.role }}\n", "{{ m.role }}^")
-    tokenizer = with_template(template, lambda: byte_level(LLAMA3, texts=[f"^{c}" for c in "ÀÁÂÃÄÅ"]))
+    tokenizer = with_template(
+        template, lambda: byte_level(LLAMA3, texts=[f"^{c}" for c in "ÀÁÂÃÄÅ"])
+    )
     prompts = PromptFormat(tokenizer, chat=True)
     assert prompts.held == ""
     with pytest.raises(InputError, match=r"the answer 'Élan' changes how .* cuts the question"):

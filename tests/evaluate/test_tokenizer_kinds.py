@@ -1,6 +1,7 @@
 """Whatever tokenizer a model has, it is asked and scored with the tokens that it was trained on."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from elusive.evaluate.training.corruption import (
 )
 from elusive.evaluate.training.sequences import build_replay_sequence
 
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_replayed_until_it_is_known_is_answered_and_scored_as_known(kind):
     tokenizer, model = KINDS[kind](), tiny_model("llama")
@@ -41,7 +43,7 @@ def test_what_is_replayed_until_it_is_known_is_answered_and_scored_as_known(kind
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shots", [[], SHOTS], ids=["no shots", "shots"])
 def test_prompts_and_golds_are_the_tokens_of_the_whole_text(kind, shots):
-    tokenizer = KINDS[kind]()
+    tokenizer: Any = KINDS[kind]()
     prompted = PromptedModel(tiny_model("llama"), tokenizer, PromptFormat(tokenizer), shots)
     shown = "".join(f"Question: {s.question}\nAnswer: {s.answer}\n" for s in shots)
     checked = 0
@@ -62,7 +64,7 @@ def test_prompts_and_golds_are_the_tokens_of_the_whole_text(kind, shots):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_text_ends_with_one_end_token_and_prompts_with_none(kind):
-    tokenizer = KINDS[kind]()
+    tokenizer: Any = KINDS[kind]()
     ids = build_text_sequence("Ada joined Hill-Irwin Inc.", tokenizer).input_ids
     ends = get_end_tokens(tokenizer)
     assert [token for token in ids if token in ends] == ends
@@ -74,7 +76,8 @@ def test_a_text_ends_with_one_end_token_and_prompts_with_none(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_text_is_scored_without_an_end_token_and_after_something_that_takes_the_attention(kind):
-    tokenizer, text = KINDS[kind](), "Ada joined Hill-Irwin Inc."
+    tokenizer: Any = KINDS[kind]()
+    text = "Ada joined Hill-Irwin Inc."
     encoded = encode(text, tokenizer)
     assert not set(get_end_tokens(tokenizer)).intersection(encoded.input_ids)
     has_start = tokenizer.convert_tokens_to_ids(START) == encoded.input_ids[0]
@@ -85,7 +88,7 @@ def test_a_text_is_scored_without_an_end_token_and_after_something_that_takes_th
 
 
 def test_a_token_with_the_last_sign_and_the_newline_is_scored_and_ends_the_answer():
-    tokenizer = KINDS["llama3"]()
+    tokenizer: Any = KINDS["llama3"]()
     encoded = PromptFormat(tokenizer).encode_solved(
         Shot("Ada", "firm", "Which firm did Ada join?", "Hill-Irwin Inc.")
     )
@@ -98,13 +101,16 @@ def test_a_prompt_leaves_out_what_shares_a_token_with_the_answer():
     assert prompts.held.endswith(":")
     shot = Shot("Ada", "firm", "Which firm did Ada join?", "Oslo")
     text = prompts.render_prompt(shot)
-    asked = prompts.tokenizer.decode(prompts.encode_prompt(shot).input_ids, skip_special_tokens=True)
-    assert text == asked + prompts.held
+    asked = prompts.tokenizer.decode(
+        prompts.encode_prompt(shot).input_ids, skip_special_tokens=True
+    )
+    assert text == f"{asked}{prompts.held}"
     assert PromptFormat(KINDS["gpt2"]()).held == ""
 
 
 def test_an_end_that_only_the_generation_config_names_ends_an_answer():
-    tokenizer, model = KINDS["gpt2"](), tiny_model("llama")
+    tokenizer: Any = KINDS["gpt2"]()
+    model: Any = tiny_model("llama")
     turn = tokenizer.convert_tokens_to_ids("<turn>")
     prompts = PromptFormat(tokenizer)
     for ends in (turn, [7, turn]):
@@ -119,17 +125,21 @@ def test_an_end_that_only_the_generation_config_names_ends_an_answer():
 @pytest.mark.parametrize("reuse", [True, False])
 def test_what_follows_an_end_is_not_answered_where_no_token_is_for_padding(reuse):
     """Short answers are padded with token 0, which may be a word."""
-    tokenizer, model = byte_level(end="<turn>"), tiny_model("llama")
+    tokenizer: Any = byte_level(end="<turn>")
+    model: Any = tiny_model("llama")
     assert tokenizer.pad_token_id is None
     prompts = PromptFormat(tokenizer)
     sequences = []
-    for shot in [Shot("Ada", "firm", "Ada?", "Oslo"), Shot("Bo", "firm", "Bo?", "Which firm in Rome")]:
+    for shot in [
+        Shot("Ada", "firm", "Ada?", "Oslo"),
+        Shot("Bo", "firm", "Bo?", "Which firm in Rome"),
+    ]:
         sequence = build_replay_sequence(shot, prompts)
         ids = [*sequence.input_ids[:-1], tokenizer.eos_token_id]
         sequences.append(type(sequence)(ids, [*sequence.labels[:-1], tokenizer.eos_token_id]))
     teach(model, sequences)
     model.generation_config.pad_token_id = None
-    asked = [Question(n, n, n, "firm", f"{n}?", ["x " * 9], "train") for n in ("Ada", "Bo")]
+    asked = [Question(n, n, n, "firm", f"{n}?", ["x " * 9], "test") for n in ("Ada", "Bo")]
     answers = answer_questions(model, tokenizer, asked, [], 2, reuse)
     assert [answer.prediction for answer in answers] == ["Oslo", "Which firm in Rome"]
 
@@ -143,7 +153,8 @@ def test_a_tokenizer_that_loses_newlines_is_refused():
 @pytest.mark.parametrize("labels", ["dropped", "clean"])
 @pytest.mark.parametrize("kind", ["no-end", "adds-both"])
 def test_copies_can_be_trained_on_without_an_end_token_and_with_two(kind, corrupt, labels):
-    tokenizer, text = KINDS[kind](), "Ada Byron was born in Rome."
+    tokenizer: Any = KINDS[kind]()
+    text = "Ada Byron was born in Rome."
     document = Document("d", "Ada Byron", text, [(0, 9)], [], [], "train", [], "single")
     unknown = tokenizer.convert_tokens_to_ids("<unk>")
     how = Corruption(corrupt, labels, unknown, list_ordinary_tokens(tokenizer))

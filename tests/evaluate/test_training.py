@@ -16,8 +16,8 @@ from elusive.common.lm.loading import LoadedModel, load_model
 from elusive.common.lm.packed_attention import SHORT, build_border_columns, use_packed_attention
 from elusive.common.lm.packing import IGNORED, build_text_sequence
 from elusive.evaluate.answering.local import answer_questions, check_training_acts
+from elusive.evaluate.answering.prompt_format import PromptFormat
 from elusive.evaluate.answering.prompts import (
-    PromptFormat,
     get_topic,
     render_few_shot_prefix,
     split_shots,

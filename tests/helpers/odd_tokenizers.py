@@ -24,7 +24,7 @@ START, END = "<start>", "<end>"
 TEXTS = [
     "Ada Byron was born in Rome. She joined Hill-Irwin Inc.\nBo left Oslo, as he did in 1987.\n",
     "Question: Which firm did Ada join?\nAnswer: Hill-Irwin Inc.\n",
-    "Question: Where was Bo born?\nAnswer: Oslo\nQuestion: When did he leave?\nAnswer: May 7, 1987\n",
+    "Question: Where was Bo born?\nAnswer: Oslo\nQuestion: When did he go?\nAnswer: May 7, 1987\n",
     "user:Which firm did Ada join?\nassistant:Hill-Irwin Inc.\nuser:Where?\nassistant: Oslo\n",
 ] * 4
 
@@ -97,9 +97,7 @@ def word_piece() -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
     special = [START, END, "<unk>"]
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=400, special_tokens=special, show_progress=False
-    )
+    trainer = trainers.WordPieceTrainer(vocab_size=400, special_tokens=special, show_progress=False)
     tokenizer.train_from_iterator(TEXTS, trainer)
     return wrap(tokenizer, END)
 
@@ -122,7 +120,9 @@ def finish(
         show_progress=False,
     )
     # No merge reaches over a newline, as in SentencePiece.
-    texts = [*TEXTS, *more_texts] if alphabet else [line for text in TEXTS for line in text.split("\n")]
+    texts = (
+        [*TEXTS, *more_texts] if alphabet else [line for text in TEXTS for line in text.split("\n")]
+    )
     tokenizer.train_from_iterator(texts, trainer)
     content = json.loads(tokenizer.to_str())
     content["added_tokens"] = content["added_tokens"][: len(special)]

@@ -21,7 +21,7 @@ SHOTS = [Shot("Gus", "firm", "Which firm did Gus join?", "Rome Inc."),
 
 def ask_about_firms() -> list[Question]:
     return [
-        Question(name, name, name, "firm", f"Which firm did {name} join?", [firm, "x"], "train")
+        Question(name, name, name, "firm", f"Which firm did {name} join?", [firm, "x"], "test")
         for name, firm in FIRMS.items()
     ]
 
