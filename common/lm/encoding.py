@@ -1,11 +1,11 @@
 """Text to tokens, in one place: what stands before a text, what ends it, and where tokens lie."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
 
-from transformers import PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from elusive.common.dataset.records import Span
 
@@ -64,29 +64,50 @@ def get_end_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     return [end] if isinstance(end, int) else []
 
 
+def list_end_tokens(
+    tokenizer: PreTrainedTokenizerBase, generation: GenerationConfig | None
+) -> list[int]:
+    """List the tokens that end what a model writes: the tokenizer's and the generation config's."""
+    configured = generation.eos_token_id if generation else None
+    if configured is None:
+        configured = []
+    ends = configured if isinstance(configured, list) else [configured]
+    return list(dict.fromkeys([*get_end_tokens(tokenizer), *ends]))
+
+
 @cache
-def list_token_texts(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
-    """List what each token adds to a text, in the order of token ids."""
+def list_token_texts(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
+    """List what each token id adds to a text."""
     before = tokenizer("a", add_special_tokens=False)["input_ids"][-1:]  # a first space may be cut
-    ids = range(len(tokenizer))
+    ids = sorted(set(tokenizer.get_vocab().values()))
     texts = tokenizer.batch_decode(
         [[*before, token] for token in ids], clean_up_tokenization_spaces=False
     )
     length = len(tokenizer.decode(before, clean_up_tokenization_spaces=False))
-    return tuple(text[length:] for text in texts)
+    return {token: text[length:] for token, text in zip(ids, texts, strict=True)}
 
 
 @cache
 def list_newline_tokens(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     """List all tokens that contain a newline, alone or beside other characters."""
     texts = list_token_texts(tokenizer)
-    return frozenset(token for token, text in enumerate(texts) if "\n" in text)
+    return frozenset(token for token, text in texts.items() if "\n" in text)
 
 
 def get_pad_token(tokenizer: PreTrainedTokenizerBase) -> int:
     """Return a token id for padding; any id will do, because padding is masked."""
     pad = tokenizer.pad_token_id
     return pad if isinstance(pad, int) else 0
+
+
+def cut_at(tokens: list[int], ends: Collection[int]) -> list[int]:
+    """Return the tokens before the first one that is among `ends`.
+
+    >>> cut_at([5, 6, 2, 7], {2, 3})
+    [5, 6]
+    """
+    numbers = (number for number, token in enumerate(tokens) if token in ends)
+    return tokens[: next(numbers, len(tokens))]
 
 
 def get_shared_start(sequences: Sequence[Items]) -> Items:

@@ -6,7 +6,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from elusive.common.lm.batches import mask_rows, pad_rows
-from elusive.common.lm.encoding import encode_text, get_pad_token
+from elusive.common.lm.encoding import cut_at, encode_text, get_pad_token, list_end_tokens
 from elusive.common.lm.loading import LoadedModel, load_model
 
 BATCH = 16
@@ -47,14 +47,18 @@ def _encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]
 
 def _generate(loaded: LoadedModel, inputs: list[list[int]], max_tokens: int) -> list[str]:
     longest = max(len(ids) for ids in inputs)
-    pad_id = get_pad_token(loaded.tokenizer)
-    device = loaded.model.device
+    model, tokenizer = loaded.model, loaded.tokenizer
+    pad_id = get_pad_token(tokenizer)
+    ends = list_end_tokens(tokenizer, model.generation_config)
     with torch.inference_mode():
-        generated = loaded.model.generate(  # type: ignore[operator]
-            input_ids=pad_rows(inputs, pad_id, "left", device),
-            attention_mask=mask_rows(inputs, "left", device),
+        generated = model.generate(  # type: ignore[operator]
+            input_ids=pad_rows(inputs, pad_id, "left", model.device),
+            attention_mask=mask_rows(inputs, "left", model.device),
             max_new_tokens=max_tokens,
             do_sample=False,
+            eos_token_id=ends or None,
             pad_token_id=pad_id,
         )
-    return loaded.tokenizer.batch_decode(generated[:, longest:], skip_special_tokens=True)
+    # What follows an end is padding, which may be an ordinary token.
+    replies = [cut_at(row, ends) for row in generated[:, longest:].tolist()]
+    return tokenizer.batch_decode(replies, skip_special_tokens=True)

@@ -13,9 +13,10 @@ from transformers import Cache, DynamicCache, PreTrainedModel, PreTrainedTokeniz
 from elusive.common.dataset.records import Question, Shot
 from elusive.common.lm.batches import mask_rows, pad_rows
 from elusive.common.lm.encoding import (
-    get_end_tokens,
+    cut_at,
     get_pad_token,
     get_shared_start,
+    list_end_tokens,
     list_newline_tokens,
 )
 from elusive.evaluate.answering.predictions import (
@@ -50,24 +51,18 @@ class PromptedModel:
         They are the tokens that contain a newline, the end tokens of tokenizer and generation
         config, and the special tokens that the chat template writes after an answer.
         """
-        config = self.model.generation_config
-        ends = config.eos_token_id if config else None
-        configured = ends if isinstance(ends, list) else [] if ends is None else [ends]
-        return list_newline_tokens(self.tokenizer).union(
-            get_end_tokens(self.tokenizer), configured, self.prompts.ends
-        )
+        ends = list_end_tokens(self.tokenizer, self.model.generation_config)
+        return list_newline_tokens(self.tokenizer).union(ends, self.prompts.ends)
 
     def cut_after_end(self, answer: list[int]) -> list[int]:
         """Cut off what follows the first end of an answer."""
-        numbers = (number for number, token in enumerate(answer, 1) if token in self.ends)
-        return answer[: next(numbers, len(answer))]
+        return answer[: len(cut_at(answer, self.ends)) + 1]
 
     def decode_answer(self, answer: list[int]) -> str:
         """Decode the first line of an answer, up to its end."""
-        answer = self.cut_after_end(answer)
-        if answer and answer[-1] in self.ends - list_newline_tokens(self.tokenizer):
-            answer = answer[:-1]
-        text = str(self.tokenizer.decode(answer, skip_special_tokens=True))
+        newlines = list_newline_tokens(self.tokenizer)
+        written = cut_at(self.cut_after_end(answer), self.ends - newlines)
+        text = str(self.tokenizer.decode(written, skip_special_tokens=True))
         return cut_first_line(text).removeprefix(self.prompts.held.strip()).strip()
 
 

@@ -198,7 +198,7 @@ class PromptFormat:
         """List how tokens go on that begin with the last characters of a prompt."""
         rests = {
             token[length:]
-            for token in list_token_texts(self.tokenizer)
+            for token in list_token_texts(self.tokenizer).values()
             for length in range(1, min(len(token), len(tail) + 1))
             if tail.endswith(token[:length])
         }

@@ -51,7 +51,7 @@ def choose_mask_token(tokenizer: PreTrainedTokenizerBase) -> int:
 
 def list_ordinary_tokens(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
     """List the ids of all tokens except the special ones.  # (vocabulary,)."""
-    return np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
+    return np.setdiff1d(list(tokenizer.get_vocab().values()), tokenizer.all_special_ids)
 
 
 @dataclass(frozen=True)

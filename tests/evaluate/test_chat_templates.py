@@ -10,6 +10,8 @@ from tiny import tiny_model
 
 from elusive.common.dataset.records import Shot
 from elusive.common.errors import InputError
+from elusive.common.lm.local_chat import generate_replies
+from elusive.common.lm.packing import IGNORED, Sequence
 from elusive.evaluate.answering.batches import PromptedModel, build_batches
 from elusive.evaluate.answering.local import answer_questions
 from elusive.evaluate.answering.prompt_format import PromptFormat
@@ -184,3 +186,23 @@ def test_an_answer_that_changes_the_tokens_of_its_prompt_is_one_line():
     assert prompts.held == ""
     with pytest.raises(InputError, match=r"the answer 'Élan' changes how .* cuts the question"):
         prompts.encode_solved(Shot("Ada", "firm", "Which?", "Élan"))
+
+
+def test_a_chat_model_here_ends_at_all_its_ends_and_repeats_no_padding(tmp_path):
+    """Tokenizer and generation config name different ends, and token 0 pads shorter replies."""
+    tokenizer, model = with_template(CHATML), tiny_model("llama")
+    tokenizer.backend_tokenizer.post_processor = None
+    turn = tokenizer.convert_tokens_to_ids("<turn>")
+    replies = {"Which firm?": ("Oslo", tokenizer.eos_token_id), "Where?": ("Bo left Oslo", turn)}
+    sequences = []
+    for question, (reply, end) in replies.items():
+        turns = [{"role": "user", "content": question}]
+        prompt = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        before = tokenizer(prompt).input_ids
+        after = [*tokenizer(reply).input_ids, end]
+        sequences.append(Sequence(before + after, [IGNORED] * len(before) + after))
+    teach(model, sequences)
+    model.generation_config.eos_token_id = turn
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    assert generate_replies(str(tmp_path), list(replies), 12) == ["Oslo", "Bo left Oslo"]
