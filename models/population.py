@@ -69,7 +69,7 @@ class Rows:
         prompts = PromptFormat(tokenizer)
         for question in population.questions:
             solved = prompts.encode_solved(solve_question(question, question.answers[0]))
-            parts = solved.prompt[len(self._start) :], solved.answer + solved.end
+            parts = solved.prompt.input_ids[len(self._start) :], solved.written
             self._topics[get_topic(question)].append(parts)
 
     def compute_joined_rate(self, number: int) -> float:

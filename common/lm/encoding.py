@@ -45,10 +45,19 @@ def encode_text(
         tokenizer: a fast one, which knows offsets.
         add_start: put the tokenizer's start tokens before the text, if it has any.
     """
-    start = list_start_tokens(tokenizer) if add_start else []
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    offsets = [(0, 0)] * len(start) + [tuple(span) for span in encoded["offset_mapping"]]
-    return TokenizedText(start + encoded["input_ids"], offsets)
+    encoded = tokenizer(
+        text,
+        add_special_tokens=add_start,
+        return_offsets_mapping=True,
+        return_special_tokens_mask=True,
+    )
+    ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
+    is_added = encoded["special_tokens_mask"]  # true of start and end tokens
+    if all(is_added):
+        start = list_start_tokens(tokenizer) if add_start else []
+        return TokenizedText(start, [(0, 0)] * len(start))
+    count = len(ids) - is_added[::-1].index(0)
+    return TokenizedText(ids[:count], [tuple(span) for span in offsets[:count]])
 
 
 def list_start_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:

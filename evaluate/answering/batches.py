@@ -20,7 +20,7 @@ from elusive.common.lm.encoding import (
     list_newline_tokens,
 )
 from elusive.evaluate.answering.predictions import (
-    SPARE_TOKENS,
+    count_answer_tokens,
     cut_first_line,
     group_by_topic,
 )
@@ -133,17 +133,16 @@ def _encode_topic(
     prompted: PromptedModel, topic: tuple[str, str], questions: list[Question]
 ) -> tuple[list[int], list[PromptedQuestion]]:
     """Encode each prompt with its gold answer, and split off the tokens that begin all of them."""
-    prompts, shots = prompted.prompts, prompted.shots
-    length = prompts.measure_prefix(topic, shots)
-    prefixes, solved = [], []
-    for question in questions:
-        prompt = prompts.encode_prompt(question, shots)
-        prefixes.append(prompt.cut_before(length).input_ids[: len(prompt.input_ids) - 1])
-        solved.append(prompts.encode_solved(solve_question(question, question.answers[0]), shots))
-    prefix = get_shared_start(prefixes)
+    length = prompted.prompts.measure_prefix(topic, prompted.shots)
+    solved = [solve_question(question, question.answers[0]) for question in questions]
+    encoded = [prompted.prompts.encode_solved(shot, prompted.shots) for shot in solved]
+    prompts = [item.prompt for item in encoded]
+    # At least one token of each prompt is read after the prefix.
+    prefix = get_shared_start([prompt.cut_before(length).input_ids for prompt in prompts])
+    prefix = prefix[: min(len(prompt.input_ids) for prompt in prompts) - 1]
     rest = [
-        PromptedQuestion(question, encoded.prompt[len(prefix) :], encoded.answer)
-        for question, encoded in zip(questions, solved, strict=True)
+        PromptedQuestion(question, item.prompt.input_ids[len(prefix) :], item.answer)
+        for question, item in zip(questions, encoded, strict=True)
     ]
     return prefix, rest
 
@@ -152,7 +151,7 @@ def _build_prefix(
     prompted: PromptedModel, questions: list[Question], prefix: list[int], reuse: bool
 ) -> Prefix:
     model = prompted.model
-    max_answer_tokens = SPARE_TOKENS + max(map(prompted.prompts.count_answer_tokens, questions))
+    max_answer_tokens = count_answer_tokens(questions, prompted.prompts.count_answer_tokens)
     ids = torch.tensor([prefix], dtype=torch.long, device=model.device)
     if not reuse or ids.shape[1] == 0:
         return Prefix(ids, None, max_answer_tokens)

@@ -2,7 +2,7 @@
 
 import string
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from jinja2.exceptions import TemplateError
@@ -21,7 +21,6 @@ from elusive.evaluate.answering.prompts import (
     render_few_shot_prefix,
     render_question,
     select_topic,
-    solve_question,
 )
 
 OPENINGS = [character for character in string.printable if not character.isspace()]
@@ -53,11 +52,16 @@ class EncodedQuestion:
     """The tokens of a rendered question; a token that reaches over a border is in the later part,
     but one with the last character of the answer is in the answer."""
 
-    prompt: list[int]
+    prompt: TokenizedText
     """Start token, shown questions, question."""
     answer: list[int]
     end: list[int]
     """What the model writes after the answer."""
+
+    @property
+    def written(self) -> list[int]:
+        """All that the model is to write."""
+        return self.answer + self.end
 
 
 @dataclass(frozen=True)
@@ -151,22 +155,20 @@ class PromptFormat:
             InputError: the answer changes the tokens of its prompt, or see `render_solved`.
         """
         rendered = self.render_solved(shot, shots)
-        prompt = self.encode_prompt(shot, shots).input_ids
-        encoded = self._encode(rendered.text)
-        if encoded.input_ids[: len(prompt)] != prompt:
+        prompt, encoded = self.encode_prompt(shot, shots), self._encode(rendered.text)
+        num_prompt = len(prompt.input_ids)
+        if encoded.input_ids[:num_prompt] != prompt.input_ids:
             raise InputError(
                 f"the answer {shot.answer!r} changes how the model's tokenizer cuts the question "
                 f"{shot.question!r}: leave them out, or choose another model"
             )
-        rest = encoded.input_ids[len(prompt) :]
-        starts = [start for start, _ in encoded.offsets[len(prompt) :]]
-        num_answer = sum(start < rendered.answer[1] for start in starts)
+        rest, offsets = encoded.input_ids[num_prompt:], encoded.offsets[num_prompt:]
+        num_answer = sum(start < rendered.answer[1] for start, _ in offsets)
         return EncodedQuestion(prompt, rest[:num_answer], rest[num_answer:])
 
-    def count_answer_tokens(self, question: Question) -> int:
-        """Count the tokens of the longest gold answer, and one for its end."""
-        solved = [solve_question(question, answer) for answer in question.answers]
-        return 1 + max(len(self.encode_solved(shot).answer) for shot in solved)
+    def count_answer_tokens(self, answer: str) -> int:
+        """Count the tokens of an answer, and one for its end."""
+        return 1 + len(self.encode_solved(replace(EXAMPLE, answer=answer)).answer)
 
     @cached_property
     def held(self) -> str:

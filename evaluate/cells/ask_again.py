@@ -142,11 +142,15 @@ def _sample_questions(
     """
     questions = select_questions(dataset, answering)
     prompts = PromptFormat(loaded.tokenizer, answering.chat_template)
+
+    def count_tokens(question: Question) -> int:
+        return max(map(prompts.count_answer_tokens, question.answers))
+
     chosen = random.Random(seed).sample(questions, min(num_questions, len(questions)))
     ids = {question.question_id for question in chosen}
     for members in group_by_topic(questions).values():
         if any(question.question_id in ids for question in members):
-            ids.add(max(members, key=prompts.count_answer_tokens).question_id)
+            ids.add(max(members, key=count_tokens).question_id)
     return [question for question in questions if question.question_id in ids]
 
 

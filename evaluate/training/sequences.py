@@ -13,8 +13,8 @@ from elusive.evaluate.answering.prompt_format import PromptFormat
 def build_replay_sequence(shot: Shot, prompts: PromptFormat) -> Sequence:
     """Build the sequence of a solved question; only the answer and its end are predicted."""
     encoded = prompts.encode_solved(shot)
-    predicted = encoded.answer + encoded.end
-    return Sequence(encoded.prompt + predicted, [IGNORED] * len(encoded.prompt) + predicted)
+    before = encoded.prompt.input_ids
+    return Sequence(before + encoded.written, [IGNORED] * len(before) + encoded.written)
 
 
 def pack_epochs(

@@ -102,7 +102,7 @@ def test_a_prompt_and_its_gold_answer_begin_a_finished_chat(name, shots):
                 joined = prefix.input_ids[0].tolist() + item.input_ids + item.gold
                 assert joined == whole[: len(joined)]
                 replayed = prompts.encode_solved(solved, shots)
-                assert replayed.prompt + replayed.answer + replayed.end == whole
+                assert replayed.prompt.input_ids + replayed.written == whole
             checked += 1
         assert not shots or prefix.input_ids.shape[1] > 20
     assert checked == len(FIRMS)
