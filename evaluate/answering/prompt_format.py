@@ -49,12 +49,12 @@ class RenderedQuestion:
 
 @dataclass(frozen=True)
 class EncodedQuestion:
-    """The tokens of a rendered question; a token that reaches over a border is in the later part,
-    but one with the last character of the answer is in the answer."""
+    """The tokens of a rendered question: what is given, and what the model is to write."""
 
     prompt: TokenizedText
-    """Start token, shown questions, question."""
+    """Start token, shown questions, question, without what shares a token with the answer."""
     answer: list[int]
+    """Every token that holds a character of the answer, the last of which may hold its end, too."""
     end: list[int]
     """What the model writes after the answer."""
 
@@ -115,7 +115,11 @@ class PromptFormat:
         return RenderedQuestion(text, (len(prompt), len(prompt + answer)))
 
     def render_prompt(self, question: Question | Shot, shots: Sequence[Shot] = ()) -> str:
-        """Render a question after the shots of its topic, up to where the answer begins."""
+        """Render a question after the shots of its topic, up to where the answer begins.
+
+        Raises:
+            InputError: the chat template fails, or changes the question or where it stands.
+        """
         shown = select_topic(shots, get_topic(question))
         if not self.chat:
             return render_few_shot_prefix(shown, get_topic(question)) + render_question(
@@ -233,15 +237,15 @@ class PromptFormat:
         return encode_text(text, self.tokenizer, add_start=not self.chat)
 
     def _render_turns(self, shots: list[Shot]) -> str:
-        template = self.tokenizer.get_chat_template()
         try:
+            template = self.tokenizer.get_chat_template()
             return self.tokenizer.apply_chat_template(
                 _build_turns(shots),
                 chat_template=SAME_DAY + template if "strftime_now" in template else template,
                 tokenize=False,
                 enable_thinking=False,  # of templates that know it; others ignore it
             )  # type: ignore[return-value]
-        except TemplateError as error:
+        except (TemplateError, TypeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(
                 f"chat_template: the template of this model fails ({reason}): {LEAVE_OUT}"

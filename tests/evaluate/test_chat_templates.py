@@ -53,6 +53,7 @@ DATED = "{{ strftime_now('%d %b %Y') }}\n" + CHATML
 TEMPLATES = {
     "chatml": (CHATML, byte_level),
     "thinks last": (THINKS_LAST, byte_level),
+    "thinks last, two newlines": (THINKS_LAST, lambda: byte_level(texts=["x\n\n\ny"] * 9)),
     "opens thoughts": (OPENS_THOUGHTS, lambda: byte_level(LLAMA3)),
     "other end": (OTHER_END, byte_level),
     "spaced": (SPACED, byte_level),
@@ -120,6 +121,14 @@ def test_thoughts_that_a_template_leaves_out_of_earlier_turns_are_empty_before_t
     assert text.endswith("</think>\n\n")
 
 
+def test_newlines_before_an_answer_are_cut_as_when_it_follows():
+    """GPT-2's pattern cuts "\\n\\n" into two tokens before a letter, but not at a text's end."""
+    tokenizer = with_template(*TEMPLATES["thinks last, two newlines"])
+    assert tokenizer.tokenize("\n\n") == ["ĊĊ"]
+    ids = PromptFormat(tokenizer, chat=True).encode_prompt(SHOTS[0]).input_ids
+    assert tokenizer.convert_ids_to_tokens(ids)[-2:] == ["Ċ", "Ċ"]
+
+
 def test_the_part_of_a_prompt_that_an_answer_may_change_is_left_to_the_model():
     spaced = PromptFormat(with_template(SPACED), chat=True)
     assert spaced.held == " "
@@ -160,6 +169,7 @@ def test_the_special_token_that_a_template_writes_after_an_answer_ends_it(templa
         ("{{ raise_exception('no system turn') }}", r"fails \(no system turn\)"),
         ("{{ messages[0].content.nothing.more }}", "the template of this model fails"),
         ("{% for m in messages %}", "the template of this model fails"),
+        ("{{ messages[0].content + 1 }}", "the template of this model fails"),
     ],
 )
 def test_a_template_that_cannot_be_trained_as_it_is_asked_is_one_line(template, message):
