@@ -26,10 +26,10 @@ from elusive.biogen.generate import generate_dataset
 from elusive.common.answers import compute_exact_match
 from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
 from elusive.common.dataset.records import Question
+from elusive.common.lm.encoding import get_end_tokens, list_newline_tokens
 from elusive.common.lm.loading import LoadedModel, load_model
 from elusive.common.lm.references import BUILT_IN, BUILT_IN_NAMES, find_model
 from elusive.evaluate.answering.batches import SHARED_PREFIX, WHOLE_PROMPTS, Batching
-from elusive.evaluate.answering.decoding import list_ending_tokens
 from elusive.evaluate.answering.local import answer_questions
 from elusive.evaluate.answering.prompts import (
     get_topic,
@@ -70,7 +70,7 @@ def answer_plainly(
                 attention_mask=inputs["attention_mask"],
                 max_new_tokens=max(len(gold["input_ids"]) for gold in golds) + 2,
                 do_sample=False,
-                eos_token_id=list_ending_tokens(tokenizer),
+                eos_token_id=[*list_newline_tokens(tokenizer), *get_end_tokens(tokenizer)],
                 pad_token_id=tokenizer.pad_token_id,
             )
         new = ids[:, inputs["input_ids"].shape[1] :]

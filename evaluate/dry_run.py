@@ -16,6 +16,7 @@ from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.dataset.records import Document, Question
 from elusive.common.errors import InputError
 from elusive.common.lm.loading import choose_model_dtype, load_model_tokenizer
+from elusive.common.lm.packing import build_text_sequence
 from elusive.common.lm.references import find_model
 from elusive.evaluate.cells.cell import count_steps
 from elusive.evaluate.cells.cell_folder import CellResult, find_cells
@@ -145,7 +146,7 @@ def _load_content(plan: Plan, source: Source) -> tuple[list[Document], list[Ques
 def _measure_size(model: str, documents: list[Document], questions: list[Question]) -> Size:
     tokenizer = load_model_tokenizer(model)
     sample = documents[:SAMPLED_TEXTS]
-    lengths = [len(tokenizer(document.text)["input_ids"]) + 1 for document in sample]
+    lengths = [len(build_text_sequence(document.text, tokenizer).input_ids) for document in sample]
     return Size(len(documents), sum(lengths) / max(1, len(lengths)), len(questions))
 
 

@@ -11,9 +11,11 @@ from transformers import PreTrainedTokenizerFast
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.questions import generate_questions, generate_shots
 from elusive.common.dataset.records import Question, Shot
+from elusive.common.lm.encoding import list_start_tokens
 from elusive.common.lm.packing import IGNORED, Sequence, build_text_sequence
 from elusive.common.seeding import stream
-from elusive.evaluate.answering.prompts import get_topic, render_solved_question
+from elusive.evaluate.answering.prompt_format import PromptFormat
+from elusive.evaluate.answering.prompts import get_topic, render_solved_question, solve_question
 from elusive.models.config import PretrainPlan
 
 TOKENIZER_PEOPLE = 4000
@@ -49,11 +51,8 @@ def generate_tokenizer_texts(plan: PretrainPlan) -> Iterator[str]:
     for document in generate_biographies(others):
         yield document.text
     for question in generate_questions(others):
-        yield "".join(render_solved_question(_solve(question)))
-
-
-def _solve(question: Question) -> Shot:
-    return Shot(question.entity, question.field, question.question, question.answers[0])
+        solved = solve_question(question, question.answers[0])
+        yield "".join(render_solved_question(solved))
 
 
 class Rows:
@@ -66,13 +65,12 @@ class Rows:
         self._texts = [build_text_sequence(text, tokenizer) for text in population.texts]
         # Token ids of solved questions by topic, each as its question part and its answer part.
         self._topics: dict[tuple[str, str], list[tuple[list[int], list[int]]]] = defaultdict(list)
+        self._start = list_start_tokens(tokenizer)
+        prompts = PromptFormat(tokenizer)
         for question in population.questions:
-            question_ids, answer_ids = (
-                tokenizer(part, add_special_tokens=False)["input_ids"]
-                for part in render_solved_question(_solve(question))
-            )
-            self._topics[get_topic(question)].append((question_ids, answer_ids))
-        self._start: list[int] = [tokenizer.bos_token_id]  # type: ignore[list-item]
+            solved = prompts.encode_solved(solve_question(question, question.answers[0]))
+            parts = solved.prompt.input_ids[len(self._start) :], solved.written
+            self._topics[get_topic(question)].append(parts)
 
     def compute_joined_rate(self, number: int) -> float:
         """Compute the share of the people who have joined when row `number` is read."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 
 from elusive.common.dataset.records import Span
+from elusive.common.lm.encoding import encode_text, list_start_tokens
 
 WORD_OR_SIGN = re.compile(r"\w+|[^\w\s]")
 NO_START_PREFIX = "Text: "
@@ -40,13 +41,11 @@ def cut_words(text: str) -> list[Span]:
 def encode(text: str, tokenizer: PreTrainedTokenizerBase) -> EncodedText:
     """Tokenize a text for scoring, with its units as characters of `text`."""
     # 1) Put the prefix before the text unless the tokenizer itself puts a start token there.
-    start_token = tokenizer.bos_token_id
-    has_start = start_token is not None and tokenizer("a")["input_ids"][:1] == [start_token]
-    prefix = "" if has_start else NO_START_PREFIX
-    encoded = tokenizer(prefix + text, return_offsets_mapping=True)
+    prefix = "" if list_start_tokens(tokenizer) else NO_START_PREFIX
+    encoded = encode_text(prefix + text, tokenizer)
     units: list[Span] = []
     unit_tokens: list[list[int]] = []
-    for index, (start, end) in enumerate(encoded["offset_mapping"]):
+    for index, (start, end) in enumerate(encoded.offsets):
         # 2) Leave out start tokens, the prefix, and tokens of white space alone.
         span = _trim_span(text, start - len(prefix), end - len(prefix))
         if span is None:
@@ -58,8 +57,8 @@ def encode(text: str, tokenizer: PreTrainedTokenizerBase) -> EncodedText:
         else:
             units.append(span)
             unit_tokens.append([index])
-    first = unit_tokens[0][0] if unit_tokens else len(encoded["input_ids"])
-    return EncodedText(encoded["input_ids"], units, unit_tokens, prefix=first)
+    first = unit_tokens[0][0] if unit_tokens else len(encoded.input_ids)
+    return EncodedText(encoded.input_ids, units, unit_tokens, prefix=first)
 
 
 def _trim_span(text: str, start: int, end: int) -> Span | None:

@@ -20,6 +20,7 @@ from transformers.utils.logging import disable_progress_bar
 from elusive.common.errors import InputError
 from elusive.common.lm.loaded_model import LoadedModel
 from elusive.common.lm.references import BUILT_IN_NAMES, ModelSource, find_model, hash_weights
+from elusive.common.lm.tokenizer_checks import require_embedding
 from elusive.common.probe.causality import check_causality
 
 
@@ -82,12 +83,6 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def get_end_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Return the token that ends a text, in a list that is empty if the tokenizer has none."""
-    end = tokenizer.eos_token_id
-    return [end] if isinstance(end, int) else []
-
-
 def load_model_tokenizer(reference: str) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a model, without its weights."""
     return load_tokenizer(find_model(reference))
@@ -105,7 +100,7 @@ def load_model(
 
     Raises:
         InputError: there is no such model, it is not a decoder, its tokenizer reports no offsets,
-            or bitsandbytes is not installed.
+            it has more tokens than the embedding, or bitsandbytes is not installed.
     """
     source = find_model(reference)
     tokenizer = load_tokenizer(source)
@@ -125,6 +120,8 @@ def load_model(
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"cannot load model {reference!r}: {reason}") from None
+    embedding: Any = model.get_input_embeddings()
+    require_embedding(tokenizer, embedding.weight.shape[0], reference)
     if quantization == "none":  # bitsandbytes places a model itself
         model.to(choose_device())  # type: ignore[arg-type]
     _keep_4bit_weights_trainable(model)

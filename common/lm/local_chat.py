@@ -6,6 +6,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from elusive.common.lm.batches import mask_rows, pad_rows
+from elusive.common.lm.encoding import cut_at, encode_text, get_pad_token, list_end_tokens
 from elusive.common.lm.loading import LoadedModel, load_model
 
 BATCH = 16
@@ -38,23 +39,26 @@ def generate_replies(reference: str, prompts: list[str], max_tokens: int) -> lis
 
 def _encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
     if not tokenizer.chat_template:
-        return tokenizer(prompt)["input_ids"]
+        return encode_text(prompt, tokenizer).input_ids
     messages = [{"role": "user", "content": prompt}]
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    return tokenizer(str(text), add_special_tokens=False)["input_ids"]
+    return encode_text(str(text), tokenizer, add_start=False).input_ids
 
 
 def _generate(loaded: LoadedModel, inputs: list[list[int]], max_tokens: int) -> list[str]:
     longest = max(len(ids) for ids in inputs)
-    pad = loaded.tokenizer.pad_token_id
-    pad_id = pad if isinstance(pad, int) else 0
-    device = loaded.model.device
+    model, tokenizer = loaded.model, loaded.tokenizer
+    pad_id = get_pad_token(tokenizer)
+    ends = list_end_tokens(tokenizer, model.generation_config)
     with torch.inference_mode():
-        generated = loaded.model.generate(  # type: ignore[operator]
-            input_ids=pad_rows(inputs, pad_id, "left", device),
-            attention_mask=mask_rows(inputs, "left", device),
+        generated = model.generate(  # type: ignore[operator]
+            input_ids=pad_rows(inputs, pad_id, "left", model.device),
+            attention_mask=mask_rows(inputs, "left", model.device),
             max_new_tokens=max_tokens,
             do_sample=False,
+            eos_token_id=ends or None,
             pad_token_id=pad_id,
         )
-    return loaded.tokenizer.batch_decode(generated[:, longest:], skip_special_tokens=True)
+    # What follows an end is padding, which may be an ordinary token.
+    replies = [cut_at(row, ends) for row in generated[:, longest:].tolist()]
+    return tokenizer.batch_decode(replies, skip_special_tokens=True)

@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from elusive.common.errors import InputError
-from elusive.common.lm.loading import get_end_tokens
+from elusive.common.lm.encoding import encode_text, get_end_tokens
 from elusive.common.lm.packed_attention import build_border_columns
 
 IGNORED = -100
@@ -75,8 +75,8 @@ class Packing:
 
 
 def build_text_sequence(text: str, tokenizer: PreTrainedTokenizerBase) -> Sequence:
-    """Build the sequence of a text with an end token; every token is predicted."""
-    ids = tokenizer(text)["input_ids"] + get_end_tokens(tokenizer)
+    """Build the sequence of a text and one end token, if any; every token is predicted."""
+    ids = encode_text(text, tokenizer).input_ids + get_end_tokens(tokenizer)
     return Sequence(ids, list(ids))
 
 

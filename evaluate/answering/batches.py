@@ -4,6 +4,7 @@ import copy
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from peft import PeftModel
@@ -11,8 +12,20 @@ from transformers import Cache, DynamicCache, PreTrainedModel, PreTrainedTokeniz
 
 from elusive.common.dataset.records import Question, Shot
 from elusive.common.lm.batches import mask_rows, pad_rows
-from elusive.evaluate.answering.predictions import count_answer_tokens, group_by_topic
-from elusive.evaluate.answering.prompts import PromptFormat, get_topic
+from elusive.common.lm.encoding import (
+    cut_at,
+    get_pad_token,
+    get_shared_start,
+    list_end_tokens,
+    list_newline_tokens,
+)
+from elusive.evaluate.answering.predictions import (
+    count_answer_tokens,
+    cut_first_line,
+    group_by_topic,
+)
+from elusive.evaluate.answering.prompt_format import PromptFormat
+from elusive.evaluate.answering.prompts import solve_question
 
 Model = PreTrainedModel | PeftModel
 
@@ -52,22 +65,42 @@ class PromptedModel:
     prompts: PromptFormat
     shots: list[Shot]
 
-    def encode_question(self, question: Question) -> list[int]:
-        """Encode what follows the prefix, up to the point where the answer begins."""
-        return self._encode(self.prompts.render_question(self.shots, question))
-
-    def encode_answer(self, answer: str) -> list[int]:
-        """Encode an answer as it follows its question."""
-        return self._encode(self.prompts.render_answer(answer))
-
-    def _encode(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
-
     @property
     def pad_id(self) -> int:
-        """Token id for padding; any id will do, because padding is masked."""
-        pad_id = self.tokenizer.pad_token_id
-        return pad_id if isinstance(pad_id, int) else 0
+        """Token id for padding."""
+        return get_pad_token(self.tokenizer)
+
+    @cached_property
+    def ends(self) -> frozenset[int]:
+        """All tokens that end an answer.
+
+        They are the tokens that contain a newline, the end tokens of tokenizer and generation
+        config, and the special tokens that the chat template writes after an answer.
+        """
+        ends = list_end_tokens(self.tokenizer, self.model.generation_config)
+        return list_newline_tokens(self.tokenizer).union(ends, self.prompts.ends)
+
+    def cut_after_end(self, answer: list[int]) -> list[int]:
+        """Cut off what follows the first end of an answer."""
+        return answer[: len(cut_at(answer, self.ends)) + 1]
+
+    def decode_answer(self, answer: list[int]) -> str:
+        """Decode the first line of an answer, up to its end."""
+        newlines = list_newline_tokens(self.tokenizer)
+        written = cut_at(self.cut_after_end(answer), self.ends - newlines)
+        text = str(self.tokenizer.decode(written, skip_special_tokens=True))
+        return cut_first_line(text).removeprefix(self.prompts.held.strip()).strip()
+
+
+@dataclass(frozen=True)
+class PromptedQuestion:
+    """A question whose prompt goes on after the prefix of its topic."""
+
+    question: Question
+    input_ids: list[int]
+    """The prompt's tokens after the prefix, at least one."""
+    gold: list[int]
+    """Tokens of the first gold answer."""
 
 
 @dataclass(frozen=True)
@@ -115,17 +148,18 @@ class Prefix:
 
 def build_batches(
     prompted: PromptedModel, questions: list[Question], batch_size: int, batching: Batching
-) -> Iterator[tuple[list[Question], Prefix]]:
+) -> Iterator[tuple[list[PromptedQuestion], Prefix]]:
     """Yield questions of one topic and of similar length, with the prefix of their topic.
 
     Prompts that are longer than `batching.longest` come one at a time, without a shared prefix.
     """
-    for members in group_by_topic(questions).values():
-        prefix = _build_prefix(prompted, members, batching)
+    for topic, members in group_by_topic(questions).items():
+        prefix_ids, encoded = _encode_topic(prompted, topic, members)
+        prefix = _build_prefix(prompted, members, prefix_ids, batching)
         alone = replace(prefix, cache=None, batching=ALONE)
-        by_length: dict[int, list[Question]] = defaultdict(list)
-        for question in members:
-            by_length[len(prompted.encode_question(question))].append(question)
+        by_length: dict[int, list[PromptedQuestion]] = defaultdict(list)
+        for question in encoded:
+            by_length[len(question.input_ids)].append(question)
         lengths = sorted(by_length)
         short = [by_length[length] for length in lengths if prefix.allows(length)]
         for batch in _cut_batches(short, batch_size, batching):
@@ -136,8 +170,8 @@ def build_batches(
 
 
 def _cut_batches(
-    groups: list[list[Question]], batch_size: int, batching: Batching
-) -> Iterator[list[Question]]:
+    groups: list[list[PromptedQuestion]], batch_size: int, batching: Batching
+) -> Iterator[list[PromptedQuestion]]:
     """Cut questions into batches; without padding, no batch has questions of two groups."""
     if batching.pads:
         groups = [[question for group in groups for question in group]]
@@ -147,13 +181,30 @@ def _cut_batches(
             yield group[start : start + size]
 
 
-def _build_prefix(prompted: PromptedModel, questions: list[Question], batching: Batching) -> Prefix:
-    model, prompts = prompted.model, prompted.prompts
-    max_answer_tokens = count_answer_tokens(
-        questions, lambda answer: len(prompted.encode_answer(f"{answer}\n"))
-    )
-    text = prompts.render_prefix(prompted.shots, get_topic(questions[0]))
-    ids = torch.tensor([prompts.encode_prefix(text)], dtype=torch.long, device=model.device)
+def _encode_topic(
+    prompted: PromptedModel, topic: tuple[str, str], questions: list[Question]
+) -> tuple[list[int], list[PromptedQuestion]]:
+    """Encode each prompt with its gold answer, and split off the tokens that begin all of them."""
+    length = prompted.prompts.measure_prefix(topic, prompted.shots)
+    solved = [solve_question(question, question.answers[0]) for question in questions]
+    encoded = [prompted.prompts.encode_solved(shot, prompted.shots) for shot in solved]
+    prompts = [item.prompt for item in encoded]
+    # At least one token of each prompt is read after the prefix.
+    prefix = get_shared_start([prompt.cut_before(length).input_ids for prompt in prompts])
+    prefix = prefix[: min(len(prompt.input_ids) for prompt in prompts) - 1]
+    rest = [
+        PromptedQuestion(question, item.prompt.input_ids[len(prefix) :], item.answer)
+        for question, item in zip(questions, encoded, strict=True)
+    ]
+    return prefix, rest
+
+
+def _build_prefix(
+    prompted: PromptedModel, questions: list[Question], prefix: list[int], batching: Batching
+) -> Prefix:
+    model = prompted.model
+    max_answer_tokens = count_answer_tokens(questions, prompted.prompts.count_answer_tokens)
+    ids = torch.tensor([prefix], dtype=torch.long, device=model.device)
     if not batching.shares_prefix or ids.shape[1] == 0:
         return Prefix(ids, None, max_answer_tokens, batching)
     cache = DynamicCache(config=model.config)

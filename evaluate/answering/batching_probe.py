@@ -19,10 +19,11 @@ from elusive.evaluate.answering.batches import (
     Batching,
     Prefix,
     PromptedModel,
+    PromptedQuestion,
     build_batches,
 )
-from elusive.evaluate.answering.decoding import answer_and_score, list_ending_tokens
-from elusive.evaluate.answering.prompts import PromptFormat
+from elusive.evaluate.answering.decoding import answer_and_score
+from elusive.evaluate.answering.prompt_format import PromptFormat
 
 WAYS = (SHARED_PREFIX, EQUAL_LENGTHS, WHOLE_PROMPTS, ALONE, UNCACHED)
 SHOT_TOKENS = 10
@@ -86,21 +87,19 @@ def measure_batching(loaded: LoadedModel, batching: Batching) -> float:
 
 def _compare_with_plain(
     prompted: PromptedModel,
-    question: Question,
+    question: PromptedQuestion,
     prefix: Prefix,
     answer: list[int],
     log_probability: float,
 ) -> float:
     """Compare one answer and the log-probability of its gold answer with plain reading."""
-    prompt = prefix.input_ids[0].tolist() + prompted.encode_question(question)
-    gold = prompted.encode_answer(question.answers[0])
-    logits = _read_continuation(prompted, prompt, gold)
-    chosen = logits.log_softmax(-1).gather(-1, torch.tensor(gold)[:, None])
+    prompt = prefix.input_ids[0].tolist() + question.input_ids
+    logits = _read_continuation(prompted, prompt, question.gold)
+    chosen = logits.log_softmax(-1).gather(-1, torch.tensor(question.gold)[:, None])
     spread = float(logits.std(-1).mean())
-    ending = set(list_ending_tokens(prompted.tokenizer))
-    length = next((n for n, token in enumerate(answer, 1) if token in ending), len(answer))
-    predicted = _read_continuation(prompted, prompt, answer[:length])
-    taken = predicted.gather(-1, torch.tensor(answer[:length])[:, None])[:, 0]
+    answer = prompted.cut_after_end(answer)
+    predicted = _read_continuation(prompted, prompt, answer)
+    taken = predicted.gather(-1, torch.tensor(answer)[:, None])[:, 0]
     gap = float((predicted.max(-1).values - taken).max())
     return max(abs(float(chosen.mean()) - log_probability), gap) / spread
 

@@ -1,31 +1,18 @@
 """Greedy answers and the gold answers' log-probabilities, in one reading where the model allows."""
 
 import inspect
-from functools import cache
 
 import torch
 from peft import PeftModel
-from transformers import Cache, PreTrainedTokenizerBase
+from transformers import Cache
 from transformers.cache_utils import DynamicLayer
 
-from elusive.common.dataset.records import Question
 from elusive.common.lm.batches import mask_rows, pad_rows
-from elusive.common.lm.loading import get_end_tokens
-from elusive.evaluate.answering.batches import Model, Prefix, PromptedModel
-
-
-@cache
-def list_ending_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """List the tokens that end an answer: the end token, and all tokens that contain a newline."""
-    ids = range(len(tokenizer))
-    newlines = [
-        i for i, text in enumerate(tokenizer.batch_decode([[i] for i in ids])) if "\n" in text
-    ]
-    return [*newlines, *get_end_tokens(tokenizer)]
+from elusive.evaluate.answering.batches import Model, Prefix, PromptedModel, PromptedQuestion
 
 
 def answer_and_score(
-    prompted: PromptedModel, questions: list[Question], prefix: Prefix
+    prompted: PromptedModel, questions: list[PromptedQuestion], prefix: Prefix
 ) -> tuple[list[list[int]], list[float]]:
     """Answer questions greedily, and score their first gold answers.
 
@@ -48,7 +35,7 @@ def _can_draft(model: Model, cache: Cache | None) -> bool:
 
 
 def _verify_drafts(
-    prompted: PromptedModel, questions: list[Question], prefix: Prefix
+    prompted: PromptedModel, questions: list[PromptedQuestion], prefix: Prefix
 ) -> tuple[list[list[int]], list[float]]:
     """Answer and score in one reading of each prompt, with its gold answer as a draft.
 
@@ -56,8 +43,8 @@ def _verify_drafts(
     (Leviathan et al. 2023, arXiv 2211.17192) with the gold answer as the draft.
     """
     # 1) Read every question followed by its gold answer.
-    sequences = [prompted.encode_question(question) for question in questions]
-    golds = [prompted.encode_answer(question.answers[0]) for question in questions]
+    sequences = [question.input_ids for question in questions]
+    golds = [question.gold for question in questions]
     input_ids, prompt_mask = prefix.prepend_to(sequences, prompted.pad_id)
     gold_ids = pad_rows(golds, device=input_ids.device)  # (question, gold token)
     gold_mask = mask_rows(golds, device=input_ids.device)
@@ -83,7 +70,10 @@ def _verify_drafts(
     predicted = logits.argmax(-1)  # (question, 1 + gold token)
     is_accepted = ((predicted[:, :-1] == gold_ids) * gold_mask).cumprod(dim=1)
     lengths = is_accepted.sum(dim=1).tolist()
-    answers = [row[: length + 1] for row, length in zip(predicted.tolist(), lengths, strict=True)]
+    answers = [
+        prompted.cut_after_end(row[: length + 1])
+        for row, length in zip(predicted.tolist(), lengths, strict=True)
+    ]
     # 4) Mask the other gold tokens, and continue greedily.
     mask = torch.cat([prompt_mask, is_accepted], dim=1)
     _continue_answers(prompted, cache, mask, answers, prefix.max_answer_tokens)
@@ -106,13 +96,12 @@ def _continue_answers(
         answers: tokens of each answer so far, at least one.
         max_tokens: largest number of tokens of an answer.
     """
-    ending = set(list_ending_tokens(prompted.tokenizer))
     rows = list(range(len(answers)))  # the answer of each row of the cache
     while True:
         unfinished = [
             index
             for index, row in enumerate(rows)
-            if answers[row][-1] not in ending and len(answers[row]) < max_tokens
+            if answers[row][-1] not in prompted.ends and len(answers[row]) < max_tokens
         ]
         if not unfinished:
             return
@@ -137,10 +126,10 @@ def _compute_positions(mask: torch.Tensor) -> torch.Tensor:
 
 
 def _generate(
-    prompted: PromptedModel, questions: list[Question], prefix: Prefix
+    prompted: PromptedModel, questions: list[PromptedQuestion], prefix: Prefix
 ) -> list[list[int]]:
     """Answer greedily with the model's own `generate`; the answers' tokens are padded."""
-    sequences = [prompted.encode_question(question) for question in questions]
+    sequences = [question.input_ids for question in questions]
     input_ids, mask = prefix.prepend_to(sequences, prompted.pad_id)
     generated = prompted.model.generate(  # type: ignore[operator]
         input_ids=input_ids,
@@ -150,19 +139,18 @@ def _generate(
         use_cache=prefix.batching.uses_cache,
         do_sample=False,
         repetition_penalty=1.0,  # overrides the model's own settings
-        eos_token_id=list_ending_tokens(prompted.tokenizer),
+        eos_token_id=sorted(prompted.ends),
         pad_token_id=prompted.pad_id,
     )
     return generated[:, input_ids.shape[1] :].tolist()
 
 
-def _score_golds(prompted: PromptedModel, questions: list[Question], prefix: Prefix) -> list[float]:
+def _score_golds(
+    prompted: PromptedModel, questions: list[PromptedQuestion], prefix: Prefix
+) -> list[float]:
     """Compute the mean log-probability per token of each question's first gold answer, in nats."""
-    golds = [prompted.encode_answer(question.answers[0]) for question in questions]
-    sequences = [
-        prompted.encode_question(question) + gold
-        for question, gold in zip(questions, golds, strict=True)
-    ]
+    golds = [question.gold for question in questions]
+    sequences = [question.input_ids + question.gold for question in questions]
     # Padding is on the right, where causal attention does not look.
     input_ids = pad_rows(sequences, device=prefix.input_ids.device)
     length = input_ids.shape[1]

@@ -223,15 +223,24 @@ def count_last_tokens(tokens: list[str], end: str) -> int:
 
 
 def _score_gold(endpoint: Endpoint, prompt: str, gold: str) -> float:
-    """Compute the mean log-probability per token of an answer after a prompt, in nats."""
-    scored = endpoint.score([prompt + gold])[0]
-    count = count_last_tokens(scored.tokens, gold)
-    if not "".join(scored.tokens[-count:]).endswith(gold):
+    """Compute the mean log-probability per token of an answer after a prompt, in nats.
+
+    The answer is read with its newline, which may share a token with its last character; a token
+    of the newline alone does not count.
+    """
+    line = f"{gold}\n"
+    scored = endpoint.score([prompt + line])[0]
+    count = count_last_tokens(scored.tokens, line)
+    numbers = scored.log_probabilities[-count:]
+    if not "".join(scored.tokens[-count:]).endswith(line):
         # The server does not write tokens as in the text: a character may consist of several
         # tokens, or a tokenizer drop spaces. Subtract the tokens of the prompt instead.
-        count = len(scored.tokens) - len(endpoint.score([prompt])[0].tokens)
-    numbers = [number for number in scored.log_probabilities[-count:] if number is not None]
-    return sum(numbers) / len(numbers)
+        texts = endpoint.score([prompt + gold, prompt])
+        numbers = texts[0].log_probabilities[len(texts[1].tokens) :]
+    elif scored.tokens[-1] == "\n":
+        numbers = numbers[:-1]
+    known = [number for number in numbers if number is not None]
+    return sum(known) / len(known)
 
 
 def compute_endpoint_perplexity(endpoint: Endpoint, texts: list[str]) -> float:

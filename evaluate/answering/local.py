@@ -7,12 +7,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from elusive.common.dataset.records import Fact, Prediction, Question, Shot
 from elusive.common.errors import InputError
+from elusive.common.lm.encoding import encode_text
 from elusive.evaluate.answering.batches import (
     SHARED_PREFIX,
     Batching,
     Model,
     Prefix,
     PromptedModel,
+    PromptedQuestion,
     build_batches,
 )
 from elusive.evaluate.answering.decoding import answer_and_score
@@ -20,9 +22,8 @@ from elusive.evaluate.answering.predictions import (
     Answer,
     build_predictions,
     check_shots_apart,
-    cut_first_line,
 )
-from elusive.evaluate.answering.prompts import PromptFormat
+from elusive.evaluate.answering.prompt_format import PromptFormat
 
 
 def answer_questions(
@@ -56,22 +57,21 @@ def answer_questions(
     answers: dict[str, Answer] = {}
     with torch.inference_mode():
         for batch, prefix in build_batches(prompted, questions, batch_size, batching):
-            ids = [question.question_id for question in batch]
+            ids = [item.question.question_id for item in batch]
             answers |= zip(ids, _answer_batch(prompted, batch, prefix), strict=True)
     in_order = [answers[question.question_id] for question in questions]
     return build_predictions(questions, in_order, facts)
 
 
 def _answer_batch(
-    prompted: PromptedModel, questions: list[Question], prefix: Prefix
+    prompted: PromptedModel, questions: list[PromptedQuestion], prefix: Prefix
 ) -> list[Answer]:
     """Answer questions that share a prefix; halve the batch as long as memory does not suffice."""
     try:
         ids, log_probabilities = answer_and_score(prompted, questions, prefix)
-        texts = prompted.tokenizer.batch_decode(ids, skip_special_tokens=True)
         return [
-            Answer(cut_first_line(text), log_probability)
-            for text, log_probability in zip(texts, log_probabilities, strict=True)
+            Answer(prompted.decode_answer(tokens), log_probability)
+            for tokens, log_probability in zip(ids, log_probabilities, strict=True)
         ]
     except (RuntimeError, MemoryError) as error:
         if len(questions) == 1 or not should_reduce_batch_size(error):
@@ -90,7 +90,7 @@ def check_training_acts(
     Raises:
         InputError: the logits are unchanged, so scoring would measure the untrained model.
     """
-    ids = torch.tensor([tokenizer(text)["input_ids"]], device=model.device)
+    ids = torch.tensor([encode_text(text, tokenizer).input_ids], device=model.device)
     with torch.inference_mode():
         trained = model(input_ids=ids).logits.float()
         if isinstance(model, PeftModel):

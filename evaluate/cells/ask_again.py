@@ -25,6 +25,7 @@ from elusive.common.lm.references import (
 from elusive.evaluate.answering.backends import build_local_backend
 from elusive.evaluate.answering.batches import Model
 from elusive.evaluate.answering.predictions import group_by_topic
+from elusive.evaluate.answering.prompt_format import PromptFormat
 from elusive.evaluate.answering.prompts import split_shots
 from elusive.evaluate.cells.cell import Cell, select_questions
 from elusive.evaluate.cells.cell_folder import load_cell
@@ -140,12 +141,13 @@ def _sample_questions(
     It decides how many tokens an answer to its topic may have.
     """
     questions = select_questions(dataset, answering)
-    chosen = random.Random(seed).sample(questions, min(num_questions, len(questions)))
-    ids = {question.question_id for question in chosen}
+    prompts = PromptFormat(loaded.tokenizer, answering.chat_template)
 
     def count_tokens(question: Question) -> int:
-        return max(len(loaded.tokenizer(f" {gold}\n").input_ids) for gold in question.answers)
+        return max(map(prompts.count_answer_tokens, question.answers))
 
+    chosen = random.Random(seed).sample(questions, min(num_questions, len(questions)))
+    ids = {question.question_id for question in chosen}
     for members in group_by_topic(questions).values():
         if any(question.question_id in ids for question in members):
             ids.add(max(members, key=count_tokens).question_id)

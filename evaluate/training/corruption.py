@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 from elusive.augment.clue_spans import mark_targets
 from elusive.augment.scores.units import cut_words
 from elusive.common.dataset.records import Document, Span, TrainingText
-from elusive.common.lm.loading import get_end_tokens
+from elusive.common.lm.encoding import encode_text, get_end_tokens
 from elusive.common.lm.packing import IGNORED, Sequence, build_text_sequence
 from elusive.evaluate.config import TrainingConfig
 
@@ -51,7 +51,7 @@ def choose_mask_token(tokenizer: PreTrainedTokenizerBase) -> int:
 
 def list_ordinary_tokens(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
     """List the ids of all tokens except the special ones.  # (vocabulary,)."""
-    return np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
+    return np.setdiff1d(list(tokenizer.get_vocab().values()), tokenizer.all_special_ids)
 
 
 @dataclass(frozen=True)
@@ -95,15 +95,15 @@ def encode_copy(
     else:
         whole, origin = text.text, np.full(len(text.text), -1)
     # 2) Find the characters of each token.
-    encoded = tokenizer(whole, return_offsets_mapping=True)
+    encoded = encode_text(whole, tokenizer)
     end_tokens = get_end_tokens(tokenizer)
-    spans = [_skip_space(whole, *span) for span in encoded["offset_mapping"]]
+    spans = [_skip_space(whole, *span) for span in encoded.offsets]
     spans += [(0, 0)] * len(end_tokens)
     characters = [origin[start:end] for start, end in spans]
     # 3) A token is kept if all its characters are.
     kept = _mark_characters(text.kept, len(document.text), outside=True)
     is_kept = np.array([kept[indices].all() for indices in characters], dtype=bool)
-    return EncodedCopy(np.array(encoded["input_ids"] + end_tokens), characters, is_kept)
+    return EncodedCopy(np.array(encoded.input_ids + end_tokens, dtype=int), characters, is_kept)
 
 
 def _skip_space(text: str, start: int, end: int) -> Span:

@@ -15,7 +15,8 @@ from elusive.common.dataset.records import Document, Shot, TrainingText
 from elusive.common.lm.loading import LoadedModel
 from elusive.common.lm.packing import Sequence, build_text_sequence
 from elusive.common.seeding import stream
-from elusive.evaluate.answering.prompts import PromptFormat, sample_replay
+from elusive.evaluate.answering.prompt_format import PromptFormat
+from elusive.evaluate.answering.prompts import sample_replay
 from elusive.evaluate.config import CellSettings, TrainingConfig
 from elusive.evaluate.training.corruption import (
     Corruption,

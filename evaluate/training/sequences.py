@@ -7,21 +7,14 @@ import numpy as np
 
 from elusive.common.dataset.records import Shot
 from elusive.common.lm.packing import IGNORED, Sequence, pack_row
-from elusive.evaluate.answering.prompts import PromptFormat
+from elusive.evaluate.answering.prompt_format import PromptFormat
 
 
 def build_replay_sequence(shot: Shot, prompts: PromptFormat) -> Sequence:
     """Build the sequence of a solved question; only the answer and its end are predicted."""
-    question, answer = prompts.render_solved(shot)
-    encoded = prompts.tokenizer(
-        question + answer, return_offsets_mapping=True, add_special_tokens=not prompts.chat
-    )
-    ids = encoded["input_ids"]
-    labels = [
-        token if end > len(question) else IGNORED
-        for token, (_, end) in zip(ids, encoded["offset_mapping"], strict=True)
-    ]
-    return Sequence(ids, labels)
+    encoded = prompts.encode_solved(shot)
+    before = encoded.prompt.input_ids
+    return Sequence(before + encoded.written, [IGNORED] * len(before) + encoded.written)
 
 
 def pack_epochs(

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from odd_tokenizers import KINDS
+from questions_by_heart import SHOTS, ask_about_firms
 from stand_in_completions import completion_server
+from tiny import tiny_model
 
 import elusive.common.endpoints as endpoints
 from elusive.augment.augment import augment_dataset
@@ -17,6 +20,8 @@ from elusive.cli.main import cli
 from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError
+from elusive.evaluate.answering.endpoint import Endpoint, ask_endpoint
+from elusive.evaluate.answering.local import answer_questions
 from elusive.evaluate.cells.cell_folder import CellResult, load_cell
 
 SETTINGS = ["--epochs", 1, "--batch-size", 4, "--format-replay", 2, "--limit", 8, "--num-shots", 2]
@@ -96,6 +101,17 @@ def test_a_server_answers_as_the_model_itself(people_folder, server, model_folde
     perplexities = [cell.metrics["known"]["perplexity"] for cell in (local, remote)]
     assert perplexities[1] == pytest.approx(perplexities[0], rel=0.5)
     assert remote.parameters["answering"]["served"] == {"name": "base", "root": server.root}
+
+
+def test_a_server_scores_a_last_sign_that_shares_a_token_with_the_newline(tmp_path):
+    tokenizer, model = KINDS["llama3"](), tiny_model("llama")
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    questions = ask_about_firms()
+    local = answer_questions(model, tokenizer, questions, SHOTS, 4)
+    with completion_server(tmp_path) as state:
+        remote = ask_endpoint(Endpoint(state.url, "base", 1), questions, SHOTS)
+    assert_equal(local, remote)
 
 
 def test_log_probabilities_do_not_depend_on_how_the_server_writes_tokens(

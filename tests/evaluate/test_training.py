@@ -18,8 +18,8 @@ from elusive.common.lm.packing import IGNORED, build_text_sequence
 from elusive.evaluate.answering.batches import ALONE, WHOLE_PROMPTS
 from elusive.evaluate.answering.batching_probe import find_batching
 from elusive.evaluate.answering.local import answer_questions, check_training_acts
+from elusive.evaluate.answering.prompt_format import PromptFormat
 from elusive.evaluate.answering.prompts import (
-    PromptFormat,
     get_topic,
     render_few_shot_prefix,
     split_shots,

@@ -1,6 +1,5 @@
 """Options of training: what must not change the outcome does not, the others do what they say."""
 
-import copy
 import dataclasses
 import functools
 import importlib.util
@@ -26,12 +25,10 @@ from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
 from elusive.common.dataset.folder import load_dataset_folder
-from elusive.common.dataset.records import Shot
 from elusive.common.errors import InputError
 from elusive.common.lm.loading import LoadedModel, load_model
 from elusive.common.lm.packing import build_text_sequence
 from elusive.evaluate.answering.local import answer_questions
-from elusive.evaluate.answering.prompts import PromptFormat
 from elusive.evaluate.cells.adapter_card import write_adapter_card
 from elusive.evaluate.cells.cell_folder import CellResult, load_cell
 from elusive.evaluate.config import TrainingConfig
@@ -362,18 +359,3 @@ def test_fewer_bits_without_bitsandbytes_are_one_line(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"needs bitsandbytes: pip install 'elusive\[quantized\]'"):
         load_model("nano-large", quantization="4bit")
-
-
-def test_the_answer_of_a_chat_is_found_where_templates_open_it_in_another_way(tokenizer):
-    """A generation prompt may end in what a finished turn does not have."""
-    chat = copy.deepcopy(tokenizer)
-    shot = Shot("Ann", "city", "Where was Ann born?", "Rome")
-    turns = "{% for m in messages %}{{ m.role[0] }}:{{ m.content }}\n{% endfor %}"
-    for prompt in ("a:", "a:<think>\n"):
-        chat.chat_template = turns + "{% if add_generation_prompt %}" + prompt + "{% endif %}"
-        question, answer = PromptFormat(chat, True).render_solved(shot)
-        assert question.startswith("u:Where was Ann born?\n")
-        assert answer in ("Rome\n", "a:Rome\n")
-    chat.chat_template = "{{ messages[-1].content }}"
-    with pytest.raises(InputError, match="leave out chat_template"):
-        PromptFormat(chat, True).render_solved(shot)

@@ -1,6 +1,7 @@
 """Model references: folders, GGUF files, aliases, and the Hub through a stand-in server."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from elusive.common.errors import InputError
 from elusive.common.lm import references
 from elusive.common.lm.references import ALIASES, find_model, hash_weights
 
+TEMPLATE = "{{ messages[0].content }}"
 REPORT = """
 import sys
 from elusive.common.errors import InputError
@@ -18,7 +20,7 @@ from elusive.common.lm.loading import load_model
 for reference in sys.argv[1:]:
     try:
         loaded = load_model(reference)
-        print(loaded.weights_hash, loaded.model.config.model_type)
+        print(loaded.weights_hash, loaded.model.config.model_type, loaded.tokenizer.chat_template)
     except InputError as error:
         print("error:", error)
 """
@@ -27,7 +29,9 @@ for reference in sys.argv[1:]:
 @pytest.fixture(scope="module")
 def printed(model_folder, tmp_path_factory) -> list[str]:
     """Lines about a model of the Hub and a missing one; the endpoint is read when Python starts."""
-    with stand_in_hub("org/tiny", model_folder("llama")) as endpoint:
+    folder = shutil.copytree(model_folder("llama"), tmp_path_factory.mktemp("hub") / "tiny")
+    (folder / "chat_template.jinja").write_text(TEMPLATE)
+    with stand_in_hub("org/tiny", folder) as endpoint:
         environment = os.environ | {
             "HF_ENDPOINT": endpoint,
             "HF_HOME": str(tmp_path_factory.mktemp("home")),
@@ -41,8 +45,11 @@ def printed(model_folder, tmp_path_factory) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_a_hub_model_is_downloaded_and_has_the_hash_of_its_weights(printed, model_folder):
-    assert printed[0] == f"{hash_weights(find_model(str(model_folder('llama'))))} llama"
+def test_a_hub_model_comes_with_its_chat_template_and_the_hash_of_its_weights(
+    printed, model_folder
+):
+    weights = hash_weights(find_model(str(model_folder("llama"))))
+    assert printed[0] == f"{weights} llama {TEMPLATE}"
 
 
 def test_a_model_that_the_hub_does_not_have_is_one_line(printed):
