@@ -8,17 +8,39 @@ from typing import Any
 
 import torch
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
     GgufConfig,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 from transformers.utils.logging import disable_progress_bar
 
 from elusive.common.errors import InputError
-from elusive.common.lm.references import BUILT_IN_NAMES, ModelSource, find_model, hash_weights
+from elusive.common.lm.loading_report import (
+    check_loading_report,
+    check_weight_files,
+    explain_failures,
+    silence_loading_report,
+)
+from elusive.common.lm.references import (
+    BUILT_IN_NAMES,
+    ModelSource,
+    find_model,
+    find_weight_files,
+    hash_weights,
+)
+
+PACKAGES = {
+    "gptq": (("optimum", "gptqmodel"), "optimum gptqmodel"),
+    "awq": (("gptqmodel",), "gptqmodel"),
+    "bitsandbytes": (("bitsandbytes",), "'elusive[quantized]'"),
+    "compressed-tensors": (("compressed_tensors",), "compressed-tensors"),
+}
+"""Modules that read weights quantized by a method, and how to install them."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +105,9 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     Raises:
         InputError: the model has no tokenizer, or its tokenizer reports no offsets.
     """
-    try:
+    what = f"model {source.reference!r} has no usable tokenizer"
+    with explain_failures(what, "copy or download its files again if they are broken"):
         tokenizer = AutoTokenizer.from_pretrained(source.folder, gguf_file=source.gguf_file)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"model {source.reference!r} has no usable tokenizer: {reason}") from None
     if not tokenizer.is_fast:
         raise InputError(
             f"the tokenizer of {source.reference!r} ({type(tokenizer).__name__}) gives no "
@@ -119,39 +139,77 @@ def load_model(
 
     Raises:
         InputError: there is no such model, it is not a decoder, its tokenizer reports no offsets,
-            or bitsandbytes is not installed.
+            its files cannot be read or do not fit each other, or a package is not installed.
     """
     source = find_model(reference)
+    check_weight_files(reference, find_weight_files(source))
+    packed = None if source.gguf_file else _find_quantization(load_config(source))
+    _check_packages(reference, packed)
     tokenizer = load_tokenizer(source)
     dtype = dtype or choose_model_dtype(reference)
-    options: dict[str, Any] = {}
-    if source.gguf_file:
-        # Packed GGUF weights cannot be adapted with LoRA, and compute in float32 only.
-        options["gguf_file"] = source.gguf_file
-        options["quantization_config"] = GgufConfig(dequantize=True)
-    if quantization != "none":
-        options["quantization_config"] = _configure_bitsandbytes(
-            quantization, bool(source.gguf_file), dtype
-        )
+    options = _choose_options(source, dtype, quantization, packed)
     disable_progress_bar()
-    try:
-        model = AutoModelForCausalLM.from_pretrained(source.folder, dtype=dtype, **options)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"cannot load model {reference!r}: {reason}") from None
-    if quantization == "none":  # bitsandbytes places a model itself
+    with silence_loading_report(), explain_failures(f"cannot load model {reference!r}"):
+        model, report = AutoModelForCausalLM.from_pretrained(
+            source.folder,
+            dtype=dtype,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, with their shapes
+            **options,
+        )
+    check_loading_report(reference, report)
+    if quantization == "none" and packed is None:  # packed weights are placed by their library
         model.to(choose_device())  # type: ignore[arg-type]
     model.eval()
     return LoadedModel(source, model, tokenizer, hash_weights(source))
 
 
-def _configure_bitsandbytes(
-    quantization: str, is_gguf: bool, dtype: torch.dtype
-) -> BitsAndBytesConfig:
-    if is_gguf:
+def load_config(source: ModelSource) -> PreTrainedConfig:
+    """Load a model's config.
+
+    Raises:
+        InputError: it cannot be read, or transformers does not know the architecture.
+    """
+    place = source.gguf_file or "config.json"
+    options = {"gguf_file": source.gguf_file} if source.gguf_file else {}
+    with explain_failures(f"cannot read {place} of model {source.reference!r}"):
+        return AutoConfig.from_pretrained(source.folder, **options)
+
+
+def _find_quantization(config: PreTrainedConfig) -> str | None:
+    """Return the method by which a model's weight files are quantized; None if they are not."""
+    settings = getattr(config, "quantization_config", None) or {}
+    return settings.get("quant_method") or ("bitsandbytes" if settings else None)
+
+
+def _check_packages(reference: str, packed: str | None) -> None:
+    """Raise InputError if reading quantized weights needs a package that is not installed."""
+    modules, install = PACKAGES.get(packed or "", ((), ""))
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
         raise InputError(
-            f"quantization {quantization!r} does not work with a GGUF file: choose another model"
+            f"the weights of model {reference!r} are quantized with {packed}, and "
+            f"{' and '.join(missing)} is not installed: pip install {install}"
         )
+
+
+def _choose_options(
+    source: ModelSource, dtype: torch.dtype, quantization: str, packed: str | None
+) -> dict[str, Any]:
+    """Choose how weights are unpacked or packed, as options of `from_pretrained`."""
+    if quantization == "none":
+        # Packed GGUF weights cannot be adapted with LoRA, and compute in float32 only.
+        gguf = {"quantization_config": GgufConfig(dequantize=True)}
+        return {"gguf_file": source.gguf_file, **gguf} if source.gguf_file else {}
+    if source.gguf_file or packed:
+        raise InputError(
+            f"quantization {quantization!r} does not work with {source.reference!r}, whose weights "
+            f"are quantized with {packed or 'GGUF'} already: choose none, or another model"
+        )
+    return {"quantization_config": _configure_bitsandbytes(quantization, dtype)}
+
+
+def _configure_bitsandbytes(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:
     if importlib.util.find_spec("bitsandbytes") is None:
         raise InputError(
             f"quantization {quantization!r} needs bitsandbytes: pip install 'elusive[quantized]'"

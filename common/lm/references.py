@@ -85,10 +85,21 @@ def find_model(reference: str) -> ModelSource:
     if path.suffix == ".gguf" and path.is_file():
         return ModelSource(reference, path.parent, path.name)
     if path.is_dir():
+        _refuse_adapter(path)
         if not (path / "config.json").exists():
             raise InputError(f"{path} is not a model folder: it has no config.json")
         return ModelSource(reference, path)
-    return ModelSource(reference, _download(reference, alias.hub_id if alias else reference))
+    folder = _download(reference, alias.hub_id if alias else reference)
+    _refuse_adapter(folder)
+    return ModelSource(reference, folder)
+
+
+def _refuse_adapter(path: Path) -> None:
+    if (path / "adapter_config.json").exists():
+        raise InputError(
+            f"{path} holds an adapter, not a model: name its base as the model, and score the "
+            "adapter with `elusive evaluate --adapter DIR`"
+        )
 
 
 def _download(reference: str, hub_id: str) -> Path:
@@ -117,14 +128,19 @@ def hash_weights(source: ModelSource) -> str:
         InputError: the folder has no weights.
     """
     digest = hashlib.sha256()
-    for path in _find_weight_files(source):
+    for path in find_weight_files(source):
         digest.update(path.name.encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
 
 
-def _find_weight_files(source: ModelSource) -> list[Path]:
+def find_weight_files(source: ModelSource) -> list[Path]:
+    """Find a model's weight files, in the order of their names.
+
+    Raises:
+        InputError: there are none.
+    """
     if source.gguf_file:
         return [source.folder / source.gguf_file]
     files = sorted(f for f in source.folder.iterdir() if f.suffix in WEIGHT_SUFFIXES)
@@ -141,7 +157,7 @@ def choose_threads(reference: str) -> int:
     makes one cell 1.5 times as fast, but two cells side by side gain more. Above, it is
     `LARGE_THREADS`.
     """
-    size = sum(path.stat().st_size for path in _find_weight_files(find_model(reference)))
+    size = sum(path.stat().st_size for path in find_weight_files(find_model(reference)))
     return 1 if size <= SMALL_WEIGHTS else LARGE_THREADS
 
 
