@@ -41,6 +41,9 @@ PACKAGES = {
     "compressed-tensors": (("compressed_tensors",), "compressed-tensors"),
 }
 """Modules that read weights quantized by a method, and how to install them."""
+UNPACKED = ("compressed-tensors", "fp8", "mxfp4")
+"""Methods whose weights are unpacked when they are loaded, so that they compute on any device and
+can be adapted with LoRA."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,11 @@ def get_attention(model: PreTrainedModel) -> str:
     return model.config._attn_implementation or "eager"
 
 
+def is_packed(model: PreTrainedModel) -> bool:
+    """Whether a model computes with quantized weights."""
+    return getattr(model, "is_quantized", False)
+
+
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     """Load a tokenizer that reports character offsets.
 
@@ -143,11 +151,9 @@ def load_model(
     """
     source = find_model(reference)
     check_weight_files(reference, find_weight_files(source))
-    packed = None if source.gguf_file else _find_quantization(load_config(source))
-    _check_packages(reference, packed)
-    tokenizer = load_tokenizer(source)
     dtype = dtype or choose_model_dtype(reference)
-    options = _choose_options(source, dtype, quantization, packed)
+    options = _choose_options(source, dtype, quantization)
+    tokenizer = load_tokenizer(source)
     disable_progress_bar()
     with silence_loading_report(), explain_failures(f"cannot load model {reference!r}"):
         model, report = AutoModelForCausalLM.from_pretrained(
@@ -158,7 +164,7 @@ def load_model(
             **options,
         )
     check_loading_report(reference, report)
-    if quantization == "none" and packed is None:  # packed weights are placed by their library
+    if not is_packed(model):  # packed weights are placed by their library
         model.to(choose_device())  # type: ignore[arg-type]
     model.eval()
     return LoadedModel(source, model, tokenizer, hash_weights(source))
@@ -176,37 +182,46 @@ def load_config(source: ModelSource) -> PreTrainedConfig:
         return AutoConfig.from_pretrained(source.folder, **options)
 
 
-def _find_quantization(config: PreTrainedConfig) -> str | None:
-    """Return the method by which a model's weight files are quantized; None if they are not."""
-    settings = getattr(config, "quantization_config", None) or {}
-    return settings.get("quant_method") or ("bitsandbytes" if settings else None)
+def _choose_options(source: ModelSource, dtype: torch.dtype, quantization: str) -> dict[str, Any]:
+    """Choose how weights are unpacked or packed, as options of `from_pretrained`."""
+    if source.gguf_file:
+        _check_not_packed(source, "GGUF", quantization)
+        # Packed GGUF weights cannot be adapted with LoRA, and compute in float32 only.
+        return {
+            "gguf_file": source.gguf_file,
+            "quantization_config": GgufConfig(dequantize=True),
+        }
+    config = load_config(source)
+    settings = getattr(config, "quantization_config", None)
+    if settings:
+        method = settings.get("quant_method") or "bitsandbytes"
+        _check_not_packed(source, method, quantization)
+        _check_packages(source, method)
+        if method in UNPACKED:
+            config.quantization_config = settings | {"dequantize": True}
+        return {"config": config}
+    if quantization == "none":
+        return {}
+    return {"quantization_config": _configure_bitsandbytes(quantization, dtype)}
 
 
-def _check_packages(reference: str, packed: str | None) -> None:
+def _check_not_packed(source: ModelSource, method: str, quantization: str) -> None:
+    if quantization != "none":
+        raise InputError(
+            f"quantization {quantization!r} does not work with {source.reference!r}, whose weights "
+            f"are quantized with {method} already: choose none, or another model"
+        )
+
+
+def _check_packages(source: ModelSource, method: str) -> None:
     """Raise InputError if reading quantized weights needs a package that is not installed."""
-    modules, install = PACKAGES.get(packed or "", ((), ""))
+    modules, install = PACKAGES.get(method, ((), ""))
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(
-            f"the weights of model {reference!r} are quantized with {packed}, and "
+            f"the weights of model {source.reference!r} are quantized with {method}, and "
             f"{' and '.join(missing)} is not installed: pip install {install}"
         )
-
-
-def _choose_options(
-    source: ModelSource, dtype: torch.dtype, quantization: str, packed: str | None
-) -> dict[str, Any]:
-    """Choose how weights are unpacked or packed, as options of `from_pretrained`."""
-    if quantization == "none":
-        # Packed GGUF weights cannot be adapted with LoRA, and compute in float32 only.
-        gguf = {"quantization_config": GgufConfig(dequantize=True)}
-        return {"gguf_file": source.gguf_file, **gguf} if source.gguf_file else {}
-    if source.gguf_file or packed:
-        raise InputError(
-            f"quantization {quantization!r} does not work with {source.reference!r}, whose weights "
-            f"are quantized with {packed or 'GGUF'} already: choose none, or another model"
-        )
-    return {"quantization_config": _configure_bitsandbytes(quantization, dtype)}
 
 
 def _configure_bitsandbytes(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:

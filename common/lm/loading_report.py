@@ -125,9 +125,12 @@ def _shorten(names: list[str]) -> str:
 def silence_loading_report() -> Iterator[None]:
     """Keep transformers from printing its table of weights that do not fit, which we summarize."""
     logger = logging.getLogger("transformers.modeling_utils")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
+    logger.addFilter(_is_no_report)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        logger.removeFilter(_is_no_report)
+
+
+def _is_no_report(record: logging.LogRecord) -> bool:
+    return "LOAD REPORT" not in record.getMessage()

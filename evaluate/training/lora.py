@@ -9,7 +9,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel, set_seed
 
 from elusive.common.errors import InputError
-from elusive.common.lm.loading import LoadedModel, get_attention
+from elusive.common.lm.loading import LoadedModel, get_attention, is_packed
 from elusive.evaluate.config import TrainingConfig
 
 Model = PreTrainedModel | PeftModel
@@ -20,9 +20,17 @@ def open_tuned_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> 
     """Yield the model to train; the loaded model is restored at the end.
 
     With LoRA it is the loaded model with a fresh adapter, otherwise a copy in float32.
+
+    Raises:
+        InputError: all weights are to be trained, but they are quantized.
     """
     set_seed(seed)
     if config.tuning == "full":
+        if is_packed(loaded.model):
+            raise InputError(
+                f"tuning 'full' cannot train {loaded.source.reference!r}, whose weights are "
+                "quantized: choose tuning 'lora' or another model"
+            )
         yield copy.deepcopy(loaded.model).float()
         return
     with open_lora_model(loaded, config, seed) as model:

@@ -15,6 +15,8 @@ from tiny import tiny_model
 from elusive.common.errors import InputError
 from elusive.common.lm.loading import load_model
 from elusive.common.lm.loading_report import explain_failures
+from elusive.evaluate.config import TrainingConfig
+from elusive.evaluate.training.lora import open_tuned_model
 
 Weights = dict[str, torch.Tensor]
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -198,3 +200,31 @@ def test_missing_memory_and_a_full_disk_are_not_called_broken_files():
         raise MemoryError
     with pytest.raises(OSError, match="No space left"), explain_failures("cannot load model 'x'"):
         raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def save_in_8_bit_floats(folder: Path) -> Weights:
+    """Quantize the projections of a model to 8-bit floats; return the weights that this means."""
+    weights, meant, packed = load_file(folder / WEIGHTS), {}, {}
+    for key, weight in weights.items():
+        meant[key] = packed[key] = weight
+        if "_proj" in key:
+            scale = weight.abs().max() / 448
+            packed[key] = (weight / scale).to(torch.float8_e4m3fn)
+            meant[key] = packed[key].float() * scale
+            rows, columns = (size // 16 for size in weight.shape)
+            packed[f"{key}_scale_inv"] = scale.repeat(rows, columns)
+    save_file(packed, folder / WEIGHTS, metadata={"format": "pt"})
+    settings = {"quant_method": "fp8", "weight_block_size": [16, 16]}
+    edit_config(folder, quantization_config=settings)
+    return meant
+
+
+def test_weights_in_8_bit_floats_are_unpacked_and_can_be_adapted(folder):
+    meant = save_in_8_bit_floats(folder)
+    loaded = load_model(str(folder), torch.float32)
+    for name, weight in loaded.model.named_parameters():
+        assert torch.equal(weight.cpu(), meant[name]), name
+    with open_tuned_model(loaded, TrainingConfig(lora_rank=2), 0) as model:
+        ids = torch.tensor([[5, 9, 77]], device=loaded.model.device)
+        model(input_ids=ids, labels=ids).loss.backward()
+        assert sum(p.grad.abs().sum() for p in model.parameters() if p.grad is not None) > 0
