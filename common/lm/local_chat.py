@@ -7,12 +7,14 @@ from transformers import PreTrainedTokenizerBase
 
 from elusive.common.lm.batches import mask_rows, pad_rows
 from elusive.common.lm.loading import LoadedModel, load_model
+from elusive.common.lm.references import hash_model_weights, hash_settings
 
 BATCH = 16
 
 
 @cache
-def _load_once(reference: str) -> LoadedModel:
+def _load_once(reference: str, weights: str, settings: str) -> LoadedModel:
+    """Load a model once, and again when its files have changed."""
     return load_model(reference)
 
 
@@ -24,7 +26,7 @@ def generate_replies(reference: str, prompts: list[str], max_tokens: int) -> lis
     """
     if not prompts:
         return []
-    loaded = _load_once(reference)
+    loaded = _load_once(reference, hash_model_weights(reference), hash_settings(reference))
     inputs = [_encode_prompt(loaded.tokenizer, prompt) for prompt in prompts]
     order = sorted(range(len(inputs)), key=lambda index: len(inputs[index]))
     replies = [""] * len(inputs)
