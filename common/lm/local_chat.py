@@ -6,7 +6,8 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from elusive.common.lm.batches import mask_rows, pad_rows
-from elusive.common.lm.loading import LoadedModel, load_model
+from elusive.common.lm.generation import generate_greedily, list_turn_ends
+from elusive.common.lm.loading import LoadedModel, get_end_tokens, load_model
 from elusive.common.lm.references import hash_model_weights, hash_settings
 
 BATCH = 16
@@ -47,16 +48,16 @@ def _encode_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]
 
 
 def _generate(loaded: LoadedModel, inputs: list[list[int]], max_tokens: int) -> list[str]:
-    longest = max(len(ids) for ids in inputs)
     pad = loaded.tokenizer.pad_token_id
     pad_id = pad if isinstance(pad, int) else 0
     device = loaded.model.device
     with torch.inference_mode():
-        generated = loaded.model.generate(  # type: ignore[operator]
-            input_ids=pad_rows(inputs, pad_id, "left", device),
-            attention_mask=mask_rows(inputs, "left", device),
-            max_new_tokens=max_tokens,
-            do_sample=False,
-            pad_token_id=pad_id,
+        replies = generate_greedily(
+            loaded.model,
+            pad_rows(inputs, pad_id, "left", device),
+            mask_rows(inputs, "left", device),
+            max_tokens,
+            list_turn_ends(loaded.model, get_end_tokens(loaded.tokenizer)),
+            pad_id,
         )
-    return loaded.tokenizer.batch_decode(generated[:, longest:], skip_special_tokens=True)
+    return loaded.tokenizer.batch_decode(replies, skip_special_tokens=True)

@@ -10,6 +10,7 @@ from transformers.cache_utils import DynamicLayer
 
 from elusive.common.dataset.records import Question
 from elusive.common.lm.batches import mask_rows, pad_rows
+from elusive.common.lm.generation import generate_greedily
 from elusive.common.lm.loading import get_end_tokens
 from elusive.evaluate.answering.batches import Model, Prefix, PromptedModel
 
@@ -142,17 +143,15 @@ def _generate(
     """Answer greedily with the model's own `generate`; the answers' tokens are padded."""
     sequences = [prompted.encode_question(question) for question in questions]
     input_ids, mask = prefix.prepend_to(sequences, prompted.pad_id)
-    generated = prompted.model.generate(  # type: ignore[operator]
-        input_ids=input_ids,
-        attention_mask=mask,
-        past_key_values=prefix.copy_cache(len(questions)),
-        max_new_tokens=prefix.max_answer_tokens,
-        do_sample=False,
-        repetition_penalty=1.0,  # overrides the model's own settings
-        eos_token_id=list_ending_tokens(prompted.tokenizer),
-        pad_token_id=prompted.pad_id,
-    )
-    return generated[:, input_ids.shape[1] :].tolist()
+    return generate_greedily(
+        prompted.model,
+        input_ids,
+        mask,
+        prefix.max_answer_tokens,
+        list_ending_tokens(prompted.tokenizer),
+        prompted.pad_id,
+        prefix.copy_cache(len(questions)),
+    ).tolist()
 
 
 def _score_golds(prompted: PromptedModel, questions: list[Question], prefix: Prefix) -> list[float]:

@@ -78,10 +78,11 @@ def _answer_batch(
 def check_training_acts(
     model: Model, untrained: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, text: str
 ) -> None:
-    """Check that training changed the model's logits on a text.
+    """Check that training changed the model's logits on a text, to numbers.
 
     Raises:
-        InputError: the logits are unchanged, so scoring would measure the untrained model.
+        InputError: the logits are unchanged, so scoring would measure the untrained model; or some
+            are no longer finite.
     """
     ids = torch.tensor([tokenizer(text)["input_ids"]], device=model.device)
     with torch.inference_mode():
@@ -91,5 +92,12 @@ def check_training_acts(
                 plain = model(input_ids=ids).logits.float()
         else:
             plain = untrained(input_ids=ids).logits.float()
+    if plain.isnan().any():
+        raise InputError("the model's logits are not numbers (NaN): check its weight files")
+    if (plain.isfinite() & ~trained.isfinite()).any():
+        raise InputError(
+            "the adapter makes the model's logits infinite or no numbers (NaN): train it again "
+            "with a lower learning rate"
+        )
     if torch.equal(trained, plain):
         raise InputError("the adapter does not change the model's logits: it was not trained")

@@ -1,0 +1,70 @@
+"""Greedy generation that no setting of a model changes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from peft import PeftModel
+from transformers import Cache, GenerationConfig, PreTrainedModel
+
+
+def generate_greedily(
+    model: PreTrainedModel | PeftModel,
+    input_ids: torch.Tensor,
+    mask: torch.Tensor,
+    max_new_tokens: int,
+    ending: list[int],
+    pad_id: int,
+    cache: Cache | None = None,
+) -> torch.Tensor:
+    """Generate the most probable token again and again; return the new tokens, padded at the end.
+
+    What `generation_config.json` asks for (sampling, beams, penalties, n-grams or tokens that must
+    not come, tokens that must) is left aside: it is made for chats, and changes answers in silence.
+
+    Args:
+        model: decoder, with or without an adapter.
+        input_ids: prompts, padded on the left.  # (batch, token)
+        mask: 0 at padding.  # (batch, token)
+        max_new_tokens: largest number of new tokens.
+        ending: tokens after which a row ends.
+        pad_id: token that fills rows which have ended.
+        cache: of the first tokens of all prompts, if they have been read.
+    """
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    with _use_plain_settings(base):  # type: ignore[arg-type]
+        generated = base.generate(  # type: ignore[operator]
+            input_ids=input_ids,
+            attention_mask=mask,
+            past_key_values=cache,
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            eos_token_id=ending or None,
+            pad_token_id=pad_id,
+        )
+    return generated[:, input_ids.shape[1] :]
+
+
+@contextmanager
+def _use_plain_settings(model: PreTrainedModel) -> Iterator[None]:
+    """Take a model's generation settings away; `generate` would fill in those that it is not told."""
+    before = model.generation_config
+    model.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = before
+
+
+def list_turn_ends(model: PreTrainedModel, otherwise: list[int]) -> list[int]:
+    """List the tokens that end a chat model's turn, as its generation settings do.
+
+    Args:
+        model: the model.
+        otherwise: the tokens if there are no such settings.
+    """
+    settings = model.generation_config
+    ends = settings.eos_token_id if settings else None
+    if ends is None:
+        return otherwise
+    return [ends] if isinstance(ends, int) else list(ends)
