@@ -39,7 +39,13 @@ from elusive.evaluate.answering.prompts import (
     split_shots,
 )
 from elusive.evaluate.cells.adapter_card import write_adapter_card
-from elusive.evaluate.cells.cell import KNOWN_TEXTS, Cell, collect_parameters, select_questions
+from elusive.evaluate.cells.cell import (
+    KNOWN_TEXTS,
+    Cell,
+    collect_parameters,
+    compute_cell_id,
+    select_questions,
+)
 from elusive.evaluate.cells.cell_folder import write_checksums
 from elusive.evaluate.cells.gold import select_known_questions, write_gold_proofs
 from elusive.evaluate.cells.metrics import Outcome, write_results
@@ -77,7 +83,8 @@ def make_cell(
     parameters = find_parameters(cell, dataset, weights, dtype)
     if is_made(out, "cell", parameters):
         return False
-    checkpoints = out.with_name(f".{out.name}.checkpoints")
+    unfinished = out.with_name(f".{out.name}.checkpoints")
+    checkpoints = unfinished / compute_cell_id(parameters)  # never those of other settings
     with create_folder(out, "cell", parameters) as folder:
         if loaded is None:
             outcome = _answer_by_endpoint(cell, dataset, cell.adapter)
@@ -94,7 +101,7 @@ def make_cell(
         write_gold_proofs(folder, dataset, parameters["answering"], cell.known)
         if loaded and (folder / "adapter").exists():
             write_adapter_card(folder, parameters, loaded.source.base_name)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    shutil.rmtree(unfinished, ignore_errors=True)
     return True
 
 
@@ -210,7 +217,7 @@ class _Maker:
         )
         with open_tuned_model(loaded, settings.training, cell.seed) as model:
             # 2) Train, from the last checkpoint if an interrupted training left one.
-            self.checkpoints.mkdir(exist_ok=True)
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
             with measure_cost() as training:
                 log = train(
                     model,

@@ -46,10 +46,15 @@ class ProgressCallback(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Report the step, and ask for a checkpoint when one is due."""
+        """Report the step, and ask for a checkpoint when one is due.
+
+        A checkpoint lacks the losses since the last logged one, so it waits for the next one.
+        """
         if state.global_step % GIVE_BACK_EVERY == 0:
             give_back_freed_memory()
-        if perf_counter() - self.saved > self.interval and state.global_step < state.max_steps:
+        is_due = perf_counter() - self.saved > self.interval
+        is_logged = state.global_step % state.logging_steps == 0
+        if is_due and is_logged and state.global_step < state.max_steps:
             control.should_save, self.saved = True, perf_counter()
         self.on_step()
 
