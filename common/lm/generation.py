@@ -47,7 +47,7 @@ def generate_greedily(
 
 @contextmanager
 def _use_plain_settings(model: PreTrainedModel) -> Iterator[None]:
-    """Take a model's generation settings away; `generate` would fill in those that it is not told."""
+    """Take a model's generation settings away: `generate` fills in those that it is not told."""
     before = model.generation_config
     model.generation_config = GenerationConfig()
     try:

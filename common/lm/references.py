@@ -111,7 +111,8 @@ def _download(reference: str, hub_id: str) -> Path:
     hint = f"it is not a local folder, a GGUF file or an alias ({names})"
     try:
         folder = snapshot_download(
-            hub_id, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.tiktoken"]
+            hub_id,
+            allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.tiktoken"],
         )
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = type(error).__name__

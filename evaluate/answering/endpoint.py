@@ -27,7 +27,7 @@ from elusive.evaluate.answering.prompts import get_topic, render_few_shot_prefix
 TEXTS_PER_REQUEST = 64
 """Number of short texts whose tokens are counted in one request."""
 PLAIN = {"repetition_penalty": 1.0}
-"""What vLLM and SGLang would otherwise take from the model's generation_config.json, even where they
+"""What vLLM and SGLang would otherwise take from the model's generation_config.json, even if they
 answer greedily; other servers ignore it."""
 NOISE = 1e-6
 """Difference in nats up to which log-probabilities count as equal."""
@@ -150,8 +150,8 @@ def check_adapter_acts(base: Endpoint, adapted: Endpoint, probe: str) -> None:
     )
     if not all(math.isfinite(number) for number in changed):
         raise InputError(
-            f"{base.url} gives log-probabilities that are no finite numbers with the adapter: train "
-            "it again with a lower learning rate"
+            f"{base.url} gives log-probabilities that are no finite numbers with the adapter: "
+            "train it again with a lower learning rate"
         )
     if _compute_distance(first, changed) <= 2 * _compute_distance(first, repeated) + NOISE:
         raise InputError(

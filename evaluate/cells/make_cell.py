@@ -1,8 +1,6 @@
 """Make a cell: train, answer, score, and write its folder."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +14,7 @@ from elusive.augment.training_text import AugmentSummary, TrainingTextFolder
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.dataset.records import Prediction, Question, Shot
 from elusive.common.folders import create_folder, hash_parameters, is_made
+from elusive.common.lm.adapters import open_adapted_model
 from elusive.common.lm.loading import (
     LoadedModel,
     choose_model_dtype,
@@ -51,7 +50,7 @@ from elusive.evaluate.cells.gold import select_known_questions, write_gold_proof
 from elusive.evaluate.cells.metrics import Outcome, write_results
 from elusive.evaluate.config import CellSettings, check_not_asked
 from elusive.evaluate.training.hf_trainer import OnStep
-from elusive.evaluate.training.lora import Model, ignore_adapter_warnings, open_tuned_model
+from elusive.evaluate.training.lora import Model, open_tuned_model
 from elusive.evaluate.training.objectives import build_objective
 from elusive.evaluate.training.rows import build_training_rows, measure_target_rates
 from elusive.evaluate.training.train import LOGS, train
@@ -161,26 +160,15 @@ def _score_model(cell: Cell, dataset: DatasetFolder, loaded: LoadedModel) -> Out
         with TemporaryDirectory() as temporary:
             with open_tuned_model(loaded, cell.settings.training, cell.seed) as model:
                 model.save_pretrained(temporary, save_embedding_layers=False)
-            with _open_adapter(loaded, Path(temporary)) as model:
+            with open_adapted_model(loaded, Path(temporary)) as model:
                 return _answer(cell, dataset, build_local_backend(model, loaded, answering))
     if cell.adapter is None:
         return _answer(cell, dataset, build_local_backend(loaded.model, loaded, answering))
-    with _open_adapter(loaded, cell.adapter) as model:
+    with open_adapted_model(loaded, cell.adapter) as model:
         question = select_questions(dataset, answering)[0]
         text = render_question(question.question)
         check_training_acts(model, loaded.model, loaded.tokenizer, text)
         return _answer(cell, dataset, build_local_backend(model, loaded, answering))
-
-
-@contextmanager
-def _open_adapter(loaded: LoadedModel, folder: Path) -> Iterator[PeftModel]:
-    """Yield the model with a saved adapter, which is removed at the end."""
-    with ignore_adapter_warnings():
-        model = PeftModel.from_pretrained(loaded.model, str(folder))
-    try:
-        yield model
-    finally:
-        model.unload()
 
 
 def _answer_by_endpoint(cell: Cell, dataset: DatasetFolder, adapter: Path | None) -> Outcome:

@@ -1,7 +1,6 @@
 """The model to train: with a fresh LoRA adapter, or a copy whose weights are all trained."""
 
 import copy
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +8,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel, set_seed
 
 from elusive.common.errors import InputError
+from elusive.common.lm.adapters import ignore_adapter_warnings
 from elusive.common.lm.loading import LoadedModel, get_attention, is_packed
 from elusive.evaluate.config import TrainingConfig
 
@@ -35,14 +35,6 @@ def open_tuned_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> 
         return
     with open_lora_model(loaded, config, seed) as model:
         yield model
-
-
-@contextmanager
-def ignore_adapter_warnings() -> Iterator[None]:
-    """Ignore the warnings about calls by PEFT that transformers has deprecated."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
-        yield
 
 
 @contextmanager

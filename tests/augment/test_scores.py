@@ -28,7 +28,6 @@ from elusive.augment.scores.units import cut_words, encode
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.common.errors import InputError
-from elusive.common.lm import references
 from elusive.common.lm.loading import LoadedModel, load_model
 from elusive.common.lm.references import ModelSource
 

@@ -16,12 +16,12 @@ from elusive.augment.training_text import TrainingTextFolder
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
 from elusive.common.dataset.folder import load_dataset_folder
+from elusive.common.lm.adapters import ignore_adapter_warnings
 from elusive.common.lm.loading import choose_model_dtype, load_model
 from elusive.common.lm.references import hash_model_weights, hash_settings
 from elusive.evaluate.cells.cell import Cell, collect_parameters, compute_cell_id
 from elusive.evaluate.cells.make_cell import describe_computing
 from elusive.evaluate.config import AnsweringConfig, CellSettings, TrainingConfig
-from elusive.evaluate.training.lora import ignore_adapter_warnings
 
 People = Callable[..., Path]
 

@@ -9,10 +9,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 from training_rows import some_questions
 
+from elusive.common.lm.adapters import ignore_adapter_warnings
 from elusive.common.lm.loading import load_model
 from elusive.common.lm.local_chat import generate_replies
 from elusive.evaluate.answering.local import answer_questions
-from elusive.evaluate.training.lora import ignore_adapter_warnings
 
 SETTINGS: dict[str, dict[str, object]] = {
     "n-grams that must not come again": {"no_repeat_ngram_size": 1},

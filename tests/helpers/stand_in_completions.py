@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from peft import PeftModel
 
+from elusive.common.lm.adapters import ignore_adapter_warnings
 from elusive.common.lm.loading import load_model
-from elusive.evaluate.training.lora import ignore_adapter_warnings
 
 GENERATES_AT_MOST = 64
 

@@ -1,4 +1,4 @@
-"""An interrupted cell resumes from its own checkpoint, and ends as if it had not been interrupted."""
+"""An interrupted cell resumes from its own checkpoint, and ends like one that was not interrupted."""
 
 import json
 from collections.abc import Callable
