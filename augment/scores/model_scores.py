@@ -14,6 +14,7 @@ from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.scores.units import EncodedText, encode
 from elusive.common.dataset.records import Document, Span
 from elusive.common.lm.batches import batch_by_length, mask_rows, pad_rows
+from elusive.common.lm.context import find_context
 from elusive.common.lm.loading import LoadedModel
 from elusive.common.memory import keep_freed_memory
 
@@ -124,7 +125,7 @@ def score_in_batches(
             (..., batch, token); those of a document then have shape (..., unit).
     """
     # 1) Cut texts that are longer than the context into windows.
-    context = find_context(scorer)
+    context = find_context(scorer.model)
     windows = [
         (index, window)
         for index, document in enumerate(documents)
@@ -154,11 +155,6 @@ def score_in_batches(
             bar.update(len({windows[number][0] for number in batch}))
     # 3) Put the windows of each document together.
     return [_stitch(parts, spent) for parts, spent in zip(scored, seconds, strict=True)]
-
-
-def find_context(scorer: LoadedModel) -> int | None:
-    """Find how many tokens a model reads at a time; None if its config does not say."""
-    return getattr(scorer.model.config, "max_position_embeddings", None)
 
 
 def cut_windows(text: EncodedText, context: int | None) -> list[EncodedText]:

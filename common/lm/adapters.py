@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from peft import PeftConfig, PeftModelForCausalLM
+from peft import PeftConfig, PeftModel, PeftModelForCausalLM
+from transformers import PreTrainedModel
 
 from elusive.common.errors import InputError
 from elusive.common.folders import MANIFEST, read_manifest
@@ -23,6 +24,11 @@ def ignore_adapter_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
         yield
+
+
+def get_base_model(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
+    """Return the transformers model below an adapter, or the model itself."""
+    return model.get_base_model() if isinstance(model, PeftModel) else model  # type: ignore[return-value]
 
 
 def read_adapter_config(folder: Path) -> PeftConfig:

@@ -7,6 +7,8 @@ import torch
 from peft import PeftModel
 from transformers import Cache, GenerationConfig, PreTrainedModel
 
+from elusive.common.lm.adapters import get_base_model
+
 
 def generate_greedily(
     model: PreTrainedModel | PeftModel,
@@ -31,8 +33,8 @@ def generate_greedily(
         pad_id: token that fills rows which have ended.
         cache: of the first tokens of all prompts, if they have been read.
     """
-    base = model.get_base_model() if isinstance(model, PeftModel) else model
-    with _use_plain_settings(base):  # type: ignore[arg-type]
+    base = get_base_model(model)
+    with _use_plain_settings(base):
         generated = base.generate(  # type: ignore[operator]
             input_ids=input_ids,
             attention_mask=mask,

@@ -6,6 +6,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from elusive.common.lm.batches import mask_rows, pad_rows
+from elusive.common.lm.context import check_positions, warn_beyond_context
 from elusive.common.lm.generation import generate_greedily, list_turn_ends
 from elusive.common.lm.loading import LoadedModel, get_end_tokens, load_model
 from elusive.common.lm.references import hash_model_weights, hash_settings
@@ -23,12 +24,16 @@ def generate_replies(reference: str, prompts: list[str], max_tokens: int) -> lis
     """Generate greedy replies; a model without a chat template continues the bare prompt.
 
     Raises:
-        InputError: there is no such model.
+        InputError: there is no such model, or it has too few positions.
     """
     if not prompts:
         return []
     loaded = _load_once(reference, hash_model_weights(reference), hash_settings(reference))
     inputs = [_encode_prompt(loaded.tokenizer, prompt) for prompt in prompts]
+    longest = max(map(len, inputs)) + max_tokens
+    what, hint = "the longest prompt, with its reply,", "choose a model with a longer context"
+    check_positions(loaded.model, longest, what, hint)
+    warn_beyond_context(loaded.model, longest, what)
     order = sorted(range(len(inputs)), key=lambda index: len(inputs[index]))
     replies = [""] * len(inputs)
     for first in range(0, len(order), BATCH):

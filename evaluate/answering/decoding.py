@@ -4,11 +4,11 @@ import inspect
 from functools import cache
 
 import torch
-from peft import PeftModel
 from transformers import Cache, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicLayer
 
 from elusive.common.dataset.records import Question
+from elusive.common.lm.adapters import get_base_model
 from elusive.common.lm.batches import mask_rows, pad_rows
 from elusive.common.lm.generation import generate_greedily
 from elusive.common.lm.loading import get_end_tokens
@@ -40,7 +40,7 @@ def answer_and_score(
 
 def _can_draft(model: Model, cache: Cache | None) -> bool:
     """Whether the model can mask cached tokens, and accept the positions of new ones."""
-    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    base = get_base_model(model)
     return (
         cache is not None
         and all(type(layer) is DynamicLayer for layer in cache.layers)

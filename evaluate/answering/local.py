@@ -7,15 +7,18 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from elusive.common.dataset.records import Fact, Prediction, Question, Shot
 from elusive.common.errors import InputError
+from elusive.common.lm.context import check_positions, warn_beyond_context
 from elusive.evaluate.answering.batches import Model, Prefix, PromptedModel, build_batches
 from elusive.evaluate.answering.decoding import answer_and_score
 from elusive.evaluate.answering.predictions import (
     Answer,
     build_predictions,
     check_shots_apart,
+    count_answer_tokens,
     cut_first_line,
+    group_by_topic,
 )
-from elusive.evaluate.answering.prompts import PromptFormat
+from elusive.evaluate.answering.prompts import PromptFormat, get_topic
 
 
 def answer_questions(
@@ -41,11 +44,13 @@ def answer_questions(
         facts: fact that answers each question, by its id; gives predictions distance and position.
 
     Raises:
-        InputError: a question's person is shown in the shots, or there is no chat template.
+        InputError: a question's person is shown in the shots, there is no chat template, or the
+            model has too few positions.
     """
     check_shots_apart(questions, shots)
     model.eval()
     prompted = PromptedModel(model, tokenizer, PromptFormat(tokenizer, chat), shots)
+    warn_beyond_context(model, check_prompts_fit(prompted, questions), "the longest prompt")
     answers: dict[str, Answer] = {}
     with torch.inference_mode():
         for batch, prefix in build_batches(prompted, questions, batch_size, reuse_prefix):
@@ -53,6 +58,26 @@ def answer_questions(
             answers |= zip(ids, _answer_batch(prompted, batch, prefix), strict=True)
     in_order = [answers[question.question_id] for question in questions]
     return build_predictions(questions, in_order, facts)
+
+
+def check_prompts_fit(prompted: PromptedModel, questions: list[Question]) -> int:
+    """Check that a model has positions for all prompts and their answers; return the most tokens.
+
+    Raises:
+        InputError: it has too few.
+    """
+    longest = 0
+    for members in group_by_topic(questions).values():
+        prefix = prompted.prompts.render_prefix(prompted.shots, get_topic(members[0]))
+        length = len(prompted.prompts.encode_prefix(prefix))
+        length += max(len(prompted.encode_question(question)) for question in members)
+        length += count_answer_tokens(
+            members, lambda answer: len(prompted.encode_answer(f"{answer}\n"))
+        )
+        longest = max(longest, length)
+    hint = "show fewer shots with --num-shots, or choose a model with a longer context"
+    check_positions(prompted.model, longest, "the longest prompt, with its answer,", hint)
+    return longest
 
 
 def _answer_batch(

@@ -29,9 +29,11 @@ from elusive.evaluate.answering.backends import (
     build_local_backend,
     find_endpoint,
 )
+from elusive.evaluate.answering.batches import PromptedModel
 from elusive.evaluate.answering.endpoint import check_adapter_acts, find_served_model, open_adapter
-from elusive.evaluate.answering.local import check_training_acts
+from elusive.evaluate.answering.local import check_prompts_fit, check_training_acts
 from elusive.evaluate.answering.prompts import (
+    PromptFormat,
     get_topic,
     render_few_shot_prefix,
     render_question,
@@ -203,6 +205,8 @@ class _Maker:
         rows = build_training_rows(
             self.text, self.dataset, loaded, settings, cell.seed, solved, objective
         )
+        if not settings.answering.endpoint:
+            _check_prompts(cell, self.dataset, loaded)
         with open_tuned_model(loaded, settings.training, cell.seed) as model:
             # 2) Train, from the last checkpoint if an interrupted training left one.
             self.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -262,6 +266,19 @@ def _render_probe(cell: Cell, dataset: DatasetFolder) -> str:
     question = select_questions(dataset, cell.settings.answering)[0]
     shots, _ = _split_shots(cell, dataset)
     return render_few_shot_prefix(shots, get_topic(question)) + render_question(question.question)
+
+
+def _check_prompts(cell: Cell, dataset: DatasetFolder, loaded: LoadedModel) -> None:
+    """Raise InputError, before anything is trained, if prompts exceed the model's positions."""
+    answering = cell.settings.answering
+    asked = [(dataset, select_questions(dataset, answering))]
+    if cell.known:
+        asked.append((cell.known, select_known_questions(cell.known)))
+    prompts = PromptFormat(loaded.tokenizer, answering.chat_template)
+    for folder, questions in asked:
+        shots, _ = _split_shots(cell, folder)
+        prompted = PromptedModel(loaded.model, loaded.tokenizer, prompts, shots)
+        check_prompts_fit(prompted, questions)
 
 
 def _answer(cell: Cell, dataset: DatasetFolder, backend: Backend) -> Outcome:

@@ -68,8 +68,3 @@ def open_lora_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> I
         loaded.model.activation_checkpointing_disable()
         loaded.model.set_attn_implementation(attention)
         loaded.model.eval()
-
-
-def get_base_model(model: Model) -> PreTrainedModel:
-    """Return the transformers model below an adapter, or the model itself."""
-    return model.get_base_model() if isinstance(model, PeftModel) else model  # type: ignore[return-value]

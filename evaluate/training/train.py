@@ -14,6 +14,8 @@ from peft.helpers import disable_input_dtype_casting
 from transformers import PrinterCallback, TrainingArguments
 
 from elusive.common.errors import InputError
+from elusive.common.lm.adapters import get_base_model
+from elusive.common.lm.hidden_tokens import check_mask_hides
 from elusive.common.lm.loading import get_attention
 from elusive.common.lm.packed_attention import use_packed_attention
 from elusive.common.memory import keep_freed_memory
@@ -24,7 +26,7 @@ from elusive.evaluate.training.hf_trainer import (
     ProgressCallback,
     RowCollator,
 )
-from elusive.evaluate.training.lora import Model, get_base_model
+from elusive.evaluate.training.lora import Model
 from elusive.evaluate.training.objectives import Objective
 
 LOGS = "runs"
@@ -74,12 +76,15 @@ def train(
         checkpoints: folder from which an interrupted training resumes; temporary if None.
 
     Raises:
-        InputError: the loss is not finite, or a package for logging is not installed.
+        InputError: the loss is not finite, a package for logging is not installed, or tokens cannot
+            be hidden from the model by an attention mask.
     """
     base = get_base_model(model)
     attention = get_attention(base)
     has_hidden = any("hidden" in row for row in rows)
     is_packed = not has_hidden and use_packed_attention(base)
+    if has_hidden:
+        check_mask_hides(base, rows)
     keep_freed_memory()
     with TemporaryDirectory() as temporary:
         folder = checkpoints or Path(temporary)

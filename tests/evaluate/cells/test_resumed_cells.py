@@ -1,4 +1,4 @@
-"""An interrupted cell resumes from its own checkpoint, and ends like one that was not interrupted."""
+"""Interrupted cells resume from their own checkpoints and end like those that ran through."""
 
 import json
 from collections.abc import Callable
