@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from peft import PeftConfig, PeftModel, PeftModelForCausalLM
+from peft import PeftConfig, PeftModel, PeftModelForCausalLM, PeftType
 from transformers import PreTrainedModel
 
 from elusive.common.errors import InputError
@@ -45,7 +45,7 @@ def read_adapter_config(folder: Path) -> PeftConfig:
         raise InputError(f"{CONFIG} of adapter {folder} names no peft_type, such as LORA")
     if config.is_prompt_learning or config.is_adaption_prompt:
         raise InputError(
-            f"adapter {folder} is of type {config.peft_type.value}, which adds prompts instead of "
+            f"adapter {folder} is of type {PeftType(config.peft_type).value}, which adds prompts instead of "
             "weights: train one that adapts layers, such as LORA"
         )
     if config.task_type not in TASKS:

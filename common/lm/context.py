@@ -2,8 +2,8 @@
 
 import inspect
 import sys
+from typing import Any
 
-import torch
 from peft import PeftModel
 from torch import nn
 from tqdm import tqdm
@@ -91,7 +91,7 @@ def warn_beyond_context(model: PreTrainedModel | PeftModel, num_tokens: int, wha
         tqdm.write(line, file=sys.stderr)
 
 
-def find_longest_sequence(rows: list[dict[str, torch.Tensor]]) -> tuple[int, str]:
+def find_longest_sequence(rows: list[dict[str, Any]]) -> tuple[int, str]:
     """Find the longest sequence of packed rows: the number of its tokens, and its name."""
     row = max(rows, key=lambda row: int(row["position_ids"].max()))
     positions = row["position_ids"][0]

@@ -1,5 +1,7 @@
 """Whether a model obeys an attention mask that hides tokens, tried on a row before training."""
 
+from typing import Any
+
 import torch
 from transformers import PreTrainedModel
 
@@ -14,7 +16,7 @@ LOW_PRECISION = 0.1
 """Largest difference of logits that counts as rounding, in their standard deviations."""
 
 
-def check_mask_hides(model: PreTrainedModel, rows: list[dict[str, torch.Tensor]]) -> None:
+def check_mask_hides(model: PreTrainedModel, rows: list[dict[str, Any]]) -> None:
     """Check that a model computes with the mask of rows that have hidden tokens, and no other.
 
     Models with sliding windows lose them under such a mask, once a text is longer than the window;
@@ -48,7 +50,7 @@ def check_mask_hides(model: PreTrainedModel, rows: list[dict[str, torch.Tensor]]
         )
 
 
-def _take_tokens(rows: list[dict[str, torch.Tensor]], length: int) -> list[int]:
+def _take_tokens(rows: list[dict[str, Any]], length: int) -> list[int]:
     """Take some tokens of the rows, from the first on; repeated if there are not enough."""
     ids = [token for row in rows for token in row["input_ids"][0].tolist()]
     return (ids * (length // len(ids) + 1))[:length]

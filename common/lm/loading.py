@@ -156,13 +156,14 @@ def load_model(
     tokenizer = load_tokenizer(source)
     disable_progress_bar()
     with silence_loading_report(), explain_failures(f"cannot load model {reference!r}"):
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             source.folder,
             dtype=dtype,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are refused below, with their shapes
             **options,
         )
+    model, report = loaded
     check_loading_report(reference, report)
     if not is_packed(model):  # packed weights are placed by their library
         model.to(choose_device())  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ import inspect
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -36,7 +37,13 @@ from elusive.evaluate.answering.perplexity import compute_perplexity
 from elusive.evaluate.training.objectives import add_reference_losses
 
 CONTEXT = 40
-SHORT = {"vocab_size": VOCABULARY, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": CONTEXT}
+SHORT: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "n_embd": 32,
+    "n_layer": 2,
+    "n_head": 4,
+    "n_positions": CONTEXT,
+}
 OTHERS = {
     "mpt": MptConfig(
         vocab_size=VOCABULARY, d_model=32, n_heads=4, n_layers=2, max_seq_len=CONTEXT
