@@ -44,9 +44,10 @@ def read_adapter_config(folder: Path) -> PeftConfig:
     if config.peft_type is None:
         raise InputError(f"{CONFIG} of adapter {folder} names no peft_type, such as LORA")
     if config.is_prompt_learning or config.is_adaption_prompt:
+        kind = PeftType(config.peft_type).value
         raise InputError(
-            f"adapter {folder} is of type {PeftType(config.peft_type).value}, which adds prompts instead of "
-            "weights: train one that adapts layers, such as LORA"
+            f"adapter {folder} is of type {kind}, which adds prompts instead of weights: train one "
+            "that adapts layers, such as LORA"
         )
     if config.task_type not in TASKS:
         raise InputError(

@@ -181,6 +181,16 @@ def test_weights_that_are_quantized_already_are_not_quantized_again(folder):
     assert "gptq" in read_error(folder, quantization="4bit")
 
 
+def test_weights_that_stay_packed_are_not_trained_as_a_whole(folder):
+    loaded = load_model(str(folder), torch.float32)
+    loaded.model.is_quantized = True  # pyright: ignore[reportAttributeAccessIssue]
+    with (
+        pytest.raises(InputError, match="tuning 'full' cannot train"),
+        open_tuned_model(loaded, TrainingConfig(tuning="full"), 0),
+    ):
+        pass
+
+
 def test_a_missing_shard_is_named(folder):
     index = {"metadata": {"total_size": 9}, "weight_map": {"lm_head.weight": "m-2.safetensors"}}
     (folder / f"{WEIGHTS}.index.json").write_text(json.dumps(index))
