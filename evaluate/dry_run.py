@@ -7,7 +7,7 @@ from time import perf_counter
 
 import torch
 from accelerate import init_empty_weights
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
@@ -15,7 +15,8 @@ from elusive.biogen.questions import generate_questions
 from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.dataset.records import Document, Question
 from elusive.common.errors import InputError
-from elusive.common.lm.loading import choose_model_dtype, load_model_tokenizer
+from elusive.common.lm.loading import choose_model_dtype, load_config, load_model_tokenizer
+from elusive.common.lm.loading_report import explain_failures
 from elusive.common.lm.packing import build_text_sequence
 from elusive.common.lm.references import find_model
 from elusive.evaluate.cells.cell import count_steps
@@ -168,16 +169,11 @@ def _estimate_speed(plan: Plan, model: str, finished: list[CellResult]) -> Speed
     return Speed(passes * per_token, TOKENS_PER_QUESTION * per_token, source)
 
 
-def _load_model_config(reference: str) -> PreTrainedConfig:
-    source = find_model(reference)
-    options = {"gguf_file": source.gguf_file} if source.gguf_file else {}
-    return AutoConfig.from_pretrained(source.folder, **options)
-
-
 def _build_empty_model(reference: str) -> PreTrainedModel:
     """Build a model without loading its weights."""
-    with init_empty_weights():
-        model = AutoModelForCausalLM.from_config(_load_model_config(reference))
+    config = load_config(find_model(reference))
+    with explain_failures(f"cannot load model {reference!r}"), init_empty_weights():
+        model = AutoModelForCausalLM.from_config(config)
     model.tie_weights()
     return model
 
@@ -205,7 +201,7 @@ def _estimate_memory_gib(plan: Plan, model: str, size: Size, finished: list[Cell
     ]
     # Full training keeps weights, gradients and two moments of AdamW, each in 4 bytes.
     weights = parameters * (16 if training.tuning == "full" else bytes_per_weight)
-    config = _load_model_config(model)
+    config = load_config(find_model(model))
     tokens = size.tokens_per_text * training.batch_size / training.accumulation
     layers = 1 if training.gradient_checkpointing else config.num_hidden_layers
     activations = tokens * layers * config.hidden_size * ACTIVATIONS

@@ -13,7 +13,9 @@ from elusive.augment.training_text import TrainingTextFolder
 from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
+from elusive.common.lm.adapters import check_adapter_base, read_adapter_config
 from elusive.common.lm.loading import load_model
+from elusive.common.lm.references import hash_model_weights
 from elusive.evaluate.cells.cell import Cell, count_steps, select_questions
 from elusive.evaluate.cells.cell_folder import CellResult, load_cell
 from elusive.evaluate.cells.make_cell import is_without_model, make_cell
@@ -62,8 +64,12 @@ def evaluate_cell(
         steps = count_steps(text.summary.num_texts, settings.training)
     known_folder = load_dataset_folder(known) if known else None
     cell = Cell(label or name, text, model, seed, settings, known_folder, adapter)
+    if adapter:
+        read_adapter_config(adapter)
     loaded = None
     if not is_without_model(train, settings):
+        if adapter:
+            check_adapter_base(adapter, model, hash_model_weights(model))
         loaded = load_model(model, quantization=settings.training.quantization)
     with tqdm(total=steps, desc="training", unit="step", disable=not steps) as bar:
         return make_cell(cell, asked, loaded, out, bar.update)

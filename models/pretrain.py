@@ -62,6 +62,8 @@ class Training:
         self.model = model
         self.step = 0
         self.tokens = 0
+        self.losses: list[float] = []
+        """Of the steps since the last logged one."""
         self.optimizer = torch.optim.AdamW(
             model.parameters(),
             lr=plan.learning_rate,
@@ -78,6 +80,7 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "tokens": self.tokens,
+            "losses": self.losses,
         }
         torch.save(state, draft)
         draft.replace(path)
@@ -88,6 +91,7 @@ class Training:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.tokens = state["step"], state["tokens"]
+        self.losses = state.get("losses", [])  # checkpoints before 0.2 have none
 
 
 def compute_rate_factor(progress: float, plan: PretrainPlan) -> float:
@@ -142,19 +146,19 @@ def pretrain_model(
     questions = sample_questions(population, plan)
     evaluation_tokens = plan.tokens / plan.evaluations
     saved_at = logged_at = time.monotonic()
-    losses, logged_tokens = [], training.tokens
+    logged_tokens = training.tokens
     while training.tokens < plan.tokens:
         # 2) Take a step.
         before = training.tokens
-        losses.append(_take_step(training, rows, plan))
+        training.losses.append(_take_step(training, rows, plan))
         on_tokens(training.tokens - before)
         is_last = training.tokens >= plan.tokens
         # 3) Evaluate and log whenever a part of the tokens has been read.
         if is_last or before // evaluation_tokens < training.tokens // evaluation_tokens:
             speed = (training.tokens - logged_tokens) / (time.monotonic() - logged_at)
             em = measure_population_em(training.model, tokenizer, population, questions)
-            _log(out, training, float(np.mean(losses)), speed, em)
-            losses, logged_tokens, logged_at = [], training.tokens, time.monotonic()
+            _log(out, training, float(np.mean(training.losses)), speed, em)
+            training.losses, logged_tokens, logged_at = [], training.tokens, time.monotonic()
         # 4) Save a checkpoint now and then, and at the end.
         if is_last or time.monotonic() - saved_at > checkpoint_seconds:
             training.save(out / CHECKPOINT)

@@ -15,10 +15,10 @@ from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.scores.units import EncodedText, encode
 from elusive.common.dataset.records import Document, Span
 from elusive.common.lm.batches import batch_by_length, mask_rows, pad_rows
+from elusive.common.lm.context import find_context
 from elusive.common.lm.loading import LoadedModel
 from elusive.common.memory import keep_freed_memory
 from elusive.common.probe.padding import can_pad
-from elusive.common.probe.texts import get_text_config
 
 BATCH_TOKENS = 2048
 """Most tokens in a batch, padding included. A CPU gets no faster with more, and 4,096 pad twice as
@@ -127,7 +127,7 @@ def score_in_batches(
             (..., batch, token); those of a document then have shape (..., unit).
     """
     # 1) Cut texts that are longer than the context into windows.
-    context = find_context(scorer)
+    context = find_context(scorer.model)
     windows = [
         (index, window)
         for index, document in enumerate(documents)
@@ -164,11 +164,6 @@ def _choose_batch_tokens(scorer: LoadedModel) -> int:
     if not can_pad(scorer):
         return 0
     return GPU_BATCH_TOKENS if scorer.model.device.type == "cuda" else BATCH_TOKENS
-
-
-def find_context(scorer: LoadedModel) -> int | None:
-    """Find how many tokens a model reads at a time; None if its config does not say."""
-    return getattr(get_text_config(scorer.model), "max_position_embeddings", None)
 
 
 def cut_windows(text: EncodedText, context: int | None) -> list[EncodedText]:

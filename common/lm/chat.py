@@ -13,6 +13,8 @@ from elusive.common.lm.kept_replies import KeptReplies
 AT_ONCE = 8
 """Simultaneous requests to an endpoint."""
 KEPT = " Rerun the same command to resume from the stored replies"
+VERSION = 2
+"""To be raised when a local model replies otherwise to the same prompt."""
 TOGETHER = 64
 """Prompts whose replies are stored together; a killed run loses at most these."""
 
@@ -27,8 +29,8 @@ class ChatModel:
     name: str
     """As the user wrote it."""
     identity: str
-    """What tells models of the same name apart: hashes of weights, tokenizer and chat template, or
-    the endpoint."""
+    """What tells models of the same name apart: hashes of weights, tokenizer and chat template, and
+    the precision; or the endpoint."""
     ask: Ask
 
 
@@ -47,10 +49,14 @@ def build_chat_model(reference: str, endpoint: str | None = None) -> ChatModel:
         return keep_replies(
             ChatModel(reference, endpoint, _build_endpoint_ask(reference, endpoint))
         )
+    from elusive.common.lm.loading import choose_model_dtype
     from elusive.common.lm.local_chat import generate_replies
     from elusive.common.lm.references import hash_model_weights, hash_settings
 
-    identity = hash_parameters([hash_model_weights(reference), hash_settings(reference)])
+    precision = str(choose_model_dtype(reference))
+    identity = hash_parameters(
+        [hash_model_weights(reference), hash_settings(reference), precision, VERSION]
+    )
     return keep_replies(ChatModel(reference, identity, partial(generate_replies, reference)))
 
 

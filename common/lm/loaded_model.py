@@ -21,3 +21,8 @@ class LoadedModel:
 def get_attention(model: PreTrainedModel) -> str:
     """Return the name of the attention implementation that a model currently uses."""
     return model.config._attn_implementation or "eager"
+
+
+def is_packed(model: PreTrainedModel) -> bool:
+    """Whether a model computes with quantized weights."""
+    return getattr(model, "is_quantized", False)

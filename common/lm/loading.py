@@ -8,20 +8,45 @@ from typing import Any
 
 import torch
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
     GgufConfig,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 from transformers.utils.logging import disable_progress_bar
 
 from elusive.common.errors import InputError
-from elusive.common.lm.loaded_model import LoadedModel
-from elusive.common.lm.references import BUILT_IN_NAMES, ModelSource, find_model, hash_weights
+from elusive.common.lm.loaded_model import LoadedModel, is_packed
+from elusive.common.lm.loading_report import (
+    check_loading_report,
+    check_weight_files,
+    explain_failures,
+    silence_loading_report,
+)
+from elusive.common.lm.references import (
+    BUILT_IN_NAMES,
+    ModelSource,
+    find_model,
+    find_weight_files,
+    hash_weights,
+)
 from elusive.common.lm.tokenizer_checks import require_embedding
 from elusive.common.probe.causality import check_causality
+
+PACKAGES = {
+    "gptq": (("optimum", "gptqmodel"), "optimum gptqmodel"),
+    "awq": (("gptqmodel",), "gptqmodel"),
+    "bitsandbytes": (("bitsandbytes",), "'elusive[quantized]'"),
+    "compressed-tensors": (("compressed_tensors",), "compressed-tensors"),
+}
+"""Modules that read weights quantized by a method, and how to install them."""
+UNPACKED = ("compressed-tensors", "fp8", "mxfp4")
+"""Methods whose weights are unpacked when they are loaded, so that they compute on any device and
+can be adapted with LoRA."""
 
 
 @contextmanager
@@ -70,11 +95,9 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     Raises:
         InputError: the model has no tokenizer, or its tokenizer reports no offsets.
     """
-    try:
+    what = f"model {source.reference!r} has no usable tokenizer"
+    with explain_failures(what, "copy or download its files again if they are broken"):
         tokenizer = AutoTokenizer.from_pretrained(source.folder, gguf_file=source.gguf_file)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"model {source.reference!r} has no usable tokenizer: {reason}") from None
     if not tokenizer.is_fast:
         raise InputError(
             f"the tokenizer of {source.reference!r} ({type(tokenizer).__name__}) gives no "
@@ -100,29 +123,28 @@ def load_model(
 
     Raises:
         InputError: there is no such model, it is not a decoder, its tokenizer reports no offsets,
-            it has more tokens than the embedding, or bitsandbytes is not installed.
+            its files cannot be read or do not fit each other, its tokenizer has more tokens than
+            its embedding, or a package is not installed.
     """
     source = find_model(reference)
-    tokenizer = load_tokenizer(source)
+    check_weight_files(reference, find_weight_files(source))
     dtype = dtype or choose_model_dtype(reference)
-    options: dict[str, Any] = {}
-    if source.gguf_file:
-        # Packed GGUF weights cannot be adapted with LoRA, and compute in float32 only.
-        options["gguf_file"] = source.gguf_file
-        options["quantization_config"] = GgufConfig(dequantize=True)
-    if quantization != "none":
-        options["quantization_config"] = _configure_bitsandbytes(
-            quantization, bool(source.gguf_file), dtype
-        )
+    options = _choose_options(source, dtype, quantization)
+    tokenizer = load_tokenizer(source)
     disable_progress_bar()
-    try:
-        model = AutoModelForCausalLM.from_pretrained(source.folder, dtype=dtype, **options)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"cannot load model {reference!r}: {reason}") from None
+    with silence_loading_report(), explain_failures(f"cannot load model {reference!r}"):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            source.folder,
+            dtype=dtype,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, with their shapes
+            **options,
+        )
+    model, report = loaded
+    check_loading_report(reference, report)
     embedding: Any = model.get_input_embeddings()
     require_embedding(tokenizer, embedding.weight.shape[0], reference)
-    if quantization == "none":  # bitsandbytes places a model itself
+    if not is_packed(model):  # packed weights are placed by their library
         model.to(choose_device())  # type: ignore[arg-type]
     _keep_4bit_weights_trainable(model)
     model.eval()
@@ -142,13 +164,61 @@ def _keep_4bit_weights_trainable(model: PreTrainedModel) -> None:
             setattr(module, "support_avx512bf16_for_cpu", False)  # noqa: B010
 
 
-def _configure_bitsandbytes(
-    quantization: str, is_gguf: bool, dtype: torch.dtype
-) -> BitsAndBytesConfig:
-    if is_gguf:
+def load_config(source: ModelSource) -> PreTrainedConfig:
+    """Load a model's config.
+
+    Raises:
+        InputError: it cannot be read, or transformers does not know the architecture.
+    """
+    place = source.gguf_file or "config.json"
+    options = {"gguf_file": source.gguf_file} if source.gguf_file else {}
+    with explain_failures(f"cannot read {place} of model {source.reference!r}"):
+        return AutoConfig.from_pretrained(source.folder, **options)
+
+
+def _choose_options(source: ModelSource, dtype: torch.dtype, quantization: str) -> dict[str, Any]:
+    """Choose how weights are unpacked or packed, as options of `from_pretrained`."""
+    if source.gguf_file:
+        _check_not_packed(source, "GGUF", quantization)
+        # Packed GGUF weights cannot be adapted with LoRA, and compute in float32 only.
+        return {
+            "gguf_file": source.gguf_file,
+            "quantization_config": GgufConfig(dequantize=True),
+        }
+    config = load_config(source)
+    settings = getattr(config, "quantization_config", None)
+    if settings:
+        method = settings.get("quant_method") or "bitsandbytes"
+        _check_not_packed(source, method, quantization)
+        _check_packages(source, method)
+        if method in UNPACKED:
+            config.quantization_config = settings | {"dequantize": True}
+        return {"config": config}
+    if quantization == "none":
+        return {}
+    return {"quantization_config": _configure_bitsandbytes(quantization, dtype)}
+
+
+def _check_not_packed(source: ModelSource, method: str, quantization: str) -> None:
+    if quantization != "none":
         raise InputError(
-            f"quantization {quantization!r} does not work with a GGUF file: choose another model"
+            f"quantization {quantization!r} does not work with {source.reference!r}, whose weights "
+            f"are quantized with {method} already: choose none, or another model"
         )
+
+
+def _check_packages(source: ModelSource, method: str) -> None:
+    """Raise InputError if reading quantized weights needs a package that is not installed."""
+    modules, install = PACKAGES.get(method, ((), ""))
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"the weights of model {source.reference!r} are quantized with {method}, and "
+            f"{' and '.join(missing)} is not installed: pip install {install}"
+        )
+
+
+def _configure_bitsandbytes(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:
     if importlib.util.find_spec("bitsandbytes") is None:
         raise InputError(
             f"quantization {quantization!r} needs bitsandbytes: pip install 'elusive[quantized]'"

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,10 +18,13 @@ BUILT_IN = Path(__file__).parents[2] / "models"
 """Folder of the models that come with the package, each in a folder of its name."""
 BUILT_IN_NAMES = ("nano-large", "nano-small")
 WEIGHT_SUFFIXES = (".safetensors", ".gguf", ".bin")
+TOKENIZERS = ("tokenizer.json", "tekken.json", "*.model", "*.tiktoken")
+"""Files from which transformers makes a tokenizer, even beside a GGUF file that contains one."""
 SETTINGS = (
-    *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"),
+    *TOKENIZERS,
+    *("config.json", "generation_config.json", "tokenizer_config.json"),
     *("special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt"),
-    *("*.model", "*.tiktoken", "chat_template.json", "*.jinja", "additional_chat_templates/*"),
+    *("chat_template.json", "*.jinja", "additional_chat_templates/*"),
 )
 """Files from which transformers loads a model's config, tokenizer and chat template."""
 ORIGINS = (
@@ -85,10 +89,21 @@ def find_model(reference: str) -> ModelSource:
     if path.suffix == ".gguf" and path.is_file():
         return ModelSource(reference, path.parent, path.name)
     if path.is_dir():
+        _refuse_adapter(path)
         if not (path / "config.json").exists():
             raise InputError(f"{path} is not a model folder: it has no config.json")
         return ModelSource(reference, path)
-    return ModelSource(reference, _download(reference, alias.hub_id if alias else reference))
+    folder = _download(reference, alias.hub_id if alias else reference)
+    _refuse_adapter(folder)
+    return ModelSource(reference, folder)
+
+
+def _refuse_adapter(path: Path) -> None:
+    if (path / "adapter_config.json").exists():
+        raise InputError(
+            f"{path} holds an adapter, not a model: name its base as the model, and score the "
+            "adapter with `elusive evaluate --adapter DIR`"
+        )
 
 
 def _download(reference: str, hub_id: str) -> Path:
@@ -96,7 +111,8 @@ def _download(reference: str, hub_id: str) -> Path:
     hint = f"it is not a local folder, a GGUF file or an alias ({names})"
     try:
         folder = snapshot_download(
-            hub_id, allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+            hub_id,
+            allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.tiktoken"],
         )
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = type(error).__name__
@@ -107,24 +123,39 @@ def _download(reference: str, hub_id: str) -> Path:
     return Path(folder)
 
 
-@cache
 def hash_weights(source: ModelSource) -> str:
     """Hash names and bytes of the weight files with SHA-256, in the order of their names.
 
-    The files are read once per process: every arm of a run asks, and large files take long to read.
+    A file is read once per process as long as it stays the same: every arm of a run asks, and large
+    files take long to read.
 
     Raises:
         InputError: the folder has no weights.
     """
     digest = hashlib.sha256()
-    for path in _find_weight_files(source):
+    for path in find_weight_files(source):
         digest.update(path.name.encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(bytes.fromhex(_hash_once(path, hash_file)))
     return digest.hexdigest()
 
 
-def _find_weight_files(source: ModelSource) -> list[Path]:
+def _hash_once(path: Path, compute: Callable[[Path], str]) -> str:
+    """Hash a file; the hash is computed again if the file's size or time of change differs."""
+    status = path.stat()
+    return _hash_state(path, compute, status.st_size, status.st_mtime_ns)
+
+
+@cache
+def _hash_state(path: Path, compute: Callable[[Path], str], size: int, changed: int) -> str:
+    return compute(path)
+
+
+def find_weight_files(source: ModelSource) -> list[Path]:
+    """Find a model's weight files, in the order of their names.
+
+    Raises:
+        InputError: there are none.
+    """
     if source.gguf_file:
         return [source.folder / source.gguf_file]
     files = sorted(f for f in source.folder.iterdir() if f.suffix in WEIGHT_SUFFIXES)
@@ -141,7 +172,7 @@ def choose_threads(reference: str) -> int:
     makes one cell 1.5 times as fast, but two cells side by side gain more. Above, it is
     `LARGE_THREADS`.
     """
-    size = sum(path.stat().st_size for path in _find_weight_files(find_model(reference)))
+    size = sum(path.stat().st_size for path in find_weight_files(find_model(reference)))
     return 1 if size <= SMALL_WEIGHTS else LARGE_THREADS
 
 
@@ -155,18 +186,19 @@ def hash_settings(reference: str) -> str:
     return hash_source_settings(find_model(reference))
 
 
-@cache
 def hash_source_settings(source: ModelSource) -> str:
     """Hash config, tokenizer and chat template of a model whose files are known.
 
-    Where a folder lies, who saved it, and files that nothing loads do not count. The hash of a GGUF
-    file is empty: its weight file contains all of them.
+    Where a folder lies, who saved it, and files that nothing loads do not count. A GGUF file
+    contains all of them, so its hash is empty, unless transformers prefers a tokenizer beside it.
     """
-    if source.gguf_file:
+    patterns = TOKENIZERS if source.gguf_file else SETTINGS
+    paths = {path for pattern in patterns for path in source.folder.glob(pattern)}
+    if source.gguf_file and not paths:
         return ""
-    paths = {path for pattern in SETTINGS for path in source.folder.glob(pattern)}
     names = {path.relative_to(source.folder).as_posix(): path for path in sorted(paths)}
-    return hash_parameters({name: _hash_settings_file(path) for name, path in names.items()})
+    hashes = {name: _hash_once(path, _hash_settings_file) for name, path in names.items()}
+    return hash_parameters(hashes)
 
 
 def _hash_settings_file(path: Path) -> str:

@@ -18,7 +18,7 @@ from transformers.utils import logging
 
 from elusive.common.cache import prepare_cache_folder
 from elusive.common.folders import hash_parameters, write_atomically
-from elusive.common.lm.loaded_model import LoadedModel, get_attention
+from elusive.common.lm.loaded_model import LoadedModel, get_attention, is_packed
 from elusive.common.lm.references import hash_source_settings
 
 VERSION = 2
@@ -79,13 +79,8 @@ def find_way(ways: list[Way], tolerance: float) -> Finding:
 
 def choose_tolerance(loaded: LoadedModel) -> float:
     """Return the difference that rounding may cause in a model's precision."""
-    is_whole = loaded.model.dtype == torch.float32 and not is_quantized(loaded.model)
+    is_whole = loaded.model.dtype == torch.float32 and not is_packed(loaded.model)
     return TOLERANCE if is_whole else LOW_PRECISION_TOLERANCE
-
-
-def is_quantized(model: PreTrainedModel) -> bool:
-    """Whether a model's weights have 8 bits or fewer, so that rounding depends on the batch."""
-    return getattr(model, "hf_quantizer", None) is not None
 
 
 @contextmanager
@@ -96,7 +91,7 @@ def compute_in_float32(model: PreTrainedModel) -> Iterator[None]:
     """
     tensors = [*model.parameters(), *model.buffers()]
     low = [(tensor, tensor.dtype) for tensor in tensors if tensor.is_floating_point()]
-    if is_quantized(model) or sum(tensor.numel() for tensor in tensors) > MOST_WEIGHTS:
+    if is_packed(model) or sum(tensor.numel() for tensor in tensors) > MOST_WEIGHTS:
         low = []
     for tensor, _ in low:
         tensor.data = tensor.data.float()

@@ -154,7 +154,7 @@ def build_batches(
     Prompts that are longer than `batching.longest` come one at a time, without a shared prefix.
     """
     for topic, members in group_by_topic(questions).items():
-        prefix_ids, encoded = _encode_topic(prompted, topic, members)
+        prefix_ids, encoded = encode_topic(prompted, topic, members)
         prefix = _build_prefix(prompted, members, prefix_ids, batching)
         alone = replace(prefix, cache=None, batching=ALONE)
         by_length: dict[int, list[PromptedQuestion]] = defaultdict(list)
@@ -181,7 +181,7 @@ def _cut_batches(
             yield group[start : start + size]
 
 
-def _encode_topic(
+def encode_topic(
     prompted: PromptedModel, topic: tuple[str, str], questions: list[Question]
 ) -> tuple[list[int], list[PromptedQuestion]]:
     """Encode each prompt with its gold answer, and split off the tokens that begin all of them."""

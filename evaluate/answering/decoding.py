@@ -3,11 +3,12 @@
 import inspect
 
 import torch
-from peft import PeftModel
 from transformers import Cache
 from transformers.cache_utils import DynamicLayer
 
+from elusive.common.lm.adapters import get_base_model
 from elusive.common.lm.batches import mask_rows, pad_rows
+from elusive.common.lm.generation import generate_greedily
 from elusive.evaluate.answering.batches import Model, Prefix, PromptedModel, PromptedQuestion
 
 
@@ -26,7 +27,7 @@ def answer_and_score(
 
 def _can_draft(model: Model, cache: Cache | None) -> bool:
     """Whether the model can mask cached tokens, and accept the positions of new ones."""
-    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    base = get_base_model(model)
     return (
         cache is not None
         and all(type(layer) is DynamicLayer for layer in cache.layers)
@@ -131,18 +132,16 @@ def _generate(
     """Answer greedily with the model's own `generate`; the answers' tokens are padded."""
     sequences = [question.input_ids for question in questions]
     input_ids, mask = prefix.prepend_to(sequences, prompted.pad_id)
-    generated = prompted.model.generate(  # type: ignore[operator]
-        input_ids=input_ids,
-        attention_mask=mask,
-        past_key_values=prefix.copy_cache(len(questions)),
-        max_new_tokens=prefix.max_answer_tokens,
-        use_cache=prefix.batching.uses_cache,
-        do_sample=False,
-        repetition_penalty=1.0,  # overrides the model's own settings
-        eos_token_id=sorted(prompted.ends),
-        pad_token_id=prompted.pad_id,
-    )
-    return generated[:, input_ids.shape[1] :].tolist()
+    return generate_greedily(
+        prompted.model,
+        input_ids,
+        mask,
+        prefix.max_answer_tokens,
+        sorted(prompted.ends),
+        prompted.pad_id,
+        prefix.copy_cache(len(questions)),
+        prefix.batching.uses_cache,
+    ).tolist()
 
 
 def _score_golds(

@@ -26,6 +26,9 @@ from elusive.evaluate.answering.prompts import get_topic, render_few_shot_prefix
 
 TEXTS_PER_REQUEST = 64
 """Number of short texts whose tokens are counted in one request."""
+PLAIN = {"repetition_penalty": 1.0}
+"""What vLLM and SGLang would otherwise take from the model's generation_config.json, even if they
+answer greedily; other servers ignore it."""
 NOISE = 1e-6
 """Difference in nats up to which log-probabilities count as equal."""
 
@@ -82,7 +85,7 @@ class Endpoint:
         hint = "look at its log; prompts may exceed its context"
         with shorten_errors(self.url, self.model, hint):
             return _get_client(self.url).completions.create(
-                model=self.model, prompt=prompt, temperature=0, **settings
+                model=self.model, prompt=prompt, temperature=0, extra_body=PLAIN, **settings
             )
 
 
@@ -140,11 +143,16 @@ def check_adapter_acts(base: Endpoint, adapted: Endpoint, probe: str) -> None:
     a server's numbers depend on what it computes at the same time.
 
     Raises:
-        InputError: they do not differ, so scoring would measure the base.
+        InputError: they do not differ, so scoring would measure the base; or they are not finite.
     """
     first, repeated, changed = (
         endpoint.score([probe])[0].known for endpoint in (base, base, adapted)
     )
+    if not all(math.isfinite(number) for number in changed):
+        raise InputError(
+            f"{base.url} gives log-probabilities that are no finite numbers with the adapter: "
+            "train it again with a lower learning rate"
+        )
     if _compute_distance(first, changed) <= 2 * _compute_distance(first, repeated) + NOISE:
         raise InputError(
             f"{base.url} took the adapter but does not use it: log-probabilities of a probe are "

@@ -7,6 +7,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from elusive.common.dataset.records import Fact, Prediction, Question, Shot
 from elusive.common.errors import InputError
+from elusive.common.lm.context import check_positions, warn_beyond_context
 from elusive.common.lm.encoding import encode_text
 from elusive.evaluate.answering.batches import (
     SHARED_PREFIX,
@@ -16,12 +17,15 @@ from elusive.evaluate.answering.batches import (
     PromptedModel,
     PromptedQuestion,
     build_batches,
+    encode_topic,
 )
 from elusive.evaluate.answering.decoding import answer_and_score
 from elusive.evaluate.answering.predictions import (
     Answer,
     build_predictions,
     check_shots_apart,
+    count_answer_tokens,
+    group_by_topic,
 )
 from elusive.evaluate.answering.prompt_format import PromptFormat
 
@@ -49,11 +53,13 @@ def answer_questions(
         facts: fact that answers each question, by its id; gives predictions distance and position.
 
     Raises:
-        InputError: a question's person is shown in the shots, or there is no chat template.
+        InputError: a question's person is shown in the shots, there is no chat template, or the
+            model has too few positions.
     """
     check_shots_apart(questions, shots)
     model.eval()
     prompted = PromptedModel(model, tokenizer, PromptFormat(tokenizer, chat), shots)
+    warn_beyond_context(model, check_prompts_fit(prompted, questions), "the longest prompt")
     answers: dict[str, Answer] = {}
     with torch.inference_mode():
         for batch, prefix in build_batches(prompted, questions, batch_size, batching):
@@ -61,6 +67,23 @@ def answer_questions(
             answers |= zip(ids, _answer_batch(prompted, batch, prefix), strict=True)
     in_order = [answers[question.question_id] for question in questions]
     return build_predictions(questions, in_order, facts)
+
+
+def check_prompts_fit(prompted: PromptedModel, questions: list[Question]) -> int:
+    """Check that a model has positions for all prompts and their answers; return the most tokens.
+
+    Raises:
+        InputError: it has too few.
+    """
+    longest = 0
+    for topic, members in group_by_topic(questions).items():
+        prefix, encoded = encode_topic(prompted, topic, members)
+        length = len(prefix) + max(len(question.input_ids) for question in encoded)
+        length += count_answer_tokens(members, prompted.prompts.count_answer_tokens)
+        longest = max(longest, length)
+    hint = "show fewer shots with --num-shots, or choose a model with a longer context"
+    check_positions(prompted.model, longest, "the longest prompt, with its answer,", hint)
+    return longest
 
 
 def _answer_batch(
@@ -85,10 +108,11 @@ def _answer_batch(
 def check_training_acts(
     model: Model, untrained: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, text: str
 ) -> None:
-    """Check that training changed the model's logits on a text.
+    """Check that training changed the model's logits on a text, to numbers.
 
     Raises:
-        InputError: the logits are unchanged, so scoring would measure the untrained model.
+        InputError: the logits are unchanged, so scoring would measure the untrained model; or some
+            are no longer finite.
     """
     ids = torch.tensor([encode_text(text, tokenizer).input_ids], device=model.device)
     with torch.inference_mode():
@@ -98,5 +122,12 @@ def check_training_acts(
                 plain = model(input_ids=ids).logits.float()
         else:
             plain = untrained(input_ids=ids).logits.float()
+    if plain.isnan().any():
+        raise InputError("the model's logits are not numbers (NaN): check its weight files")
+    if (plain.isfinite() & ~trained.isfinite()).any():
+        raise InputError(
+            "the adapter makes the model's logits infinite or no numbers (NaN): train it again "
+            "with a lower learning rate"
+        )
     if torch.equal(trained, plain):
         raise InputError("the adapter does not change the model's logits: it was not trained")

@@ -4,6 +4,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from elusive.common.lm.batches import batch_by_length, mask_rows, pad_rows
+from elusive.common.lm.context import find_context
 from elusive.common.lm.packing import IGNORED, build_text_sequence
 from elusive.evaluate.answering.batches import Model
 
@@ -20,7 +21,7 @@ def compute_perplexity(model: Model, tokenizer: PreTrainedTokenizerBase, texts: 
         tokenizer: the model's tokenizer.
         texts: at least one, each with at least two tokens.
     """
-    longest = getattr(model.config, "max_position_embeddings", None)
+    longest = find_context(model)
     sequences = [build_text_sequence(text, tokenizer).input_ids[:longest] for text in texts]
     total = count = 0.0
     with torch.inference_mode():

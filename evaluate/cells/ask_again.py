@@ -2,19 +2,19 @@
 
 import random
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.dataset.records import Prediction, Question
 from elusive.common.errors import InputError
+from elusive.common.lm.adapters import open_adapted_model
 from elusive.common.lm.loading import LoadedModel, describe_device, load_model, use_threads
 from elusive.common.lm.references import (
     choose_threads,
@@ -23,7 +23,6 @@ from elusive.common.lm.references import (
     hash_settings,
 )
 from elusive.evaluate.answering.backends import build_local_backend
-from elusive.evaluate.answering.batches import Model
 from elusive.evaluate.answering.predictions import group_by_topic
 from elusive.evaluate.answering.prompt_format import PromptFormat
 from elusive.evaluate.answering.prompts import split_shots
@@ -31,7 +30,6 @@ from elusive.evaluate.cells.cell import Cell, select_questions
 from elusive.evaluate.cells.cell_folder import load_cell
 from elusive.evaluate.cells.make_cell import make_cell
 from elusive.evaluate.config import AnsweringConfig, CellSettings, TrainingConfig
-from elusive.evaluate.training.lora import ignore_adapter_warnings
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,8 @@ def answer_again(
     shots, _ = split_shots(again.dataset.shots, answering.num_shots, parameters["seed"])
     facts, answers = again.dataset.match_facts(), []
     threads = parameters.get("threads") or choose_threads(again.model)
-    with use_threads(threads), _open_adapted(loaded, again.adapter) as model:
+    adapted = open_adapted_model(loaded, again.adapter) if again.adapter else None
+    with use_threads(threads), adapted or nullcontext(loaded.model) as model:
         backend = build_local_backend(model, loaded, answering)
         for members in group_by_topic(questions).values():
             answers += backend.ask(members, shots, facts)
@@ -152,19 +151,6 @@ def _sample_questions(
         if any(question.question_id in ids for question in members):
             ids.add(max(members, key=count_tokens).question_id)
     return [question for question in questions if question.question_id in ids]
-
-
-@contextmanager
-def _open_adapted(loaded: LoadedModel, adapter: Path | None) -> Iterator[Model]:
-    if adapter is None:
-        yield loaded.model
-        return
-    with ignore_adapter_warnings():
-        model = PeftModel.from_pretrained(loaded.model, str(adapter))
-    try:
-        yield model
-    finally:
-        model.unload()
 
 
 def _train_again(

@@ -1,8 +1,6 @@
 """Make a cell: train, answer, score, and write its folder."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +14,7 @@ from elusive.augment.training_text import AugmentSummary, TrainingTextFolder
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.dataset.records import Prediction, Question, Shot
 from elusive.common.folders import create_folder, hash_parameters, is_made
+from elusive.common.lm.adapters import open_adapted_model
 from elusive.common.lm.loading import (
     LoadedModel,
     choose_model_dtype,
@@ -31,22 +30,30 @@ from elusive.evaluate.answering.backends import (
     build_local_backend,
     find_endpoint,
 )
+from elusive.evaluate.answering.batches import PromptedModel
 from elusive.evaluate.answering.endpoint import check_adapter_acts, find_served_model, open_adapter
-from elusive.evaluate.answering.local import check_training_acts
+from elusive.evaluate.answering.local import check_prompts_fit, check_training_acts
 from elusive.evaluate.answering.prompts import (
+    PromptFormat,
     get_topic,
     render_few_shot_prefix,
     render_question,
     split_shots,
 )
 from elusive.evaluate.cells.adapter_card import write_adapter_card
-from elusive.evaluate.cells.cell import KNOWN_TEXTS, Cell, collect_parameters, select_questions
+from elusive.evaluate.cells.cell import (
+    KNOWN_TEXTS,
+    Cell,
+    collect_parameters,
+    compute_cell_id,
+    select_questions,
+)
 from elusive.evaluate.cells.cell_folder import write_checksums
 from elusive.evaluate.cells.gold import select_known_questions, write_gold_proofs
 from elusive.evaluate.cells.metrics import Outcome, write_results
 from elusive.evaluate.config import CellSettings, TrainingConfig, check_not_asked
 from elusive.evaluate.training.hf_trainer import OnStep
-from elusive.evaluate.training.lora import Model, ignore_adapter_warnings, open_tuned_model
+from elusive.evaluate.training.lora import Model, open_tuned_model
 from elusive.evaluate.training.lora_targets import find_lora_targets
 from elusive.evaluate.training.objectives import build_objective
 from elusive.evaluate.training.rows import build_training_rows, measure_target_rates
@@ -79,7 +86,8 @@ def make_cell(
     parameters = find_parameters(cell, dataset, weights, dtype)
     if is_made(out, "cell", parameters):
         return False
-    checkpoints = out.with_name(f".{out.name}.checkpoints")
+    unfinished = out.with_name(f".{out.name}.checkpoints")
+    checkpoints = unfinished / compute_cell_id(parameters)  # never those of other settings
     with create_folder(out, "cell", parameters) as folder:
         if loaded is None:
             outcome = _answer_by_endpoint(cell, dataset, cell.adapter)
@@ -96,7 +104,7 @@ def make_cell(
         write_gold_proofs(folder, dataset, parameters["answering"], cell.known)
         if loaded and (folder / "adapter").exists():
             write_adapter_card(folder, parameters, loaded.source.base_name)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    shutil.rmtree(unfinished, ignore_errors=True)
     return True
 
 
@@ -156,26 +164,15 @@ def _score_model(cell: Cell, dataset: DatasetFolder, loaded: LoadedModel) -> Out
         with TemporaryDirectory() as temporary:
             with open_tuned_model(loaded, cell.settings.training, cell.seed) as model:
                 model.save_pretrained(temporary, save_embedding_layers=False)
-            with _open_adapter(loaded, Path(temporary)) as model:
+            with open_adapted_model(loaded, Path(temporary)) as model:
                 return _answer(cell, dataset, build_local_backend(model, loaded, answering))
     if cell.adapter is None:
         return _answer(cell, dataset, build_local_backend(loaded.model, loaded, answering))
-    with _open_adapter(loaded, cell.adapter) as model:
+    with open_adapted_model(loaded, cell.adapter) as model:
         question = select_questions(dataset, answering)[0]
         text = render_question(question.question)
         check_training_acts(model, loaded.model, loaded.tokenizer, text)
         return _answer(cell, dataset, build_local_backend(model, loaded, answering))
-
-
-@contextmanager
-def _open_adapter(loaded: LoadedModel, folder: Path) -> Iterator[PeftModel]:
-    """Yield the model with a saved adapter, which is removed at the end."""
-    with ignore_adapter_warnings():
-        model = PeftModel.from_pretrained(loaded.model, str(folder))
-    try:
-        yield model
-    finally:
-        model.unload()
 
 
 def _answer_by_endpoint(cell: Cell, dataset: DatasetFolder, adapter: Path | None) -> Outcome:
@@ -210,6 +207,8 @@ class _Maker:
         rows = build_training_rows(
             self.text, self.dataset, loaded, settings, cell.seed, solved, objective
         )
+        if not settings.answering.endpoint:
+            _check_prompts(cell, self.dataset, loaded)
         left_out = _list_left_out(loaded, settings.training)
         with open_tuned_model(loaded, settings.training, cell.seed) as model:
             # 2) Ask one question, so that a model that cannot answer fails before training.
@@ -218,7 +217,7 @@ class _Maker:
                 backend = build_local_backend(model, loaded, settings.answering)
                 _ask(cell, self.dataset, questions, backend)
             # 3) Train, from the last checkpoint if an interrupted training left one.
-            self.checkpoints.mkdir(exist_ok=True)
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
             with measure_cost() as training:
                 log = train(
                     model,
@@ -282,6 +281,19 @@ def _render_probe(cell: Cell, dataset: DatasetFolder) -> str:
     question = select_questions(dataset, cell.settings.answering)[0]
     shots, _ = _split_shots(cell, dataset)
     return render_few_shot_prefix(shots, get_topic(question)) + render_question(question.question)
+
+
+def _check_prompts(cell: Cell, dataset: DatasetFolder, loaded: LoadedModel) -> None:
+    """Raise InputError, before anything is trained, if prompts exceed the model's positions."""
+    answering = cell.settings.answering
+    asked = [(dataset, select_questions(dataset, answering))]
+    if cell.known:
+        asked.append((cell.known, select_known_questions(cell.known)))
+    prompts = PromptFormat(loaded.tokenizer, answering.chat_template)
+    for folder, questions in asked:
+        shots, _ = _split_shots(cell, folder)
+        prompted = PromptedModel(loaded.model, loaded.tokenizer, prompts, shots)
+        check_prompts_fit(prompted, questions)
 
 
 def _answer(cell: Cell, dataset: DatasetFolder, backend: Backend) -> Outcome:

@@ -48,12 +48,14 @@ class ProgressCallback(TrainerCallback):
     ) -> None:
         """Report the step, and ask for a checkpoint when one is due, and at the end.
 
-        The last one means that an error in answering does not cost the training.
+        A checkpoint lacks the losses since the last logged one, so it waits for the next one. The
+        last one means that an error in answering does not cost the training.
         """
         if state.global_step % GIVE_BACK_EVERY == 0:
             give_back_freed_memory()
         is_due = perf_counter() - self.saved > self.interval
-        if is_due or state.global_step == state.max_steps:
+        is_logged = state.global_step % state.logging_steps == 0
+        if (is_due and is_logged) or state.global_step == state.max_steps:
             control.should_save, self.saved = True, perf_counter()
         self.on_step()
 

@@ -1,7 +1,6 @@
 """The model to train: with a fresh LoRA adapter, or a copy whose weights are all trained."""
 
 import copy
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,7 +8,8 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel, set_seed
 
 from elusive.common.errors import InputError
-from elusive.common.lm.loaded_model import LoadedModel, get_attention
+from elusive.common.lm.adapters import ignore_adapter_warnings
+from elusive.common.lm.loaded_model import LoadedModel, get_attention, is_packed
 from elusive.evaluate.config import TrainingConfig
 from elusive.evaluate.training.lora_targets import find_lora_targets
 
@@ -21,21 +21,21 @@ def open_tuned_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> 
     """Yield the model to train; the loaded model is restored at the end.
 
     With LoRA it is the loaded model with a fresh adapter, otherwise a copy in float32.
+
+    Raises:
+        InputError: all weights are to be trained, but they are quantized.
     """
     set_seed(seed)
     if config.tuning == "full":
+        if is_packed(loaded.model):
+            raise InputError(
+                f"tuning 'full' cannot train {loaded.source.reference!r}, whose weights are "
+                "quantized: choose tuning 'lora' or another model"
+            )
         yield copy.deepcopy(loaded.model).float()
         return
     with open_lora_model(loaded, config, seed) as model:
         yield model
-
-
-@contextmanager
-def ignore_adapter_warnings() -> Iterator[None]:
-    """Ignore the warnings about calls by PEFT that transformers has deprecated."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
-        yield
 
 
 @contextmanager
@@ -71,8 +71,3 @@ def open_lora_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> I
         loaded.model.activation_checkpointing_disable()
         loaded.model.set_attn_implementation(attention)
         loaded.model.eval()
-
-
-def get_base_model(model: Model) -> PreTrainedModel:
-    """Return the transformers model below an adapter, or the model itself."""
-    return model.get_base_model() if isinstance(model, PeftModel) else model  # type: ignore[return-value]

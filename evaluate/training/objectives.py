@@ -10,6 +10,7 @@ import torch
 
 from elusive.common.errors import InputError
 from elusive.common.lm.batches import batch_by_length, mask_rows, pad_rows
+from elusive.common.lm.context import check_positions
 from elusive.common.lm.loading import LoadedModel, load_model
 from elusive.common.lm.packing import IGNORED, Sequence
 from elusive.common.seeding import hashed
@@ -245,13 +246,17 @@ def add_reference_losses(sequences: list[Sequence], reference: LoadedModel) -> l
     """Return the sequences with each label's loss under a reference model.
 
     Raises:
-        InputError: the attention mask hides tokens, which the reference model would see.
+        InputError: the attention mask hides tokens, which the reference model would see; or the
+            reference model has too few positions.
     """
     for sequence in sequences:
         check_nothing_hidden(sequence, "rho-1")
     keys = [(tuple(sequence.input_ids), tuple(sequence.labels)) for sequence in sequences]
     distinct = list(dict(zip(keys, sequences, strict=True)).items())  # plain copies repeat
     lengths = [len(sequence.input_ids) for _, sequence in distinct]
+    what = f"the longest text for reference {reference.source.reference!r}"
+    hint = "choose a reference with a longer context"
+    check_positions(reference.model, max(lengths), what, hint)
     losses: dict[tuple, list[float]] = {}
     for batch in batch_by_length(lengths, BATCH_TOKENS):
         rows = _compute_losses([distinct[index][1] for index in batch], reference)

@@ -12,6 +12,12 @@ from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.dataset.records import Document, Shot, TrainingText
+from elusive.common.lm.context import (
+    check_positions,
+    counts_whole_rows,
+    find_longest_sequence,
+    warn_beyond_context,
+)
 from elusive.common.lm.loading import LoadedModel
 from elusive.common.lm.packing import Sequence, build_text_sequence
 from elusive.common.seeding import stream
@@ -50,6 +56,9 @@ def build_training_rows(
         seed: of the order, the choice of replayed questions, and the randomness of training.
         solved: solved questions to replay some of.
         objective: how training differs from predicting the next token.
+
+    Raises:
+        InputError: a text has more tokens than the model has positions.
     """
     training = settings.training
     builder = SequenceBuilder(text, dataset, loaded, training, objective, seed)
@@ -62,7 +71,21 @@ def build_training_rows(
     rng = stream(seed, "epochs")
     row_size = training.batch_size // training.accumulation
     build_epoch = builder.get_epoch_builder()
-    return list(pack_epochs(build_epoch, replay, training.epochs, row_size, rng, num_tokens))
+    rows = list(pack_epochs(build_epoch, replay, training.epochs, row_size, rng, num_tokens))
+    _check_lengths(rows, loaded)
+    return rows
+
+
+def _check_lengths(rows: list[dict[str, Any]], loaded: LoadedModel) -> None:
+    """Raise InputError if a sequence, or a row where those count, exceeds the model's positions."""
+    length, name = find_longest_sequence(rows)
+    hint = "shorten the texts, or choose a model with a longer context"
+    check_positions(loaded.model, length, f"training on {name}: it", hint)
+    warn_beyond_context(loaded.model, length, f"training on {name}: it")
+    if counts_whole_rows(loaded.model):
+        length = max(row["input_ids"].shape[1] for row in rows)
+        hint = "lower batch_size, or raise accumulation"
+        check_positions(loaded.model, length, "a row of several texts", hint)
 
 
 def measure_target_rates(

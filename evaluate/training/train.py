@@ -1,5 +1,6 @@
 """Train one cell with transformers' Trainer; an interrupted training resumes."""
 
+import math
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from peft.helpers import disable_input_dtype_casting
 from transformers import PrinterCallback, TrainingArguments
 
 from elusive.common.errors import InputError
+from elusive.common.lm.adapters import get_base_model
 from elusive.common.lm.loaded_model import get_attention
 from elusive.common.lm.packed_attention import IMPLEMENTATION
 from elusive.common.lm.packing import CUT, Packing, list_lengths
@@ -23,7 +25,7 @@ from elusive.evaluate.training.hf_trainer import (
     ProgressCallback,
     RowCollator,
 )
-from elusive.evaluate.training.lora import Model, get_base_model
+from elusive.evaluate.training.lora import Model
 from elusive.evaluate.training.objectives import Objective
 
 LOGS = "runs"
@@ -93,7 +95,8 @@ def train(
     with TemporaryDirectory() as temporary:
         folder = checkpoints or Path(temporary)
         progress = ProgressCallback(on_step, config.checkpoint_minutes, folder)
-        args = _build_arguments(config, seed, folder, base.dtype == torch.bfloat16)
+        num_steps = math.ceil(len(rows) / config.accumulation)
+        args = _build_arguments(config, num_steps, seed, folder, base.dtype == torch.bfloat16)
         collator = RowCollator(packing, base.dtype)
         trainer = _build_trainer(model, args, rows, collator, progress)
         trainer.objective = objective
@@ -155,9 +158,12 @@ def find_last_checkpoint(folder: Path) -> Path | None:
 
 
 def _build_arguments(
-    config: TrainingConfig, seed: int, folder: Path, bf16: bool
+    config: TrainingConfig, num_steps: int, seed: int, folder: Path, bf16: bool
 ) -> TrainingArguments:
-    """Build Trainer's arguments: linear decay after warm-up, rows in the given order."""
+    """Build Trainer's arguments: linear decay after warm-up, rows in the given order.
+
+    The first step of a warm-up has learning rate 0, so a single step gets no warm-up.
+    """
     try:
         return TrainingArguments(
             output_dir=str(folder),
@@ -168,7 +174,7 @@ def _build_arguments(
             average_tokens_across_devices=False,
             learning_rate=config.learning_rate,
             lr_scheduler_type="linear",
-            warmup_steps=config.warmup,
+            warmup_steps=config.warmup if num_steps > 1 else 0,
             max_grad_norm=config.clip,
             weight_decay=config.get_setting("weight_decay") or 0.0,
             bf16=bf16,

@@ -28,7 +28,6 @@ from elusive.augment.scores.units import cut_words, encode
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.common.errors import InputError
-from elusive.common.lm import references
 from elusive.common.lm.loading import LoadedModel, load_model
 from elusive.common.lm.references import ModelSource
 
@@ -306,7 +305,7 @@ def test_scores_are_made_once_and_read_afterwards(documents, model_folder, monke
     assert len(calls) > num_calls
 
 
-@pytest.mark.parametrize("change", ["weights", "settings", "precision", "values"])
+@pytest.mark.parametrize("change", ["weights", "norm", "rope", "precision", "values"])
 def test_what_changes_below_a_name_never_meets_an_old_score(
     change, documents, model_folder, tmp_path, monkeypatch
 ):
@@ -317,12 +316,13 @@ def test_what_changes_below_a_name_never_meets_an_old_score(
     first = scores_of(documents, model_folder, **settings)
     if change == "weights":
         shutil.copy(model_folder("llama", 7) / "model.safetensors", folder)
-        references.hash_weights.cache_clear()  # read once per process
-    elif change == "settings":
+    elif change in ("norm", "rope"):
         config = json.loads((folder / "config.json").read_text())
-        config["rms_norm_eps"] = 0.5
+        if change == "norm":
+            config["rms_norm_eps"] = 0.5
+        else:
+            config["rope_parameters"]["rope_theta"] = 100.0
         (folder / "config.json").write_text(json.dumps(config))
-        references.hash_source_settings.cache_clear()
     elif change == "precision":
         dtype = {torch.float32: torch.bfloat16}.get(models.choose_dtype(), torch.float32)
         monkeypatch.setattr(models, "choose_dtype", lambda: dtype)
@@ -346,7 +346,6 @@ def test_scores_under_another_tokenizer_or_chat_template_are_computed_again(
             path.write_text(path.read_text().replace("<end>", "<END>"))
     else:
         (folder / name).write_text("\n")
-    references.hash_source_settings.cache_clear()
     scores_of(documents, model_folder, method="attention", model=str(folder))
     assert len(list(tmp_path.glob("cache/scores/*"))) == 2
 

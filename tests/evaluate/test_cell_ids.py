@@ -16,12 +16,12 @@ from elusive.augment.training_text import TrainingTextFolder
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
 from elusive.common.dataset.folder import load_dataset_folder
+from elusive.common.lm.adapters import ignore_adapter_warnings
 from elusive.common.lm.loading import choose_model_dtype, load_model
-from elusive.common.lm.references import hash_model_weights
+from elusive.common.lm.references import hash_model_weights, hash_settings
 from elusive.evaluate.cells.cell import Cell, collect_parameters, compute_cell_id
 from elusive.evaluate.cells.make_cell import describe_computing
 from elusive.evaluate.config import AnsweringConfig, CellSettings, TrainingConfig
-from elusive.evaluate.training.lora import ignore_adapter_warnings
 
 People = Callable[..., Path]
 
@@ -111,6 +111,13 @@ TOKENIZER_CHANGES: dict[str, Callable[[Path], object]] = {
         folder / "tokenizer_config.json", chat_template="{{ messages }}"
     ),
     "the scale of the norms": lambda folder: edit_json(folder / "config.json", rms_norm_eps=0.5),
+    "the base of the positions": lambda folder: edit_json(
+        folder / "config.json", rope_parameters={"rope_theta": 100.0, "rope_type": "default"}
+    ),
+    "how an answer is generated": lambda folder: edit_json(
+        folder / "generation_config.json", eos_token_id=7
+    ),
+    "a tokenizer of Mistral's": lambda folder: (folder / "tekken.json").write_text("{}"),
 }
 
 
@@ -134,6 +141,29 @@ def test_files_and_keys_that_decide_nothing_leave_the_id(people, model_folder, t
     text = (other / "config.json").read_text()
     (other / "config.json").write_text(json.dumps(json.loads(text), indent=7, sort_keys=True))
     assert identifier(dataset, other) == identifier(dataset, model)
+
+
+def test_a_tokenizer_beside_a_gguf_file_counts_and_other_files_do_not(tmp_path):
+    """Transformers takes the tokenizer from tokenizer.json even where the GGUF file has its own."""
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"GGUF")
+    edit_json(tmp_path / "config.json", model_type="llama")
+    edit_json(tmp_path / "tokenizer_config.json", eos_token="<end>")
+    assert hash_settings(str(path)) == ""
+    edit_json(tmp_path / "tokenizer.json", version="1.0")
+    first = hash_settings(str(path))
+    edit_json(tmp_path / "tokenizer.json", version="1.1")
+    assert "" != first != hash_settings(str(path))
+
+
+def test_files_that_change_while_a_process_runs_are_hashed_again(model_folder, tmp_path):
+    folder = shutil.copytree(model_folder("llama"), tmp_path / "model")
+    weights, settings = hash_model_weights(str(folder)), hash_settings(str(folder))
+    shutil.copy(model_folder("llama", seed=1) / "model.safetensors", folder)
+    edit_json(folder / "config.json", rms_norm_eps=0.5)
+    assert hash_model_weights(str(folder)) == hash_model_weights(str(model_folder("llama", seed=1)))
+    assert weights != hash_model_weights(str(folder))
+    assert settings != hash_settings(str(folder))
 
 
 @pytest.mark.parametrize("quantization", ["8bit", "4bit"])

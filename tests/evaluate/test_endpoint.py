@@ -1,6 +1,7 @@
 """Answers of a server equal those of the same model in this process; adapters act in it."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from click.testing import CliRunner, Result
 from odd_tokenizers import KINDS
 from questions_by_heart import SHOTS, ask_about_firms
+from safetensors.torch import load_file, save_file
 from stand_in_completions import completion_server
 from tiny import tiny_model
 
@@ -124,6 +126,27 @@ def test_log_probabilities_do_not_depend_on_how_the_server_writes_tokens(
             patch.setattr(server, name, True)
             other = cell(people_folder, tmp_path / name, *asked)
         np.testing.assert_allclose(gold(usual.predictions), gold(other.predictions), atol=1e-6)
+
+
+def test_the_servers_own_settings_of_generation_change_no_answer(
+    people_folder, server, tmp_path, monkeypatch
+):
+    asked = ["--model", "base", "--endpoint", server.url]
+    usual = cell(people_folder, tmp_path / "usual", *asked)
+    monkeypatch.setattr(server, "repetition_penalty", 9.0)
+    other = cell(people_folder, tmp_path / "other", *asked)
+    assert_equal(usual.predictions, other.predictions)
+
+
+def test_an_adapter_of_no_numbers_is_one_line(people_folder, trained, server, tmp_path):
+    adapter = shutil.copytree(trained.folder / "adapter", tmp_path / "adapter")
+    weights = load_file(adapter / "adapter_model.safetensors")
+    broken = {name: weight * torch.nan for name, weight in weights.items()}
+    save_file(broken, adapter / "adapter_model.safetensors", metadata={"format": "pt"})
+    served = ["--model", "base", "--endpoint", server.url]
+    message = error(people_folder, tmp_path / "out", *served, "--adapter", adapter)
+    assert "no finite numbers" in message
+    assert not server.adapters
 
 
 def test_no_model_is_loaded_where_a_server_answers(people_folder, server, tmp_path, monkeypatch):

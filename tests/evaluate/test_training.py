@@ -133,6 +133,16 @@ def test_training_lowers_the_loss_and_changes_the_logits_and_is_taken_off(
     }
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_an_adapter_that_makes_no_numbers_is_refused(value, loaded, tokenizer):
+    with open_lora_model(loaded, TrainingConfig(), seed=0) as model:
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.data.fill_(value)
+        with pytest.raises(InputError, match="lower learning rate"):
+            check_training_acts(model, loaded.model, tokenizer, "Ada Byron")
+
+
 def test_training_twice_with_one_seed_gives_one_adapter(loaded, tokenizer, tmp_path):
     for name in ("a", "b"):
         with open_lora_model(loaded, TrainingConfig(), seed=3) as model:

@@ -26,6 +26,7 @@ from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
 from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.errors import InputError
+from elusive.common.lm.adapters import ignore_adapter_warnings
 from elusive.common.lm.loading import LoadedModel, load_model
 from elusive.common.lm.packing import build_text_sequence
 from elusive.evaluate.answering.local import answer_questions
@@ -34,7 +35,7 @@ from elusive.evaluate.cells.cell_folder import CellResult, load_cell
 from elusive.evaluate.config import TrainingConfig
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
-from elusive.evaluate.training.lora import ignore_adapter_warnings, open_lora_model
+from elusive.evaluate.training.lora import open_lora_model
 from elusive.evaluate.training.sequences import pack_epochs
 from elusive.evaluate.training.train import TrainingLog, train
 

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from peft import PeftModel
 
+from elusive.common.lm.adapters import ignore_adapter_warnings
 from elusive.common.lm.loading import load_model
-from elusive.evaluate.training.lora import ignore_adapter_warnings
 
 GENERATES_AT_MOST = 64
 
@@ -34,6 +34,8 @@ class CompletionServer:
         """Whether a start token is listed before the tokens of a prompt, as of some models."""
         self.marks_characters = False
         """Whether tokens are written as replacement characters, as parts of characters are."""
+        self.repetition_penalty = 1.0
+        """Used where a request names none, as vLLM uses that of generation_config.json."""
         self.url = ""
         self.lock = Lock()
 
@@ -80,7 +82,8 @@ class CompletionServer:
 
     def _choice(self, index: int, prompt: str, body: dict[str, Any]) -> dict[str, Any]:
         ids = self.tokenizer(prompt)["input_ids"]
-        new = self._generated(ids, min(body["max_tokens"], GENERATES_AT_MOST))
+        penalty = body.get("repetition_penalty", self.repetition_penalty)
+        new = self._generated(ids, min(body["max_tokens"], GENERATES_AT_MOST), penalty)
         text = self.tokenizer.decode(new, skip_special_tokens=True)
         for stop in body.get("stop") or []:
             text = text.split(stop)[0]
@@ -90,12 +93,16 @@ class CompletionServer:
             choice["logprobs"] = self._log_probabilities(ids, new)
         return choice
 
-    def _generated(self, ids: list[int], count: int) -> list[int]:
+    def _generated(self, ids: list[int], count: int, penalty: float) -> list[int]:
         """Greedy tokens, one after another, without any cache."""
         new: list[int] = []
         while len(new) < count and self.tokenizer.eos_token_id not in new:
-            logits = self.model(input_ids=torch.tensor([ids + new])).logits
-            new.append(int(logits[0, -1].argmax()))
+            logits = self.model(input_ids=torch.tensor([ids + new])).logits[0, -1]
+            seen = sorted({*ids, *new})
+            logits[seen] = torch.where(
+                logits[seen] < 0, logits[seen] * penalty, logits[seen] / penalty
+            )
+            new.append(int(logits.argmax()))
         return new
 
     def _log_probabilities(self, ids: list[int], new: list[int]) -> dict[str, Any]:

@@ -93,7 +93,13 @@ def test_another_plan_is_refused(family):
     assert "a family of another plan (different tokens)" in str(result.exception)
 
 
-def test_a_resumed_training_ends_with_the_same_weights(plan, material, tmp_path):
+def read_log(out: Path) -> list[dict]:
+    """What was logged, but for the speed."""
+    entries = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
+    return [{key: value for key, value in e.items() if "second" not in key} for e in entries]
+
+
+def test_a_resumed_training_ends_with_the_same_weights_and_log(plan, material, tmp_path):
     whole = pretrain_model(plan.models[0], plan, material[0], material[1], tmp_path / "whole")
 
     class Killed(Exception):
@@ -113,6 +119,7 @@ def test_a_resumed_training_ends_with_the_same_weights(plan, material, tmp_path)
         plan.models[0], plan, material[0], material[1], tmp_path / "parts", counts.append
     )
     assert counts[0] > 4_000
+    assert read_log(tmp_path / "parts") == read_log(tmp_path / "whole")
     for first, second in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(first, second)
 
