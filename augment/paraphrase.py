@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from elusive.augment.config import AugmentConfig
+from elusive.common.chat.models import ChatModel, build_chat_model
 from elusive.common.dataset.records import Document, Span
-from elusive.common.lm.chat import ChatModel, build_chat_model
 
 PROMPT = """\
 Rewrite the text below in other words, and in another order where possible. This is version \

@@ -4,6 +4,7 @@ from rich.table import Table
 
 from elusive.augment.scores.attention_probe import probe_attention
 from elusive.common.lm.loaded_model import LoadedModel
+from elusive.common.lm.tokenizer_checks import check_tokenizer
 from elusive.common.probe.causality import probe_causality
 from elusive.common.probe.finding import Finding, keep_finding
 from elusive.common.probe.packing import probe_masks, probe_packing
@@ -56,8 +57,9 @@ def build_probe_table(loaded: LoadedModel, findings: dict[str, Finding]) -> Tabl
 
 
 def describe_limits(loaded: LoadedModel) -> list[str]:
-    """Describe what probes did not reach, one line each."""
-    lines = []
+    """Describe what is wrong with the tokenizer, and what probes did not reach, one line each."""
+    embedding = loaded.model.get_input_embeddings()
+    lines = check_tokenizer(loaded.tokenizer, int(embedding.weight.shape[0]))  # type: ignore[index, union-attr]
     window = find_untested_window(loaded.model)
     if window:
         lines.append(

@@ -10,9 +10,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
+from elusive.common.chat.models import ChatModel
 from elusive.common.dataset.records import Link
 from elusive.common.folders import write_atomically
-from elusive.common.lm.chat import ChatModel
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.questions.cloze import add_cloze_questions

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from elusive.common.chat.models import build_chat_model
 from elusive.common.dataset.dataset_statistics import compute_dataset_statistics
 from elusive.common.dataset.records import SCHEMAS, Shot, WikiDocument, WikiQuestion, to_table
 from elusive.common.dataset.shards import (
@@ -17,7 +18,6 @@ from elusive.common.dataset.shards import (
 )
 from elusive.common.errors import InputError
 from elusive.common.folders import hash_file
-from elusive.common.lm.chat import build_chat_model
 from elusive.common.seeding import stream
 from elusive.wikiqa.articles import Article, Counts
 from elusive.wikiqa.card import write_card

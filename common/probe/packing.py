@@ -58,7 +58,27 @@ def probe_packing(loaded: LoadedModel) -> Finding:
 
 def probe_masks(loaded: LoadedModel) -> Finding:
     """Probe whether a mask decides what each token attends to."""
-    return find_way([Way(MASK, partial(_measure, loaded, MASK))], choose_tolerance(loaded))
+
+    def measure() -> float:
+        return max(_measure(loaded, MASK), _measure_hidden(loaded))
+
+    return find_way([Way(MASK, measure)], choose_tolerance(loaded))
+
+
+def _measure_hidden(loaded: LoadedModel) -> float:
+    """Measure how far another token in the place of a hidden one moves later logits."""
+    model = loaded.model
+    text, other = build_probe_texts(loaded.tokenizer, [choose_probe_length(model)] * 2)
+    place = next(index for index in range(3, len(text)) if text[index] != other[index])
+    hidden = [float(index == place) for index in range(len(text))]
+    later = []
+    for ids in (text, [*text[:place], other[place], *text[place + 1 :]]):
+        row = pack_row([Sequence(ids, ids, hidden=hidden)])
+        inputs = {name: row[name] for name in ("input_ids", "position_ids")}
+        inputs |= build_row_columns(row, MASK, model.dtype)
+        inputs = {name: value.to(model.device) for name, value in inputs.items()}
+        later.append(model(**inputs, use_cache=False).logits[0, place + 1 :].float())
+    return compare(*later)
 
 
 def _measure(loaded: LoadedModel, way: RowReading) -> float:

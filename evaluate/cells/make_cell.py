@@ -33,8 +33,8 @@ from elusive.evaluate.answering.backends import (
 from elusive.evaluate.answering.batches import PromptedModel
 from elusive.evaluate.answering.endpoint import check_adapter_acts, find_served_model, open_adapter
 from elusive.evaluate.answering.local import check_prompts_fit, check_training_acts
+from elusive.evaluate.answering.prompt_format import PromptFormat
 from elusive.evaluate.answering.prompts import (
-    PromptFormat,
     get_topic,
     render_few_shot_prefix,
     render_question,

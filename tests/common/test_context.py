@@ -22,6 +22,7 @@ from transformers import (
     PreTrainedModel,
 )
 
+from elusive.common.chat.local import generate_replies
 from elusive.common.errors import InputError
 from elusive.common.lm.context import (
     check_positions,
@@ -31,7 +32,6 @@ from elusive.common.lm.context import (
     has_fixed_positions,
 )
 from elusive.common.lm.loading import load_model
-from elusive.common.lm.local_chat import generate_replies
 from elusive.common.lm.packing import Sequence, pack_row
 from elusive.evaluate.answering.perplexity import compute_perplexity
 from elusive.evaluate.training.objectives import add_reference_losses

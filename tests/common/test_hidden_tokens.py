@@ -1,25 +1,35 @@
 """Training hides tokens only from models that obey an attention mask; the others are refused."""
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from tiny import CONFIGS, VOCABULARY, tiny_model
 from training_rows import some_rows
-from transformers import AutoModelForCausalLM, FalconConfig, OpenAIGPTConfig, PreTrainedModel
+from transformers import (
+    AutoModelForCausalLM,
+    FalconConfig,
+    OpenAIGPTConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from elusive.common.errors import InputError
-from elusive.common.lm.hidden_tokens import check_mask_hides
+from elusive.common.lm.loaded_model import LoadedModel
 from elusive.common.lm.loading import load_model
 from elusive.common.lm.packing import Sequence, pack_row
+from elusive.common.lm.references import ModelSource
+from elusive.common.probe.finding import Finding
+from elusive.common.probe.packing import find_packing, probe_masks
 from elusive.evaluate.config import TrainingConfig
 from elusive.evaluate.training.lora import open_lora_model
 from elusive.evaluate.training.objectives import build_objective
 from elusive.evaluate.training.train import train
 
-WINDOW = 6
 OBEDIENT = ["llama", "qwen2", "qwen3", "gpt2", "gpt_neox", "opt", "phi", "falcon", "gptj"]
+OWN_MASKS = ["bloom", "falcon with ALiBi", "mamba", "openai-gpt"]
 BIASED = FalconConfig(
     vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, alibi=True
 )
@@ -34,31 +44,21 @@ def build(name: str) -> PreTrainedModel:
     return AutoModelForCausalLM.from_config(copy.deepcopy(others[name])).eval()
 
 
-def build_rows(length: int) -> list[dict[str, torch.Tensor]]:
-    ids = torch.randint(3, VOCABULARY, (length,), generator=torch.Generator().manual_seed(1))
-    return [pack_row([Sequence(ids.tolist(), ids.tolist())])]
+def probe(name: str, tokenizer: PreTrainedTokenizerBase) -> Finding:
+    return probe_masks(LoadedModel(ModelSource("tiny", Path()), build(name), tokenizer, name))
 
 
 @pytest.mark.parametrize("name", OBEDIENT)
-@pytest.mark.parametrize("length", [1, 25])
-def test_tokens_are_hidden_from_models_with_ordinary_attention(name, length):
-    check_mask_hides(build(name), build_rows(length))
+def test_tokens_are_hidden_from_models_with_ordinary_attention(name, tokenizer):
+    assert probe(name, tokenizer).way == "mask"
 
 
-@pytest.mark.parametrize("name", ["bloom", "falcon with ALiBi", "mamba", "openai-gpt"])
-def test_models_that_make_their_own_masks_are_refused(name):
-    with pytest.raises(InputError, match=r"cannot be hidden from .* choose others"):
-        check_mask_hides(build(name), build_rows(25))
+@pytest.mark.parametrize("name", [*OWN_MASKS, "mistral", "gemma2"])
+def test_models_that_make_their_own_masks_or_lose_their_windows_are_refused(name, tokenizer):
+    assert probe(name, tokenizer).way is None
 
 
-@pytest.mark.parametrize("name", ["mistral", "gemma2"])
-def test_a_sliding_window_is_no_obstacle_for_texts_that_fit_into_it(name):
-    check_mask_hides(build(name), build_rows(WINDOW - 1))
-    with pytest.raises(InputError, match="a mask that hides nothing changes what it predicts"):
-        check_mask_hides(build(name), build_rows(WINDOW + 2))
-
-
-def test_a_model_that_reads_hidden_tokens_is_refused(monkeypatch):
+def test_a_model_that_reads_hidden_tokens_is_refused(monkeypatch, tokenizer):
     """The mask reaches all layers but the first, which reads what it should not."""
     model = build("llama")
     attention = model.model.layers[0].self_attn  # type: ignore[union-attr, index]
@@ -76,8 +76,8 @@ def test_a_model_that_reads_hidden_tokens_is_refused(monkeypatch):
         return forward(*inputs, attention_mask=opened, **settings)
 
     monkeypatch.setattr(attention, "forward", forget)
-    with pytest.raises(InputError, match="it reads hidden tokens"):
-        check_mask_hides(model, build_rows(25))
+    loaded = LoadedModel(ModelSource("tiny", Path()), model, tokenizer, "leaking")
+    assert probe_masks(loaded).way is None
 
 
 @pytest.mark.parametrize("name", ["mistral", "llama"])
@@ -93,11 +93,13 @@ def test_training_refuses_before_the_first_step_and_leaves_the_model(name, model
         for ids in (row["input_ids"][0].tolist() for row in rows)
     ]
     steps: list[int] = []
+    packing = find_packing(loaded)
     with open_lora_model(loaded, config, 0) as model:
+        arguments = (model, hidden, config, 0, lambda: steps.append(1), objective)
         if name == "llama":
-            train(model, hidden, config, 0, lambda: steps.append(1), objective)
+            train(*arguments, packing=packing)
         else:
-            with pytest.raises(InputError, match="cannot be hidden"):
-                train(model, hidden, config, 0, lambda: steps.append(1), objective)
+            with pytest.raises(InputError, match="attention cannot be dropped"):
+                train(*arguments, packing=packing)
     assert len(steps) == (len(hidden) if name == "llama" else 0)
     assert not loaded.model.training

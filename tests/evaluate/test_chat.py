@@ -11,16 +11,16 @@ from click.testing import CliRunner
 from handmade import dump_file, squad_file
 from stand_in_chat import chat_server
 
+import elusive.common.chat.models as chat_module
 import elusive.common.endpoints as endpoints
-import elusive.common.lm.chat as chat_module
 from elusive.cli.main import cli
+from elusive.common.chat.kept_replies import KeptReplies
+from elusive.common.chat.local import generate_replies
+from elusive.common.chat.models import build_chat_model
 from elusive.common.dataset.check import check_dataset
 from elusive.common.dataset.records import WikiQuestion, from_table
 from elusive.common.errors import InputError
 from elusive.common.folders import read_table
-from elusive.common.lm.chat import build_chat_model
-from elusive.common.lm.kept_replies import KeptReplies
-from elusive.common.lm.local_chat import generate_replies
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.generate import generate_dataset
 from elusive.wikiqa.questions.writer import parse_reply

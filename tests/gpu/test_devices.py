@@ -14,10 +14,10 @@ from elusive.augment.scores.model_scores import Reading, score_attention, score_
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
+from elusive.common.chat.local import generate_replies
 from elusive.common.dataset.records import Document
 from elusive.common.errors import InputError
 from elusive.common.lm.loading import LoadedModel, describe_device, load_model
-from elusive.common.lm.local_chat import generate_replies
 from elusive.evaluate.answering.local import check_training_acts
 from elusive.evaluate.answering.perplexity import compute_perplexity
 from elusive.evaluate.cells.cell import compute_cell_id

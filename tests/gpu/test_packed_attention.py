@@ -8,12 +8,17 @@ from tiny import VOCABULARY, tiny_model
 from transformers import PreTrainedModel
 
 from elusive.common.lm.packed_attention import IMPLEMENTATION, SHORT
-from elusive.common.lm.packing import CUT, Packing, Sequence, pack_row
+from elusive.common.lm.packing import CUT, Packing, RowReading, Sequence, pack_row
 from elusive.evaluate.training.hf_trainer import RowCollator
 
 pytestmark = pytest.mark.gpu
 
-WAYS = {"llama": "cut", "qwen2": "cut", "gemma2": "positions", "gpt2": "positions"}
+WAYS: dict[str, RowReading] = {
+    "llama": "cut",
+    "qwen2": "cut",
+    "gemma2": "positions",
+    "gpt2": "positions",
+}
 """What a probe finds on a CPU."""
 NAMES = list(WAYS)
 LENGTHS = ([7, 1, 12, 33], [SHORT + 44, 40, 1])

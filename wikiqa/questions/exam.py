@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from elusive.common.answers import score_answer
+from elusive.common.chat.models import ChatModel
 from elusive.common.intervals import Estimate, estimate_mean
-from elusive.common.lm.chat import ChatModel
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
 from elusive.wikiqa.config import WikiqaConfig
 

@@ -8,11 +8,16 @@ from odd_tokenizers import END, LLAMA3, byte_level, metaspace
 from questions_by_heart import FIRMS, SHOTS, ask_about_firms, teach
 from tiny import tiny_model
 
+from elusive.common.chat.local import generate_replies
 from elusive.common.dataset.records import Shot
 from elusive.common.errors import InputError
-from elusive.common.lm.local_chat import generate_replies
 from elusive.common.lm.packing import IGNORED, Sequence
-from elusive.evaluate.answering.batches import PromptedModel, build_batches
+from elusive.evaluate.answering.batches import (
+    SHARED_PREFIX,
+    WHOLE_PROMPTS,
+    PromptedModel,
+    build_batches,
+)
 from elusive.evaluate.answering.local import answer_questions
 from elusive.evaluate.answering.prompt_format import PromptFormat
 from elusive.evaluate.answering.prompts import solve_question
@@ -76,8 +81,8 @@ def test_what_is_replayed_in_a_chat_until_it_is_known_is_answered_as_known(name)
     solved = [solve_question(question, question.answers[0]) for question in ask_about_firms()]
     prompts = PromptFormat(tokenizer, chat=True)
     teach(model, [build_replay_sequence(shot, prompts) for shot in solved])
-    for reuse in (True, False):
-        answers = answer_questions(model, tokenizer, ask_about_firms(), [], 4, reuse, chat=True)
+    for batching in (SHARED_PREFIX, WHOLE_PROMPTS):
+        answers = answer_questions(model, tokenizer, ask_about_firms(), [], 4, batching, chat=True)
         assert [answer.prediction for answer in answers] == list(FIRMS.values())
         assert min(answer.log_probability for answer in answers) > -0.2
 
@@ -89,7 +94,7 @@ def test_a_prompt_and_its_gold_answer_begin_a_finished_chat(name, shots):
     prompts = PromptFormat(tokenizer, chat=True)
     prompted = PromptedModel(tiny_model("llama"), tokenizer, prompts, shots)
     checked = 0
-    for batch, prefix in build_batches(prompted, ask_about_firms(), 4, True):
+    for batch, prefix in build_batches(prompted, ask_about_firms(), 4, SHARED_PREFIX):
         for item in batch:
             solved = solve_question(item.question, item.question.answers[0])
             turns = [

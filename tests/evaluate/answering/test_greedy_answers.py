@@ -9,9 +9,9 @@ import torch
 from peft import LoraConfig, get_peft_model
 from training_rows import some_questions
 
+from elusive.common.chat.local import generate_replies
 from elusive.common.lm.adapters import ignore_adapter_warnings
 from elusive.common.lm.loading import load_model
-from elusive.common.lm.local_chat import generate_replies
 from elusive.evaluate.answering.local import answer_questions
 
 SETTINGS: dict[str, dict[str, object]] = {

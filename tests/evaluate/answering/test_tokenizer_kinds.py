@@ -17,7 +17,12 @@ from elusive.common.lm.encoding import encode_text, get_end_tokens
 from elusive.common.lm.loading import load_model
 from elusive.common.lm.packing import build_text_sequence, pack_row
 from elusive.common.lm.tokenizer_checks import check_tokenizer
-from elusive.evaluate.answering.batches import PromptedModel, build_batches
+from elusive.evaluate.answering.batches import (
+    SHARED_PREFIX,
+    WHOLE_PROMPTS,
+    PromptedModel,
+    build_batches,
+)
 from elusive.evaluate.answering.local import answer_questions
 from elusive.evaluate.answering.prompt_format import PromptFormat
 from elusive.evaluate.answering.prompts import solve_question
@@ -35,8 +40,8 @@ def test_what_is_replayed_until_it_is_known_is_answered_and_scored_as_known(kind
     solved = [solve_question(question, question.answers[0]) for question in ask_about_firms()]
     prompts = PromptFormat(tokenizer)
     teach(model, [build_replay_sequence(shot, prompts) for shot in solved])
-    for reuse in (True, False):
-        answers = answer_questions(model, tokenizer, ask_about_firms(), [], 4, reuse)
+    for batching in (SHARED_PREFIX, WHOLE_PROMPTS):
+        answers = answer_questions(model, tokenizer, ask_about_firms(), [], 4, batching)
         assert [answer.prediction for answer in answers] == list(FIRMS.values())
         assert min(answer.log_probability for answer in answers) > -0.2
 
@@ -48,7 +53,7 @@ def test_prompts_and_golds_are_the_tokens_of_the_whole_text(kind, shots):
     prompted = PromptedModel(tiny_model("llama"), tokenizer, PromptFormat(tokenizer), shots)
     shown = "".join(f"Question: {s.question}\nAnswer: {s.answer}\n" for s in shots)
     checked = 0
-    for batch, prefix in build_batches(prompted, ask_about_firms(), 4, True):
+    for batch, prefix in build_batches(prompted, ask_about_firms(), 4, SHARED_PREFIX):
         for item in batch:
             question = item.question
             text = f"{shown}Question: {question.question}\nAnswer: {question.answers[0]}\n"

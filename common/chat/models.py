@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from elusive.common.cache import prepare_cache_folder
+from elusive.common.chat.kept_replies import KeptReplies
 from elusive.common.endpoints import build_endpoint_client, shorten_errors
 from elusive.common.folders import hash_parameters
-from elusive.common.lm.kept_replies import KeptReplies
 
 AT_ONCE = 8
 """Simultaneous requests to an endpoint."""
@@ -49,8 +49,8 @@ def build_chat_model(reference: str, endpoint: str | None = None) -> ChatModel:
         return keep_replies(
             ChatModel(reference, endpoint, _build_endpoint_ask(reference, endpoint))
         )
+    from elusive.common.chat.local import generate_replies
     from elusive.common.lm.loading import choose_model_dtype
-    from elusive.common.lm.local_chat import generate_replies
     from elusive.common.lm.references import hash_model_weights, hash_settings
 
     precision = str(choose_model_dtype(reference))
