@@ -10,9 +10,16 @@ MAY_IMPORT = {
     "wikiqa/sources": ("common", "common/dataset", "wikiqa"),
     "wikiqa/questions": ("common", "common/dataset", "common/lm", "wikiqa"),
     "wikiqa": ("common", "common/dataset", "common/lm", "wikiqa/sources", "wikiqa/questions"),
-    "augment": ("common", "common/dataset", "common/lm", "augment/scores", "augment/clues"),
-    "augment/scores": ("common", "common/dataset", "common/lm", "augment"),
-    "augment/clues": ("common", "common/dataset", "common/lm", "augment", "augment/scores"),
+    "augment": (
+        *("common", "common/dataset", "common/lm"),
+        *("augment/arrays", "augment/scores", "augment/clues"),
+    ),
+    "augment/arrays": ("common", "common/dataset", "augment", "augment/scores"),
+    "augment/scores": ("common", "common/dataset", "common/lm", "augment", "augment/arrays"),
+    "augment/clues": (
+        *("common", "common/dataset", "common/lm"),
+        *("augment", "augment/arrays", "augment/scores"),
+    ),
     "evaluate/answering": ("common", "common/dataset", "common/lm", "evaluate"),
     "evaluate/training": (
         *("common", "common/dataset", "common/lm", "augment", "augment/scores"),
