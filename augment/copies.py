@@ -124,18 +124,22 @@ class DocumentBatch:
 
     @cached_property
     def texts(self) -> Texts:
+        """The characters of all documents."""
         return join_texts([document.text for document in self.documents])
 
     @cached_property
     def units(self) -> SpanArrays:
+        """The units of all documents."""
         return flatten_spans([scores.units for scores in self.scored])
 
     @cached_property
     def originals(self) -> Layout:
+        """The documents as they are."""
         return lay_out_documents(self.texts, self.units)
 
     @cached_property
     def droppable(self) -> np.ndarray:
+        """Mark the units that may be dropped.  # (unit,)."""
         protected = flatten_spans([[]] * len(self.documents))
         if self.config.protect == "values":
             protected = flatten_spans(
@@ -150,6 +154,7 @@ class DocumentBatch:
 
     @cached_property
     def probabilities(self) -> np.ndarray:
+        """Compute each unit's drop probability.  # (unit,)."""
         config = self.config
         matched = config.method not in ARMS or ARMS[config.method].matched
         scores = np.concatenate([scores.scores for scores in self.scored])

@@ -51,8 +51,8 @@ class Parts:
     starts: np.ndarray
     """First character of the original; of a break, the end of the piece before it.  # (part,)"""
     ends: np.ndarray
-    """One past the last; of a break, the start of the piece after it, and of the last one, of the first
-    piece.  # (part,)"""
+    """One past the last; of a break, the start of the next piece, or, after the last, of the
+    first.  # (part,)"""
     num_bytes: np.ndarray
     """Bytes in UTF-8.  # (part,)"""
     rows: np.ndarray

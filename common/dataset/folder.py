@@ -1,16 +1,25 @@
 """A dataset folder: corpus, questions and shots as Arrow tables, with a manifest and a card."""
 
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute creates its functions when it is imported)
+
 from functools import cached_property
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from elusive.common.content_hash import Tree, build_content_tree
 from elusive.common.dataset.records import Document, Fact, Question, Shot, from_table
-from elusive.common.dataset.shards import check_finished, read_batches
+from elusive.common.dataset.shards import check_finished, read_batches, read_rows
 from elusive.common.errors import InputError
 from elusive.common.folders import Folder, read_table
 
 LIMIT_MARK = ":first-"
 """Separates the hash of a dataset from the number of its documents that were read."""
+
+TRAIN = "train"
+"""Split of the documents on which models are trained."""
 
 TABLES = {"corpus": Document, "questions": Question, "shots": Shot}
 """Record of each table."""
@@ -54,18 +63,38 @@ class DatasetFolder(Folder):
     @cached_property
     def documents(self) -> list[Document]:
         """The corpus."""
-        documents = from_table(read_table(self.path, "corpus").slice(0, self.limit), Document)
+        return self.read_documents(0, self.count_documents())
+
+    def count_documents(self) -> int:
+        """Count the documents that count, without reading them."""
+        count = sum(map(len, read_batches(self.path, "corpus")))
+        return count if self.limit is None else min(count, self.limit)
+
+    def read_documents(self, start: int, stop: int) -> list[Document]:
+        """Read the documents from number `start` to before `stop`.
+
+        Raises:
+            InputError: an empty text.
+        """
+        documents = from_table(read_rows(self.path, "corpus", start, stop), Document)
         for document in documents:
             if not document.text.strip():
                 raise InputError(f"{self.path}: document {document.doc_id!r} has an empty text")
         return documents
 
+    def read_questions(self, doc_ids: set[str]) -> list[Question]:
+        """Read the questions about some documents; others are passed over batch by batch."""
+        wanted = pa.array(sorted(doc_ids), pa.string())
+        questions: list[Question] = []
+        for batch in read_batches(self.path, "questions"):
+            is_wanted = pc.is_in(batch.column("doc_id"), wanted)
+            questions += from_table(batch.filter(is_wanted), Question)
+        return questions
+
     @cached_property
     def questions(self) -> list[Question]:
         """Questions about the documents."""
-        doc_ids = {document.doc_id for document in self.documents}
-        questions = from_table(read_table(self.path, "questions"), Question)
-        return [question for question in questions if question.doc_id in doc_ids]
+        return self.read_questions({document.doc_id for document in self.documents})
 
     @cached_property
     def shots(self) -> list[Shot]:
@@ -78,10 +107,14 @@ class DatasetFolder(Folder):
         Raises:
             InputError: there are none.
         """
-        documents = [document for document in self.documents if document.split == "train"]
-        if not documents:
+        self.check_training_documents()
+        return [document for document in self.documents if document.split == TRAIN]
+
+    def check_training_documents(self) -> None:
+        """Raise InputError if there are no documents of the split train; read as few as needed."""
+        batches = read_rows(self.path, "corpus", 0, self.count_documents()).to_batches()
+        if not any(pc.any(pc.equal(batch.column("split"), TRAIN)).as_py() for batch in batches):
             raise InputError("the dataset has no documents of the split train to train on")
-        return documents
 
     def match_facts(self) -> dict[str, Fact]:
         """Return, by question, the fact with its document and field, if there is one."""
