@@ -16,7 +16,7 @@ from typing import Any
 
 from elusive.augment.arms import drops_tokens
 from elusive.augment.config import AugmentConfig
-from elusive.augment.copies import BATCH, DRAWS, iterate_copies
+from elusive.augment.copies import BATCH, DRAWS, draws_by_hash, iterate_copies, reads_questions
 from elusive.augment.diagnostics import TextCounts, count_texts
 from elusive.augment.scores.arm_scores import Scorers, score_documents
 from elusive.augment.scores.token_scores import SCHEMA, scores_to_table
@@ -58,7 +58,7 @@ def collect_parameters(dataset: DatasetFolder, config: AugmentConfig) -> dict[st
     }
     if config.method_file:
         parameters["method_hash"] = hash_method_file(config.method_file)
-    if drops_tokens(config.method) or config.method == "permute":
+    if draws_by_hash(config):
         parameters["draws"] = DRAWS
     return parameters
 
@@ -184,11 +184,6 @@ def _write_shard(dataset: DatasetFolder, scorers: Scorers, out: Path, index: int
         content = {"counts": asdict(counts), "costs": {k: asdict(v) for k, v in costs.items()}}
         write_atomically(_find_counts(out, index), json.dumps(content) + "\n")
     return len(rows)
-
-
-def reads_questions(config: AugmentConfig) -> bool:
-    """Return whether an arm reads the questions of the dataset."""
-    return config.method == "questions"
 
 
 def _find_counts(out: Path, index: int) -> Path:

@@ -100,6 +100,16 @@ def iterate_copies(
             yield DocumentBatch(documents[chosen], scored[chosen], config, epoch).build()
 
 
+def draws_by_hash(config: AugmentConfig) -> bool:
+    """Return whether copies depend on how hashes are turned into draws, which `DRAWS` counts."""
+    return drops_tokens(config.method) or config.method == "permute"
+
+
+def reads_questions(config: AugmentConfig) -> bool:
+    """Return whether copies are made from the questions of the dataset."""
+    return config.method == "questions"
+
+
 def list_copies(config: AugmentConfig) -> list[int]:
     """List the numbers of a document's copies: from 1, with one more if there is no original."""
     return list(range(1, config.copies + 1 + (not config.original)))

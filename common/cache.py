@@ -44,15 +44,14 @@ def remember_verified(folder: Path, files: Sequence[Path], content_hash: str) ->
 
     If the cache folder cannot be written, nothing is remembered.
     """
-    signature = _sign(files)
-    newest = max((times for _, _, *stamps in signature for times in stamps[:2]), default=0)
-    if time.time() - newest / 1e9 < SETTLED_SECONDS:
+    newest = max((max(s.st_mtime, s.st_ctime) for s in map(Path.stat, files)), default=0.0)
+    if time.time() - newest < SETTLED_SECONDS:
         return
     with suppress(OSError, InputError):
         path = _find_record(folder)
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(f".{uuid.uuid4().hex[:8]}")
-        draft.write_text(json.dumps([content_hash, signature]), encoding="utf-8")
+        draft.write_text(json.dumps([content_hash, _sign(files)]), encoding="utf-8")
         draft.replace(path)
 
 

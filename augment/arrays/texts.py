@@ -12,6 +12,9 @@ from elusive.common.dataset.records import Span
 IS_SPACE = np.array([chr(code).isspace() for code in range(0x3002)])
 """Whether `str.split` cuts at a character, by its code; no character above these is a space."""
 
+UTF8_LIMITS = np.array([0x80, 0x800, 0x10000])
+"""First characters that take two, three and four bytes in UTF-8."""
+
 
 @dataclass(frozen=True)
 class Texts:
@@ -68,8 +71,7 @@ def measure_bytes(characters: np.ndarray) -> np.ndarray:
     """Return the number of bytes of each character in UTF-8.  # (character,)."""
     if characters.dtype == np.uint8:
         return np.ones(len(characters), np.int32)
-    limits = (0x80, 0x800, 0x10000)
-    return 1 + sum((characters >= limit).astype(np.int32) for limit in limits)
+    return 1 + np.searchsorted(UTF8_LIMITS, characters, side="right")
 
 
 def build_strings(characters: np.ndarray, lengths: np.ndarray) -> pa.StringArray:
