@@ -10,8 +10,9 @@ from elusive.augment.copies import DRAWS, draws_by_hash
 from elusive.augment.diagnostics import Diagnostics
 from elusive.augment.scores.token_scores import TokenScores, scores_from_table
 from elusive.common.dataset.folder import LIMIT_MARK
+from elusive.common.dataset.lazy_rows import TableRows
 from elusive.common.dataset.records import DocumentScores, TrainingText, from_table
-from elusive.common.dataset.shards import TableRows, read_batches
+from elusive.common.dataset.shards import read_batches
 from elusive.common.errors import InputError
 from elusive.common.folders import Folder, read_table
 

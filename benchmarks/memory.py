@@ -9,6 +9,7 @@ python benchmarks/memory.py --people 20000 --people 100000 --out /tmp/memory
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from time import perf_counter
@@ -21,8 +22,10 @@ STEPS: dict[str, tuple[str, ...]] = {
     "biogen": ("biogen", "--middle-names", "--people", "{people}", "--out", "{data}"),
     "augment, random": ("augment", "{data}", "--method", "random", "--out", "{out}"),
     "augment, permute": ("augment", "{data}", "--method", "permute", "--out", "{out}"),
-    "augment, first 10": ("augment", "{data}", "--method", "random", "--limit", "10")
-    + ("--out", "{out}"),
+    "augment, first 10": (
+        *("augment", "{data}", "--method", "random", "--limit", "10"),
+        *("--out", "{out}"),
+    ),
     "check": ("check", "{data}"),
     "publish --dry-run": ("publish", "{data}", "--to", "an/example", "--dry-run", "--out", "{out}"),
     "export, lm-eval": ("export", "{data}", "--format", "lm-eval", "--out", "{out}"),
@@ -35,18 +38,17 @@ def run_step(words: tuple[str, ...]) -> tuple[float, float, int]:
     """Run a command; return its seconds, its seconds of processor time and its peak memory."""
     command = [sys.executable, "-m", "elusive.cli.main", *words]
     start, peak, busy = perf_counter(), 0, 0.0
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        assert process.stderr is not None
-        errors: list[bytes] = []
-        reader = threading.Thread(target=lambda: errors.append(process.stderr.read()))
-        reader.start()
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors) as process,
+    ):
         while process.poll() is None:
             memory, times = measure_tree(process.pid)
             peak, busy = max(peak, memory), max(busy, times)
             threading.Event().wait(0.02)
-        reader.join()
-    if process.returncode:
-        raise SystemExit(f"{' '.join(words)}: {errors[0].decode()[-400:]}")
+        if process.returncode:
+            errors.seek(0)
+            raise SystemExit(f"{' '.join(words)}: {errors.read().decode()[-400:]}")
     return perf_counter() - start, busy, peak
 
 

@@ -9,22 +9,19 @@ import json
 import os
 import shutil
 import uuid
-from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from itertools import accumulate
 from multiprocessing import get_context
 from pathlib import Path
 from threading import Lock
-from typing import Any, overload
+from typing import Any
 
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from elusive.common.cache import remember_verified
-from elusive.common.dataset.records import Record, from_table
 from elusive.common.errors import InputError
 from elusive.common.folders import (
     MANIFEST,
@@ -298,32 +295,3 @@ def read_rows(folder: Path, table: str, start: int, stop: int) -> pa.Table:
     if schema is None:
         raise InputError(f"{folder} has no table {table}: make it again")
     return pa.Table.from_batches(parts, schema)
-
-
-class TableRows(Sequence[Record]):
-    """The rows of a memory-mapped table as records, each read when it is asked for.
-
-    Args:
-        batches: of the table.
-        kind: of the records.
-    """
-
-    def __init__(self, batches: Iterable[pa.RecordBatch], kind: type[Record]) -> None:
-        self._batches, self._kind = list(batches), kind
-        self._ends = list(accumulate(map(len, self._batches)))
-
-    def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
-
-    @overload
-    def __getitem__(self, index: int) -> Record: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Record]: ...
-    def __getitem__(self, index: int | slice) -> Record | list[Record]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        number = bisect_right(self._ends, index)
-        batch = self._batches[number]
-        return from_table(batch.slice(index - self._ends[number] + len(batch), 1), self._kind)[0]

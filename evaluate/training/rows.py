@@ -17,8 +17,9 @@ from elusive.augment.copies import BATCH, find_drop_probabilities, iterate_copie
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.common.dataset.folder import TRAIN, DatasetFolder
+from elusive.common.dataset.lazy_rows import LazyRows, TableRows
 from elusive.common.dataset.records import SCHEMAS, Document, Shot, TrainingText
-from elusive.common.dataset.shards import TableRows, read_batches
+from elusive.common.dataset.shards import read_batches
 from elusive.common.lm.loading import LoadedModel
 from elusive.common.lm.packing import Sequence as Tokens
 from elusive.common.lm.packing import build_text_sequence
@@ -111,7 +112,7 @@ def _count_tokens(dataset: DatasetFolder, loaded: LoadedModel) -> int:
     )
 
 
-class Originals(Sequence[Document]):
+class Originals(LazyRows[Document]):
     """The documents of a dataset on which models are trained, each read when it is asked for."""
 
     def __init__(self, dataset: DatasetFolder) -> None:
@@ -123,11 +124,12 @@ class Originals(Sequence[Document]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, index: int) -> Document:  # type: ignore[override]
+    def get(self, index: int) -> Document:
+        """Read one document."""
         return self._documents[int(self._rows[index])]
 
 
-class LazySequences(Sequence[Tokens]):
+class LazySequences(LazyRows[Tokens]):
     """The sequences of some texts, each built when it is asked for; the last ones are kept.
 
     Args:
@@ -139,15 +141,14 @@ class LazySequences(Sequence[Tokens]):
         self, texts: Sequence[TrainingText], build: Callable[[TrainingText, int], Tokens]
     ) -> None:
         self._count = len(texts)
-        self._get = lru_cache(SEQUENCES_KEPT)(lambda index: build(texts[index], index))
+        self._build = lru_cache(SEQUENCES_KEPT)(lambda index: build(texts[index], index))
 
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, index: int) -> Tokens:  # type: ignore[override]
-        if not 0 <= index < self._count:
-            raise IndexError(index)
-        return self._get(int(index))
+    def get(self, index: int) -> Tokens:
+        """Build one sequence, unless it was built a short while ago."""
+        return self._build(index)
 
 
 @dataclass(frozen=True)

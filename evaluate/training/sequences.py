@@ -1,10 +1,11 @@
 """Build the sequences of solved questions, and pack all sequences into rows."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
+from elusive.common.dataset.lazy_rows import LazyRows
 from elusive.common.dataset.records import Shot
 from elusive.common.lm.packing import IGNORED, pack_row
 from elusive.common.lm.packing import Sequence as Tokens
@@ -25,7 +26,7 @@ def build_replay_sequence(shot: Shot, prompts: PromptFormat) -> Tokens:
     return Tokens(ids, labels)
 
 
-class PackedRows(Sequence[dict[str, Any]]):
+class PackedRows(LazyRows[dict[str, Any]]):
     """The rows of all epochs, each packed when it is asked for.
 
     Args:
@@ -49,15 +50,8 @@ class PackedRows(Sequence[dict[str, Any]]):
     def __len__(self) -> int:
         return -(-len(self._order) // self._batch_size)
 
-    @overload
-    def __getitem__(self, index: int) -> dict[str, Any]: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
-    def __getitem__(self, index: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
-        if not 0 <= index < len(self):
-            raise IndexError(index)
+    def get(self, index: int) -> dict[str, Any]:
+        """Pack one row."""
         start = index * self._batch_size
         chosen = self._order[start : start + self._batch_size].tolist()
         return pack_row(
