@@ -144,6 +144,3 @@ NEW_WORDS: dict[str, PrepareRewrites] = {
     "questions": _prepare_questions,
 }
 """The rewrites whose copies have words that the original lacks."""
-
-REWRITES = REARRANGEMENTS | NEW_WORDS
-"""The arms of kind `rewrite` in `augment/arms.py`, each with its function."""
