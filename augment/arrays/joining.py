@@ -193,7 +193,9 @@ def join_kept(parts: Parts, keep_mask: np.ndarray) -> tuple[pa.StringArray, pa.L
     kept_words = np.flatnonzero(has_space)
     first = np.searchsorted(kept_words, parts.row_words[:-1])
     has_space[kept_words[first[first < len(kept_words)]]] = False
-    characters = parts.characters[np.append(is_kept, has_space).take(parts.origins)]
+    is_written = np.append(is_kept, has_space).take(parts.origins)
+    # Indices are faster than the mask itself, whose branches no processor can predict.
+    characters = parts.characters.take(np.flatnonzero(is_written))
     num_bytes = count_up(is_kept * parts.num_bytes)[parts.rows]
     num_spaces = count_up(has_space)[parts.row_words]
     strings = build_strings(characters, np.diff(num_bytes) + np.diff(num_spaces))
@@ -204,4 +206,5 @@ def join_kept(parts: Parts, keep_mask: np.ndarray) -> tuple[pa.StringArray, pa.L
     starts[:1] = parts.ends[-1:]
     is_span = starts < ends
     offsets = count_up(is_span)[np.searchsorted(dropped, parts.rows)]
-    return strings, SpanArrays(starts[is_span], ends[is_span], offsets).to_arrow()
+    spans = np.flatnonzero(is_span)
+    return strings, SpanArrays(starts.take(spans), ends.take(spans), offsets).to_arrow()
