@@ -1,9 +1,9 @@
 """The table of arms: every way to prepare a text, or to train on it, that this toolkit compares.
 
-Each arm is described here once. Its function is registered under its name in one of three dicts:
-`SCORES` in `augment/scores/arm_scores.py`, `REWRITES` in `augment/rewrites.py`, or `OBJECTIVES` in
-`evaluate/training/objectives.py`. Commands, plans, tables, pages and docs take names, order and
-meanings from this module, which imports nothing heavy.
+Each arm is described here once. Its function is registered under its name in one of four dicts:
+`SCORES` in `augment/scores/arm_scores.py`, `REARRANGEMENTS` or `NEW_WORDS` in
+`augment/rewrites.py`, or `OBJECTIVES` in `evaluate/training/objectives.py`. Commands, plans,
+tables, pages and docs take names, order and meanings from this module, which imports nothing heavy.
 """
 
 from dataclasses import dataclass, field

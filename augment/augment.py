@@ -1,27 +1,48 @@
-"""Make the training text of one arm from a dataset: each document's original and k copies."""
+"""Make the training text of one arm from a dataset: each document's original and k copies.
+
+The corpus is cut into shards of documents, each of which is read, scored, copied and written by
+itself. So memory does not grow with the corpus, finished shards can be read while others are made,
+and an interrupted run resumes after them.
+"""
 
 import json
-from dataclasses import asdict
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, replace
+from functools import lru_cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from elusive.augment.arms import drops_tokens
 from elusive.augment.config import AugmentConfig
-from elusive.augment.copies import build_training_texts
-from elusive.augment.diagnostics import diagnose
+from elusive.augment.copies import BATCH, DRAWS, draws_by_hash, iterate_copies, reads_questions
+from elusive.augment.diagnostics import TextCounts, count_texts
 from elusive.augment.scores.arm_scores import Scorers, score_documents
-from elusive.augment.scores.token_scores import scores_to_table
+from elusive.augment.scores.token_scores import SCHEMA, scores_to_table
 from elusive.augment.scores.user_scores import hash_method_file
 from elusive.augment.training_text import KIND, SCORES, SUMMARY, TEXTS, AugmentSummary
-from elusive.common.dataset.folder import DatasetFolder
-from elusive.common.dataset.records import TrainingText, to_table
-from elusive.common.folders import create_folder, is_made, write_atomically, write_tables
+from elusive.common.dataset.folder import TRAIN, DatasetFolder
+from elusive.common.dataset.records import SCHEMAS, TrainingText
+from elusive.common.dataset.shards import (
+    PROGRESS,
+    claim_folder,
+    finish_folder,
+    is_written,
+    open_shard,
+)
+from elusive.common.errors import InputError
+from elusive.common.folders import write_atomically
 from elusive.common.lm.references import hash_model_weights, hash_settings
-from elusive.common.memory import measure_cost
+from elusive.common.memory import Cost, measure_cost
 
 MODEL_ROLES = ("model", "large", "small")
+SHARD_DOCUMENTS = 4096
+"""Documents per shard, a multiple of those that are scored or copied together."""
+TABLES = {TEXTS: SCHEMAS[TrainingText], SCORES: SCHEMA}
+COUNTS = "counts"
+"""Folder of what is counted in each shard, from which the summary follows."""
+STAGES = ("scoring", "dropping")
 
 
 def collect_parameters(dataset: DatasetFolder, config: AugmentConfig) -> dict[str, Any]:
@@ -37,6 +58,8 @@ def collect_parameters(dataset: DatasetFolder, config: AugmentConfig) -> dict[st
     }
     if config.method_file:
         parameters["method_hash"] = hash_method_file(config.method_file)
+    if draws_by_hash(config):
+        parameters["draws"] = DRAWS
     return parameters
 
 
@@ -46,8 +69,17 @@ def augment_dataset(
     out: Path,
     workers: int = 1,
     scorers: Scorers | None = None,
+    on_documents: Callable[[int], object] = lambda count: None,
 ) -> bool:
     """Write the training text of one arm to the folder `out`; return False if it is there already.
+
+    Args:
+        dataset: what is copied.
+        config: settings of the arm.
+        out: folder to write.
+        workers: number of processes; the bytes written do not depend on it.
+        scorers: load the models; by default they are loaded as the config names them.
+        on_documents: called with the number of documents done since the last call.
 
     Raises:
         InputError: `out` holds other files; a model that the arm needs is missing or unusable.
@@ -55,30 +87,135 @@ def augment_dataset(
     scorers = scorers or Scorers(config)
     scorers.check_models()
     parameters = collect_parameters(dataset, config)
-    if is_made(out, KIND, parameters):
-        return False
-    # 1) Score the units of every document, and draw the copies.
-    documents = dataset.select_training_documents()
-    with measure_cost() as scoring:
-        scored = score_documents(documents, scorers)
-    with measure_cost() as dropping:
-        texts = build_training_texts(
-            documents, scored, config, workers, questions=dataset.questions
+    dataset.check_training_documents()
+    with claim_folder(out, KIND, parameters) as is_mine:
+        if is_mine:
+            augment_shards(dataset, out, scorers, workers, on_documents=on_documents)
+            finish_training_text(dataset, config, out)
+    return is_mine
+
+
+def count_shards(dataset: DatasetFolder) -> int:
+    """Count the shards of a dataset's training text."""
+    return -(-dataset.count_documents() // SHARD_DOCUMENTS)
+
+
+def augment_shards(
+    dataset: DatasetFolder,
+    out: Path,
+    scorers: Scorers,
+    workers: int = 1,
+    task: int = 0,
+    tasks: int = 1,
+    on_documents: Callable[[int], object] = lambda count: None,
+) -> None:
+    """Write the shards `task`, `task + tasks`, `task + 2 * tasks` and so on that are missing.
+
+    Several machines can share the work: one claims the folder (`claim_folder`), each makes the
+    shards of one task, and the first calls `finish_training_text` once all are there. Shards appear
+    complete or not at all, so a task that was killed can simply be repeated.
+
+    Args:
+        dataset: what is copied.
+        out: claimed folder.
+        scorers: of the arm.
+        workers: number of processes; each loads the arm's models.
+        task: number of this task, from 0.
+        tasks: number of tasks.
+        on_documents: called with the number of documents done since the last call.
+    """
+    count = count_shards(dataset)
+    missing = []
+    for index in range(task, count, tasks):
+        if is_written(out, index, count, TABLES):
+            on_documents(len(_find_rows(dataset, index)))
+        else:
+            missing.append(index)
+    (out / PROGRESS / COUNTS).mkdir(parents=True, exist_ok=True)
+    if workers == 1 or len(missing) < 2:
+        kept = replace(scorers, load=lru_cache(1)(scorers.load))
+        for index in missing:
+            on_documents(_write_shard(dataset, kept, out, index))
+        return
+    write = partial(_write_shard_alone, dataset.path, dataset.limit, scorers, out)
+    with ProcessPoolExecutor(min(workers, len(missing)), get_context("spawn")) as pool:
+        for done in pool.map(write, missing):
+            on_documents(done)
+
+
+def _write_shard_alone(
+    path: Path, limit: int | None, scorers: Scorers, out: Path, index: int
+) -> int:
+    """Write a shard in another process, which keeps its models loaded."""
+    return _write_shard(DatasetFolder(path, limit), _keep_models(scorers), out, index)
+
+
+@lru_cache(1)
+def _keep_models(scorers: Scorers) -> Scorers:
+    return replace(scorers, load=lru_cache(1)(scorers.load))
+
+
+def _find_rows(dataset: DatasetFolder, index: int) -> range:
+    """Find the rows of the corpus that belong to a shard."""
+    start = index * SHARD_DOCUMENTS
+    return range(start, min(start + SHARD_DOCUMENTS, dataset.count_documents()))
+
+
+def _write_shard(dataset: DatasetFolder, scorers: Scorers, out: Path, index: int) -> int:
+    """Write one shard; return the number of its documents."""
+    config, rows = scorers.config, _find_rows(dataset, index)
+    documents = dataset.read_documents(rows.start, rows.stop)
+    documents = [document for document in documents if document.split == TRAIN]
+    counts, costs = TextCounts(), {stage: Cost() for stage in STAGES}
+    with open_shard(out, index, count_shards(dataset), TABLES) as append:
+        if documents:
+            with measure_cost() as costs["scoring"]:
+                scored = score_documents(documents, scorers)
+            costs["scoring"].seconds = sum(scores.seconds for scores in scored)
+            doc_ids = [document.doc_id for document in documents]
+            append(SCORES, scores_to_table(doc_ids, scored).combine_chunks().to_batches()[0])
+            with measure_cost() as costs["dropping"]:
+                questions = dataset.read_questions(set(doc_ids)) if reads_questions(config) else []
+                batches = iterate_copies(documents, scored, config, questions=questions)
+                for start, batch in zip(range(0, len(documents), BATCH), batches, strict=True):
+                    chosen = slice(start, start + BATCH)
+                    append(TEXTS, batch)
+                    counts += count_texts(documents[chosen], scored[chosen], batch)
+        content = {"counts": asdict(counts), "costs": {k: asdict(v) for k, v in costs.items()}}
+        write_atomically(_find_counts(out, index), json.dumps(content) + "\n")
+    return len(rows)
+
+
+def _find_counts(out: Path, index: int) -> Path:
+    return out / PROGRESS / COUNTS / f"{index:05d}.json"
+
+
+def finish_training_text(dataset: DatasetFolder, config: AugmentConfig, out: Path) -> None:
+    """Turn a folder of which all shards are written into a training text with its summary.
+
+    Raises:
+        InputError: shards are missing.
+    """
+    count = count_shards(dataset)
+    missing = [index for index in range(count) if not is_written(out, index, count, TABLES)]
+    if missing:
+        raise InputError(
+            f"{out}: {len(missing)} of {count} shards are missing "
+            f"({', '.join(map(str, missing[:5]))}{', ...' if missing[5:] else ''}): repeat their "
+            "tasks"
         )
-    scoring.seconds = sum(scores.seconds for scores in scored)
-    # 2) Check the copies for what they lost and repeat.
-    costs = {"scoring": scoring, "dropping": dropping}
+    paths = [_find_counts(out, index) for index in range(count)]
+    shards = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    counts = sum((TextCounts(**shard["counts"]) for shard in shards), TextCounts())
+    costs = {stage: [Cost(**shard["costs"][stage]) for shard in shards] for stage in STAGES}
     summary = AugmentSummary(
-        num_texts=len(texts),
-        drop_rate=float(np.mean([text.drop_rate for text in texts if text.copy > 0])),
-        diagnostics=diagnose(documents, scored, texts, drops_tokens(config.method)),
-        seconds={stage: cost.seconds for stage, cost in costs.items()},
-        peak_memory_mib={stage: cost.peak_memory_mib for stage, cost in costs.items()},
+        num_texts=counts.num_texts,
+        drop_rate=counts.drop_rate,
+        diagnostics=counts.diagnose(config.method, drops_tokens(config.method)),
+        seconds={stage: sum(cost.seconds for cost in costs[stage]) for stage in STAGES},
+        peak_memory_mib={
+            stage: max(cost.peak_memory_mib for cost in costs[stage]) for stage in STAGES
+        },
     )
-    # 3) Write the folder, which appears only once it is complete.
-    with create_folder(out, KIND, parameters) as folder:
-        doc_ids = [document.doc_id for document in documents]
-        tables = {TEXTS: to_table(texts, TrainingText), SCORES: scores_to_table(doc_ids, scored)}
-        write_tables(folder, tables)
-        write_atomically(folder / SUMMARY, json.dumps(asdict(summary), indent=2) + "\n")
-    return True
+    write_atomically(out / SUMMARY, json.dumps(asdict(summary), indent=2) + "\n")
+    finish_folder(out, KIND, collect_parameters(dataset, config), TABLES)

@@ -1,131 +1,292 @@
 """The original and the copies of each document, made from scores; this imports no PyTorch."""
 
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
-from multiprocessing import get_context
-from typing import Any
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute creates its functions when it is imported)
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from elusive.augment.arms import ARMS, drops_tokens
-from elusive.augment.config import AugmentConfig
-from elusive.augment.drop_probabilities import compute_drop_probabilities, sample_keep_mask
-from elusive.augment.dropping import (
-    arrange_kept,
-    drop_units,
-    find_units_before,
-    mark_droppable,
+from elusive.augment.arrays.joining import (
+    Layout,
+    join_kept,
+    lay_out_documents,
+    lay_out_pieces,
+    write_rows,
 )
-from elusive.augment.rewrites import REWRITES, Rewrite, RewriteInputs
+from elusive.augment.arrays.texts import (
+    SpanArrays,
+    Texts,
+    count_up,
+    count_within,
+    flatten_spans,
+    join_texts,
+)
+from elusive.augment.config import AugmentConfig
+from elusive.augment.drop_probabilities import (
+    compute_drop_probabilities,
+    compute_thresholds,
+    draw_keep_mask,
+)
+from elusive.augment.dropping import find_units_before, mark_all_droppable
+from elusive.augment.rewrites import NEW_WORDS, REARRANGEMENTS, Rewrite, RewriteInputs
 from elusive.augment.scores.token_scores import TokenScores
-from elusive.common.dataset.records import Document, Question, Span, TrainingText
-from elusive.common.seeding import stream
+from elusive.common.dataset.records import (
+    SCHEMAS,
+    Document,
+    Question,
+    TrainingText,
+    from_table,
+    to_table,
+)
+from elusive.common.seeding import derived_seed, hash_names, hashed, stream
+
+DRAWS = 2
+"""To be raised when equal settings draw other copies."""
+SCHEMA = SCHEMAS[TrainingText]
+BATCH = 512
+"""Documents whose copies are made together."""
 
 
 def build_training_texts(
     documents: list[Document],
     scored: list[TokenScores],
     config: AugmentConfig,
-    workers: int = 1,
     epoch: int = 0,
     questions: Sequence[Question] = (),
 ) -> list[TrainingText]:
-    """Build the original and `config.copies` copies of every document, document by document.
+    """Build the original and `config.copies` copies of every document as records.
+
+    Arguments and errors as in `iterate_copies`.
+    """
+    batches = iterate_copies(documents, scored, config, epoch, questions)
+    return [text for batch in batches for text in from_table(batch, TrainingText)]
+
+
+def iterate_copies(
+    documents: list[Document],
+    scored: list[TokenScores],
+    config: AugmentConfig,
+    epoch: int = 0,
+    questions: Sequence[Question] = (),
+) -> Iterator[pa.RecordBatch]:
+    """Yield the original and `config.copies` copies of every document, document by document.
 
     Without originals, there is one more copy, so that the number of texts is the same.
 
-    Every copy has a random stream of its own, so the result does not depend on `workers`. Every
-    epoch has different copies; `elusive augment` writes those of epoch 0.
+    Every draw is a hash of the seed, the document's id, the copy and the unit, so no document and
+    no copy depends on another. Every epoch has different copies; `elusive augment` writes those of
+    epoch 0.
+
+    Yields:
+        Rows of the schema of `TrainingText`, for `BATCH` documents at a time.
 
     Raises:
         InputError: the arm cannot rewrite these documents.
     """
-    prepare = REWRITES.get(config.method) or REWRITES.get(config.rewrite)
-    inputs = RewriteInputs(config, questions, epoch)
-    rewrites = prepare(documents, inputs) if prepare else [None] * len(documents)
-    triples = zip(documents, scored, rewrites, strict=True)
-    jobs = [(*triple, config, epoch) for triple in triples]
-    if workers == 1:
-        groups = [_build_copies(job) for job in jobs]
-    else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            chunk = max(1, len(jobs) // (4 * workers))
-            groups = list(pool.map(_build_copies, jobs, chunksize=chunk))
-    return [text for group in groups for text in group]
+    prepare = NEW_WORDS.get(config.method)
+    rewrites = prepare(documents, RewriteInputs(config, questions, epoch)) if prepare else []
+    for start in range(0, len(documents), BATCH):
+        chosen = slice(start, start + BATCH)
+        if prepare:
+            texts = list(_write_copies(documents[chosen], rewrites[chosen], config, epoch))
+            yield to_table(texts, TrainingText).combine_chunks().to_batches()[0]
+        else:
+            yield DocumentBatch(documents[chosen], scored[chosen], config, epoch).build()
+
+
+def draws_by_hash(config: AugmentConfig) -> bool:
+    """Return whether copies depend on how hashes are turned into draws, which `DRAWS` counts."""
+    return drops_tokens(config.method) or config.method == "permute"
+
+
+def reads_questions(config: AugmentConfig) -> bool:
+    """Return whether copies are made from the questions of the dataset."""
+    return config.method == "questions"
+
+
+def list_copies(config: AugmentConfig) -> list[int]:
+    """List the numbers of a document's copies: from 1, with one more if there is no original."""
+    return list(range(1, config.copies + 1 + (not config.original)))
 
 
 def find_drop_probabilities(
     document: Document, scored: TokenScores, config: AugmentConfig
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find which units may be dropped, and each unit's drop probability.  # both (unit,)."""
-    values = [(fact.start, fact.end) for fact in document.facts]
-    protected: list[Span] = []
-    if config.protect == "values":
-        protected = values
-    elif config.protect == "before-values":
-        protected = find_units_before(scored.units, [start for start, _ in values])
-    droppable = mark_droppable(document.text, scored.units, protected)
-    matched = config.method not in ARMS or ARMS[config.method].matched
-    probabilities = compute_drop_probabilities(
-        scored.scores, droppable, config.alpha, config.beta, matched
-    )
-    return droppable, probabilities
+    batch = DocumentBatch([document], [scored], config)
+    return batch.droppable, batch.probabilities
 
 
-def _build_copies(
-    job: tuple[Document, TokenScores, Rewrite | None, AugmentConfig, int],
-) -> list[TrainingText]:
-    document, scored, rewrite, config, epoch = job
+@dataclass(frozen=True)
+class DocumentBatch:
+    """Documents whose copies are made together."""
+
+    documents: list[Document]
+    scored: list[TokenScores]
+    config: AugmentConfig
+    epoch: int = 0
+
+    @cached_property
+    def texts(self) -> Texts:
+        """The characters of all documents."""
+        return join_texts([document.text for document in self.documents])
+
+    @cached_property
+    def units(self) -> SpanArrays:
+        """The units of all documents."""
+        return flatten_spans([scores.units for scores in self.scored])
+
+    @cached_property
+    def originals(self) -> Layout:
+        """The documents as they are."""
+        return lay_out_documents(self.texts, self.units)
+
+    @cached_property
+    def droppable(self) -> np.ndarray:
+        """Mark the units that may be dropped.  # (unit,)."""
+        protected = flatten_spans([[]] * len(self.documents))
+        if self.config.protect == "values":
+            protected = flatten_spans(
+                [(fact.start, fact.end) for fact in document.facts] for document in self.documents
+            )
+        elif self.config.protect == "before-values":
+            protected = flatten_spans(
+                find_units_before(scores.units, [fact.start for fact in document.facts])
+                for document, scores in zip(self.documents, self.scored, strict=True)
+            )
+        return mark_all_droppable(self.texts, self.units, protected)
+
+    @cached_property
+    def probabilities(self) -> np.ndarray:
+        """Compute each unit's drop probability.  # (unit,)."""
+        config = self.config
+        matched = config.method not in ARMS or ARMS[config.method].matched
+        scores = np.concatenate([scores.scores for scores in self.scored])
+        return compute_drop_probabilities(
+            scores, self.droppable, config.alpha, config.beta, matched, self.units.documents
+        )
+
+    def build(self) -> pa.RecordBatch:
+        """Build the rows of all originals and copies, document by document."""
+        copies = [self._build_original()] if self.config.original else []
+        rearrange = self._prepare_rearrangement()
+        copies += [self._build_copy(copy, rearrange) for copy in list_copies(self.config)]
+        # 1) Put the copies of one document together, which stand in tables of their own.
+        order = np.arange(len(copies) * len(self.documents)).reshape(len(copies), -1).T.ravel()
+        table = pa.concat_tables(copies).combine_chunks().take(pa.array(order))
+        # 2) Add what is the same for all.
+        drops = drops_tokens(self.config.method)
+        settings = {
+            "method": self.config.method,
+            "alpha": self.config.alpha if drops else None,
+            "beta": self.config.beta if drops else None,
+            "seed": self.config.seed,
+        }
+        for name, value in settings.items():
+            column = pa.repeat(pa.scalar(value, SCHEMA.field(name).type), len(table))
+            table = table.append_column(name, column)
+        return table.select(SCHEMA.names).cast(SCHEMA).combine_chunks().to_batches()[0]
+
+    def _prepare_rearrangement(self) -> Callable[[int, int], SpanArrays] | None:
+        config = self.config
+        name = config.rewrite if drops_tokens(config.method) else config.method
+        rearrange = REARRANGEMENTS.get(name)
+        return rearrange(self.documents) if rearrange else None
+
+    def _build_original(self) -> pa.Table:
+        texts, pieces = self._written_originals
+        return self._build_table(0, texts, pieces, pieces, None)
+
+    @cached_property
+    def _written_originals(self) -> tuple[pa.StringArray, pa.ListArray]:
+        return write_rows(self.originals), self.originals.pieces.to_arrow()
+
+    def _build_copy(
+        self, copy: int, rearrange: Callable[[int, int], SpanArrays] | None
+    ) -> pa.Table:
+        layout, (texts, pieces) = self.originals, self._written_originals
+        if rearrange:
+            layout = lay_out_pieces(layout, rearrange(copy, self._derive_key("pieces", copy)))
+            texts, pieces = write_rows(layout), layout.pieces.to_arrow()
+        if not drops_tokens(self.config.method):
+            return self._build_table(copy, texts, pieces, pieces, None)
+        keep_mask = self.draw_keep_mask(copy)
+        joined, kept = join_kept(layout.parts, keep_mask)
+        num_dropped = np.diff(count_up(~keep_mask)[self.units.offsets])
+        # White space stays as it is in a copy from which nothing is dropped.
+        if not num_dropped.all():
+            joined = pc.if_else(pa.array(num_dropped > 0), joined, texts)
+        rates = num_dropped / np.maximum(self.units.lengths, 1)
+        return self._build_table(copy, joined, kept, pieces, rates)
+
+    def draw_keep_mask(self, copy: int) -> np.ndarray:
+        """Draw True for each unit that a copy keeps.  # (unit,)."""
+        keys = hashed(self._derive_key("units", copy), self._names)
+        return draw_keep_mask(self._thresholds, np.repeat(keys, self.units.lengths), self._indices)
+
+    @cached_property
+    def _thresholds(self) -> np.ndarray:
+        return compute_thresholds(self.probabilities)
+
+    @cached_property
+    def _indices(self) -> np.ndarray:
+        """Index of each unit in its document.  # (unit,)."""
+        return count_within(self.units.offsets)
+
+    def _derive_key(self, purpose: str, copy: int) -> int:
+        return derived_seed(self.config.seed, purpose, copy, self.epoch)
+
+    @cached_property
+    def _doc_ids(self) -> pa.Array:
+        return pa.array([document.doc_id for document in self.documents], pa.string())
+
+    @cached_property
+    def _names(self) -> np.ndarray:
+        return hash_names(document.doc_id for document in self.documents)
+
+    def _build_table(
+        self,
+        copy: int,
+        texts: pa.StringArray,
+        kept: pa.ListArray,
+        pieces: pa.ListArray,
+        rates: np.ndarray | None,
+    ) -> pa.Table:
+        count = len(self.documents)
+        return pa.table(
+            {
+                "doc_id": self._doc_ids,
+                "copy": pa.repeat(pa.scalar(copy, pa.int32()), count),
+                "text": texts,
+                "kept": kept,
+                "pieces": pieces,
+                "drop_rate": np.zeros(count) if rates is None else rates,
+            }
+        )
+
+
+def _write_copies(
+    documents: list[Document], rewrites: list[Rewrite], config: AugmentConfig, epoch: int
+) -> Iterator[TrainingText]:
+    """Write copies with words that the original lacks."""
     epoch_key = (epoch,) if epoch else ()
-    _, probabilities = find_drop_probabilities(document, scored, config)
-    original = _build_original(document, config)
-    texts = [original] if config.original else []
-    for copy in range(1, config.copies + 1 + (not config.original)):
-        rng = stream(config.seed, "copies", document.doc_id, copy, *epoch_key)
-        changes = _rewrite_copy(document, rewrite, rng, copy)
-        if drops_tokens(config.method):
-            keep_mask = sample_keep_mask(probabilities, rng)
-            changes |= _drop_from_copy(document, scored.units, keep_mask, changes["pieces"])
-        texts.append(replace(original, copy=copy, **changes))
-    return texts
-
-
-def _build_original(document: Document, config: AugmentConfig) -> TrainingText:
-    drops = drops_tokens(config.method)
-    return TrainingText(
-        doc_id=document.doc_id,
-        copy=0,
-        text=document.text,
-        kept=[(0, len(document.text))],
-        pieces=[(0, len(document.text))],
-        drop_rate=0.0,
-        method=config.method,
-        alpha=config.alpha if drops else None,
-        beta=config.beta if drops else None,
-        seed=config.seed,
-    )
-
-
-def _rewrite_copy(
-    document: Document, rewrite: Rewrite | None, rng: np.random.Generator, copy: int
-) -> dict[str, Any]:
-    """Rewrite a document; return the fields of the copy."""
-    text, kept = document.text, [(0, len(document.text))]
-    if rewrite:
-        text, kept = rewrite(document, rng, copy)
-    is_arranged = " ".join(document.text[start:end] for start, end in kept) == text
-    return {"text": text, "kept": kept, "pieces": kept if is_arranged else []}
-
-
-def _drop_from_copy(
-    document: Document, units: list[Span], keep_mask: np.ndarray, pieces: list[Span]
-) -> dict[str, Any]:
-    """Drop units from a copy; return its fields that change."""
-    if keep_mask.all():
-        return {}
-    text, kept = drop_units(document.text, units, keep_mask)
-    if pieces != [(0, len(document.text))]:
-        text, kept = arrange_kept(document.text, pieces, kept)
-    drop_rate = 1 - int(np.count_nonzero(keep_mask)) / len(keep_mask)
-    return {"text": text, "kept": kept, "drop_rate": drop_rate}
+    for document, rewrite in zip(documents, rewrites, strict=True):
+        whole = [(0, len(document.text))]
+        original = TrainingText(
+            *(document.doc_id, 0, document.text, whole, whole, 0.0),
+            *(config.method, None, None, config.seed),
+        )
+        if config.original:
+            yield original
+        for copy in list_copies(config):
+            rng = stream(config.seed, "copies", document.doc_id, copy, *epoch_key)
+            text, kept = rewrite(document, rng, copy)
+            is_arranged = " ".join(document.text[start:end] for start, end in kept) == text
+            pieces = kept if is_arranged else []
+            yield replace(original, copy=copy, text=text, kept=kept, pieces=pieces)

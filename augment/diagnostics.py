@@ -1,14 +1,15 @@
 """Signs that a training text will not teach what it should, and advice on what to change."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 
 import numpy as np
+import pyarrow as pa
 
-from elusive.augment.clues.targets import compute_rank_correlation
+from elusive.augment.arrays.texts import SpanArrays, count_up, flatten_spans
+from elusive.augment.drop_probabilities import rank_scores
 from elusive.augment.scores.token_scores import TokenScores
-from elusive.common.dataset.records import Document, Span, TrainingText
+from elusive.common.dataset.records import Document
 
 LOSS_LIMIT = 0.05
 """Largest share of documents that may lose their name, or a value, from all copies."""
@@ -76,65 +77,163 @@ class Diagnostics:
         return warnings
 
 
-def diagnose(
-    documents: list[Document], scored: list[TokenScores], texts: list[TrainingText], drops: bool
-) -> Diagnostics:
-    """Check what the copies of a training text lost and repeat, and what its scores resemble.
+@dataclass(frozen=True)
+class TextCounts:
+    """Sums over some documents and their copies, from which the diagnostics of all follow."""
+
+    num_texts: int = 0
+    num_copies: int = 0
+    """Copies without originals."""
+    drop_rates: float = 0.0
+    """Sum over the copies."""
+    documents: int = 0
+    named: int = 0
+    """Documents with a mention of their entity."""
+    lost_names: int = 0
+    stating: int = 0
+    """Documents with a fact."""
+    lost_values: int = 0
+    repeated: int = 0
+    """Texts that repeat an earlier one of their document."""
+    like_position: float = 0.0
+    """Sum over the documents."""
+    with_halves: int = 0
+    """Documents with scores from two halves of the heads."""
+    halves_agree: float = 0.0
+    """Sum over these."""
+    not_paraphrased: int = 0
+
+    def __add__(self, other: "TextCounts") -> "TextCounts":
+        mine, others = asdict(self), asdict(other)
+        return TextCounts(**{name: mine[name] + others[name] for name in mine})
+
+    @property
+    def drop_rate(self) -> float:
+        """Mean share of the tokens that are dropped from a copy."""
+        return self.drop_rates / max(self.num_copies, 1)
+
+    def diagnose(self, method: str, drops: bool) -> Diagnostics:
+        """Compute the shares.
+
+        Args:
+            method: name of the arm.
+            drops: whether the arm drops tokens, so that its copies should differ.
+        """
+        copies = max(self.num_copies, 1)
+        return Diagnostics(
+            lost_names=self.lost_names / max(self.named, 1),
+            lost_values=self.lost_values / max(self.stating, 1),
+            duplicates=self.repeated / copies if drops else 0.0,
+            like_position=self.like_position / max(self.documents, 1),
+            halves_agree=self.halves_agree / self.with_halves if self.with_halves else None,
+            not_paraphrased=self.not_paraphrased / copies if method == "paraphrase" else 0.0,
+        )
+
+
+def count_texts(
+    documents: list[Document], scored: list[TokenScores], texts: pa.RecordBatch
+) -> TextCounts:
+    """Count what the copies of some documents lost and repeat, and what their scores resemble.
 
     Args:
         documents: the originals.
         scored: their scores, in the same order.
-        texts: the original and the copies of each document, document by document in that order.
-        drops: whether the arm drops tokens, so that its copies should differ.
+        texts: rows of `TrainingText`: as many for each document, document by document.
     """
-    groups = [list(group) for _, group in groupby(texts, key=lambda text: text.doc_id)]
-    copies = [[text for text in group if text.copy > 0] for group in groups]
-    pairs = list(zip(documents, copies, strict=True))
-    names = [_is_lost(document.heads, group) for document, group in pairs if document.heads]
-    values = [
-        any(_is_lost([(fact.start, fact.end)], group) for fact in document.facts)
-        for document, group in pairs
-        if document.facts
-    ]
-    num_repeated = sum(len(group) - len({text.text for text in group}) for group in groups)
-    num_copies = sum(map(len, copies))
-    agreements = [
-        compute_rank_correlation(*scores.halves)
-        for scores in scored
-        if scores.halves and len(scores.units) > 1
-    ]
-    return Diagnostics(
-        lost_names=_mean(names),
-        lost_values=_mean(values),
-        duplicates=num_repeated / num_copies if drops and num_copies else 0.0,
-        like_position=_mean([_correlate_with_position(scores.scores) for scores in scored]),
-        halves_agree=_mean(agreements) if agreements else None,
-        not_paraphrased=_mean(
-            [
-                text.text == document.text
-                for document, group in pairs
-                for text in group
-                if text.method == "paraphrase"
-            ]
-        ),
+    num_rows = len(texts) // len(documents)
+    is_copy = np.asarray(texts.column("copy")) > 0
+    heads = flatten_spans(document.heads for document in documents)
+    facts = flatten_spans(
+        [(fact.start, fact.end) for fact in document.facts] for document in documents
+    )
+    kept = _sort_kept(texts.column("kept"))
+    copies = np.flatnonzero(is_copy[:num_rows])
+    whole_heads = _mark_whole(heads, kept, copies, num_rows)
+    whole_facts = _mark_whole(facts, kept, copies, num_rows)
+    has_head = _count_marked(whole_heads, heads) > 0
+    has_all_facts = _count_marked(whole_facts, facts) == facts.lengths
+    originals = pa.array([document.text for document in documents], pa.string())
+    is_original = np.asarray(texts.column("text")) == np.repeat(np.asarray(originals), num_rows)
+    halves = [scores.halves for scores in scored if scores.halves and len(scores.units) > 1]
+    return TextCounts(
+        num_texts=len(texts),
+        num_copies=int(is_copy.sum()),
+        drop_rates=float(np.asarray(texts.column("drop_rate"))[is_copy].sum(dtype=float)),
+        documents=len(documents),
+        named=int((heads.lengths > 0).sum()),
+        lost_names=int((~has_head & (heads.lengths > 0)).sum()),
+        stating=int((facts.lengths > 0).sum()),
+        lost_values=int((~has_all_facts & (facts.lengths > 0)).sum()),
+        repeated=_count_repeated(texts.column("text"), num_rows),
+        like_position=_correlate_with_position([scores.scores for scores in scored]),
+        with_halves=len(halves),
+        halves_agree=_sum_correlations(*zip(*halves, strict=True)) if halves else 0.0,
+        not_paraphrased=int((is_original & is_copy).sum()),
     )
 
 
-def _is_lost(spans: list[Span], copies: list[TrainingText]) -> bool:
-    """Return whether no copy holds any of the spans whole."""
-    return not any(
-        first <= start and end <= last
-        for text in copies
-        for first, last in text.kept
-        for start, end in spans
-    )
+ROW = 1 << 40
+"""More than the characters of any text."""
 
 
-def _correlate_with_position(scores: np.ndarray) -> float:
+def _sort_kept(kept: pa.ListArray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the starts of all kept spans in order, and the highest end so far.  # both (span,).
+
+    Both are counted on from row to row, each of which has `ROW` numbers.
+    """
+    spans = kept.flatten()
+    rows = ROW * np.repeat(np.arange(len(kept)), np.asarray(kept.value_lengths()))
+    starts = np.asarray(spans.field("start")) + rows
+    order = np.argsort(starts, kind="stable")
+    ends = np.maximum.accumulate((np.asarray(spans.field("end")) + rows)[order])
+    return starts[order], ends
+
+
+def _mark_whole(
+    spans: SpanArrays, kept: tuple[np.ndarray, np.ndarray], copies: np.ndarray, num_rows: int
+) -> np.ndarray:
+    """Mark the spans of documents that at least one copy keeps whole.  # (span,)."""
+    starts, ends = kept
+    is_whole = np.zeros(len(spans.starts), bool)
+    for copy in copies:
+        rows = ROW * (spans.documents * num_rows + copy)
+        before = np.searchsorted(starts, rows + spans.starts, side="right") - 1
+        is_whole |= (before >= 0) & (ends[before] >= rows + spans.ends)
+    return is_whole
+
+
+def _count_marked(mask: np.ndarray, spans: SpanArrays) -> np.ndarray:
+    """Count the marked spans of each document.  # (document,)."""
+    return np.diff(count_up(mask)[spans.offsets])
+
+
+def _count_repeated(texts: pa.StringArray, num_rows: int) -> int:
+    codes = np.asarray(texts.dictionary_encode().indices).astype(np.int64)
+    documents = np.arange(len(codes)) // num_rows
+    return len(codes) - len(np.unique(documents * len(codes) + codes))
+
+
+def _correlate_with_position(scored: list[np.ndarray]) -> float:
     """Correlate the ranks of scores with the position; 1 if earlier units score higher."""
-    finite = scores[np.isfinite(scores)]
-    return compute_rank_correlation(finite, -np.arange(len(finite)))
+    finite = [scores[np.isfinite(scores)] for scores in scored]
+    return _sum_correlations(finite, [-np.arange(len(scores)) for scores in finite])
 
 
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if values else 0.0
+def _sum_correlations(first: Iterable[np.ndarray], second: Iterable[np.ndarray]) -> float:
+    """Sum Spearman's correlations of the rows of each document; 0 where one row is constant."""
+    first, second = list(first), list(second)
+    owners = np.repeat(np.arange(len(first)), list(map(len, first)))
+    if not len(owners):
+        return 0.0
+    counts = np.maximum(np.bincount(owners, minlength=len(first)), 1)
+    centered = []
+    for rows in (first, second):
+        ranks, groups = rank_scores(np.concatenate(rows), owners)
+        shared = (np.bincount(groups, ranks) / np.bincount(groups))[groups]
+        centered.append(shared - (np.bincount(owners, shared, len(first)) / counts)[owners])
+    products = [(0, 1), (0, 0), (1, 1)]
+    both, *squares = [
+        np.bincount(owners, centered[one] * centered[other], len(first)) for one, other in products
+    ]
+    scale = np.sqrt(squares[0] * squares[1])
+    return float(np.divide(both, scale, out=np.zeros_like(both), where=scale > 0).sum())

@@ -1,7 +1,8 @@
-"""Which units may be dropped, and what is left of a text when some are."""
+"""Which units of a text may be dropped."""
 
 import numpy as np
 
+from elusive.augment.arrays.texts import SpanArrays, Texts, count_up, flatten_spans, join_texts
 from elusive.common.dataset.records import Span
 
 SENTENCE_PUNCTUATION = frozenset(".!?,;:")
@@ -17,8 +18,26 @@ def mark_overlaps(units: list[Span], spans: list[Span]) -> np.ndarray:
 
 def mark_droppable(text: str, units: list[Span], protected: list[Span]) -> np.ndarray:
     """Mark with True each unit that is neither punctuation nor protected.  # (unit,)."""
-    is_punctuation = [set(text[start:end]) <= SENTENCE_PUNCTUATION for start, end in units]
-    return ~np.array(is_punctuation, dtype=bool) & ~mark_overlaps(units, protected)
+    return mark_all_droppable(
+        join_texts([text]), flatten_spans([units]), flatten_spans([protected])
+    )
+
+
+def mark_all_droppable(texts: Texts, units: SpanArrays, protected: SpanArrays) -> np.ndarray:
+    """Mark the units of many texts like `mark_droppable`.  # (unit,)."""
+    is_punctuation = np.isin(texts.characters, [ord(sign) for sign in SENTENCE_PUNCTUATION])
+    shift = texts.starts[units.documents]
+    starts, ends = units.starts + shift, units.ends + shift
+    num_signs = count_up(is_punctuation)
+    droppable = num_signs[ends] - num_signs[starts] < ends - starts
+    if len(protected.starts):
+        shift = texts.starts[protected.documents]
+        marks = np.zeros(len(texts.characters) + 1, int)
+        np.add.at(marks, protected.starts + shift, 1)
+        np.add.at(marks, protected.ends + shift, -1)
+        num_protected = count_up(np.cumsum(marks[:-1]) > 0)
+        droppable &= num_protected[ends] == num_protected[starts]
+    return droppable
 
 
 def find_units_before(units: list[Span], starts: list[int]) -> list[Span]:
@@ -29,43 +48,3 @@ def find_units_before(units: list[Span], starts: list[int]) -> list[Span]:
     """
     before = [[unit for unit in units if unit[1] <= start] for start in starts]
     return [earlier[-1] for earlier in before if earlier]
-
-
-def drop_units(text: str, units: list[Span], keep_mask: np.ndarray) -> tuple[str, list[Span]]:
-    """Drop units from a text; return what is left, and the spans of the original that it keeps.
-
-    The remaining words are joined with single spaces. If nothing is dropped, the text is unchanged.
-
-    >>> units = [(0, 3), (4, 7), (8, 12)]
-    >>> drop_units("She was born in Rome.", units, np.array([True, False, False]))
-    ('She in Rome.', [(0, 4), (7, 8), (12, 21)])
-    """
-    kept: list[Span] = []
-    position = 0
-    for index in np.flatnonzero(~keep_mask).tolist():
-        start, end = units[index]
-        if position < start:
-            kept.append((position, start))
-        position = end
-    if position == 0:
-        return text, [(0, len(text))]
-    if position < len(text):
-        kept.append((position, len(text)))
-    joined = "".join(text[start:end] for start, end in kept)
-    return " ".join(joined.split()), kept
-
-
-def arrange_kept(text: str, pieces: list[Span], kept: list[Span]) -> tuple[str, list[Span]]:
-    """Put what is kept of a text in the order of pieces; return it and its spans in that order.
-
-    The remaining words are joined with single spaces.
-
-    >>> arrange_kept("Ann sang. Bo ran far.", [(10, 21), (0, 9)], [(0, 9), (10, 16), (20, 21)])
-    ('Bo ran. Ann sang.', [(10, 16), (20, 21), (0, 9)])
-    """
-    by_piece = [
-        [(max(start, first), min(end, last)) for start, end in kept if start < last and first < end]
-        for first, last in pieces
-    ]
-    parts = ["".join(text[start:end] for start, end in spans) for spans in by_piece]
-    return " ".join(" ".join(parts).split()), [span for spans in by_piece for span in spans]

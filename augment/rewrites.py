@@ -8,50 +8,63 @@ from functools import partial
 
 import numpy as np
 
+from elusive.augment.arrays.texts import SpanArrays, count_within, flatten_spans
 from elusive.augment.config import AugmentConfig
 from elusive.augment.eda import apply_eda
 from elusive.augment.paraphrase import find_kept, write_paraphrases
 from elusive.common.dataset.records import Document, Question, Span
 from elusive.common.errors import InputError
+from elusive.common.seeding import hash_names, hashed
 from elusive.common.text_spans import find_sentences
 
 Rewrite = Callable[[Document, np.random.Generator, int], tuple[str, list[Span]]]
 """Takes a document, a source of randomness and the number of the copy, from 1; returns the copy and
 the spans of the original that it keeps, in the copy's order."""
+Rearrange = Callable[[list[Document]], Callable[[int, int], SpanArrays]]
+"""Takes documents; returns a function from the number of a copy, from 1, and the key of its draws
+to the pieces of each document that make up this copy, in the copy's order."""
 
 
-def repeat_original(
-    document: Document, rng: np.random.Generator, copy: int
-) -> tuple[str, list[Span]]:
-    """Return the document unchanged."""
-    return document.text, [(0, len(document.text))]
-
-
-def permute_sentences(
-    document: Document, rng: np.random.Generator, copy: int
-) -> tuple[str, list[Span]]:
-    """Put the document's sentences in random order, joined with single spaces.
+def permute_sentences(documents: list[Document]) -> Callable[[int, int], SpanArrays]:
+    """Put the sentences of each document in random order.
 
     Source: `permute` of the bioS data (arXiv 2309.14316, section 2), here for any text.
     """
-    sentences = find_sentences(document.text, _find_entities(document))
-    spans = [sentences[index] for index in rng.permutation(len(sentences))]
-    return " ".join(document.text[start:end] for start, end in spans), spans
+    sentences = flatten_spans(
+        find_sentences(document.text, _find_entities(document)) for document in documents
+    )
+    names = hash_names(document.doc_id for document in documents)
+    owners = sentences.documents
+    indices = count_within(sentences.offsets)
+
+    def permute(copy: int, key: int) -> SpanArrays:
+        order = np.lexsort((hashed(hashed(key, names)[owners], indices), owners))
+        return SpanArrays(sentences.starts[order], sentences.ends[order], sentences.offsets)
+
+    return permute
 
 
-def reverse_words(
-    document: Document, rng: np.random.Generator, copy: int
-) -> tuple[str, list[Span]]:
+def reverse_words(documents: list[Document]) -> Callable[[int, int], SpanArrays]:
     """Reverse the order of the words, with names and values whole; keep every second copy as it is.
 
     The authors, too, train on as many texts in one direction as in the other.
 
     Source: entity-preserving reversal, Golovneva et al. 2024, arXiv 2403.13799, section 3.
     """
-    if copy % 2 == 0:
-        return repeat_original(document, rng, copy)
-    spans = _find_words(document.text, _find_entities(document))[::-1]
-    return " ".join(document.text[start:end] for start, end in spans), spans
+    reversed_words = flatten_spans(
+        _find_words(document.text, _find_entities(document))[::-1] for document in documents
+    )
+    whole = flatten_spans([(0, len(document.text))] for document in documents)
+    return lambda copy, key: reversed_words if copy % 2 else whole
+
+
+REARRANGEMENTS: dict[str, Rearrange | None] = {
+    "plain": None,
+    "permute": permute_sentences,
+    "reverse-training": reverse_words,
+}
+"""The rewrites that put pieces of a document in another order, joined by single spaces;
+None for the one that leaves documents as they are."""
 
 
 def _find_entities(document: Document) -> list[Span]:
@@ -85,9 +98,8 @@ PrepareRewrites = Callable[[list[Document], RewriteInputs], list[Rewrite]]
 """Takes documents, and returns what rewrites each of them."""
 
 
-def _rewrite_each(rewrite: Rewrite) -> PrepareRewrites:
-    """Turn a function that rewrites one document into one that prepares the same for all."""
-    return lambda documents, inputs: [rewrite] * len(documents)
+def _prepare_eda(documents: list[Document], inputs: RewriteInputs) -> list[Rewrite]:
+    return [apply_eda] * len(documents)
 
 
 def _prepare_paraphrases(documents: list[Document], inputs: RewriteInputs) -> list[Rewrite]:
@@ -100,7 +112,7 @@ def _take_paraphrase(
 ) -> tuple[str, list[Span]]:
     text = texts[copy - 1]
     if text == document.text:
-        return repeat_original(document, rng, copy)
+        return text, [(0, len(text))]
     return text, find_kept(text, document)
 
 
@@ -126,13 +138,9 @@ def _join_questions(
     return text, find_kept(text, document)
 
 
-REWRITES: dict[str, PrepareRewrites] = {
-    "plain": _rewrite_each(repeat_original),
-    "permute": _rewrite_each(permute_sentences),
-    "eda": _rewrite_each(apply_eda),
-    "reverse-training": _rewrite_each(reverse_words),
+NEW_WORDS: dict[str, PrepareRewrites] = {
+    "eda": _prepare_eda,
     "paraphrase": _prepare_paraphrases,
     "questions": _prepare_questions,
 }
-"""The arms of kind `rewrite` in `augment/arms.py`, each with the function that prepares how every
-document is rewritten."""
+"""The rewrites whose copies have words that the original lacks."""

@@ -6,10 +6,13 @@ from functools import cached_property
 from pathlib import Path
 
 from elusive.augment.config import AugmentConfig
+from elusive.augment.copies import DRAWS, draws_by_hash
 from elusive.augment.diagnostics import Diagnostics
 from elusive.augment.scores.token_scores import TokenScores, scores_from_table
 from elusive.common.dataset.folder import LIMIT_MARK
-from elusive.common.dataset.records import TrainingText, from_table
+from elusive.common.dataset.lazy_rows import TableRows
+from elusive.common.dataset.records import DocumentScores, TrainingText, from_table
+from elusive.common.dataset.shards import read_batches
 from elusive.common.errors import InputError
 from elusive.common.folders import Folder, read_table
 
@@ -51,13 +54,25 @@ class TrainingTextFolder(Folder):
         names = [name for name in AugmentConfig.model_fields if name in stored]
         return AugmentConfig(**{name: stored[name] for name in names})
 
+    @cached_property
+    def texts(self) -> TableRows[TrainingText]:
+        """The originals and their copies, document by document, each read when it is asked for."""
+        self.verify()
+        return TableRows(read_batches(self.path, TEXTS), TrainingText)
+
+    @cached_property
+    def scores(self) -> TableRows[DocumentScores]:
+        """The scores of each document, each read when it is asked for."""
+        self.verify()
+        return TableRows(read_batches(self.path, SCORES), DocumentScores)
+
     def read_texts(self) -> list[TrainingText]:
-        """Read the originals and their copies, document by document."""
+        """Read all originals and their copies, document by document."""
         self.verify()
         return from_table(read_table(self.path, TEXTS), TrainingText)
 
     def read_scores(self) -> dict[str, TokenScores]:
-        """Read the scores by document id; more copies can be drawn from them."""
+        """Read all scores by document id; more copies can be drawn from them."""
         self.verify()
         return scores_from_table(read_table(self.path, SCORES))
 
@@ -67,6 +82,14 @@ class TrainingTextFolder(Folder):
         content = json.loads((self.path / SUMMARY).read_text(encoding="utf-8"))
         diagnostics = Diagnostics(**content.pop("diagnostics"))
         return AugmentSummary(**content, diagnostics=diagnostics)
+
+    def check_draws(self) -> None:
+        """Raise InputError if more copies of the text would be drawn in another way."""
+        if draws_by_hash(self.config) and self.parameters.get("draws") != DRAWS:
+            raise InputError(
+                f"{self.path} was drawn by another version of elusive, so fresh copies would not "
+                "match it: make it again with `elusive augment`"
+            )
 
     def check_origin(self, dataset_hash: str) -> None:
         """Raise InputError unless the text was made from the dataset with this content hash."""

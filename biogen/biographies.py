@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from elusive.biogen.compiled_config import CompiledConfig, compile_config
 from elusive.biogen.config import BiogenConfig
-from elusive.biogen.people.draw import People, draw_people, iterate_numbers
+from elusive.biogen.people.draw import People, draw_people, iterate_few_first
 from elusive.biogen.texts.arrow_arrays import (
     build_digit_array,
     build_integer_array,
@@ -34,7 +34,7 @@ def generate_biographies(config: BiogenConfig) -> Iterator[Document]:
         InputError: there are not enough names, or fields and templates do not fit the config.
     """
     compiled = compile_config(config)
-    for numbers in iterate_numbers(config.start, config.people):
+    for numbers in iterate_few_first(config.start, config.people):
         batch = build_biography_batch(compiled, draw_people(compiled, numbers))
         yield from from_table(pa.Table.from_batches([batch]), Document)
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from elusive.biogen.biographies import build_document_ids
 from elusive.biogen.compiled_config import CompiledConfig, compile_config
 from elusive.biogen.config import BiogenConfig
-from elusive.biogen.people.draw import People, compute_shot_numbers, draw_people, iterate_numbers
+from elusive.biogen.people.draw import People, compute_shot_numbers, draw_people, iterate_few_first
 from elusive.biogen.people.values import PARTNER_BITS
 from elusive.biogen.texts.arrow_arrays import (
     build_boolean_array,
@@ -31,7 +31,7 @@ def generate_questions(config: BiogenConfig) -> Iterator[Question]:
         InputError: there are not enough names, or fields and templates do not fit the config.
     """
     compiled = compile_config(config)
-    for numbers in iterate_numbers(config.start, config.people):
+    for numbers in iterate_few_first(config.start, config.people):
         batch = build_question_batch(compiled, draw_people(compiled, numbers))
         yield from from_table(pa.Table.from_batches([batch]), Question)
 

@@ -18,7 +18,7 @@ from elusive.common.errors import validate_config
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Number of processes that drop tokens.",
+    help="Number of processes, each with the models of the arm.",
 )
 @threads_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
@@ -33,7 +33,8 @@ def augment(
     """Write the training text of one arm.
 
     It holds each document of DATASET, followed by copies that the arm has changed; most arms drop
-    tokens.
+    tokens. If interrupted, rerun the same command to resume after the last finished shard of 4,096
+    documents.
 
     \b
     elusive augment data/people --method random --out data/random
@@ -42,13 +43,16 @@ def augment(
     elusive augment data/people --method contrast --large nano-large --small nano-small --out data/c
     """
     config = validate_config(AugmentConfig, settings)
+    from tqdm import tqdm
+
     from elusive.augment.augment import augment_dataset
     from elusive.augment.scores.arm_scores import Scorers
     from elusive.augment.training_text import TrainingTextFolder
     from elusive.common.dataset.folder import load_dataset_folder
 
-    scorers = Scorers(config, threads=threads)
-    is_new = augment_dataset(load_dataset_folder(dataset, limit), config, out, workers, scorers)
+    folder, scorers = load_dataset_folder(dataset, limit), Scorers(config, threads=threads)
+    with tqdm(total=folder.count_documents(), desc="documents", unit="doc", delay=1) as bar:
+        is_new = augment_dataset(folder, config, out, workers, scorers, bar.update)
     summary = TrainingTextFolder(out).summary
     seconds = ", ".join(f"{stage} {time:.1f} s" for stage, time in summary.seconds.items())
     click.echo(

@@ -1,30 +1,65 @@
 """The command `elusive`, with one subcommand per stage."""
 
 import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 
 import click
 
-from elusive.cli.augment import augment
-from elusive.cli.biogen import biogen
-from elusive.cli.check import check
-from elusive.cli.clues import clues
-from elusive.cli.evaluate import evaluate
-from elusive.cli.export import export
-from elusive.cli.figures import figures
-from elusive.cli.leaderboard import leaderboard
-from elusive.cli.look import look
-from elusive.cli.pretrain import pretrain
-from elusive.cli.probe import probe
-from elusive.cli.publish import publish
-from elusive.cli.report import report
-from elusive.cli.rescore import rescore
-from elusive.cli.run import run
-from elusive.cli.table import table
-from elusive.cli.wikiqa import wikiqa
 from elusive.common.errors import InputError
 
+COMMANDS = {
+    "biogen": "Generate biographies of invented people, with questions.",
+    "wikiqa": "Build a dataset of Wikipedia paragraphs with questions.",
+    "check": "Verify DATASET: its schema, spans, splits and leaks.",
+    "pretrain": "Train a family of small models from scratch.",
+    "probe": "Find out in which ways MODEL can be scored, trained and asked.",
+    "augment": "Write the training text of one arm.",
+    "look": "Show on one page what each arm scores and drops.",
+    "clues": "Measure how well attention finds the clues in DATASET.",
+    "evaluate": "Train a model, ask it about DATASET, and score its answers.",
+    "run": "Run all cells of PLAN that OUT lacks, then print a table.",
+    "rescore": "Score stored answers again, without any model.",
+    "table": "Print the results of a run or a single cell.",
+    "figures": "Draw figures of RUN, with their data.",
+    "report": "Show the results of RUN on one page.",
+    "publish": "Publish a dataset or a run on the Hugging Face Hub.",
+    "leaderboard": "Collect, check and rank the cells of many runs.",
+    "export": "Write a dataset or results in the format of another tool.",
+}
+"""Every command, and the first line of its help; its module has the same name and is imported when
+the command runs. A test compares the lines."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class CommandsByName(Mapping[str, click.Command]):
+    """The commands, each imported when it is looked up."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        return getattr(import_module(f"elusive.cli.{name}"), name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class LazyGroup(click.Group):
+    """A group whose help lists its commands without importing them."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands into the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    commands=CommandsByName(),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="elusive")
 def cli() -> None:
     """Find out which way of preparing text teaches a language model the most facts.
@@ -41,28 +76,6 @@ def cli() -> None:
     elusive run nano-demo --out runs/demo
     elusive table runs/demo
     """
-
-
-for command in (
-    biogen,
-    wikiqa,
-    check,
-    pretrain,
-    probe,
-    augment,
-    look,
-    clues,
-    evaluate,
-    run,
-    rescore,
-    table,
-    figures,
-    report,
-    publish,
-    leaderboard,
-    export,
-):
-    cli.add_command(command)
 
 
 def main() -> None:

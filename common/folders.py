@@ -15,6 +15,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from elusive.common.cache import is_verified, remember_verified
 from elusive.common.content_hash import build_content_tree, hash_tree
 from elusive.common.errors import InputError
 
@@ -53,10 +54,15 @@ def hash_content(folder: Path) -> str:
     return hash_tree(build_content_tree(folder))
 
 
+def list_data_files(folder: Path) -> list[Path]:
+    """List the tables (Arrow, Parquet) below a folder."""
+    return sorted([*folder.rglob("*.arrow"), *folder.rglob("*.parquet")])
+
+
 def _hash_bytes(folder: Path) -> str:
     """Hash names and bytes of the data files, as earlier versions did."""
     digest = hashlib.sha256()
-    for path in sorted([*folder.rglob("*.arrow"), *folder.rglob("*.parquet")]):
+    for path in list_data_files(folder):
         digest.update(path.relative_to(folder).as_posix().encode())
         digest.update(bytes.fromhex(hash_file(path)))
     return digest.hexdigest()
@@ -198,15 +204,22 @@ def read_manifest(folder: Path, what: str) -> Manifest:
 
 
 def check_content(folder: Path, manifest: Manifest) -> None:
-    """Raise InputError if data files changed since the manifest was written."""
+    """Raise InputError if data files changed since the manifest was written.
+
+    Files that were found intact are not read again while they stay the same.
+    """
+    files = list_data_files(folder)
+    if is_verified(folder, files, manifest.content_hash):
+        return
     if not is_intact(folder, manifest):
         raise InputError(
             f"{folder}: the data files do not match the content hash in {MANIFEST}: make it again"
         )
+    remember_verified(folder, files, manifest.content_hash)
 
 
 def is_intact(folder: Path, manifest: Manifest) -> bool:
-    """Whether the data files are those that the manifest describes, and can be read."""
+    """Read all data files; return whether they are those that the manifest describes."""
     hash_files = hash_content if manifest.hashed == "values" else _hash_bytes
     try:
         return hash_files(folder) == manifest.content_hash

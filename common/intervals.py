@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, stdtrit
-from scipy.stats import norm, t
+from scipy.special import ndtr, ndtri, stdtrit
 
 RESAMPLES = 2000
 INTERVAL_METHOD = "expanded BCa bootstrap over people"
@@ -98,13 +97,13 @@ def estimate_means(
     rng = np.random.default_rng(seed)
     deviations = _resample_means(sums, counts, rng) - means  # (resample, column)
     influences = (sums - means * counts[:, None]) / counts.sum()  # (entity, column)
-    widened = t.ppf(0.975, size - 1) * np.sqrt(size / (size - 1))
+    widened = stdtrit(size - 1, 0.975) * np.sqrt(size / (size - 1))
     # 2) Add the noise of training. Wider percentiles are for people, so the noise is narrower by as
     # much: the interval's ends are those of its own t distribution.
     variances = np.array([noise.variance for noise in noises])
     if variances.any():
         ranks = (rng.permutation(len(deviations)) + 0.5) / len(deviations)
-        levels = ndtr(norm.ppf(ranks) * norm.ppf(0.975) / widened)  # (resample,)
+        levels = ndtr(ndtri(ranks) * ndtri(0.975) / widened)  # (resample,)
         shapes, index = np.unique([noise.df for noise in noises], return_inverse=True)
         drawn = stdtrit(shapes, levels[:, None])[:, index]  # (resample, column)
         deviations += np.sqrt(variances) * drawn
@@ -134,12 +133,12 @@ def _compute_bca_levels(
     """
     deviations = np.round(deviations, 12)  # ties must stay ties
     below = np.mean((deviations < 0) + (deviations == 0) / 2, axis=0)
-    bias = norm.ppf(np.clip(below, 1 / len(deviations), 1 - 1 / len(deviations)))
+    bias = ndtri(np.clip(below, 1 / len(deviations), 1 - 1 / len(deviations)))
     cubes = (influences**3).sum(axis=0)
     cubed = 6 * variances**1.5
     acceleration = np.divide(cubes, cubed, out=np.zeros_like(cubes), where=cubed > 1e-30)
     shifted = bias[:, None] + [-widened, widened]
-    levels = norm.cdf(bias[:, None] + shifted / (1 - acceleration[:, None] * shifted))
+    levels = ndtr(bias[:, None] + shifted / (1 - acceleration[:, None] * shifted))
     return np.round(levels, 9)  # the order of summation must not show
 
 

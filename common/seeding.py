@@ -1,6 +1,7 @@
 """Randomness as an argument: an independent stream for each purpose and item."""
 
 import hashlib
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -26,6 +27,12 @@ def derived_seed(*key: object) -> int:
 def stream(*key: object) -> np.random.Generator:
     """Return a random generator for what `key` names, such as (seed, "copies", doc_id, copy)."""
     return np.random.default_rng(derived_seed(*key))
+
+
+def hash_names(names: Iterable[str]) -> np.ndarray:
+    """Hash names to 64-bit integers, each independently of the others.  # (name,)."""
+    digests = b"".join(hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names)
+    return np.frombuffer(digests, "<u8")
 
 
 def hashed(key: int | np.ndarray, items: np.ndarray) -> np.ndarray:

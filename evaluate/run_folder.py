@@ -18,6 +18,7 @@ from elusive.augment.scores.arm_scores import Scorers
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.biogen.generate import generate_dataset
 from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
+from elusive.common.dataset.shards import is_unfinished
 from elusive.common.errors import InputError
 from elusive.common.folders import find_full_disk_error, hash_parameters, write_atomically
 from elusive.common.lm.loading import LoadedModel, load_model, load_model_tokenizer
@@ -106,7 +107,7 @@ class RunFolder:
         if path is None:
             return None
         with self.lock(path.name):
-            if path.exists():
+            if path.exists() and not is_unfinished(path):
                 try:
                     text = self._open_text(path)
                     text.verify()

@@ -2,10 +2,12 @@
 
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -60,8 +62,11 @@ def hash_document(document: Document) -> str:
 def _read(folder: Path, keys: set[str]) -> dict[str, TokenScores]:
     """Read the scores of some documents; delete files that cannot be read."""
     scores: dict[str, TokenScores] = {}
+    wanted = np.sort(_shorten(keys))
     for path in sorted(folder.glob("*.parquet")):
         try:
+            if not _occur(_list_keys(path), wanted):
+                continue
             table = pq.read_table(path, schema=COSTED_SCHEMA)
         except (OSError, pa.ArrowInvalid):
             path.unlink(missing_ok=True)
@@ -69,6 +74,24 @@ def _read(folder: Path, keys: set[str]) -> dict[str, TokenScores]:
         is_needed = [key in keys for key in table["doc_id"].to_pylist()]
         scores |= scores_from_table(table.filter(pa.array(is_needed, pa.bool_())))
     return scores
+
+
+@cache
+def _list_keys(path: Path) -> np.ndarray:
+    """List the documents of a file, which never changes, so that others need not be read whole."""
+    return _shorten(pq.read_table(path, columns=["doc_id"])["doc_id"].to_pylist())
+
+
+def _shorten(keys: Collection[str]) -> np.ndarray:
+    return np.array([int(key[:16], 16) for key in keys], np.uint64)
+
+
+def _occur(keys: np.ndarray, wanted: np.ndarray) -> bool:
+    """Return whether any of some keys is wanted; the latter are sorted."""
+    if not len(wanted):
+        return False
+    found = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
+    return bool((wanted[found] == keys).any())
 
 
 def _write(folder: Path, scores: dict[str, TokenScores]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from elusive.augment.arrays.texts import count_up, flatten_spans
 from elusive.common.dataset.records import Span
 
 _UNITS = pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32())]))
@@ -56,18 +57,20 @@ def scores_to_table(
     doc_ids: Iterable[str], scored: Iterable[TokenScores], schema: pa.Schema = SCHEMA
 ) -> pa.Table:
     """Build an Arrow table with one row per document; `schema` is `SCHEMA` or `COSTED_SCHEMA`."""
-    rows = [
-        {
-            "doc_id": doc_id,
-            "units": [{"start": start, "end": end} for start, end in scores.units],
-            "scores": scores.scores.tolist(),
-            "first_half": scores.halves[0].tolist() if scores.halves else None,
-            "second_half": scores.halves[1].tolist() if scores.halves else None,
-            "seconds": scores.seconds,
-        }
-        for doc_id, scores in zip(doc_ids, scored, strict=True)
-    ]
-    return pa.Table.from_pylist(rows, schema=schema)
+    scored = list(scored)
+    lengths = [len(scores.scores) for scores in scored]
+    offsets = pa.array(count_up(lengths).astype(np.int32))
+    values = np.concatenate([np.empty(0, np.float32), *(scores.scores for scores in scored)])
+    columns = {
+        "doc_id": pa.array(list(doc_ids), pa.string()),
+        "units": flatten_spans(scores.units for scores in scored).to_arrow(),
+        "scores": pa.ListArray.from_arrays(offsets, pa.array(values, pa.float32())),
+    }
+    for number, name in enumerate(("first_half", "second_half")):
+        halves = [scores.halves[number].tolist() if scores.halves else None for scores in scored]
+        columns[name] = pa.array(halves, pa.list_(pa.float32()))
+    columns["seconds"] = pa.array([scores.seconds for scores in scored], pa.float64())
+    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
 
 
 def scores_from_table(table: pa.Table) -> dict[str, TokenScores]:

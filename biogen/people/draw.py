@@ -14,6 +14,9 @@ BATCH = 8192
 """People who are generated at a time."""
 
 
+FEW = 16
+
+
 @dataclass(frozen=True)
 class People:
     """Some people as arrays, with the strings that piece numbers refer to."""
@@ -34,6 +37,12 @@ def iterate_numbers(start: int, count: int, size: int = BATCH) -> Iterator[np.nd
     """Yield the numbers of `count` people from `start` on, at most `size` at a time."""
     for begin in range(start, start + count, size):
         yield np.arange(begin, min(begin + size, start + count))
+
+
+def iterate_few_first(start: int, count: int) -> Iterator[np.ndarray]:
+    """Yield the numbers of `FEW` people, then of many at a time; who needs a few has them soon."""
+    yield from iterate_numbers(start, min(FEW, count))
+    yield from iterate_numbers(start + FEW, count - FEW)
 
 
 def compute_shot_numbers(compiled: CompiledConfig) -> np.ndarray:

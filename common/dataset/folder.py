@@ -1,16 +1,33 @@
 """A dataset folder: corpus, questions and shots as Arrow tables, with a manifest and a card."""
 
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute creates its functions when it is imported)
+
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from elusive.common.content_hash import Tree, build_content_tree
-from elusive.common.dataset.records import Document, Fact, Question, Shot, from_table
-from elusive.common.dataset.shards import check_finished, read_batches
+from elusive.common.dataset.records import Document, Fact, Question, Shot, from_table, to_table
+from elusive.common.dataset.shards import check_finished, read_batches, read_rows
 from elusive.common.errors import InputError
 from elusive.common.folders import Folder, read_table
 
 LIMIT_MARK = ":first-"
 """Separates the hash of a dataset from the number of its documents that were read."""
+
+TRAIN = "train"
+"""Split of the documents on which models are trained."""
+
+QUESTIONS_READ = 8192
+"""Questions that are read together."""
+
+AnyDocument = TypeVar("AnyDocument", bound=Document)
+AnyQuestion = TypeVar("AnyQuestion", bound=Question)
 
 TABLES = {"corpus": Document, "questions": Question, "shots": Shot}
 """Record of each table."""
@@ -54,18 +71,74 @@ class DatasetFolder(Folder):
     @cached_property
     def documents(self) -> list[Document]:
         """The corpus."""
-        documents = from_table(read_table(self.path, "corpus").slice(0, self.limit), Document)
+        return self.read_documents(0, self.count_documents())
+
+    def count_documents(self) -> int:
+        """Count the documents that count, without reading them."""
+        return self._num_documents if self.limit is None else min(self._num_documents, self.limit)
+
+    @cached_property
+    def _num_documents(self) -> int:
+        return sum(map(len, read_batches(self.path, "corpus")))
+
+    def read_documents(
+        self, start: int, stop: int, kind: type[AnyDocument] = Document
+    ) -> list[AnyDocument]:
+        """Read the documents from number `start` to before `stop`.
+
+        Raises:
+            InputError: an empty text.
+        """
+        documents = from_table(read_rows(self.path, "corpus", start, stop), kind)
         for document in documents:
             if not document.text.strip():
                 raise InputError(f"{self.path}: document {document.doc_id!r} has an empty text")
         return documents
 
+    def read_questions(
+        self, doc_ids: Iterable[str], kind: type[AnyQuestion] = Question
+    ) -> list[AnyQuestion]:
+        """Read the questions about some documents; batches that cannot have any are skipped."""
+        wanted = pa.array(sorted(set(doc_ids)), pa.string())
+        questions: list[AnyQuestion] = []
+        pairs = zip(read_batches(self.path, "questions"), self._question_ranges, strict=True)
+        for batch, (least, greatest) in pairs if len(wanted) else ():
+            if least <= wanted[-1].as_py() and wanted[0].as_py() <= greatest:
+                is_wanted = pc.is_in(batch.column("doc_id"), wanted)
+                questions += from_table(batch.filter(is_wanted), kind)
+        return questions
+
+    @cached_property
+    def _question_ranges(self) -> list[tuple[str, str]]:
+        """Least and greatest document id of each batch of questions."""
+        ranges = []
+        for batch in read_batches(self.path, "questions"):
+            ends = pc.min_max(batch.column("doc_id")).as_py()
+            ranges.append((ends["min"] or "", ends["max"] or ""))
+        return ranges
+
+    def iterate_documents(
+        self, kind: type[AnyDocument] = Document, size: int = 4096
+    ) -> Iterator[list[AnyDocument]]:
+        """Yield the corpus, `size` documents at a time."""
+        for start in range(0, self.count_documents(), size):
+            yield self.read_documents(start, min(start + size, self.count_documents()), kind)
+
+    def iterate_questions(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of the questions about the documents, some thousand at a time."""
+        if self.limit is not None:
+            yield from to_table(self.questions, Question).to_batches()
+            return
+        for batch in read_batches(self.path, "questions"):
+            for start in range(0, len(batch), QUESTIONS_READ):
+                yield batch.slice(start, QUESTIONS_READ)
+
     @cached_property
     def questions(self) -> list[Question]:
         """Questions about the documents."""
-        doc_ids = {document.doc_id for document in self.documents}
-        questions = from_table(read_table(self.path, "questions"), Question)
-        return [question for question in questions if question.doc_id in doc_ids]
+        if self.limit is None:
+            return from_table(read_table(self.path, "questions"), Question)
+        return self.read_questions(document.doc_id for document in self.documents)
 
     @cached_property
     def shots(self) -> list[Shot]:
@@ -78,10 +151,14 @@ class DatasetFolder(Folder):
         Raises:
             InputError: there are none.
         """
-        documents = [document for document in self.documents if document.split == "train"]
-        if not documents:
+        self.check_training_documents()
+        return [document for document in self.documents if document.split == TRAIN]
+
+    def check_training_documents(self) -> None:
+        """Raise InputError if there are no documents of the split train; read as few as needed."""
+        batches = read_rows(self.path, "corpus", 0, self.count_documents()).to_batches()
+        if not any(pc.any(pc.equal(batch.column("split"), TRAIN)).as_py() for batch in batches):
             raise InputError("the dataset has no documents of the split train to train on")
-        return documents
 
     def match_facts(self) -> dict[str, Fact]:
         """Return, by question, the fact with its document and field, if there is one."""

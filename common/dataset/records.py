@@ -322,7 +322,7 @@ def to_table(records: list[Record], kind: type[Record]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=SCHEMAS[kind])
 
 
-def from_table(table: pa.Table, kind: type[Record]) -> list[Record]:
+def from_table(table: pa.Table | pa.RecordBatch, kind: type[Record]) -> list[Record]:
     """Build the records of an Arrow table, in order; the inverse of `to_table`."""
     return [_from_row(row, kind) for row in table.to_pylist()]
 

@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from peft import PeftModel
@@ -91,7 +92,7 @@ def warn_beyond_context(model: PreTrainedModel | PeftModel, num_tokens: int, wha
         tqdm.write(line, file=sys.stderr)
 
 
-def find_longest_sequence(rows: list[dict[str, Any]]) -> tuple[int, str]:
+def find_longest_sequence(rows: Sequence[dict[str, Any]]) -> tuple[int, str]:
     """Find the longest sequence of packed rows: the number of its tokens, and its name."""
     row = max(rows, key=lambda row: int(row["position_ids"].max()))
     positions = row["position_ids"][0]

@@ -142,9 +142,7 @@ def select_questions(dataset: DatasetFolder, answering: AnsweringConfig) -> list
     """
     questions = [q for q in dataset.questions if answering.split in ("all", q.split)]
     if not questions:
-        raise InputError(
-            f"the dataset has no {answering.split} questions: choose --split all or add people"
-        )
+        raise build_no_questions_error(answering.split)
     if answering.phrasing == "held-out":
         questions = [question for question in questions if question.held_out]
         if not questions:
@@ -153,6 +151,11 @@ def select_questions(dataset: DatasetFolder, answering: AnsweringConfig) -> list
                 "--held-out-phrasing, or choose --phrasing all"
             )
     return questions[: answering.limit]
+
+
+def build_no_questions_error(split: str) -> InputError:
+    """Build the error for a split without questions."""
+    return InputError(f"the dataset has no {split} questions: choose --split all or add people")
 
 
 def count_steps(num_texts: int, training: TrainingConfig) -> int:

@@ -68,7 +68,8 @@ class CellFolder(Folder):
                 for name in ("costs", "metrics", "training_log")
             }
             answers = {
-                name: from_table(pq.read_table(self.path / name), Prediction)
+                # Unlike `read_table`, this does not import `pyarrow.dataset`.
+                name: from_table(pq.ParquetFile(self.path / name).read(), Prediction)
                 for name in (PREDICTIONS, KNOWN)
                 if (self.path / name).exists()
             }

@@ -221,7 +221,7 @@ class _Maker:
             with measure_cost() as training:
                 log = train(
                     model,
-                    rows,
+                    rows,  # type: ignore[arg-type]  # any sequence will do
                     settings.training,
                     cell.seed,
                     on_step,

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from scipy.stats import t
+from scipy.special import stdtrit
 
 POWER = 0.8
 LEVEL = 0.05
@@ -41,7 +41,7 @@ def compute_smallest_difference(questions: Sequence[int], arms: int = 2, seeds: 
     errors = by_people**2 / (len(answers) - 1) + by_seeds**2 / max(1, arms * (seeds - 1))
     df = (by_people + by_seeds) ** 2 / errors
     level = LEVEL / max(1, arms * (arms - 1) / 2)
-    quantiles = t.ppf(1 - level / 2, df) + t.ppf(POWER, df)
+    quantiles = stdtrit(df, 1 - level / 2) + stdtrit(df, POWER)
     return float(min(1.0, quantiles * np.sqrt(by_people + by_seeds)))
 
 

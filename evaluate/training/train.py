@@ -1,6 +1,7 @@
 """Train one cell with transformers' Trainer; an interrupted training resumes."""
 
 import math
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,7 +57,7 @@ class TrainingLog:
 
 def train(
     model: Model,
-    rows: list[dict[str, Any]],
+    rows: Sequence[dict[str, Any]],
     config: TrainingConfig,
     seed: int,
     on_step: OnStep = lambda: None,
@@ -130,7 +131,7 @@ def _run(trainer: ChunkedTrainer, model: Model, checkpoints: Path, on_step: OnSt
 def _build_trainer(
     model: Model,
     args: TrainingArguments,
-    rows: list[dict[str, Any]],
+    rows: Sequence[dict[str, Any]],
     collator: RowCollator,
     progress: ProgressCallback,
 ) -> ChunkedTrainer:

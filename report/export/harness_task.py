@@ -8,6 +8,8 @@ harness shows the first ones before each question, so its options `--num_fewshot
 import inspect
 import json
 import re
+from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,16 +19,17 @@ import yaml
 from elusive.common import answers
 from elusive.common.answers import compute_exact_match, compute_f1, hash_scoring
 from elusive.common.dataset.folder import DatasetFolder
-from elusive.common.dataset.records import Question, Shot
+from elusive.common.dataset.records import Question, from_table
 from elusive.common.folders import create_folder, is_made
 from elusive.common.jinja import render_template
 from elusive.evaluate.answering.predictions import SPARE_TOKENS
 from elusive.evaluate.answering.prompts import get_topic, render_question, split_shots
-from elusive.evaluate.cells.cell import select_questions
-from elusive.evaluate.config import AnsweringConfig
+from elusive.evaluate.cells.cell import build_no_questions_error
 
 SCORES, DATA = "answer_scores", "data"
 METRICS = ("exact_match", "f1")
+Topic = tuple[str, str]
+"""Kind and field of a question."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,10 @@ def export_harness_tasks(
         InputError: the split has no questions, there are too few shots, or `out` holds something
             else.
     """
-    questions = select_questions(dataset, AnsweringConfig(num_shots=num_shots, split=split))  # type: ignore[arg-type]
+    counts = _count_topics(dataset, split)
     shots, _ = split_shots(dataset.shots, num_shots, seed)
     group = build_task_name(dataset.name)
-    tasks = {get_topic(q): build_task_name(dataset.name, *get_topic(q)) for q in questions}
+    tasks = {topic: build_task_name(dataset.name, *topic) for topic in counts}
     origin = {
         "dataset": dataset.content_hash,
         "num_shots": num_shots,
@@ -70,10 +73,14 @@ def export_harness_tasks(
     if not is_made(out, "export", parameters):
         with create_folder(out, "export", parameters) as folder:
             (folder / DATA).mkdir()
-            for kind_and_field, name in tasks.items():
-                own_questions = [q for q in questions if get_topic(q) == kind_and_field]
-                own_shots = [shot for shot in shots if get_topic(shot) == kind_and_field]
-                _write_task(folder, name, own_questions, own_shots, origin)
+            longest = _write_questions(folder, dataset, tasks, split)
+            for topic, name in tasks.items():
+                own_shots = [shot for shot in shots if get_topic(shot) == topic]
+                # The harness needs columns in the split of shots, even if it shows none of them.
+                rows = [_row("", s.question, [s.answer]) for s in own_shots] or [_row("", "", [""])]
+                _find_data(folder, name, "shots").write_text(_render(rows), encoding="utf-8")
+                task = _task(name, len(own_shots), longest[topic], origin)
+                _write_yaml(folder / f"{name}.yaml", task)
             _write_yaml(folder / f"{group}.yaml", _group(group, list(tasks.values())))
             (folder / f"{SCORES}.py").write_text(render_scores_module(), encoding="utf-8")
             readme = render_template(
@@ -84,7 +91,50 @@ def export_harness_tasks(
                 **origin,
             )
             (folder / "README.md").write_text(readme, encoding="utf-8")
-    return HarnessTasks(group, list(tasks.values()), len(questions))
+    return HarnessTasks(group, list(tasks.values()), sum(counts.values()))
+
+
+def _count_topics(dataset: DatasetFolder, split: str) -> Counter[Topic]:
+    """Count the questions of each topic, in the order in which topics first occur."""
+    counts: Counter[Topic] = Counter()
+    for batch in dataset.iterate_questions():
+        columns = (batch.column(name).to_pylist() for name in ("kind", "field", "split"))
+        counts.update(
+            (kind, field) for kind, field, s in zip(*columns, strict=True) if split in ("all", s)
+        )
+    if not counts:
+        raise build_no_questions_error(split)
+    return counts
+
+
+def _write_questions(
+    folder: Path, dataset: DatasetFolder, tasks: dict[Topic, str], split: str
+) -> dict[Topic, int]:
+    """Write the questions of each task as they are read; return the most bytes of an answer."""
+    longest = dict.fromkeys(tasks, 0)
+    with ExitStack() as stack:
+        files = {
+            topic: stack.enter_context(
+                _find_data(folder, name, "questions").open("w", encoding="utf-8")
+            )
+            for topic, name in tasks.items()
+        }
+        for batch in dataset.iterate_questions():
+            for q in from_table(batch, Question):
+                if split in ("all", q.split):
+                    topic = get_topic(q)
+                    files[topic].write(_render([_row(q.question_id, q.question, q.answers)]))
+                    sizes = [len(f" {answer}\n".encode()) for answer in q.answers]
+                    longest[topic] = max(longest[topic], *sizes)
+    return longest
+
+
+def _find_data(folder: Path, name: str, table: str) -> Path:
+    return folder / DATA / f"{name}.{table}.jsonl"
+
+
+def _render(rows: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def build_task_name(*parts: str) -> str:
@@ -126,26 +176,6 @@ def render_scores_module() -> str:
     doc, _, rest = inspect.getsource(answers).partition('"""\n\n')
     hooks = "\n\n".join(map(inspect.getsource, (process_results, load_questions_and_shots)))
     return f'{doc}"""\n\n{head}{rest}\n\n{hooks}'
-
-
-def _write_task(
-    folder: Path,
-    name: str,
-    questions: list[Question],
-    shots: list[Shot],
-    origin: dict[str, Any],
-) -> None:
-    """Write the YAML, the questions and the shots of one topic."""
-    rows = {
-        "questions": [_row(q.question_id, q.question, q.answers) for q in questions],
-        # The harness needs columns in the split of shots, even if it shows none of them.
-        "shots": [_row("", shot.question, [shot.answer]) for shot in shots] or [_row("", "", [""])],
-    }
-    for table, content in rows.items():
-        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in content)
-        (folder / DATA / f"{name}.{table}.jsonl").write_text(lines, encoding="utf-8")
-    longest = max(len(f" {answer}\n".encode()) for q in questions for answer in q.answers)
-    _write_yaml(folder / f"{name}.yaml", _task(name, len(shots), longest, origin))
 
 
 def _row(question_id: str, question: str, golds: list[str]) -> dict[str, Any]:

@@ -1,17 +1,18 @@
 """Export a dataset as one file in the SQuAD 1.1 layout."""
 
-from collections import Counter
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from elusive.common.dataset.folder import load_dataset_folder
+from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
 from elusive.common.dataset.records import (
     Document,
     Question,
     WikiDocument,
     WikiQuestion,
-    from_table,
 )
 from elusive.common.errors import InputError
 from elusive.common.folders import read_table
@@ -41,21 +42,44 @@ def export_squad(folder: Path, out: Path) -> tuple[int, Counter[str]]:
         raise InputError(f"{out} exists: choose another --out or delete it")
     dataset = load_dataset_folder(folder)
     left_out: Counter[str] = Counter()
-    if "title" in read_table(folder, "corpus").column_names:
-        documents = from_table(read_table(folder, "corpus"), WikiDocument)
-        questions = from_table(read_table(folder, "questions"), WikiQuestion)
-    else:
-        documents = [_as_article(document) for document in dataset.documents]
-        by_id = {document.doc_id: document for document in dataset.documents}
-        converted = (_with_starts(q, by_id[q.doc_id], left_out) for q in dataset.questions)
-        questions = [question for question in converted if question]
-    if not questions:
-        raise InputError(
-            f"{folder}: no question has its answer in the text, which the SQuAD layout requires"
-        )
+    num_questions = 0
+
+    def iterate_counted() -> Iterator[tuple[WikiDocument, list[WikiQuestion]]]:
+        nonlocal num_questions
+        for document, questions in _iterate_paragraphs(dataset, left_out):
+            num_questions += len(questions)
+            yield document, questions
+
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_squad(documents, questions, out)
-    return len(questions), left_out
+    draft = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        write_squad(iterate_counted(), draft)
+        if not num_questions:
+            raise InputError(
+                f"{folder}: no question has its answer in the text, which the SQuAD layout requires"
+            )
+        draft.replace(out)
+    finally:
+        draft.unlink(missing_ok=True)
+    return num_questions, left_out
+
+
+def _iterate_paragraphs(
+    dataset: DatasetFolder, left_out: Counter[str]
+) -> Iterator[tuple[WikiDocument, list[WikiQuestion]]]:
+    """Yield every document with those of its questions whose answers it states."""
+    is_wiki = "title" in read_table(dataset.path, "corpus").column_names
+    for documents in dataset.iterate_documents(WikiDocument if is_wiki else Document):
+        by_id = {document.doc_id: document for document in documents}
+        asked = defaultdict(list)
+        for question in dataset.read_questions(by_id, WikiQuestion if is_wiki else Question):
+            if not isinstance(question, WikiQuestion):
+                question = _with_starts(question, by_id[question.doc_id], left_out)
+            if question:
+                asked[question.doc_id].append(question)
+        for document in documents:
+            article = document if isinstance(document, WikiDocument) else _as_article(document)
+            yield article, asked[document.doc_id]
 
 
 def _as_article(document: Document) -> WikiDocument:

@@ -10,7 +10,7 @@ from commands import write_plan
 
 from elusive.augment.arms import ARMS, Arm, list_arms
 from elusive.augment.config import AugmentConfig
-from elusive.augment.rewrites import REWRITES
+from elusive.augment.rewrites import NEW_WORDS, REARRANGEMENTS
 from elusive.augment.scores.arm_scores import SCORES, _score_each
 from elusive.cli.main import cli
 from elusive.common.errors import InputError, validate_config
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_functions_register_under_the_names_of_the_table():
     assert tuple(SCORES) == list_arms("score")
-    assert tuple(REWRITES) == list_arms("rewrite")
+    assert set(REARRANGEMENTS | NEW_WORDS) == set(list_arms("rewrite"))
     assert tuple(OBJECTIVES) == list_arms("objective")
 
 

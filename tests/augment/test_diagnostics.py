@@ -6,8 +6,8 @@ from click.testing import CliRunner
 
 from elusive.augment.augment import augment_dataset
 from elusive.augment.config import AugmentConfig
-from elusive.augment.copies import build_training_texts
-from elusive.augment.diagnostics import Diagnostics, diagnose
+from elusive.augment.copies import iterate_copies
+from elusive.augment.diagnostics import Diagnostics, TextCounts, count_texts
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.scores.units import cut_words
 from elusive.augment.training_text import TrainingTextFolder
@@ -29,7 +29,16 @@ def diagnose_scores(documents, score, **settings) -> Diagnostics:
         for document in documents
         for units in [cut_words(document.text)]
     ]
-    return diagnose(documents, scored, build_training_texts(documents, scored, config), True)
+    return diagnose(documents, scored, config)
+
+
+def diagnose(documents, scored, config) -> Diagnostics:
+    """Diagnose a text as `elusive augment` does, here with one shard for each half of it."""
+    counts = TextCounts()
+    for chosen in (slice(0, 4), slice(4, None)):
+        (batch,) = iterate_copies(documents[chosen], scored[chosen], config)
+        counts += count_texts(documents[chosen], scored[chosen], batch)
+    return counts.diagnose(config.method, True)
 
 
 def test_nothing_is_lost_where_nothing_is_dropped_and_all_copies_repeat(documents):
@@ -79,8 +88,7 @@ def test_scores_on_which_two_halves_of_the_heads_disagree_are_called_noise(docum
             )
             for spans, signal in zip(units, signals, strict=True)
         ]
-        texts = build_training_texts(documents, scored, AugmentConfig(method="random", copies=1))
-        return diagnose(documents, scored, texts, True)
+        return diagnose(documents, scored, AugmentConfig(method="random", copies=1))
 
     clear, noisy = diagnose_noise(0.1), diagnose_noise(10.0)
     assert clear.halves_agree is not None

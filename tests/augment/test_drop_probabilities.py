@@ -1,14 +1,28 @@
 """Equation 1, its ties, its held rate, and what dropping leaves of a text."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from plain_dropping import arrange_kept, drop_units
 
-from elusive.augment.drop_probabilities import compute_drop_probabilities, sample_keep_mask
-from elusive.augment.dropping import drop_units, mark_droppable, mark_overlaps
+from elusive.augment.arrays.joining import join_kept, lay_out_documents, lay_out_pieces
+from elusive.augment.arrays.texts import flatten_spans, join_texts
+from elusive.augment.config import AugmentConfig
+from elusive.augment.copies import BATCH, build_training_texts
+from elusive.augment.drop_probabilities import (
+    compute_drop_probabilities,
+    compute_thresholds,
+    draw_keep_mask,
+)
+from elusive.augment.dropping import mark_droppable, mark_overlaps
+from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.scores.units import cut_words, encode
+from elusive.common.dataset.records import Document, Span
+from elusive.common.seeding import derived_seed
 
 ALPHAS = st.floats(0.01, 1)
 BETAS = st.floats(0.001, 10)
@@ -66,33 +80,138 @@ def test_infinite_scores_are_kept_and_the_others_make_up_for_them():
     assert probabilities.sum() == pytest.approx(plain.sum())
 
 
-def test_sampled_drop_rate_is_the_probability():
-    probabilities = np.full(200_000, 0.3)
-    keep_mask = sample_keep_mask(probabilities, np.random.default_rng(0))
-    assert 1 - keep_mask.mean() == pytest.approx(0.3, abs=0.005)
+@given(st.lists(SCORES, min_size=1, max_size=6), ALPHAS, BETAS, st.booleans(), st.data())
+def test_a_document_has_the_same_probabilities_beside_others(scores, alpha, beta, matched, data):
+    """Including those of tokens that are never dropped."""
+    scores = [
+        np.where(data.draw(arrays(bool, len(one))), np.float32(np.inf), one) for one in scores
+    ]
+    droppable = [data.draw(arrays(bool, len(one))) for one in scores]
+    alone = [
+        compute_drop_probabilities(*pair, alpha, beta, matched)
+        for pair in zip(scores, droppable, strict=True)
+    ]
+    documents = np.repeat(np.arange(len(scores)), list(map(len, scores)))
+    together = compute_drop_probabilities(
+        np.concatenate(scores), np.concatenate(droppable), alpha, beta, matched, documents
+    )
+    np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-9)
+
+
+def draw(probabilities: np.ndarray, key: int) -> np.ndarray:
+    keys = np.full(len(probabilities), key, np.uint64)
+    return draw_keep_mask(compute_thresholds(probabilities), keys, np.arange(len(probabilities)))
+
+
+def test_drawn_drop_rates_are_the_probabilities():
+    for probability in (0.0, 0.1, 0.5, 0.9, 1.0):
+        rate = 1 - draw(np.full(200_000, probability), derived_seed(probability)).mean()
+        assert rate == pytest.approx(probability, abs=0.005 if 0 < probability < 1 else 0)
+
+
+def documents_of(texts: list[str]) -> list[Document]:
+    return [
+        Document(f"d{number}", "e", text, [], [], [], "train", [], "single")
+        for number, text in enumerate(texts)
+    ]
+
+
+def score_evenly(documents: list[Document]) -> list[TokenScores]:
+    units = [cut_words(document.text) for document in documents]
+    return [TokenScores(spans, np.zeros(len(spans), np.float32)) for spans in units]
+
+
+def find_dropped(documents: list[Document], config: AugmentConfig) -> np.ndarray:
+    """What each copy of documents of equal words drops.  # (document, copy, word)."""
+    texts = build_training_texts(documents, score_evenly(documents), config)
+    words = documents[0].text.split()
+    dropped = [[word not in text.text.split() for word in words] for text in texts if text.copy]
+    return np.array(dropped).reshape(len(documents), config.copies, len(words))
+
+
+def test_what_is_dropped_is_independent_over_words_copies_and_documents():
+    """Each word is dropped equally often, and no two of them go together more than by chance."""
+    words = " ".join(f"w{number}" for number in range(12))
+    config = AugmentConfig(method="random", alpha=1.0, beta=0.15, copies=40)
+    dropped = find_dropped(documents_of([words] * 500), config)
+    expected = (1 - np.exp(-0.15 * np.arange(12))).mean()
+    for axes in ((0, 1), (0, 2), (1, 2)):
+        rates = dropped.mean(axis=axes)
+        error = np.sqrt(expected * (1 - expected) * rates.size / dropped.size)
+        assert np.abs(rates - expected).max() < 5 * error
+        variance = rates.var() / error**2  # 1 for independent draws
+        assert variance == pytest.approx(1, abs=5 * np.sqrt(2 / (rates.size - 1)))
+    for axis in range(3):
+        columns = np.moveaxis(dropped, axis, -1).reshape(-1, dropped.shape[axis])[:, :12]
+        correlations = np.corrcoef(columns.T)[np.triu_indices(columns.shape[1], 1)]
+        assert np.abs(correlations).max() < 5 / np.sqrt(len(columns))
+
+
+@pytest.mark.parametrize("settings", [{}, {"rewrite": "permute"}, {"method": "permute"}])
+def test_a_document_has_the_same_copies_alone_as_among_others(settings):
+    texts = [f"One {n} is here. Two {n} é is there. Three is away." for n in range(BATCH + 2)]
+    documents = documents_of(texts)
+    config = AugmentConfig(**({"method": "random", "beta": 0.5, "copies": 3} | settings))
+    together = build_training_texts(documents, score_evenly(documents), config)
+    for index in (0, 1, BATCH, BATCH + 1):
+        alone = build_training_texts(
+            documents[index : index + 1], score_evenly(documents[index : index + 1]), config
+        )
+        assert together[4 * index : 4 * index + 4] == alone
+    assert len({text.text for text in together}) > 3 * BATCH
 
 
 TEXTS = st.text(st.sampled_from("ab .,é😀\u0301\t\n\u05d0中"), min_size=1, max_size=60)
 
 
-def check_kept(text: str, units: list[tuple[int, int]], keep_mask: np.ndarray) -> None:
-    """What is kept is what the mask says, character by character."""
-    left, kept = drop_units(text, units, keep_mask)
-    expected = list(text)
-    for (start, end), keep in zip(units, keep_mask, strict=True):
-        if not keep:
-            expected[start:end] = [""] * (end - start)
-    if keep_mask.all():
-        assert left == text
-    else:
-        assert left == " ".join("".join(expected).split())
-    assert "".join(text[start:end] for start, end in kept) == "".join(expected)
+def check_kept(texts: list[str], units: list[list[Span]], masks: list[np.ndarray]) -> None:
+    """What is left of each text is what the reference leaves."""
+    layout = lay_out_documents(join_texts(texts), flatten_spans(units))
+    left, kept = join_kept(layout.parts, np.concatenate(masks))
+    for text, spans, mask, *row in zip(
+        texts, units, masks, left.to_pylist(), kept.to_pylist(), strict=True
+    ):
+        expected, expected_kept = drop_units(text, spans, mask)
+        assert row[0] == " ".join(expected.split())
+        assert [(span["start"], span["end"]) for span in row[1]] == expected_kept
 
 
-@given(TEXTS, st.randoms(use_true_random=False))
-def test_what_is_kept_is_what_the_mask_says(text, random):
-    units = cut_words(text)
-    check_kept(text, units, np.array([random.random() < 0.5 for _ in units], dtype=bool))
+@given(st.lists(TEXTS, min_size=1, max_size=5), st.randoms(use_true_random=False))
+def test_what_is_kept_is_what_the_mask_says(texts, random):
+    units = [cut_words(text) for text in texts]
+    masks = [np.array([random.random() < 0.5 for _ in spans], dtype=bool) for spans in units]
+    check_kept(texts, units, masks)
+
+
+@given(TEXTS, st.data())
+def test_units_may_have_white_space_in_them_and_gaps_between_them(text, data):
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=12)))
+    units = list(zip(cuts[::2], cuts[1::2], strict=False))
+    check_kept([text], [units], [data.draw(arrays(bool, len(units)))])
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=4), st.randoms(use_true_random=False))
+def test_pieces_keep_what_the_mask_says_in_their_order(texts, random):
+    units = [cut_words(text) for text in texts]
+    masks = [np.array([random.random() < 0.6 for _ in spans], dtype=bool) for spans in units]
+    pieces = [random.sample(spans, len(spans)) for spans in map(cut_at_spaces, texts)]
+    whole = lay_out_documents(join_texts(texts), flatten_spans(units))
+    layout = lay_out_pieces(whole, flatten_spans(pieces))
+    left, kept = join_kept(layout.parts, np.concatenate(masks))
+    for number, text in enumerate(texts):
+        _, kept_in_order = drop_units(text, units[number], masks[number])
+        expected, expected_kept = arrange_kept(text, pieces[number], kept_in_order)
+        assert left[number].as_py() == expected
+        found = [(span["start"], span["end"]) for span in kept[number].as_py()]
+        assert found == expected_kept
+
+
+def cut_at_spaces(text: str) -> list[Span]:
+    """Cut a text at every second run of white space."""
+    words = [match.span() for match in re.finditer(r"\S+", text)]
+    return [
+        (pair[0][0], pair[-1][1]) for pair in (words[i : i + 2] for i in range(0, len(words), 2))
+    ]
 
 
 ALPHABETS = (
@@ -109,6 +228,7 @@ ALPHABETS = (
 def test_ten_thousand_random_texts_keep_what_their_masks_say(tokenizer):
     rng = np.random.default_rng(0)
     words_cut = tokens_cut = 0
+    texts, cuts, masks = [], [], []
     for number in range(10_000):
         alphabet = list(ALPHABETS[number % len(ALPHABETS)])
         text = "".join(rng.choice(alphabet, size=rng.integers(1, 80)))
@@ -116,7 +236,10 @@ def test_ten_thousand_random_texts_keep_what_their_masks_say(tokenizer):
             units, words_cut = cut_words(text), words_cut + 1
         else:
             units, tokens_cut = encode(text, tokenizer).units, tokens_cut + 1
-        check_kept(text, units, rng.random(len(units)) < rng.choice([0.0, 0.3, 0.7, 1.0]))
+        texts.append(text)
+        cuts.append(units)
+        masks.append(rng.random(len(units)) < rng.choice([0.0, 0.3, 0.7, 1.0]))
+    check_kept(texts, cuts, masks)
     assert words_cut == tokens_cut == 5000
 
 
@@ -124,6 +247,7 @@ def test_dropped_words_leave_single_spaces():
     text = "He went on to earn his degree."
     units = cut_words(text)
     keep_mask = np.array([text[start:end] not in {"went", "on", "degree"} for start, end in units])
+    check_kept([text], [units], [keep_mask])
     assert drop_units(text, units, keep_mask)[0] == "He to earn his ."
 
 

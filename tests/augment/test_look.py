@@ -21,7 +21,7 @@ from elusive.augment.arms import drops_tokens
 from elusive.augment.config import METHODS as ALL_METHODS
 from elusive.augment.config import AugmentConfig
 from elusive.augment.copies import build_training_texts, find_drop_probabilities
-from elusive.augment.drop_probabilities import sample_keep_mask
+from elusive.augment.drop_probabilities import compute_thresholds, draw_keep_mask
 from elusive.augment.look import build_configs, write_look_page
 from elusive.augment.look_page import build_look_page
 from elusive.augment.scores.arm_scores import Scorers, score_documents
@@ -33,7 +33,7 @@ from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.dataset.records import Document, Fact, Question, Shot
 from elusive.common.errors import InputError
 from elusive.common.lm.loading import load_model
-from elusive.common.seeding import stream
+from elusive.common.seeding import derived_seed, hash_names, hashed
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next((path for path in map(shutil.which, BROWSERS) if path), None)
@@ -121,8 +121,12 @@ def test_the_shown_probabilities_are_those_that_drop(protect, people_folder, set
         assert not probabilities[~droppable].any()
         for text in texts:
             if text.doc_id == document.doc_id and text.copy > 0:
-                rng = stream(config.seed, "copies", document.doc_id, text.copy)
-                keeps = sample_keep_mask(probabilities, rng)
+                keys = hashed(
+                    derived_seed(config.seed, "units", text.copy, 0), hash_names([document.doc_id])
+                )
+                keeps = draw_keep_mask(
+                    compute_thresholds(probabilities), keys, np.arange(len(probabilities))
+                )
                 assert 1 - keeps.mean() == pytest.approx(text.drop_rate)
 
 

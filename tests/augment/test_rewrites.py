@@ -1,5 +1,6 @@
 """Arms that rewrite a text: sentences or words in another order, and EDA."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 from elusive.augment.config import AugmentConfig
 from elusive.augment.copies import build_training_texts
 from elusive.augment.eda import apply_eda, find_synonyms
-from elusive.augment.rewrites import permute_sentences, reverse_words
+from elusive.augment.rewrites import Rearrange, permute_sentences, reverse_words
 from elusive.augment.scores.arm_scores import Scorers, score_documents
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
+from elusive.common.dataset.records import Document, Span
 from elusive.common.errors import InputError, validate_config
 from elusive.common.text_spans import find_sentences
 
@@ -41,11 +43,30 @@ def test_sentences_end_where_a_reader_ends_them():
     ]
 
 
+def rearrange(prepare: Rearrange, document: Document, copy: int) -> tuple[str, list[Span]]:
+    """A copy of a document, and its pieces."""
+    pieces = prepare([document])(copy, 0)
+    spans = list(zip(pieces.starts.tolist(), pieces.ends.tolist(), strict=True))
+    return " ".join(document.text[start:end] for start, end in spans), spans
+
+
+def test_every_order_of_the_sentences_is_equally_likely():
+    documents = list(generate_biographies(BiogenConfig(people=400)))
+    documents = [
+        replace(d, text="A a. B b. C c.", heads=[], others=[], facts=[]) for d in documents
+    ]
+    config = AugmentConfig(method="permute", copies=15)
+    texts = build_training_texts(documents, score_documents(documents, Scorers(config)), config)
+    orders = Counter(text.text for text in texts if text.copy > 0)
+    assert len(orders) == 6
+    assert all(abs(count - 1000) < 5 * np.sqrt(1000) for count in orders.values())
+
+
 def test_every_biography_has_a_sentence_per_fact_and_keeps_its_values_whole():
     for document in generate_biographies(
         BiogenConfig(people=50, wordings=43, multi=2, permute=True)
     ):
-        text, kept = permute_sentences(document, np.random.default_rng(0), 1)
+        text, kept = rearrange(permute_sentences, document, 1)
         assert len(kept) == len(document.facts)
         assert sorted(kept) == find_sentences(document.text, document.heads)
         for fact in document.facts:
@@ -128,8 +149,8 @@ def test_synonyms_come_from_wordnet_and_spare_function_words():
 
 def test_every_second_copy_is_reversed_word_by_word_with_names_and_values_whole():
     for document in generate_biographies(BiogenConfig(people=20, wordings=43, fullname=True)):
-        text, kept = reverse_words(document, np.random.default_rng(0), 1)
-        assert reverse_words(document, np.random.default_rng(0), 2)[0] == document.text
+        text, kept = rearrange(reverse_words, document, 1)
+        assert rearrange(reverse_words, document, 2)[0] == document.text
         assert kept == sorted(kept, reverse=True)
         assert "".join(sorted(text)) == "".join(sorted(document.text))
         for fact in document.facts:

@@ -9,11 +9,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from datasets import DatasetInfo, Features
 from hypothesis import given
 from hypothesis import strategies as st
 
+from elusive.augment.scores import token_scores
 from elusive.common.content_hash import collapse, hash_batches, hash_tree
 from elusive.common.dataset.folder import load_dataset_folder
+from elusive.common.dataset.records import SCHEMAS
+from elusive.common.dataset.shards import describe_type
 from elusive.common.errors import InputError
 from elusive.common.folders import MANIFEST, hash_content, read_manifest
 from elusive.report.hub.dataset_repository import build_dataset_repository
@@ -130,3 +134,11 @@ def test_a_folder_of_an_earlier_version_is_verified_by_the_bytes_of_its_files(
     path.write_bytes(path.read_bytes() + b"1")
     with pytest.raises(InputError, match="do not match the content hash"):
         load_dataset_folder(folder)
+
+
+@pytest.mark.parametrize("schema", [SCHEMA, *SCHEMAS.values(), token_scores.SCHEMA])
+def test_columns_are_described_as_datasets_describes_them(schema, tmp_path):
+    info = DatasetInfo(features=Features.from_arrow_schema(schema))
+    info.write_to_directory(str(tmp_path))
+    expected = json.loads((tmp_path / "dataset_info.json").read_text())["features"]
+    assert {column.name: describe_type(column.type) for column in schema} == expected

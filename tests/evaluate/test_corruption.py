@@ -5,12 +5,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_dropping import drop_units
 from tiny import VOCABULARY, tiny_model
 
 from elusive.augment.augment import augment_dataset
 from elusive.augment.config import AugmentConfig
 from elusive.augment.copies import build_training_texts
-from elusive.augment.dropping import drop_units, find_units_before
+from elusive.augment.dropping import find_units_before
 from elusive.augment.scores.arm_scores import Scorers, score_documents
 from elusive.augment.scores.units import cut_words
 from elusive.augment.training_text import TrainingTextFolder

@@ -320,6 +320,7 @@ def test_a_fresh_cell_reads_its_training_texts_manifest_once_and_hashes_it_twice
     tmp_path, model_folder, monkeypatch
 ):
     """Once when the text is written, once when it is read."""
+    import elusive.common.dataset.shards as shards
     import elusive.common.folders as folders
 
     calls = []
@@ -331,7 +332,8 @@ def test_a_fresh_cell_reads_its_training_texts_manifest_once_and_hashes_it_twice
                 calls.append(name)
             return original(path, *args)
 
-        monkeypatch.setattr(folders, name, counted)
+        for module in (folders, shards):  # folders reads, shards writes
+            monkeypatch.setattr(module, name, counted)
     plan = write_grid_plan(tmp_path, model_folder, arms=["plain"], seeds=[0], untrained=False)
     assert run_plan(load_plan(plan), tmp_path / "out").failures == []
     assert sorted(calls) == ["hash_content", "hash_content", "read_manifest"]

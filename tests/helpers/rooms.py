@@ -17,10 +17,17 @@ MAY_IMPORT = {
     ),
     "augment": (
         *("common", "common/chat", "common/dataset", "common/lm"),
-        *("augment/scores", "augment/clues"),
+        *("augment/arrays", "augment/scores", "augment/clues"),
     ),
-    "augment/scores": ("common", "common/dataset", "common/lm", "common/probe", "augment"),
-    "augment/clues": ("common", "common/dataset", "common/lm", "augment", "augment/scores"),
+    "augment/arrays": ("common", "common/dataset", "augment", "augment/scores"),
+    "augment/scores": (
+        *("common", "common/dataset", "common/lm", "common/probe"),
+        *("augment", "augment/arrays"),
+    ),
+    "augment/clues": (
+        *("common", "common/dataset", "common/lm"),
+        *("augment", "augment/arrays", "augment/scores"),
+    ),
     "evaluate/answering": ("common", "common/dataset", "common/lm", "common/probe", "evaluate"),
     "evaluate/training": (
         *("common", "common/dataset", "common/lm", "common/probe", "augment", "augment/scores"),

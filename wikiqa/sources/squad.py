@@ -1,7 +1,8 @@
 """Files in SQuAD layout: read as a stream, in memory that does not grow with the file; written."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -74,19 +75,24 @@ def _check_text(value: object) -> str:
     return value
 
 
-def write_squad(documents: list[WikiDocument], questions: list[WikiQuestion], path: Path) -> None:
-    """Write documents with their questions as one file in SQuAD layout, version 1.1."""
-    by_document: dict[str, list[WikiQuestion]] = {document.doc_id: [] for document in documents}
-    for question in questions:
-        by_document[question.doc_id].append(question)
-    articles: list[dict[str, Any]] = []
-    for document in documents:
-        if not articles or articles[-1]["title"] != document.title:
-            articles.append({"title": document.title, "paragraphs": []})
-        qas = [_build_qa(question) for question in by_document[document.doc_id]]
-        articles[-1]["paragraphs"].append({"context": document.text, "qas": qas})
-    content = {"version": "1.1", "data": articles}
-    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+def write_squad(paragraphs: Iterable[tuple[WikiDocument, list[WikiQuestion]]], path: Path) -> None:
+    """Write documents with their questions as one file in SQuAD layout, version 1.1.
+
+    Args:
+        paragraphs: each document with its questions; those of one article follow each other.
+        path: file to write, article by article.
+    """
+    with path.open("w", encoding="utf-8") as file:
+        file.write('{"version": "1.1", "data": [')
+        articles = groupby(paragraphs, key=lambda paragraph: paragraph[0].title)
+        for number, (title, group) in enumerate(articles):
+            contents = [
+                {"context": document.text, "qas": [_build_qa(question) for question in questions]}
+                for document, questions in group
+            ]
+            article = {"title": title, "paragraphs": contents}
+            file.write(", " * (number > 0) + json.dumps(article, ensure_ascii=False))
+        file.write("]}")
 
 
 def _build_qa(question: WikiQuestion) -> dict[str, Any]:
