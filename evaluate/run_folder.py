@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
@@ -17,6 +16,7 @@ from elusive.augment.augment import augment_dataset, collect_parameters
 from elusive.augment.scores.arm_scores import Scorers
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.biogen.generate import generate_dataset
+from elusive.common.claims import Claim, ClaimedError, LostClaimError, hold_claim
 from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
 from elusive.common.errors import InputError
 from elusive.common.folders import find_full_disk_error, hash_parameters, write_atomically
@@ -57,8 +57,11 @@ class RunFolder:
         run.out = self.root / folder
         return run
 
-    def check(self) -> None:
-        """Raise InputError for faults that would make every cell fail."""
+    def check(self, with_model: bool = True) -> None:
+        """Raise InputError for faults that would make every cell fail.
+
+        Without loading a model, where another machine makes the cells.
+        """
         for dataset in self.datasets.values():
             select_questions(dataset, self.plan.answering)
             for seed in self.plan.seeds:
@@ -66,7 +69,8 @@ class RunFolder:
                 sample_replay(rest, self.plan.training.format_replay, seed)
         for model in self.plan.trained:
             hash_model_weights(model)
-        self.models.load(self.plan.trained[0], self.plan.training.quantization)
+        if with_model:
+            self.models.load(self.plan.trained[0], self.plan.training.quantization)
 
     def count_steps(self, job: Job) -> int:
         """Return the number of optimizer steps of a cell; 0 if nothing is trained."""
@@ -106,21 +110,38 @@ class RunFolder:
         if path is None:
             return None
         with self.lock(path.name):
-            if path.exists():
-                try:
-                    text = self._open_text(path)
-                    text.verify()
-                except InputError as error:
-                    _remove_damaged(path, error)
-                    self._texts.pop(path, None)
-                else:
-                    return text
+            if self.keeps_text(path):
+                return self._open_text(path)
             _clear_leftovers(path)
             scorers = Scorers(
                 job.augment, self.models.load, self.models.load_tokenizer, job.settings.threads
             )
             augment_dataset(self.datasets[job.dataset], job.augment, path, scorers=scorers)
             return self._open_text(path)
+
+    def keeps_text(self, path: Path) -> bool:
+        """Whether a training text is there; it is removed if it is damaged."""
+        if not path.exists():
+            return False
+        try:
+            self._open_text(path).verify()
+        except InputError as error:
+            _remove_damaged(path, error)
+            self._texts.pop(path, None)
+            return False
+        return True
+
+    def keeps_cell(self, folder: Path) -> bool:
+        """Whether a cell is there; it is removed if it is damaged."""
+        if not folder.exists():
+            return False
+        try:
+            load_cell(folder)
+            check_weights(folder)
+        except InputError as error:
+            _remove_damaged(folder, error)
+            return False
+        return True
 
     def make(self, job: Job, on_step: OnStep = lambda: None, wait: bool = True) -> bool:
         """Make a cell if it is missing or damaged; return False if another process is making it.
@@ -133,26 +154,20 @@ class RunFolder:
         try:
             text = self.prepare_text(job)
             folder = self._find_folder(job, text)
-            with self.lock(folder.name, wait):
-                if folder.exists():
-                    try:
-                        load_cell(folder)
-                        check_weights(folder)
-                    except InputError as error:
-                        _remove_damaged(folder, error)
-                if not folder.exists():
+            with self.lock(folder.name, wait) as claim:
+                if not self.keeps_cell(folder):
                     _clear_leftovers(folder)
                     loaded = self.models.load(job.model, job.settings.training.quantization)
-                    cell = self._build_cell(job, text)
-                    make_cell(cell, self.datasets[job.dataset], loaded, folder, on_step)
-        except Timeout:
+                    cell, asked = self._build_cell(job, text), self.datasets[job.dataset]
+                    make_cell(cell, asked, loaded, folder, lambda: (claim.check(), on_step()))
+        except (ClaimedError, LostClaimError):
             return False
         except Exception as error:
             if full := find_full_disk_error(error):
                 raise full from None
             self.record(build_failure(job, error))
         else:
-            self._find_record(job.name).unlink(missing_ok=True)
+            self.forget_failure(job)
         return True
 
     def _build_cell(self, job: Job, text: TrainingTextFolder | None) -> Cell:
@@ -174,16 +189,14 @@ class RunFolder:
         )
 
     @contextmanager
-    def lock(self, name: str, wait: bool = True) -> Iterator[None]:
-        """Lock a folder while it is made; the system releases the lock when this process ends.
+    def lock(self, name: str, wait: bool = True) -> Iterator[Claim]:
+        """Claim a folder of the run while it is made; a dead process loses its claims.
 
         Raises:
-            Timeout: another process holds the lock, and `wait` is False.
+            ClaimedError: another process has claimed it, and `wait` is False.
         """
-        folder = self.out / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{name}.lock", timeout=-1 if wait else 0):
-            yield
+        with hold_claim(self.out / "locks" / name, wait) as claim:
+            yield claim
 
     def record(self, failure: Failure) -> None:
         """Write down a failure and print it."""
@@ -191,6 +204,10 @@ class RunFolder:
         path.parent.mkdir(exist_ok=True)
         write_atomically(path, json.dumps(asdict(failure), indent=2) + "\n")
         print_warning(f"{failure.cell} failed: {failure.error}")
+
+    def forget_failure(self, job: Job) -> None:
+        """Remove the record of a cell's failure, if there is one."""
+        self._find_record(job.name).unlink(missing_ok=True)
 
     def find_failure(self, job: Job) -> Failure | None:
         """Read the failure of a cell; None if it did not fail."""
@@ -223,7 +240,7 @@ def _prepare_dataset(source: Source, folder: Path, name: str | None = None) -> D
     if isinstance(source, Path):
         return load_dataset_folder(source, name=name)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{folder.name}.lock")):
+    with hold_claim(folder.with_name(f".{folder.name}.claim")):
         generate_dataset(source, folder)
         try:
             return load_dataset_folder(folder, name=name)

@@ -19,8 +19,8 @@ from threading import Lock
 from typing import Any
 
 import pyarrow as pa
-from filelock import FileLock, Timeout
 
+from elusive.common.claims import ClaimedError, hold_claim
 from elusive.common.errors import InputError
 from elusive.common.folders import (
     MANIFEST,
@@ -36,7 +36,7 @@ from elusive.common.folders import (
 
 PROGRESS = ".progress"
 PARAMETERS = "parameters.json"
-LOCK = "lock"
+LOCK = "claim"
 
 OWN_THREADS = 2
 """Workers that are threads; more threads would wait for each other, and processes start slowly."""
@@ -59,14 +59,13 @@ def claim_folder(out: Path, kind: str, parameters: dict[str, Any]) -> Iterator[b
         yield False
         return
     progress.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(progress / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise InputError(
-            f"another process is writing to {out}: wait until it has finished"
-        ) from None
-    with lock:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(hold_claim(progress / LOCK, wait=False))
+        except ClaimedError:
+            raise InputError(
+                f"another process is writing to {out}: wait until it has finished"
+            ) from None
         _check_parameters(progress / PARAMETERS, out, kind, parameters)
         yield True
 
