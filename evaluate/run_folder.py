@@ -93,10 +93,19 @@ class RunFolder:
             path = self.find_text_folder(job)
             if path and not path.exists():
                 return None
-            folder = self._find_folder(job, path and self._open_text(path))
+            folder = self.find_cell_folder(job)
         except InputError:  # such as a missing model, which making the cell will report
             return None
         return folder if folder.exists() else None
+
+    def find_cell_folder(self, job: Job) -> Path:
+        """Find the folder for a cell; its training text must be there.
+
+        Raises:
+            InputError: a model or the training text is missing.
+        """
+        path = self.find_text_folder(job)
+        return self._find_folder(job, path and self._open_text(path))
 
     def _open_text(self, path: Path) -> TrainingTextFolder:
         """Open a training text; its manifest is read, and its files verified, once per process."""
@@ -200,22 +209,28 @@ class RunFolder:
 
     def record(self, failure: Failure) -> None:
         """Write down a failure and print it."""
-        path = self._find_record(failure.cell)
-        path.parent.mkdir(exist_ok=True)
-        write_atomically(path, json.dumps(asdict(failure), indent=2) + "\n")
-        print_warning(f"{failure.cell} failed: {failure.error}")
+        record_failure(self.out, failure)
 
     def forget_failure(self, job: Job) -> None:
         """Remove the record of a cell's failure, if there is one."""
-        self._find_record(job.name).unlink(missing_ok=True)
+        _find_record(self.out, job.name).unlink(missing_ok=True)
 
     def find_failure(self, job: Job) -> Failure | None:
         """Read the failure of a cell; None if it did not fail."""
-        path = self._find_record(job.name)
+        path = _find_record(self.out, job.name)
         return Failure(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
-    def _find_record(self, name: str) -> Path:
-        return self.out / "failed" / f"{name}.json"
+
+def record_failure(out: Path, failure: Failure) -> None:
+    """Write down a failure in the folder of a run, and print it."""
+    path = _find_record(out, failure.cell)
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, json.dumps(asdict(failure), indent=2) + "\n")
+    print_warning(f"{failure.cell} failed: {failure.error}")
+
+
+def _find_record(out: Path, name: str) -> Path:
+    return out / "failed" / f"{name}.json"
 
 
 def _remove_damaged(folder: Path, error: InputError) -> None:

@@ -30,7 +30,9 @@ MAY_IMPORT = {
         *("common", "common/dataset", "common/lm", "biogen"),
         *("augment", "augment/scores", "augment/clues"),
         *("evaluate/answering", "evaluate/training", "evaluate/cells", "evaluate/compare"),
+        "evaluate/engines",
     ),
+    "evaluate/engines": ("common", "evaluate"),
     "models": ("common", "common/dataset", "common/lm", "biogen", "evaluate/answering"),
     "report/page": (
         *("common", "common/dataset", "augment"),
