@@ -83,14 +83,16 @@ def make_on_cluster(cluster: Cluster, run: RunFolder, todo: list[Job], shown: st
     """
     texts = _list_texts(run, todo)
     missing = [tasks[0] for tasks in texts.values() if not run.keeps_text(tasks[0].folder)]
-    cells: list[Task] = []
     try:
         _complete(cluster, run, missing, "training texts")
         _share_failures(run, texts)
         cells = _list_cells(run, todo)
-        unfinished = [task for task in cells if not run.keeps_cell(task.folder)]
-        for task in set(cells) - set(unfinished):
-            run.forget_failure(task.job)
+        unfinished = []
+        for task in cells:
+            if run.keeps_cell(task.folder):
+                run.forget_failure(task.job)
+            else:
+                unfinished.append(task)
         _complete(cluster, run, unfinished, shown, len(todo))
     except KeyboardInterrupt:
         print_warning(cluster.describe_running())

@@ -84,6 +84,7 @@ class RayCluster:
     def check_nodes(self) -> None:
         """Raise InputError if a node does not share the run's folder or has another version."""
         import ray
+        from ray.exceptions import RayError
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         probe = ray.remote(num_cpus=0, max_retries=0)(_probe)
@@ -96,7 +97,7 @@ class RayCluster:
         for name, answer in answers.items():
             try:
                 has_folder = ray.get(answer, timeout=ANSWER_SECONDS)
-            except (ray.exceptions.RayError, ImportError) as error:
+            except (RayError, ImportError) as error:
                 reason = str(error).strip().splitlines()[-1]
                 raise InputError(
                     f"node {name} cannot run our tasks ({reason}): install the same version of "
@@ -131,14 +132,15 @@ class RayCluster:
 
     def _ask_owner(self, record: dict[str, Any]) -> dict[str, TaskState]:
         import ray
+        from ray.exceptions import ActorDiedError, RayError
 
         try:
             owner = ray.get_actor(record["name"], NAMESPACE)
             answers = ray.get(owner.poll.remote(), timeout=ANSWER_SECONDS)
-        except (ValueError, ray.exceptions.ActorDiedError):
+        except (ValueError, ActorDiedError):
             lost = TaskState(False, "Ray does not know it any more")
             return dict.fromkeys(record["tasks"], lost)
-        except (ray.exceptions.RayError, ConnectionError) as error:  # it is being started again
+        except (RayError, ConnectionError) as error:  # it is being started again
             print_warning(f"Ray does not answer ({type(error).__name__}); waiting")
             alive = dict.fromkeys(record["tasks"], TaskState(True))
             return self._last.get(record["name"], alive)
@@ -221,6 +223,7 @@ class _Owner:
     def _work(self, waiting: deque[Task]) -> None:
         """Start tasks as others end, until all have ended."""
         import ray
+        from ray.exceptions import RayError
 
         running: dict[Any, str] = {}
         while waiting or running:
@@ -234,7 +237,7 @@ class _Owner:
                 try:
                     ray.get(reference)
                     self._states[name] = ""
-                except ray.exceptions.RayError as error:
+                except RayError as error:
                     self._states[name] = " ".join(str(error).split())[-300:]
 
     def poll(self) -> dict[str, str | None]:

@@ -28,7 +28,7 @@ HOPELESS = {"OUT_OF_MEMORY", "CANCELLED", "DEADLINE"}
 NEVER = re.compile(r"Partition(Config|NodeLimit|TimeLimit)|BadConstraints|[Aa]ccount |Invalid")
 """Reasons for which a job waits in vain."""
 WARNING_SECONDS = 90
-"""How long before its time limit a task hears of it; shorter limits give a quarter of them."""
+"""How long before its time limit a task hears of it; less if the limit is below 18 minutes."""
 RESOLUTION_SECONDS = 60
 """How much earlier Slurm may say so."""
 MOST_IDLE_LIMITS = 3
@@ -65,7 +65,7 @@ class SlurmCluster:
             )
         self.out, self.parallel = out.resolve(), parallel
         self.records, self.logs = self.out / "jobs", self.out / "logs"
-        self._last: dict[str, tuple[str, str, str]] = {}
+        self._last: dict[tuple[str, int], tuple[str, str, str]] = {}
 
     def check(self, resources: Iterable[Resources]) -> None:
         """Raise InputError if Slurm cannot be reached or would refuse the resources."""
@@ -94,6 +94,7 @@ class SlurmCluster:
 
     def _submit_array(self, tasks: list[Task]) -> None:
         import submitit
+        from submitit.core.utils import FailedJobError
 
         resources = tasks[0].resources
         name = f"elusive-{uuid.uuid4().hex[:10]}"
@@ -107,7 +108,7 @@ class SlurmCluster:
         try:
             with redirect_stderr(StringIO()):  # submitit prints what the exception says as well
                 jobs = executor.submit_array(calls)
-        except submitit.core.utils.FailedJobError as error:
+        except FailedJobError as error:
             record.unlink()
             raise _build_refusal(resources, str(error)) from None
         content["job"] = jobs[0].job_id.split("_")[0]
@@ -245,13 +246,13 @@ class CheckpointedTask:
 
 def choose_warning_seconds(resources: Resources) -> int:
     """Choose how long before its time limit a task hears of it."""
-    return min(WARNING_SECONDS, 15 * resources.minutes)
+    return min(WARNING_SECONDS, 5 * resources.minutes)
 
 
 def _build_refusal(resources: Resources, answer: str) -> InputError:
     """Build the error for resources that Slurm refuses, from the last line of its answer."""
     reason = answer.strip().splitlines()[-1] if answer.strip() else "no reason given"
-    reason = re.sub(r"^\w+: (error: )?([\w ]+ fail\w+: )?", "", reason)
+    reason = re.sub(r"^(\w+: error: )?([\w ]+ fail\w+: )?", "", reason)
     return InputError(
         f"Slurm refuses jobs with {resources.render()} ({reason}): change resources in the plan, "
         "or with --set resources.partition=NAME"

@@ -63,7 +63,9 @@ def open_slurm(folder: Path) -> Iterator[None]:
     if not has_munge:
         Path("/run/munge").mkdir(exist_ok=True)
         shutil.chown("/run/munge", "munge", "munge")
-        subprocess.run(["su", "-s", "/bin/sh", "munge", "-c", shutil.which("munged")], check=True)
+        subprocess.run(
+            ["su", "-s", "/bin/sh", "munge", "-c", shutil.which("munged") or ""], check=True
+        )
     os.environ["SLURM_CONF"] = str(config)
     try:
         subprocess.run(["slurmctld", "-f", str(config)], check=True)
@@ -99,15 +101,14 @@ def stop_daemon(folder: Path, name: str) -> None:
 def kill_node(folder: Path, node: str) -> None:
     """Kill a node's daemon and all that its jobs run, and let the controller know at once."""
     stop_daemon(folder, node)
+    ask("scontrol", "update", f"nodename={node}", "state=down", "reason=killed")
     for process in Path("/proc").glob("[0-9]*"):
         try:
             is_here = f"SLURMD_NODENAME={node}\0".encode() in (process / "environ").read_bytes()
-            is_step = f"-{node}".encode() in (process / "cmdline").read_bytes().split(b"\0")[0]
         except OSError:
             continue
-        if is_here or is_step:
+        if is_here:
             os.kill(int(process.name), signal.SIGKILL)
-    ask("scontrol", "update", f"nodename={node}", "state=down", "reason=killed")
 
 
 def ask(*command: str) -> str:
