@@ -114,8 +114,9 @@ def _list_texts(run: RunFolder, todo: list[Job]) -> dict[Path, list[Task]]:
 def _share_failures(run: RunFolder, texts: dict[Path, list[Task]]) -> None:
     """Record the failure of a training text for all cells that train on it."""
     for folder, (first, *others) in texts.items():
-        failure = None if folder.exists() else run.find_failure(first.job)
-        for task in others if failure else []:
+        if folder.exists() or not (failure := run.find_failure(first.job)):
+            continue
+        for task in others:
             run.record(Failure(task.job.name, failure.error, failure.details))
 
 

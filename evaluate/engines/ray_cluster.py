@@ -1,6 +1,7 @@
 """Tasks on a Ray cluster, owned by an actor that outlives the command."""
 
 import json
+import logging
 import os
 import sys
 import time
@@ -57,7 +58,7 @@ class RayCluster:
         if ray.is_initialized():
             return
         try:
-            ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level="error")
+            ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0]
             raise InputError(
@@ -136,7 +137,7 @@ class RayCluster:
 
         try:
             owner = ray.get_actor(record["name"], NAMESPACE)
-            answers = ray.get(owner.poll.remote(), timeout=ANSWER_SECONDS)
+            answers: Any = ray.get(owner.poll.remote(), timeout=ANSWER_SECONDS)
         except (ValueError, ActorDiedError):
             lost = TaskState(False, "Ray does not know it any more")
             return dict.fromkeys(record["tasks"], lost)

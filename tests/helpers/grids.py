@@ -13,14 +13,14 @@ from pathlib import Path
 from commands import write_grid_plan
 
 PATIENCE = 300
-FAILING = {"method": "rho-1", "training": {"reference": "no-such-model"}}
+DIVERGING = {"method": "plain", "label": "diverging", "training": {"learning_rate": 1e30}}
 LONG = {"epochs": 8, "batch_size": 1, "checkpoint_minutes": 1e-6, "format_replay": 2}
 
 
 def write_long_plan(folder: Path, model_folder: Callable[..., Path], **changes: object) -> Path:
     """Write a plan of two cells of some seconds, which save each step, and one that fails."""
     options = {"training": LONG, "seeds": [0], "untrained": False}
-    arms = ["plain", "random", FAILING]
+    arms = ["plain", "random", DIVERGING]
     return write_grid_plan(folder, model_folder, arms=arms, **options | changes)
 
 
@@ -28,8 +28,8 @@ def start_run(plan: Path, out: Path, *options: object) -> subprocess.Popen:
     """Start `elusive run` in a process of its own."""
     code = "from elusive.cli.main import main; main()"
     command = [sys.executable, "-c", code, "run", plan, "--out", out, *options]
-    log = out.with_suffix(".txt").open("a")
-    return subprocess.Popen([*map(str, command)], stdout=log, stderr=log)
+    with out.with_suffix(".txt").open("a") as log:
+        return subprocess.Popen([*map(str, command)], stdout=log, stderr=log)
 
 
 def read_failures(out: Path) -> dict[str, str]:

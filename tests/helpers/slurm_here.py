@@ -28,6 +28,7 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 ReturnToService=2
 JobRequeue=1
+MaxArraySize=2
 KillWait=5
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=1,bf_interval=1

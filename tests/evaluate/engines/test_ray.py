@@ -71,7 +71,8 @@ def test_a_grid_with_a_lost_node_and_a_restart_equals_a_local_one(
     assert read_results(out) == read_results(local)
     logs = [path.read_text() for path in out.glob("logs/ray-*.log")]
     assert len(logs) == 5, "two texts and three cells"
-    assert max(log.count("with ") for log in logs) == 2, "one cell was started again, not more"
+    starts = sum(log.count("on ") for log in logs)
+    assert 5 < starts <= 7, "the cells that were lost with their node or owner were started again"
     for leftovers in ("cells/.*", "jobs/*", "locks/*"):
         assert not list(out.glob(leftovers))
 

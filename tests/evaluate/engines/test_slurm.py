@@ -83,13 +83,14 @@ def test_a_grid_with_a_lost_node_a_time_limit_and_a_restart_equals_a_local_one(
     kill_node(slurm, node)
     # 3) The command that waits is killed and started again.
     submitted = sorted(path.name for path in out.glob("logs/*_submission.sh"))
-    assert len(submitted) == 3, "two arrays of texts, one of cells"
+    assert len(submitted) == 4, "two arrays of texts, two of cells, as an array may have two jobs"
     kill(waiting)
     waiting = start_run(plan, out, *ON)
     start_node(node)
     assert waiting.wait(PATIENCE) == 1
     assert "Traceback" not in out.with_suffix(".txt").read_text()
     assert sorted(path.name for path in out.glob("logs/*_submission.sh")) == submitted
+    assert "diverging-seed0 failed: the training loss is" in out.with_suffix(".txt").read_text()
     assert "this job is timed-out" in (out / "logs" / f"{job}_{index}_0_log.err").read_text()
     # 4) Cells, failures and results are those of a local run, and nothing else is left.
     assert run("run", plan, "--out", local).exit_code == 1
@@ -99,6 +100,21 @@ def test_a_grid_with_a_lost_node_a_time_limit_and_a_restart_equals_a_local_one(
     assert read_results(out) == read_results(local)
     for leftovers in ("cells/.*", "jobs/*", "locks/*", "logs/*.pkl"):
         assert not list(out.glob(leftovers))
+
+
+def test_a_task_that_ends_without_a_result_is_submitted_three_times(slurm, tmp_path, model_folder):
+    resources = {"setup": ["echo broken >&2; exit 3"]}
+    plan = write_grid_plan(tmp_path, model_folder, seeds=[0], untrained=False, resources=resources)
+    out = tmp_path / "out"
+    done = run("run", plan, *ON, "--jobs", 1, "--out", out)
+    assert done.exit_code == 1
+    for arm in ("plain", "random"):
+        assert "its task ended: Slurm says FAILED" in read_failures(out)[f"{arm}-seed0"]
+    logs = [path.read_text() for path in out.glob("logs/*_log.err")]
+    assert len(logs) == 2 * 3
+    assert all(log == "broken\n" for log in logs)
+    scripts = [path.read_text() for path in out.glob("logs/*_submission.sh")]
+    assert all("--array=0-1%1" in script for script in scripts), scripts
 
 
 @pytest.mark.parametrize(
