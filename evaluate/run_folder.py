@@ -223,10 +223,15 @@ class RunFolder:
 
 def record_failure(out: Path, failure: Failure) -> None:
     """Write down a failure in the folder of a run, and print it."""
+    write_failure(out, failure)
+    print_warning(f"{failure.cell} failed: {failure.error}")
+
+
+def write_failure(out: Path, failure: Failure) -> None:
+    """Write down a failure in the folder of a run."""
     path = _find_record(out, failure.cell)
     path.parent.mkdir(exist_ok=True)
     write_atomically(path, json.dumps(asdict(failure), indent=2) + "\n")
-    print_warning(f"{failure.cell} failed: {failure.error}")
 
 
 def _find_record(out: Path, name: str) -> Path:

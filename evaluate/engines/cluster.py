@@ -13,9 +13,13 @@ from elusive.common.errors import InputError
 from elusive.evaluate.engines.resources import Resources
 from elusive.evaluate.engines.tasks import Task
 from elusive.evaluate.jobs import Failure, Job, build_failure
-from elusive.evaluate.run_folder import RunFolder, print_warning
+from elusive.evaluate.run_folder import RunFolder, print_warning, write_failure
 
 POLL_SECONDS = 2.0
+"""Time between two questions to the cluster at first."""
+MOST_POLL_SECONDS = 30.0
+POLL_SHARE = 0.05
+"""Part of the time waited so far that passes until the next question, within these bounds."""
 LATE_SECONDS = 60.0
 """How much later than the cluster's word a network file system may show what a task has made."""
 MOST_ATTEMPTS = 3
@@ -94,6 +98,8 @@ def make_on_cluster(cluster: Cluster, run: RunFolder, todo: list[Job], shown: st
             else:
                 unfinished.append(task)
         _complete(cluster, run, unfinished, shown, len(todo))
+        if missing or unfinished:
+            cluster.close()
     except KeyboardInterrupt:
         print_warning(cluster.describe_running())
         raise
@@ -146,52 +152,69 @@ def _complete(
 ) -> None:
     """Submit tasks that are not on the cluster yet, and wait until each is made or has failed."""
     total = total or len(tasks)
-    waiting = {task.name: task for task in tasks}
-    attempts, ended = Counter(), {}
-    # 1) Submit what is not there. An old record of failure belongs to an earlier attempt.
-    states = cluster.find_states() if waiting else {}
-    absent = [task for name, task in waiting.items() if not _is_alive(states, name)]
-    for task in absent:
-        run.forget_failure(task.job)
-    if absent:
-        cluster.submit(absent)
-    with tqdm(total=total, initial=total - len(waiting), desc=shown, unit="cell") as bar:
-        while waiting:
-            time.sleep(POLL_SECONDS)
-            states, lost = cluster.find_states(), []
-            for name, task in list(waiting.items()):
-                # 2) Count what is made or has failed.
-                if task.folder.exists() or _has_failed(run, task, states):
-                    del waiting[name]
-                    bar.update()
-                    continue
-                # 3) What has ended without either may show up late; then it is lost.
-                state = states.get(name, TaskState(False, "the cluster does not know it any more"))
-                if state.is_alive:
-                    ended.pop(name, None)
-                    continue
-                first_seen = ended.setdefault(name, time.monotonic())
-                if state.reason or time.monotonic() - first_seen > LATE_SECONDS:
-                    lost.append((task, state))
-                    del ended[name]
-            # 4) Submit lost tasks again, a few times.
-            again = []
-            for task, state in lost:
-                attempts[task.name] += 1
-                if state.is_hopeless or attempts[task.name] >= MOST_ATTEMPTS:
-                    reason = state.reason or "without a result"
-                    run.record(Failure(task.job.name, f"its task ended: {reason}", ""))
-                else:
-                    again.append(task)
-            if again:
-                cluster.submit(again)
+    waiting = _Waiting(run, {task.name: task for task in tasks})
     if tasks:
-        cluster.close()
+        waiting.submit_absent(cluster)
+    start = time.monotonic()
+    with tqdm(total=total, initial=total - len(tasks), desc=shown, unit="cell") as bar:
+        while waiting.tasks:
+            waited = POLL_SHARE * (time.monotonic() - start)
+            time.sleep(min(max(waited, POLL_SECONDS), MOST_POLL_SECONDS))
+            states = cluster.find_states()
+            bar.update(waiting.drop_settled(states))
+            if again := waiting.list_lost(states):
+                cluster.submit(again)
+
+
+class _Waiting:
+    """Tasks that are neither made nor have failed, by name."""
+
+    def __init__(self, run: RunFolder, tasks: dict[str, Task]) -> None:
+        self.run, self.tasks = run, tasks
+        self.attempts: Counter[str] = Counter()
+        self.ended: dict[str, float] = {}
+        """When a task was first seen to have ended without a result."""
+
+    def submit_absent(self, cluster: Cluster) -> None:
+        """Submit what is not on the cluster; old failures belong to earlier attempts."""
+        states = cluster.find_states()
+        absent = [task for name, task in self.tasks.items() if not _is_alive(states, name)]
+        for task in absent:
+            self.run.forget_failure(task.job)
+        if absent:
+            cluster.submit(absent)
+
+    def drop_settled(self, states: dict[str, TaskState]) -> int:
+        """Drop tasks that are made or have failed, and return their number."""
+        before = len(self.tasks)
+        for name, task in list(self.tasks.items()):
+            failure = None if _is_alive(states, name) else self.run.find_failure(task.job)
+            if failure and not task.folder.exists():
+                print_warning(f"{failure.cell} failed: {failure.error}")
+            if failure or task.folder.exists():
+                del self.tasks[name]
+        return before - len(self.tasks)
+
+    def list_lost(self, states: dict[str, TaskState]) -> list[Task]:
+        """List tasks to submit again, which have ended without a result; give up on others."""
+        again = []
+        for name, task in self.tasks.items():
+            state = states.get(name, TaskState(False, "the cluster does not know it any more"))
+            if state.is_alive:
+                self.ended.pop(name, None)
+                continue
+            silence = time.monotonic() - self.ended.setdefault(name, time.monotonic())
+            if not state.reason and silence < LATE_SECONDS:  # its result may show up late
+                continue
+            del self.ended[name]
+            self.attempts[name] += 1
+            if state.is_hopeless or self.attempts[name] >= MOST_ATTEMPTS:
+                reason = state.reason or "without a result"
+                write_failure(self.run.out, Failure(task.job.name, f"its task ended: {reason}", ""))
+            else:
+                again.append(task)
+        return again
 
 
 def _is_alive(states: dict[str, TaskState], name: str) -> bool:
     return name in states and states[name].is_alive
-
-
-def _has_failed(run: RunFolder, task: Task, states: dict[str, TaskState]) -> bool:
-    return not _is_alive(states, task.name) and run.find_failure(task.job) is not None

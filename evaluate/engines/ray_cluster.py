@@ -223,6 +223,13 @@ class _Owner:
 
     def _work(self, waiting: deque[Task]) -> None:
         """Start tasks as others end, until all have ended."""
+        try:
+            self._start_all(waiting)
+        except Exception as error:  # say so, rather than let the command wait for ever
+            for name in [name for name, state in self._states.items() if state is None]:
+                self._states[name] = f"{type(error).__name__}: {error}"
+
+    def _start_all(self, waiting: deque[Task]) -> None:
         import ray
         from ray.exceptions import RayError
 

@@ -223,10 +223,13 @@ class CheckpointedTask:
         self.task.make()
 
     def checkpoint(self) -> Any:
-        """Return what to run when the job is queued again; None ends it with a failure.
+        """Return what to run when the job is queued again.
 
         submitit calls this when a job is preempted or nears its time limit. A task that reaches
-        its limit again and again without a new checkpoint would never finish.
+        its limit again and again without a new checkpoint would never finish, so it fails.
+
+        Raises:
+            SystemExit: it has failed; submitit's own error would be taken for one of training.
         """
         from submitit.helpers import DelayedSubmission
 
@@ -241,7 +244,7 @@ class CheckpointedTask:
             f"resources.minutes above {resources.minutes}"
         )
         record_failure(self.task.out, Failure(self.task.job.name, reason, ""))
-        return None
+        raise SystemExit(1)
 
 
 def choose_warning_seconds(resources: Resources) -> int:

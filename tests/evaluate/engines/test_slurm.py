@@ -180,8 +180,11 @@ def build_task(folder: Path, model_folder, **resources: object) -> Task:
 def test_a_task_that_reaches_its_limit_without_progress_fails_in_the_end(tmp_path, model_folder):
     task = build_task(tmp_path, model_folder, minutes=1)
     call, lives = CheckpointedTask(task), 0
-    while again := call.checkpoint():
-        call, lives = again.function, lives + 1
+    while lives < 9:
+        try:
+            call, lives = call.checkpoint().function, lives + 1
+        except SystemExit:
+            break
         if lives == 2:  # progress, after which three limits more are allowed
             saved = tmp_path / "cells" / ".plain.checkpoints" / "checkpoint-7"
             saved.mkdir(parents=True)
