@@ -5,7 +5,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,7 +19,12 @@ from elusive.biogen.generate import generate_dataset
 from elusive.common.claims import Claim, ClaimedError, LostClaimError, hold_claim
 from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
 from elusive.common.errors import InputError
-from elusive.common.folders import find_full_disk_error, hash_parameters, write_atomically
+from elusive.common.folders import (
+    MANIFEST,
+    find_full_disk_error,
+    hash_parameters,
+    write_atomically,
+)
 from elusive.common.lm.loading import LoadedModel, load_model, load_model_tokenizer
 from elusive.common.lm.references import hash_model_weights
 from elusive.evaluate.answering.prompts import sample_replay, split_shots
@@ -260,6 +265,10 @@ def _prepare_dataset(source: Source, folder: Path, name: str | None = None) -> D
     if isinstance(source, Path):
         return load_dataset_folder(source, name=name)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    if (folder / MANIFEST).exists():
+        with suppress(InputError):  # many tasks start at once, and need not wait for each other
+            generate_dataset(source, folder)
+            return load_dataset_folder(folder, name=name)
     with hold_claim(folder.with_name(f".{folder.name}.claim")):
         generate_dataset(source, folder)
         try:
