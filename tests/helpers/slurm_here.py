@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 NODES = ("first", "second")
+UP = ("idle", "mixed", "allocated", "completing")
 CONFIG = """
 ClusterName=here
 SlurmctldHost={host}(127.0.0.1)
@@ -86,7 +87,7 @@ def start_node(node: str) -> None:
     """Start the daemon of a node, and wait until it takes jobs."""
     subprocess.run(["slurmd", "-f", os.environ["SLURM_CONF"], "-N", node], check=True)
     deadline = time.monotonic() + 30
-    while ask("sinfo", "-h", "-n", node, "-p", "main", "-o", "%T").strip() not in ("idle", "mixed"):
+    while ask("sinfo", "-h", "-n", node, "-p", "main", "-o", "%T").strip() not in UP:
         assert time.monotonic() < deadline, f"{node} does not start"
         time.sleep(0.3)
 
