@@ -2,8 +2,6 @@
 
 import csv
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -13,6 +11,7 @@ from pathlib import Path
 from commands import write_grid_plan
 
 PATIENCE = 300
+STARTED: list[subprocess.Popen] = []
 DIVERGING = {"method": "plain", "label": "diverging", "training": {"learning_rate": 1e30}}
 LONG = {"epochs": 8, "batch_size": 1, "checkpoint_minutes": 1e-6, "format_replay": 2}
 
@@ -29,7 +28,14 @@ def start_run(plan: Path, out: Path, *options: object) -> subprocess.Popen:
     code = "from elusive.cli.main import main; main()"
     command = [sys.executable, "-c", code, "run", plan, "--out", out, *options]
     with out.with_suffix(".txt").open("a") as log:
-        return subprocess.Popen([*map(str, command)], stdout=log, stderr=log)
+        STARTED.append(subprocess.Popen([*map(str, command)], stdout=log, stderr=log))
+    return STARTED[-1]
+
+
+def end_started() -> None:
+    """End what a test that failed has left."""
+    while STARTED:
+        kill(STARTED.pop())
 
 
 def read_failures(out: Path) -> dict[str, str]:
@@ -83,5 +89,5 @@ def find_processes(marks: dict[str, str]) -> Iterator[int]:
 
 def kill(process: subprocess.Popen) -> None:
     """Kill a process as the system does when its memory is used up."""
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()

@@ -11,6 +11,7 @@ import pytest
 from commands import FIELDS, line_of_error, run, write_grid_plan
 from grids import (
     PATIENCE,
+    end_started,
     find_checkpoints,
     kill,
     read_failures,
@@ -25,6 +26,12 @@ ray = pytest.importorskip("ray", reason="pip install 'elusive[ray]'")
 pytestmark = pytest.mark.ray
 NODE = {"num_cpus": 2, "object_store_memory": 100 << 20, "include_dashboard": False}
 RESOURCES = {"cpus": 2}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left() -> Iterator[None]:
+    yield
+    end_started()
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from commands import line_of_error, run, write_grid_plan
 from grids import (
     PATIENCE,
+    end_started,
     find_checkpoints,
     find_processes,
     kill,
@@ -37,6 +39,12 @@ pytestmark = [
     pytest.mark.skipif(find_missing() is not None, reason=str(find_missing())),
 ]
 ON = ("--on", "slurm")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left() -> Iterator[None]:
+    yield
+    end_started()
 
 
 @pytest.fixture(scope="module")
