@@ -1,5 +1,6 @@
 """Tasks on a Ray cluster, owned by an actor that outlives the command."""
 
+import importlib.metadata
 import json
 import logging
 import os
@@ -16,6 +17,7 @@ from typing import Any
 from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
 from elusive.evaluate.engines.cluster import TaskState
+from elusive.evaluate.engines.node_probe import probe_node
 from elusive.evaluate.engines.resources import Resources
 from elusive.evaluate.engines.tasks import Task
 from elusive.evaluate.plans import PLAN
@@ -25,6 +27,8 @@ NAMESPACE = "elusive"
 MOST_RETRIES = 3
 """How often Ray starts a task again whose node or process is lost."""
 ANSWER_SECONDS = 60.0
+PROBE_SECONDS = 300.0
+"""How long a node may take to start its first task; Ray starts a process for it."""
 PASSED_ON = ("ELUSIVE_CACHE", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE")
 """Environment variables of the command that tasks see as well."""
 
@@ -85,26 +89,36 @@ class RayCluster:
     def check_nodes(self) -> None:
         """Raise InputError if a node does not share the run's folder or has another version."""
         import ray
-        from ray.exceptions import RayError
+        from ray.exceptions import GetTimeoutError, RayError
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        probe = ray.remote(num_cpus=0, max_retries=0)(_probe)
-        answers = {}
+        probe = ray.remote(num_cpus=0, max_retries=0)(probe_node)
+        plans = [str(folder / PLAN) for folder in (self.out, self.out.parent)]  # run, or its sweep
+        answers = []
         for node in ray.nodes():
             if node["Alive"]:
                 strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                name = node["NodeManagerHostname"]
-                answers[name] = probe.options(scheduling_strategy=strategy).remote(str(self.out))
-        for name, answer in answers.items():
+                answer = probe.options(scheduling_strategy=strategy).remote(plans)
+                answers.append((node["NodeManagerHostname"], answer))
+        own = importlib.metadata.version("elusive")
+        for name, answer in answers:
             try:
-                has_folder = ray.get(answer, timeout=ANSWER_SECONDS)
-            except (RayError, ImportError) as error:
-                reason = str(error).strip().splitlines()[-1]
+                has_plan, version = ray.get(answer, timeout=PROBE_SECONDS)
+            except GetTimeoutError:
                 raise InputError(
-                    f"node {name} cannot run our tasks ({reason}): install the same version of "
-                    "elusive on all nodes"
+                    f"node {name} starts no task within {PROBE_SECONDS:.0f} seconds: check it, "
+                    "with `ray status`"
                 ) from None
-            if not has_folder:
+            except (RayError, ImportError) as error:
+                reason, version = str(error).strip().splitlines()[-1], "none"
+                has_plan = True
+            else:
+                reason = f"it has {version}"
+            if version != own:
+                raise InputError(
+                    f"node {name} cannot run our tasks ({reason}): install elusive {own} there"
+                )
+            if not has_plan:
                 raise InputError(
                     f"node {name} has no {self.out}: choose an --out on a file system that all "
                     "nodes share"
@@ -185,11 +199,6 @@ def _collect_needs(resources: Resources) -> dict[str, float]:
     if resources.memory_gib:
         needs["memory"] = int(resources.memory_gib * 2**30)
     return needs
-
-
-def _probe(out: str) -> bool:
-    """Return whether a node sees the plan of a run, or of the run that a sweep belongs to."""
-    return any((folder / PLAN).exists() for folder in (Path(out), Path(out).parent))
 
 
 def _make(task: Task, environment: dict[str, str]) -> None:
