@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import logging
 import os
+import socket
 import sys
 import time
 import uuid
@@ -62,8 +63,9 @@ class RayCluster:
         if ray.is_initialized():
             return
         try:
+            _check_port(address)
             ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0]
             raise InputError(
                 f"no Ray cluster at {address} ({reason}): start one with `ray start --head`, or "
@@ -110,13 +112,14 @@ class RayCluster:
                     "with `ray status`"
                 ) from None
             except (RayError, ImportError) as error:
-                reason, version = str(error).strip().splitlines()[-1], "none"
-                has_plan = True
-            else:
-                reason = f"it has {version}"
-            if version != own:
+                reason = str(error).strip().splitlines()[-1]
                 raise InputError(
                     f"node {name} cannot run our tasks ({reason}): install elusive {own} there"
+                ) from None
+            if version != own:
+                raise InputError(
+                    f"node {name} has elusive {version}, this machine {own}: install the same on "
+                    "all nodes"
                 )
             if not has_plan:
                 raise InputError(
@@ -186,6 +189,13 @@ class RayCluster:
                 continue
         for path in self.records.glob("ray-*.json"):
             path.unlink(missing_ok=True)
+
+
+def _check_port(address: str) -> None:
+    """Raise OSError at once if nothing listens at an address; Ray tries for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit() and "/" not in host:
+        socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
 
 
 _RAY_NAMES = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
