@@ -63,13 +63,15 @@ def test_a_grid_with_a_lost_node_and_a_restart_equals_a_local_one(
     (node,) = cluster.worker_nodes
     cluster.remove_node(node, allow_graceful=False)
     # 2) The command is started again, and finds its tasks.
-    (record,) = out.glob("jobs/ray-*.json")
+    owners = sorted(out.glob("jobs/ray-*.json"))
+    assert len(owners) == 2, "one for texts, one for cells"
     waiting = start_run(plan, out, *on_ray)
-    wait_until(lambda: waiting.poll() is not None)
+    seen = set(owners)
+    wait_until(lambda: seen.update(out.glob("jobs/ray-*.json")) or waiting.poll() is not None)
     shown = out.with_suffix(".txt").read_text()
     assert waiting.returncode == 1, shown
     assert "Traceback" not in shown
-    assert not record.exists()
+    assert seen == set(owners), "nothing was submitted again"
     # 3) Cells, failures and results are those of a local run, and nothing else is left.
     assert run("run", plan, "--out", local).exit_code == 1
     assert len(read_outcomes(local)) == 4
