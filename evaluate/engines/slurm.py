@@ -138,9 +138,9 @@ class SlurmCluster:
         Raises:
             InputError: tasks can never start, or their machine does not share the run's folder.
         """
-        listed = self._list_jobs()
-        states = {}
-        for record in self._read_records():
+        records, states = list(self._read_records()), {}
+        listed = self._list_jobs([record["name"] for record in records]) if records else {}
+        for record in records:
             for index, name in enumerate(record["tasks"]):
                 job, state, reason = listed.get((record["name"], index), ("", "UNKNOWN", ""))
                 if NEVER.search(f"{reason} ") and state in ("PENDING", "FAILED"):
@@ -158,7 +158,7 @@ class SlurmCluster:
         if state == "COMPLETED":
             return TaskState(False)
         log = self.logs / f"{job}_0_log.err"
-        if job and state == "FAILED" and not log.exists():
+        if job and state == "FAILED" and not _exists_by_now(log):
             self._cancel()
             raise InputError(
                 f"job {job} could not write its log to {self.logs}: choose an --out on a file "
@@ -167,11 +167,11 @@ class SlurmCluster:
         reason = f"Slurm says {state}; see {log}" if job else "Slurm does not know its job any more"
         return TaskState(False, reason, state in HOPELESS)
 
-    def _list_jobs(self) -> dict[tuple[str, int], tuple[str, str, str]]:
-        """List our jobs, by name and index: id for logs, state and reason."""
-        command = ("--noheader", "--array", "--me", "--states=all", f"--format={FIELDS}")
+    def _list_jobs(self, names: list[str]) -> dict[tuple[str, int], tuple[str, str, str]]:
+        """List jobs by name and index: id for logs, state and reason."""
+        command = ("squeue", "--noheader", "--array", "--me", "--states=all", f"--format={FIELDS}")
         try:
-            lines = _ask("squeue", *command).splitlines()
+            lines = _ask(*command, f"--name={','.join(names)}").splitlines()
         except InputError as error:  # the controller is away for a moment
             print_warning(f"{error}; waiting for Slurm to answer again")
             return self._last
@@ -250,6 +250,14 @@ class CheckpointedTask:
 def choose_warning_seconds(resources: Resources) -> int:
     """Choose how long before its time limit a task hears of it."""
     return min(WARNING_SECONDS, 5 * resources.minutes)
+
+
+def _exists_by_now(path: Path) -> bool:
+    """Return whether a file is there; a change of its folder makes network file systems look."""
+    draft = path.with_name(f".{uuid.uuid4().hex[:8]}")
+    draft.touch()
+    draft.unlink()
+    return path.exists()
 
 
 def _build_refusal(resources: Resources, answer: str) -> InputError:
