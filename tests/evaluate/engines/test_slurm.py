@@ -55,9 +55,20 @@ def slurm(tmp_path_factory):
         yield folder
 
 
+def read_records(out: Path) -> list[dict]:
+    """What was submitted for a run that has not ended."""
+    return [json.loads(path.read_text()) for path in out.glob("jobs/slurm-*.json")]
+
+
+def count_submissions(out: Path, arm: str) -> int:
+    """How often an arm's cell was submitted."""
+    names = [name for record in read_records(out) for name in record["tasks"]]
+    return sum(name.startswith(f"{arm}-") for name in names)
+
+
 def find_index(out: Path, arm: str) -> tuple[str, str]:
     """Number of the array of an arm's cell, and its index there."""
-    for record in map(json.loads, (path.read_text() for path in out.glob("jobs/slurm-*.json"))):
+    for record in read_records(out):
         for index, name in enumerate(record["tasks"]):
             if name.startswith(f"{arm}-"):
                 return record["job"], str(index)
@@ -90,15 +101,17 @@ def test_a_grid_with_a_lost_node_a_time_limit_and_a_restart_equals_a_local_one(
     assert node != find_node((job, index))
     kill_node(slurm, node)
     # 3) The command that waits is killed and started again.
-    submitted = sorted(path.name for path in out.glob("logs/*_submission.sh"))
-    assert len(submitted) == 4, "two arrays of texts, two of cells, as an array may have two jobs"
+    assert len(list(out.glob("logs/*_submission.sh"))) >= 4, "an array has at most two jobs"
     kill(waiting)
+    shown = out.with_suffix(".txt")
+    before = shown.read_text().count("cells:")
     waiting = start_run(plan, out, *ON)
+    wait_until(lambda: shown.read_text().count("cells:") > before, waiting)
+    assert count_submissions(out, "plain") == 1, "its job was found"
     start_node(node)
     assert waiting.wait(PATIENCE) == 1
-    assert "Traceback" not in out.with_suffix(".txt").read_text()
-    assert sorted(path.name for path in out.glob("logs/*_submission.sh")) == submitted
-    assert "diverging-seed0 failed: the training loss is" in out.with_suffix(".txt").read_text()
+    assert "Traceback" not in shown.read_text()
+    assert "diverging-seed0 failed: the training loss is" in shown.read_text()
     assert "this job is timed-out" in (out / "logs" / f"{job}_{index}_0_log.err").read_text()
     # 4) Cells, failures and results are those of a local run, and nothing else is left.
     assert run("run", plan, "--out", local).exit_code == 1
