@@ -155,8 +155,8 @@ def _complete(
     waiting = _Waiting(run, {task.name: task for task in tasks})
     if tasks:
         waiting.submit_absent(cluster)
-    start = time.monotonic()
-    with tqdm(total=total, initial=total - len(tasks), desc=shown, unit="cell") as bar:
+    start, unit = time.monotonic(), tasks[0].kind if tasks else "cell"
+    with tqdm(total=total, initial=total - len(tasks), desc=shown, unit=unit) as bar:
         while waiting.tasks:
             waited = POLL_SHARE * (time.monotonic() - start)
             time.sleep(min(max(waited, POLL_SECONDS), MOST_POLL_SECONDS))
