@@ -152,6 +152,8 @@ def _complete(
 ) -> None:
     """Submit tasks that are not on the cluster yet, and wait until each is made or has failed."""
     total = total or len(tasks)
+    if not total:
+        return
     waiting = _Waiting(run, {task.name: task for task in tasks})
     if tasks:
         waiting.submit_absent(cluster)

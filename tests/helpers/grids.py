@@ -60,6 +60,11 @@ def read_outcomes(out: Path) -> dict[str, bytes]:
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in paths}
 
 
+def list_hidden(out: Path) -> list[str]:
+    """Names of what unfinished cells have left, such as the checkpoints of one that failed."""
+    return sorted(path.name for path in out.glob("cells/.*"))
+
+
 def wait_until(condition: Callable[[], object], process: subprocess.Popen | None = None) -> None:
     """Wait until something is the case; the process must not end before."""
     deadline = time.monotonic() + PATIENCE
