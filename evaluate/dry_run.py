@@ -33,6 +33,8 @@ EFFICIENCY = 0.25
 """Speed of training as a share of the speed of matrix products, roughly."""
 ACTIVATIONS = 40
 """Bytes that training keeps per token, layer and unit of width, roughly."""
+LIBRARIES_GIB = 0.6
+"""Memory of a process that has loaded PyTorch and transformers."""
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,16 @@ def _estimate_memory_gib(plan: Plan, model: str, size: Size, finished: list[Cell
     measured = [max(cell.costs["peak_memory_mib"].values()) for cell in finished if cell.log]
     if measured:
         return max(measured) / 1024
+    training = plan.training
+    config = load_config(find_model(model))
+    tokens = size.tokens_per_text * training.batch_size / training.accumulation
+    layers = 1 if training.gradient_checkpointing else config.num_hidden_layers
+    activations = tokens * layers * config.hidden_size * ACTIVATIONS
+    return estimate_least_memory_gib(plan, model) + activations / 2**30
+
+
+def estimate_least_memory_gib(plan: Plan, model: str) -> float:
+    """Estimate what a cell needs in GiB without activations: what is trained, and libraries."""
     parameters = _build_empty_model(model).num_parameters()
     training = plan.training
     bytes_per_weight = {"none": choose_model_dtype(model).itemsize, "8bit": 1, "4bit": 0.6}[
@@ -201,11 +213,7 @@ def _estimate_memory_gib(plan: Plan, model: str, size: Size, finished: list[Cell
     ]
     # Full training keeps weights, gradients and two moments of AdamW, each in 4 bytes.
     weights = parameters * (16 if training.tuning == "full" else bytes_per_weight)
-    config = load_config(find_model(model))
-    tokens = size.tokens_per_text * training.batch_size / training.accumulation
-    layers = 1 if training.gradient_checkpointing else config.num_hidden_layers
-    activations = tokens * layers * config.hidden_size * ACTIVATIONS
-    return (weights + activations) / 2**30 + 0.6
+    return weights / 2**30 + LIBRARIES_GIB
 
 
 def _format_seconds(seconds: float) -> str:

@@ -12,6 +12,7 @@ from elusive.biogen.config import BiogenConfig
 from elusive.common.errors import InputError, build_unknown_name_error, validate_config
 from elusive.common.yaml_files import load_config
 from elusive.evaluate.config import CellSettings, TrainingConfig, check_not_asked
+from elusive.evaluate.engines.resources import PlanResources
 from elusive.evaluate.sweep_config import SweepConfig
 
 PLAN = "plan.yaml"
@@ -80,6 +81,9 @@ class Plan(CellSettings):
     sweep: SweepConfig | None = Field(
         default=None,
         description="How to choose each arm's settings; without it, arms use the plan's settings.",
+    )
+    resources: PlanResources = Field(
+        default=PlanResources(), description="What each cell needs on Slurm or Ray."
     )
     then: tuple[Literal["clues", "figures"], ...] = Field(
         default=(), description="What to make once the cells are finished."
@@ -153,6 +157,13 @@ class Plan(CellSettings):
                     f"{single} and {several}: a plan needs exactly one of them (got {got}): give "
                     f"{single} or {several}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _check_resources(self) -> "Plan":
+        for model in self.resources.models:
+            if model not in self.trained:
+                raise build_unknown_name_error("model under resources", model, self.trained)
         return self
 
     @model_validator(mode="after")

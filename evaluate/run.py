@@ -1,7 +1,7 @@
 """Run a plan: make every cell that its folder lacks, then what the plan lists under `then`."""
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,10 +23,10 @@ from elusive.evaluate.compare.power import count_questions, render_design
 from elusive.evaluate.compare.table import build_tables
 from elusive.evaluate.compare.table_columns import build_arrow_table
 from elusive.evaluate.config import NEXT_TOKEN, CellSettings
+from elusive.evaluate.engines.engine import LOCAL, Engine
 from elusive.evaluate.follow_ups import make_follow_ups
 from elusive.evaluate.jobs import Failure, list_jobs
 from elusive.evaluate.plans import PLAN, Plan, load_plan
-from elusive.evaluate.processes import make_all
 from elusive.evaluate.run_folder import RunFolder
 from elusive.evaluate.sweep import choose_jobs
 
@@ -99,7 +99,7 @@ class RunResult:
         return pa.concat_tables(parts, promote_options="permissive")
 
 
-def run_plan(plan: Plan, out: Path, jobs: int = 1) -> RunResult:
+def run_plan(plan: Plan, out: Path, jobs: int | None = None, engine: Engine = LOCAL) -> RunResult:
     """Make every cell of a plan that `out` lacks.
 
     Finished cells survive an interruption; damaged ones are made again. A cell that fails is
@@ -109,20 +109,24 @@ def run_plan(plan: Plan, out: Path, jobs: int = 1) -> RunResult:
     Args:
         plan: what to run.
         out: folder of the run.
-        jobs: number of processes.
+        jobs: number of processes; those of the engine if None.
+        engine: where the cells are made.
 
     Raises:
-        InputError: the plan, its dataset or its model is wrong; finished cells are kept.
+        InputError: the plan, its dataset, its model or its resources are wrong; finished cells are
+            kept.
         OSError: the disk is full.
     """
+    engine = replace(engine, jobs=jobs or engine.jobs)
+    engine.check(plan, out)
     _claim(plan, out)
     run = RunFolder(plan, out)
-    run.check()
-    todo = choose_jobs(run, jobs)
+    run.check(with_model=engine.is_local)
+    todo = choose_jobs(run, engine)
     if any(run.find_finished(job) is None for job in todo):
         for line in _render_designs(run):
             tqdm.write(f"elusive: {line}", file=sys.stderr)
-    make_all(run, todo, jobs)
+    engine.make_all(run, todo)
     folders = [folder for job in todo if (folder := run.find_finished(job))]
     failures = [failure for job in todo if (failure := run.find_failure(job))]
     return RunResult(folders, failures, make_follow_ups(run) if folders else [])

@@ -5,11 +5,10 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
@@ -17,10 +16,16 @@ from elusive.augment.augment import augment_dataset, collect_parameters
 from elusive.augment.scores.arm_scores import Scorers
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.biogen.generate import generate_dataset
+from elusive.common.claims import Claim, ClaimedError, LostClaimError, hold_claim
 from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
-from elusive.common.dataset.shards import is_unfinished
+from elusive.common.dataset.shards import is_finished
 from elusive.common.errors import InputError
-from elusive.common.folders import find_full_disk_error, hash_parameters, write_atomically
+from elusive.common.folders import (
+    MANIFEST,
+    find_full_disk_error,
+    hash_parameters,
+    write_atomically,
+)
 from elusive.common.lm.loading import LoadedModel, load_model, load_model_tokenizer
 from elusive.common.lm.references import hash_model_weights
 from elusive.evaluate.answering.prompts import sample_replay, split_shots
@@ -58,8 +63,11 @@ class RunFolder:
         run.out = self.root / folder
         return run
 
-    def check(self) -> None:
-        """Raise InputError for faults that would make every cell fail."""
+    def check(self, with_model: bool = True) -> None:
+        """Raise InputError for faults that would make every cell fail.
+
+        Without loading a model, where another machine makes the cells.
+        """
         for dataset in self.datasets.values():
             select_questions(dataset, self.plan.answering)
             for seed in self.plan.seeds:
@@ -67,7 +75,8 @@ class RunFolder:
                 sample_replay(rest, self.plan.training.format_replay, seed)
         for model in self.plan.trained:
             hash_model_weights(model)
-        self.models.load(self.plan.trained[0], self.plan.training.quantization)
+        if with_model:
+            self.models.load(self.plan.trained[0], self.plan.training.quantization)
 
     def count_steps(self, job: Job) -> int:
         """Return the number of optimizer steps of a cell; 0 if nothing is trained."""
@@ -88,12 +97,21 @@ class RunFolder:
         """Find the folder of a cell if the cell is finished."""
         try:
             path = self.find_text_folder(job)
-            if path and not path.exists():
+            if path and not is_finished(path):
                 return None
-            folder = self._find_folder(job, path and self._open_text(path))
+            folder = self.find_cell_folder(job)
         except InputError:  # such as a missing model, which making the cell will report
             return None
         return folder if folder.exists() else None
+
+    def find_cell_folder(self, job: Job) -> Path:
+        """Find the folder for a cell; its training text must be there.
+
+        Raises:
+            InputError: a model or the training text is missing.
+        """
+        path = self.find_text_folder(job)
+        return self._find_folder(job, path and self._open_text(path))
 
     def _open_text(self, path: Path) -> TrainingTextFolder:
         """Open a training text; its manifest is read, and its files verified, once per process."""
@@ -107,21 +125,38 @@ class RunFolder:
         if path is None:
             return None
         with self.lock(path.name):
-            if path.exists() and not is_unfinished(path):
-                try:
-                    text = self._open_text(path)
-                    text.verify()
-                except InputError as error:
-                    _remove_damaged(path, error)
-                    self._texts.pop(path, None)
-                else:
-                    return text
+            if self.keeps_text(path):
+                return self._open_text(path)
             _clear_leftovers(path)
             scorers = Scorers(
                 job.augment, self.models.load, self.models.load_tokenizer, job.settings.threads
             )
             augment_dataset(self.datasets[job.dataset], job.augment, path, scorers=scorers)
             return self._open_text(path)
+
+    def keeps_text(self, path: Path) -> bool:
+        """Whether a training text is there and finished; it is removed if it is damaged."""
+        if not is_finished(path):
+            return False
+        try:
+            self._open_text(path).verify()
+        except InputError as error:
+            _remove_damaged(path, error)
+            self._texts.pop(path, None)
+            return False
+        return True
+
+    def keeps_cell(self, folder: Path) -> bool:
+        """Whether a cell is there; it is removed if it is damaged."""
+        if not folder.exists():
+            return False
+        try:
+            load_cell(folder)
+            check_weights(folder)
+        except InputError as error:
+            _remove_damaged(folder, error)
+            return False
+        return True
 
     def make(self, job: Job, on_step: OnStep = lambda: None, wait: bool = True) -> bool:
         """Make a cell if it is missing or damaged; return False if another process is making it.
@@ -134,26 +169,20 @@ class RunFolder:
         try:
             text = self.prepare_text(job)
             folder = self._find_folder(job, text)
-            with self.lock(folder.name, wait):
-                if folder.exists():
-                    try:
-                        load_cell(folder)
-                        check_weights(folder)
-                    except InputError as error:
-                        _remove_damaged(folder, error)
-                if not folder.exists():
+            with self.lock(folder.name, wait) as claim:
+                if not self.keeps_cell(folder):
                     _clear_leftovers(folder)
                     loaded = self.models.load(job.model, job.settings.training.quantization)
-                    cell = self._build_cell(job, text)
-                    make_cell(cell, self.datasets[job.dataset], loaded, folder, on_step)
-        except Timeout:
+                    cell, asked = self._build_cell(job, text), self.datasets[job.dataset]
+                    make_cell(cell, asked, loaded, folder, lambda: (claim.check(), on_step()))
+        except (ClaimedError, LostClaimError):
             return False
         except Exception as error:
             if full := find_full_disk_error(error):
                 raise full from None
             self.record(build_failure(job, error))
         else:
-            self._find_record(job.name).unlink(missing_ok=True)
+            self.forget_failure(job)
         return True
 
     def _build_cell(self, job: Job, text: TrainingTextFolder | None) -> Cell:
@@ -175,31 +204,44 @@ class RunFolder:
         )
 
     @contextmanager
-    def lock(self, name: str, wait: bool = True) -> Iterator[None]:
-        """Lock a folder while it is made; the system releases the lock when this process ends.
+    def lock(self, name: str, wait: bool = True) -> Iterator[Claim]:
+        """Claim a folder of the run while it is made; a dead process loses its claims.
 
         Raises:
-            Timeout: another process holds the lock, and `wait` is False.
+            ClaimedError: another process has claimed it, and `wait` is False.
         """
-        folder = self.out / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{name}.lock", timeout=-1 if wait else 0):
-            yield
+        with hold_claim(self.out / "locks" / name, wait) as claim:
+            yield claim
 
     def record(self, failure: Failure) -> None:
         """Write down a failure and print it."""
-        path = self._find_record(failure.cell)
-        path.parent.mkdir(exist_ok=True)
-        write_atomically(path, json.dumps(asdict(failure), indent=2) + "\n")
-        print_warning(f"{failure.cell} failed: {failure.error}")
+        record_failure(self.out, failure)
+
+    def forget_failure(self, job: Job) -> None:
+        """Remove the record of a cell's failure, if there is one."""
+        _find_record(self.out, job.name).unlink(missing_ok=True)
 
     def find_failure(self, job: Job) -> Failure | None:
         """Read the failure of a cell; None if it did not fail."""
-        path = self._find_record(job.name)
+        path = _find_record(self.out, job.name)
         return Failure(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
-    def _find_record(self, name: str) -> Path:
-        return self.out / "failed" / f"{name}.json"
+
+def record_failure(out: Path, failure: Failure) -> None:
+    """Write down a failure in the folder of a run, and print it."""
+    write_failure(out, failure)
+    print_warning(f"{failure.cell} failed: {failure.error}")
+
+
+def write_failure(out: Path, failure: Failure) -> None:
+    """Write down a failure in the folder of a run."""
+    path = _find_record(out, failure.cell)
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, json.dumps(asdict(failure), indent=2) + "\n")
+
+
+def _find_record(out: Path, name: str) -> Path:
+    return out / "failed" / f"{name}.json"
 
 
 def _remove_damaged(folder: Path, error: InputError) -> None:
@@ -224,7 +266,11 @@ def _prepare_dataset(source: Source, folder: Path, name: str | None = None) -> D
     if isinstance(source, Path):
         return load_dataset_folder(source, name=name)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{folder.name}.lock")):
+    if (folder / MANIFEST).exists():
+        with suppress(InputError):  # many tasks start at once, and need not wait for each other
+            generate_dataset(source, folder)
+            return load_dataset_folder(folder, name=name)
+    with hold_claim(folder.with_name(f".{folder.name}.claim")):
         generate_dataset(source, folder)
         try:
             return load_dataset_folder(folder, name=name)

@@ -13,9 +13,9 @@ from elusive.common.errors import InputError, validate_config
 from elusive.common.folders import write_atomically
 from elusive.evaluate.cells.cell_folder import load_cell
 from elusive.evaluate.config import NEXT_TOKEN, CellSettings
+from elusive.evaluate.engines.engine import LOCAL, Engine
 from elusive.evaluate.jobs import Job, list_jobs
 from elusive.evaluate.plans import ArmConfig
-from elusive.evaluate.processes import make_all
 from elusive.evaluate.run_folder import RunFolder
 from elusive.evaluate.sweep_config import (
     COMMON_SETTINGS,
@@ -45,7 +45,7 @@ class Trial:
     """Names of the cells that failed, or whose metric is not a number."""
 
 
-def choose_jobs(run: RunFolder, processes: int = 1) -> list[Job]:
+def choose_jobs(run: RunFolder, engine: Engine = LOCAL) -> list[Job]:
     """List the cells of a run; with a sweep, first choose the settings of their arms.
 
     Every arm gets the same number of trials on each dataset with each model, in two stages that
@@ -54,7 +54,7 @@ def choose_jobs(run: RunFolder, processes: int = 1) -> list[Job]:
 
     Args:
         run: folder of the run.
-        processes: number of processes that make the trials.
+        engine: where the trials are made.
 
     Raises:
         InputError: a dataset has no questions to choose settings on, or all trials of an arm
@@ -69,11 +69,11 @@ def choose_jobs(run: RunFolder, processes: int = 1) -> list[Job]:
     arms = {(job.prefix, job.label): job for job in jobs if job.arm}
     # 1) Try learning rates and epochs with each arm's own alpha and beta.
     todo = {key: list_first_settings(_get_own_settings(job), sweep) for key, job in arms.items()}
-    trials = _try_all(folder, arms, todo, processes, "sweep, stage 1")
+    trials = _try_all(folder, arms, todo, engine, "sweep, stage 1")
     # 2) At the best of these, try alphas with betas, or what the arm has in their place.
     best = {key: _choose(folder, job, trials[key]).settings for key, job in arms.items()}
     todo = {key: list_second_settings(best[key], sweep) for key in arms}
-    further = _try_all(folder, arms, todo, processes, "sweep, stage 2")
+    further = _try_all(folder, arms, todo, engine, "sweep, stage 2")
     trials = {key: trials[key] + further[key] for key in arms}
     # 3) Record the trials, and give the best one's settings to the arm's cells.
     choices = {key: _describe_choice(folder, job, trials[key]) for key, job in arms.items()}
@@ -125,7 +125,7 @@ def _try_all(
     folder: RunFolder,
     arms: dict[Key, Job],
     todo: dict[Key, list[Settings]],
-    processes: int,
+    engine: Engine,
     shown: str,
 ) -> dict[Key, list[Trial]]:
     """Make the cells of all trials of a stage, and read their values."""
@@ -135,7 +135,7 @@ def _try_all(
         for number, settings in enumerate(listed)
     }
     if cells:
-        make_all(folder, list(itertools.chain.from_iterable(cells.values())), processes, shown)
+        engine.make_all(folder, list(itertools.chain.from_iterable(cells.values())), shown)
     return {
         key: [
             _read_trial(folder, settings, cells[key, number])

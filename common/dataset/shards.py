@@ -19,9 +19,9 @@ from threading import Lock
 from typing import Any
 
 import pyarrow as pa
-from filelock import FileLock, Timeout
 
 from elusive.common.cache import remember_verified
+from elusive.common.claims import ClaimedError, hold_claim
 from elusive.common.errors import InputError
 from elusive.common.folders import (
     MANIFEST,
@@ -38,7 +38,7 @@ from elusive.common.folders import (
 
 PROGRESS = ".progress"
 PARAMETERS = "parameters.json"
-LOCK = "lock"
+LOCK = "claim"
 
 OWN_THREADS = 2
 """Workers that are threads; more threads would wait for each other, and processes start slowly."""
@@ -61,14 +61,13 @@ def claim_folder(out: Path, kind: str, parameters: dict[str, Any]) -> Iterator[b
         yield False
         return
     progress.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(progress / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise InputError(
-            f"another process is writing to {out}: wait until it has finished"
-        ) from None
-    with lock:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(hold_claim(progress / LOCK, wait=False))
+        except ClaimedError:
+            raise InputError(
+                f"another process is writing to {out}: wait until it has finished"
+            ) from None
         _check_parameters(progress / PARAMETERS, out, kind, parameters)
         yield True
 
@@ -89,6 +88,11 @@ def _check_parameters(path: Path, out: Path, kind: str, parameters: dict[str, An
 def is_unfinished(out: Path) -> bool:
     """Return whether a folder is still being written, or was when its writer was interrupted."""
     return (out / PROGRESS).is_dir() and not (out / MANIFEST).exists()
+
+
+def is_finished(out: Path) -> bool:
+    """Return whether a folder is there and finished, whether or not it was written in shards."""
+    return out.exists() and not is_unfinished(out)
 
 
 def check_finished(out: Path) -> None:

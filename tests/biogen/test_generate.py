@@ -129,11 +129,11 @@ def test_an_unfinished_folder_is_not_overwritten_by_another_run(tmp_path):
 
 
 def test_a_folder_that_another_process_writes_to_is_left_alone(tmp_path):
-    from filelock import FileLock
+    from elusive.common.claims import hold_claim
 
     (tmp_path / "out" / ".progress").mkdir(parents=True)
     with (
-        FileLock(tmp_path / "out" / ".progress" / "lock"),
+        hold_claim(tmp_path / "out" / ".progress" / "claim"),
         pytest.raises(InputError, match="another process is writing"),
     ):
         generate_dataset(BiogenConfig(people=10), tmp_path / "out")

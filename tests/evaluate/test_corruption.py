@@ -254,7 +254,7 @@ def sequences_of(
     objective = build_objective(config, loaded)
     text = TrainingTextFolder(tmp_path / "text")
     build_epoch = SequenceBuilder(text, dataset, loaded, config, objective, 0).get_epoch_builder()
-    return [build_epoch(epoch) for epoch in range(3)]
+    return [list(build_epoch(epoch)) for epoch in range(3)]
 
 
 DRAWN = [

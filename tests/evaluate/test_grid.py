@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 from commands import run, write_grid_plan
-from filelock import FileLock
 
+from elusive.common.claims import hold_claim
 from elusive.common.errors import InputError
 from elusive.evaluate.cells.cell_folder import load_cell
 from elusive.evaluate.jobs import list_jobs
@@ -166,7 +166,7 @@ def test_a_cell_that_another_run_is_at_is_left_to_it(whole, plan_path):
     (cell / "metrics.json").unlink()
     run = RunFolder(load_plan(plan_path), whole)
     job = next(job for job in list_jobs(run.plan) if job.name == "plain-seed1")
-    with FileLock(whole / "locks" / f"{cell.name}.lock"):
+    with hold_claim(whole / "locks" / cell.name):
         assert not run.make(job, wait=False)
     (cell / "metrics.json").write_text(kept)
 

@@ -45,7 +45,9 @@ MAY_IMPORT = {
         *("common", "common/dataset", "common/lm", "common/probe", "biogen"),
         *("augment", "augment/scores", "augment/clues"),
         *("evaluate/answering", "evaluate/training", "evaluate/cells", "evaluate/compare"),
+        "evaluate/engines",
     ),
+    "evaluate/engines": ("common", "common/dataset", "evaluate"),
     "models": ("common", "common/dataset", "common/lm", "biogen", "evaluate/answering"),
     "report/page": (
         *("common", "common/dataset", "augment"),

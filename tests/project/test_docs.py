@@ -28,8 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(p for p in (ROOT / "docs").rglob("*.md") if p.parent.name != "board")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 TEXTS = {page.relative_to(ROOT / "docs").as_posix(): page.read_text("utf-8") for page in PAGES}
-TOO_LARGE = re.compile(r"Qwen|gpt-oss|smollm2|--hub|--endpoint|enwiki|nano-family")
-"""Commands with one of these need too much time or the network; they are parsed, but not run."""
+TOO_LARGE = re.compile(r"Qwen|gpt-oss|smollm2|--hub|--endpoint|enwiki|nano-family|--on ")
+"""Commands with one of these need much time, the network or a cluster; they are only parsed."""
 SMALLER = {"100": "3", "presets/nano-demo.yaml": "plan.yaml", "presets/nano.yaml": "plan.yaml"}
 SMALLER |= {"runs/paper": "runs/demo", "runs/nano": "runs/demo"}
 """Words of a command, and what replaces them in a test."""

@@ -1,4 +1,4 @@
-"""Make many cells, one after another or in several processes."""
+"""Make many cells on this machine, one after another or in several processes."""
 
 import multiprocessing
 import time
@@ -14,7 +14,7 @@ from elusive.evaluate.run_folder import RunFolder
 POLL_SECONDS = 0.5
 
 
-def make_all(run: RunFolder, todo: list[Job], processes: int, shown: str = "cells") -> None:
+def make_locally(run: RunFolder, todo: list[Job], processes: int, shown: str = "cells") -> None:
     """Make the cells that a folder lacks; those that fail are recorded in its folder `failed`.
 
     Args:
