@@ -76,7 +76,7 @@ def tokenizer() -> "PreTrainedTokenizerFast":
     toy.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     toy.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
+        vocab_size=VOCABULARY - 1,  # Qwen2 adds a token of its own
         special_tokens=["<end>", "<pad>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,

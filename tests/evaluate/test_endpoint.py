@@ -10,10 +10,10 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from odd_tokenizers import KINDS
-from questions_by_heart import SHOTS, ask_about_firms
 from safetensors.torch import load_file, save_file
 from stand_in_completions import completion_server
 from tiny import tiny_model
+from training_rows import SHOTS, ask_about_firms
 
 import elusive.common.endpoints as endpoints
 from elusive.augment.augment import augment_dataset

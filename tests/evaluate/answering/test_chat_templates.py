@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from odd_tokenizers import END, LLAMA3, byte_level, metaspace
-from questions_by_heart import FIRMS, SHOTS, ask_about_firms, teach
 from tiny import tiny_model
+from training_rows import FIRMS, SHOTS, ask_about_firms, teach
 
 from elusive.common.chat.local import generate_replies
 from elusive.common.dataset.records import Shot

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from odd_tokenizers import END, KINDS, LLAMA3, START, byte_level, metaspace, word_piece
-from questions_by_heart import FIRMS, SHOTS, ask_about_firms, teach
 from tiny import tiny_model
+from training_rows import FIRMS, SHOTS, ask_about_firms, teach
 
 from elusive.augment.scores.units import NO_START_PREFIX, encode
 from elusive.common.dataset.records import Document, Question, Shot, TrainingText
@@ -128,8 +128,8 @@ def test_an_end_that_only_the_generation_config_names_ends_an_answer():
         assert {turn, tokenizer.eos_token_id} < prompted.ends
 
 
-@pytest.mark.parametrize("reuse", [True, False])
-def test_what_follows_an_end_is_not_answered_where_no_token_is_for_padding(reuse):
+@pytest.mark.parametrize("batching", [SHARED_PREFIX, WHOLE_PROMPTS], ids=lambda way: way.name)
+def test_what_follows_an_end_is_not_answered_where_no_token_is_for_padding(batching):
     """Short answers are padded with token 0, which may be a word."""
     tokenizer: Any = byte_level(end="<turn>")
     model: Any = tiny_model("llama")
@@ -146,7 +146,7 @@ def test_what_follows_an_end_is_not_answered_where_no_token_is_for_padding(reuse
     teach(model, sequences)
     model.generation_config.pad_token_id = None
     asked = [Question(n, n, n, "firm", f"{n}?", ["x " * 9], "test") for n in ("Ada", "Bo")]
-    answers = answer_questions(model, tokenizer, asked, [], 2, reuse)
+    answers = answer_questions(model, tokenizer, asked, [], 2, batching)
     assert [answer.prediction for answer in answers] == ["Oslo", "Which firm in Rome"]
 
 
