@@ -20,9 +20,10 @@ TASKS = (None, "CAUSAL_LM")
 
 @contextmanager
 def ignore_adapter_warnings() -> Iterator[None]:
-    """Ignore the warnings about calls by PEFT that transformers has deprecated."""
+    """Ignore warnings about what PEFT calls, and about patterns that it makes itself."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+        warnings.filterwarnings("ignore", message=".*rank_pattern keys did not match.*")
         yield
 
 
