@@ -23,7 +23,7 @@ def ignore_adapter_warnings() -> Iterator[None]:
     """Ignore warnings about what PEFT calls, and about patterns that it makes itself."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
-        warnings.filterwarnings("ignore", message=".*rank_pattern keys did not match.*")
+        warnings.filterwarnings("ignore", message=".*_pattern keys did not match.*")
         yield
 
 
