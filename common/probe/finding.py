@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 
 import torch
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
@@ -60,7 +61,10 @@ def find_way(ways: list[Way], tolerance: float) -> Finding:
     """Find the first way whose difference is within the tolerance.
 
     A way that raises does not work, whatever it raises: models fail in their own manner when they
-    get inputs that they do not expect.
+    get inputs that they do not expect. Only a lack of memory says nothing about a way.
+
+    Raises:
+        RuntimeError: memory does not suffice.
     """
     failures: dict[str, str] = {}
     for way in ways:
@@ -68,6 +72,8 @@ def find_way(ways: list[Way], tolerance: float) -> Finding:
             with torch.no_grad():
                 difference = way.measure()
         except Exception as error:
+            if should_reduce_batch_size(error):
+                raise
             lines = str(error).strip().splitlines() or [""]
             failures[way.name] = f"{type(error).__name__}: {lines[0][:120]}"
             continue
@@ -93,9 +99,9 @@ def compute_in_float32(model: PreTrainedModel) -> Iterator[None]:
     low = [(tensor, tensor.dtype) for tensor in tensors if tensor.is_floating_point()]
     if is_packed(model) or sum(tensor.numel() for tensor in tensors) > MOST_WEIGHTS:
         low = []
-    for tensor, _ in low:
-        tensor.data = tensor.data.float()
     try:
+        for tensor, _ in low:
+            tensor.data = tensor.data.float()
         yield
     finally:
         for tensor, dtype in low:
@@ -117,14 +123,25 @@ def keep_finding(loaded: LoadedModel, topic: str, probe: Callable[[], Finding]) 
     loaded.model.eval()
     logging.set_verbosity_error()  # what a model says about ways that it does not allow
     try:
-        with compute_in_float32(loaded.model):
-            finding = probe()
+        finding = _probe_in_float32(loaded, probe)
     finally:
         loaded.model.train(was_training)
         logging.set_verbosity(verbosity)
     path.parent.mkdir(exist_ok=True)
     write_atomically(path, json.dumps(asdict(finding)))
     return finding
+
+
+def _probe_in_float32(loaded: LoadedModel, probe: Callable[[], Finding]) -> Finding:
+    """Probe in float32, or in the model's own precision if memory does not suffice."""
+    try:
+        with compute_in_float32(loaded.model):
+            return probe()
+    except RuntimeError as error:
+        if loaded.model.dtype == torch.float32 or not should_reduce_batch_size(error):
+            raise
+    clear_device_cache(garbage_collection=True)  # outside the handler, which holds the tensors
+    return probe()
 
 
 def _compute_key(loaded: LoadedModel, topic: str) -> str:

@@ -28,6 +28,7 @@ from elusive.common.lm.references import ModelSource
 from elusive.common.probe.finding import (
     Finding,
     Way,
+    choose_tolerance,
     compare,
     compute_in_float32,
     find_way,
@@ -137,6 +138,28 @@ def test_casting_to_float32_and_back_changes_no_weight():
     after = model.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
     assert {name: value.dtype for name, value in model.named_buffers()} == buffers
+
+
+def test_where_float32_does_not_fit_a_model_is_probed_in_its_own_precision(
+    load_tiny, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("ELUSIVE_CACHE", str(tmp_path / "cache"))
+    loaded = load_tiny("llama")
+    loaded.model.bfloat16()
+    tried = []
+
+    def measure() -> float:
+        tried.append(loaded.model.dtype)
+        if loaded.model.dtype == torch.float32:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+        return 0.1
+
+    def probe() -> Finding:
+        return find_way([Way("padded", measure)], choose_tolerance(loaded))
+
+    assert keep_finding(loaded, "padding", probe).way == "padded"
+    assert tried == [torch.float32, torch.bfloat16]
+    assert loaded.model.dtype == torch.bfloat16
 
 
 def test_a_model_in_bfloat16_is_probed_as_strictly_as_one_in_float32(model_folder):
