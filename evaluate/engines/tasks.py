@@ -71,5 +71,5 @@ class Task:
     def count_saved_steps(self) -> int:
         """Return the number of training steps that the last checkpoint of a cell holds."""
         checkpoints = self.folder.with_name(f".{self.folder.name}.checkpoints")
-        saved = checkpoints.glob("checkpoint-*/trainer_state.json")
+        saved = checkpoints.glob("*/checkpoint-*/trainer_state.json")
         return max((int(path.parent.name.split("-")[1]) for path in saved), default=0)

@@ -76,7 +76,7 @@ def wait_until(condition: Callable[[], object], process: subprocess.Popen | None
 
 def find_checkpoints(out: Path, arm: str) -> list[Path]:
     """Checkpoints of an arm's cell that are complete."""
-    return sorted(out.glob(f"cells/.{arm}-*.checkpoints/checkpoint-*/trainer_state.json"))
+    return sorted(out.glob(f"cells/.{arm}-*.checkpoints/*/checkpoint-*/trainer_state.json"))
 
 
 def find_processes(marks: dict[str, str]) -> Iterator[int]:

@@ -208,7 +208,7 @@ def test_a_task_that_reaches_its_limit_without_progress_fails_in_the_end(tmp_pat
         except SystemExit:
             break
         if lives == 2:  # progress, after which three limits more are allowed
-            saved = tmp_path / "cells" / ".plain.checkpoints" / "checkpoint-7"
+            saved = tmp_path / "cells" / ".plain.checkpoints" / "cell" / "checkpoint-7"
             saved.mkdir(parents=True)
             (saved / "trainer_state.json").touch()
     assert lives == 2 + 3
