@@ -3,7 +3,7 @@
 import copy
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -64,6 +64,8 @@ class PromptedModel:
     tokenizer: PreTrainedTokenizerBase
     prompts: PromptFormat
     shots: list[Shot]
+    encoded: dict[tuple, tuple[list[int], list["PromptedQuestion"]]] = field(default_factory=dict)
+    """What `encode_topic` has encoded."""
 
     @property
     def pad_id(self) -> int:
@@ -184,7 +186,19 @@ def _cut_batches(
 def encode_topic(
     prompted: PromptedModel, topic: tuple[str, str], questions: list[Question]
 ) -> tuple[list[int], list[PromptedQuestion]]:
-    """Encode each prompt with its gold answer, and split off the tokens that begin all of them."""
+    """Encode each prompt with its gold answer, and split off the tokens that begin all of them.
+
+    They are encoded once, although their length is checked before any of them is asked.
+    """
+    key = (topic, tuple(question.question_id for question in questions))
+    if key not in prompted.encoded:
+        prompted.encoded[key] = _encode_topic(prompted, topic, questions)
+    return prompted.encoded[key]
+
+
+def _encode_topic(
+    prompted: PromptedModel, topic: tuple[str, str], questions: list[Question]
+) -> tuple[list[int], list[PromptedQuestion]]:
     length = prompted.prompts.measure_prefix(topic, prompted.shots)
     solved = [solve_question(question, question.answers[0]) for question in questions]
     encoded = [prompted.prompts.encode_solved(shot, prompted.shots) for shot in solved]
