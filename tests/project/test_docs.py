@@ -72,6 +72,12 @@ def test_every_command_of_a_page_is_one_that_the_program_takes(page: str, comman
     parse_command(command)
 
 
+def test_every_command_is_shown_on_the_readme_or_a_page():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = {command.split()[1] for command in find_commands(readme)}
+    assert shown | {command.split()[1] for _, command in COMMANDS} == set(cli.commands)
+
+
 def test_a_command_that_does_not_exist_is_noticed():
     with pytest.raises(click.UsageError, match="No such option"):
         parse_command("elusive biogen --peeple 3")
