@@ -215,3 +215,11 @@ def test_every_preset_is_shown(site: Path):
     page = (site / "presets.html").read_text("utf-8")
     for path in (ROOT / "presets").glob("*.yaml"):
         assert f">{path.name}<" in page
+
+
+def test_the_index_for_language_models_links_every_page():
+    text = (ROOT / "llms.txt").read_text(encoding="utf-8")
+    links = set(re.findall(r"\]\(([^)]+)\)", text))
+    assert all((ROOT / link).exists() for link in links)
+    pages = {f"docs/{name}" for name in TEXTS if "/" not in name}
+    assert pages - links == {"docs/index.md"}
