@@ -15,6 +15,13 @@ def test_the_citation_is_of_this_version_and_licence():
     assert CITATION["license"] == PROJECT["license"]
 
 
+def test_the_changelog_has_notes_of_this_version():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## [{PROJECT['version']}] - " in changelog or (
+        f"## [Unreleased]\n\nThis will be version {PROJECT['version']}." in changelog
+    )
+
+
 def test_the_citation_has_what_the_format_demands_and_names_the_paper():
     assert {"cff-version", "message", "title", "authors", "abstract"} <= CITATION.keys()
     (paper,) = CITATION["references"]
