@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Literal
 
 from elusive.common.dataset.records import Fact, Shot, Span, WikiDocument, WikiQuestion
-from elusive.common.text_spans import find_sentences, find_whole_words
+from elusive.common.sentences import find_sentences
+from elusive.common.text_spans import find_whole_words
 from elusive.wikiqa.articles import Article, Asked, Paragraph, to_entity
 
 Split = Literal["dev", "test"]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from elusive.common.dataset.records import Span
-from elusive.common.text_spans import find_sentences
+from elusive.common.sentences import find_sentences
 from elusive.wikiqa.articles import Article, Asked, Paragraph, to_entity
 
 BLANK = "___"
