@@ -19,10 +19,7 @@ ABBREVIATIONS = {
     "uk": "ім св млн млрд",
 }
 """By language, words before a full stop that ends no sentence, besides those of sentencex."""
-ORDINAL_STOP = frozenset(
-    ("bs", "cs", "da", "de", "et", "eu", "fi", "fo", "hr", "hu", "is")
-    + ("lb", "lv", "nb", "nn", "no", "pl", "sk", "sl", "sr", "tr")
-)
+ORDINAL_STOP = re.compile(r"bs|cs|da|de|et|eu|fi|fo|hr|hu|is|lb|lv|nb|nn|no|pl|sk|sl|sr|tr")
 """Languages that write a full stop after ordinal numbers, as in 'der 2. Weltkrieg'."""
 LAST_WORD = re.compile(r"([^\W_]+)\.$")
 STOP = re.compile(r"([.!?][\"')\]]*)\s+(?=[\"'(\[]*[A-Z0-9])")
@@ -116,9 +113,9 @@ def _continues(text: str, sentence: Span, next_start: int, code: str) -> bool:
     if end == next_start and text[end - 1] in "」』":
         return "\u3040" <= following <= "\u309f"  # hiragana: 「はい。」と彼は言った
     word = LAST_WORD.search(text, max(first, end - 40), end)
-    return bool(word) and (
+    return word is not None and bool(
         word[1] in ABBREVIATIONS.get(code, "").split()
-        or (code in ORDINAL_STOP and word[1].isdecimal() and len(word[1]) <= 2)
+        or (ORDINAL_STOP.fullmatch(code) and word[1].isdecimal() and len(word[1]) <= 2)
     )
 
 
