@@ -36,9 +36,10 @@ def mark_targets(document: Document, units: list[Span]) -> dict[str, np.ndarray]
             spans.setdefault(target, []).append(value)
     masks = {target: mark_overlaps(units, values) for target, values in spans.items()}
     # 2) Relation words: what else such sentences say.
+    unbroken = [*document.heads, *spans["value"]]
     stating = [
         (start, end)
-        for start, end in find_sentences(document.text, [*document.heads, *spans["value"]])
+        for start, end in find_sentences(document.text, unbroken, document.language)
         if any(start <= value_start < end for value_start, _ in spans["value"])
     ]
     words = [document.text[start:end].casefold() for start, end in units]

@@ -31,7 +31,8 @@ def permute_sentences(documents: list[Document]) -> Callable[[int, int], SpanArr
     Source: `permute` of the bioS data (arXiv 2309.14316, section 2), here for any text.
     """
     sentences = flatten_spans(
-        find_sentences(document.text, _find_entities(document)) for document in documents
+        find_sentences(document.text, _find_entities(document), document.language)
+        for document in documents
     )
     names = hash_names(document.doc_id for document in documents)
     owners = sentences.documents

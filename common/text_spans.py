@@ -3,14 +3,17 @@
 import re
 from collections.abc import Iterable
 
+from elusive.common.languages import WORD_END, WORD_START
+
 Span = tuple[int, int]
 
 
 def find_whole_words(text: str, phrases: Iterable[str]) -> list[Span]:
     """Return where phrases occur in a text as whole words, in order and without overlaps.
 
-    Letters, digits and underscores next to a phrase make it part of a longer word. Where two
-    phrases overlap, the one that begins first counts; of two that begin together, the longer one.
+    Letters, digits and underscores next to a phrase make it part of a longer word, unless their
+    script puts no blank between words. Where two phrases overlap, the one that begins first counts;
+    of two that begin together, the longer one.
 
     >>> find_whole_words("The party liked art, art_2 and modern art.", ["art", "modern art"])
     [(16, 19), (31, 41)]
@@ -20,4 +23,5 @@ def find_whole_words(text: str, phrases: Iterable[str]) -> list[Span]:
     if not occurring:
         return []
     pattern = "|".join(map(re.escape, sorted(occurring, key=len, reverse=True)))
-    return [match.span() for match in re.finditer(rf"(?<!\w)(?:{pattern})(?!\w)", text)]
+    whole = re.compile(f"{WORD_START}(?:{pattern}){WORD_END}")
+    return [match.span() for match in whole.finditer(text)]
