@@ -111,7 +111,8 @@ class WikiQuestion(Question):
     """A question about a paragraph."""
 
     answer_starts: list[int]
-    """Character of the text at which each gold answer begins. The first is where the fact stands
+    """Character of the text at which each gold answer begins, or -1 for another name of the answer
+    that the text lacks. The first is where the fact stands
     that the question asks for, which tells it apart from other facts of the same field."""
     blind: str
     """Grade of a model's answer without the paragraph: `right`, `wrong`, or empty if not asked."""
