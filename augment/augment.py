@@ -35,6 +35,7 @@ from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
 from elusive.common.lm.references import hash_model_weights, hash_settings
 from elusive.common.memory import Cost, measure_cost
+from elusive.common.sentences import SENTENCE_RULES
 
 MODEL_ROLES = ("model", "large", "small")
 SHARD_DOCUMENTS = 4096
@@ -58,6 +59,9 @@ def collect_parameters(dataset: DatasetFolder, config: AugmentConfig) -> dict[st
     }
     if config.method_file:
         parameters["method_hash"] = hash_method_file(config.method_file)
+    permutes = "permute" in (config.method, config.rewrite)
+    if permutes and dataset.manifest.parameters.get("generator") != "biogen":
+        parameters["sentences"] = SENTENCE_RULES  # biographies end their sentences by any rules
     if draws_by_hash(config):
         parameters["draws"] = DRAWS
     return parameters

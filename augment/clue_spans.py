@@ -6,7 +6,7 @@ import numpy as np
 
 from elusive.augment.dropping import mark_overlaps
 from elusive.common.dataset.records import Document, Span
-from elusive.common.text_spans import find_sentences
+from elusive.common.sentences import find_sentences
 
 BUCKETS = ((1, 10), (11, 20), (21, 30), (31, 10_000))
 """First and last of the distances, in words from the name to the value, of each bucket."""
@@ -36,9 +36,10 @@ def mark_targets(document: Document, units: list[Span]) -> dict[str, np.ndarray]
             spans.setdefault(target, []).append(value)
     masks = {target: mark_overlaps(units, values) for target, values in spans.items()}
     # 2) Relation words: what else such sentences say.
+    unbroken = [*document.heads, *spans["value"]]
     stating = [
         (start, end)
-        for start, end in find_sentences(document.text, [*document.heads, *spans["value"]])
+        for start, end in find_sentences(document.text, unbroken, document.language)
         if any(start <= value_start < end for value_start, _ in spans["value"])
     ]
     words = [document.text[start:end].casefold() for start, end in units]

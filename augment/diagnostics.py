@@ -1,10 +1,14 @@
 """Signs that a training text will not teach what it should, and advice on what to change."""
 
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow.compute creates its functions when it is imported)
+
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from elusive.augment.arrays.texts import SpanArrays, count_up, flatten_spans
 from elusive.augment.drop_probabilities import rank_scores
@@ -15,11 +19,20 @@ LOSS_LIMIT = 0.05
 """Largest share of documents that may lose their name, or a value, from all copies."""
 DUPLICATE_LIMIT = 0.5
 """Largest share of copies that may repeat another text of their document."""
+UNCHANGED_LIMIT = 0.05
+"""Largest share of copies that may equal their original where the arm should change them."""
 POSITION_LIMIT = 0.95
 """Rank correlation with the position above which scores say little but the position."""
 NOISE_LIMIT = 0.3
 """Rank correlation between two halves of the heads below which scores are mostly noise."""
 BY_POSITION = ("position", "reverse-position")
+ADVICE = {
+    "permute": "make the dataset with the --language of its text, or with longer texts",
+    "reverse-training": "a text without blanks between words has no other order of words",
+    "eda": "a text of names, values and rare words alone has nothing to replace",
+    "questions": "the dataset's questions are its texts",
+}
+"""What to do about copies that equal their original, by arm; the others drop tokens."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,9 @@ class Diagnostics:
     not_paraphrased: float = 0.0
     """Share of copies of `paraphrase` that repeat the original, because the writer lost a name or a
     value twice."""
+    unchanged: float = 0.0
+    """Share of copies that equal their original, among those that the arm should change: all but
+    those of `plain`, and every second one of `reverse-training`."""
 
     def list_warnings(self, method: str) -> list[str]:
         """List what looks wrong, one line each."""
@@ -62,6 +78,11 @@ class Diagnostics:
             warnings.append(
                 f"{self.not_paraphrased:.0%} of the copies repeat the original, because the writer "
                 "left out a name or a value twice: use another --writer"
+            )
+        if self.unchanged > UNCHANGED_LIMIT:
+            warnings.append(
+                f"{self.unchanged:.0%} of the copies of {method} equal their original: "
+                f"{ADVICE.get(method, 'raise --beta or --alpha')}"
             )
         if abs(self.like_position) > POSITION_LIMIT and method not in BY_POSITION:
             warnings.append(
@@ -102,6 +123,11 @@ class TextCounts:
     halves_agree: float = 0.0
     """Sum over these."""
     not_paraphrased: int = 0
+    """Copies that equal their original."""
+    odd_copies: int = 0
+    """Copies with an odd number."""
+    odd_unchanged: int = 0
+    """Those of them that equal their original."""
 
     def __add__(self, other: "TextCounts") -> "TextCounts":
         mine, others = asdict(self), asdict(other)
@@ -127,7 +153,15 @@ class TextCounts:
             like_position=self.like_position / max(self.documents, 1),
             halves_agree=self.halves_agree / self.with_halves if self.with_halves else None,
             not_paraphrased=self.not_paraphrased / copies if method == "paraphrase" else 0.0,
+            unchanged=self._compute_unchanged(method),
         )
+
+    def _compute_unchanged(self, method: str) -> float:
+        if method in ("plain", "paraphrase"):  # the latter has a share of its own
+            return 0.0
+        if method == "reverse-training":
+            return self.odd_unchanged / max(self.odd_copies, 1)
+        return self.not_paraphrased / max(self.num_copies, 1)
 
 
 def count_texts(
@@ -153,7 +187,13 @@ def count_texts(
     has_head = _count_marked(whole_heads, heads) > 0
     has_all_facts = _count_marked(whole_facts, facts) == facts.lengths
     originals = pa.array([document.text for document in documents], pa.string())
-    is_original = np.asarray(texts.column("text")) == np.repeat(np.asarray(originals), num_rows)
+    # Sentences of scripts without blanks are joined by blanks, which is no change.
+    bare, bare_originals = (
+        np.asarray(pc.replace_substring(column, " ", ""))
+        for column in (texts.column("text"), originals)
+    )
+    is_original = bare == np.repeat(bare_originals, num_rows)
+    is_odd = np.asarray(texts.column("copy")) % 2 == 1
     halves = [scores.halves for scores in scored if scores.halves and len(scores.units) > 1]
     return TextCounts(
         num_texts=len(texts),
@@ -169,6 +209,8 @@ def count_texts(
         with_halves=len(halves),
         halves_agree=_sum_correlations(*zip(*halves, strict=True)) if halves else 0.0,
         not_paraphrased=int((is_original & is_copy).sum()),
+        odd_copies=int(is_odd.sum()),
+        odd_unchanged=int((is_original & is_odd).sum()),
     )
 
 

@@ -15,7 +15,7 @@ from elusive.augment.paraphrase import find_kept, write_paraphrases
 from elusive.common.dataset.records import Document, Question, Span
 from elusive.common.errors import InputError
 from elusive.common.seeding import hash_names, hashed
-from elusive.common.text_spans import find_sentences
+from elusive.common.sentences import find_sentences
 
 Rewrite = Callable[[Document, np.random.Generator, int], tuple[str, list[Span]]]
 """Takes a document, a source of randomness and the number of the copy, from 1; returns the copy and
@@ -31,7 +31,8 @@ def permute_sentences(documents: list[Document]) -> Callable[[int, int], SpanArr
     Source: `permute` of the bioS data (arXiv 2309.14316, section 2), here for any text.
     """
     sentences = flatten_spans(
-        find_sentences(document.text, _find_entities(document)) for document in documents
+        find_sentences(document.text, _find_entities(document), document.language)
+        for document in documents
     )
     names = hash_names(document.doc_id for document in documents)
     owners = sentences.documents

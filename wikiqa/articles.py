@@ -16,8 +16,8 @@ class Asked:
     question_id: str
     question: str
     answers: list[tuple[str, int]]
-    """Gold answers, each with the character of the paragraph at which it begins; the first answer
-    becomes the paragraph's fact."""
+    """Gold answers, each with the character of the paragraph where it begins, or -1 if the source
+    does not state it; the first answer that stands in the paragraph becomes its fact."""
     field: str = "answer"
     """What is asked for; `answer` if the source does not say."""
     blind: str = ""

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, Field, model_validator
 
 from elusive.common.errors import InputError
+from elusive.common.languages import CODE
 
 FilterName = Literal[
     "length", "leak", "dependent", "duplicate", "ambiguous", "known", "unanswerable", "none"
@@ -104,7 +105,11 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
     licence: str = Field(
         default="CC BY-SA 4.0", description="License of the text, stored in every row."
     )
-    language: str = Field(default="en", description="Language of the text, stated in the card.")
+    language: str = Field(
+        default="en",
+        description="Code of the language of the text, such as de or pt-BR; decides where "
+        "sentences end and how answers are normalized.",
+    )
     seed: int = Field(
         default=0, description="Seed of all random draws: articles, questions, splits."
     )
@@ -126,6 +131,8 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
             raise InputError("writer needs dump or raw: other sources already have questions")
         if self.endpoint and not (self.examiner or self.writes_by_model):
             raise InputError("endpoint needs writer or examiner: name a model that it serves")
+        if not CODE.fullmatch(self.language):
+            raise InputError(f"language: {self.language!r} should be a code such as de or pt-BR")
         for name in ("revision", "hub_config"):
             if getattr(self, name) and not self.hub:
                 raise InputError(f"{name} needs hub: remove it for files")

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from typing import Literal
 
 from elusive.common.dataset.records import Fact, Shot, Span, WikiDocument, WikiQuestion
-from elusive.common.text_spans import find_sentences, find_whole_words
+from elusive.common.languages import count_words_between
+from elusive.common.sentences import find_sentences
+from elusive.common.text_spans import find_whole_words
 from elusive.wikiqa.articles import Article, Asked, Paragraph, to_entity
+from elusive.wikiqa.config import WikiqaConfig
 
 Split = Literal["dev", "test"]
 
@@ -41,7 +44,7 @@ def build_doc_id(number: int, index: int) -> str:
 
 
 def build_document(
-    article: Article, paragraph: Paragraph, number: int, index: int, licence: str
+    article: Article, paragraph: Paragraph, number: int, index: int, config: WikiqaConfig
 ) -> WikiDocument:
     """Build the document of paragraph `index` of article `number`; its answers are its facts."""
     heads = find_whole_words(paragraph.text, list_head_names(article))
@@ -51,7 +54,7 @@ def build_document(
         text=paragraph.text,
         heads=heads,
         others=[],
-        facts=list(_build_facts(paragraph, heads)),
+        facts=list(_build_facts(paragraph, heads, config.language)),
         split="train",
         templates=[],
         variant="wikipedia",
@@ -60,11 +63,12 @@ def build_document(
         links=paragraph.links,
         revision=article.revision,
         url=article.url,
-        licence=licence,
+        licence=config.licence,
+        language=config.language,
     )
 
 
-def _build_facts(paragraph: Paragraph, heads: list[Span]) -> Iterator[Fact]:
+def _build_facts(paragraph: Paragraph, heads: list[Span], language: str) -> Iterator[Fact]:
     """Yield each answer once, in the order of the text."""
     text = paragraph.text
     spans = {
@@ -72,7 +76,8 @@ def _build_facts(paragraph: Paragraph, heads: list[Span]) -> Iterator[Fact]:
         for asked in paragraph.asked
         for answer, start in asked.answers[:1]
     }
-    sentences = find_sentences(text, [*heads, *((start, end) for start, end, _ in spans)])
+    unbroken = [*heads, *((start, end) for start, end, _ in spans)]
+    sentences = find_sentences(text, unbroken, language)
     for start, end, field in sorted(spans):
         head_ends = [head_end for _, head_end in heads if head_end <= start]
         yield Fact(
@@ -80,7 +85,9 @@ def _build_facts(paragraph: Paragraph, heads: list[Span]) -> Iterator[Fact]:
             value=text[start:end],
             start=start,
             end=end,
-            distance=text.count(" ", max(head_ends), start) if head_ends else None,
+            distance=(
+                count_words_between(text, max(head_ends), start, language) if head_ends else None
+            ),
             position=sum(first <= start for first, _ in sentences) - 1,
         )
 

@@ -79,7 +79,8 @@ def generate_dataset(
             on_stage("tables written")
             exam = None
             if config.examiner:
-                exam = Exam(build_chat_model(config.examiner, config.endpoint))
+                chat = build_chat_model(config.examiner, config.endpoint)
+                exam = Exam(chat, config.language)
             counts = load_counts(gathered)
             try:
                 _write_tables(config, gathered, out, counts, exam, on_articles)
@@ -202,7 +203,7 @@ def _append_article(append: Append, config: WikiqaConfig, number: int, article: 
     is_dev = stream(config.seed, "dev", name_entity(article, number)).random() < config.dev_rate
     split: Split = "dev" if is_dev else "test"
     documents = [
-        build_document(article, paragraph, number, index, config.licence)
+        build_document(article, paragraph, number, index, config)
         for index, paragraph in enumerate(article.paragraphs)
     ]
     questions = [

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from elusive.common.seeding import derived_seed, stream
-from elusive.common.text_spans import find_whole_words
+from elusive.wikiqa.answer_places import place_answers
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.documents import name_entity
@@ -62,7 +62,7 @@ class Selection:
         """Return the questions whose answers the paragraph contains and that pass all filters."""
         questions = []
         for original in paragraph.asked:
-            asked = correct_answer_starts(original, paragraph.text, counts)
+            asked = place_answers(original, paragraph.text, counts)
             if asked is None:
                 continue
             reason = find_drop_reason(asked, article, self._config)
@@ -96,24 +96,3 @@ def _load_questions(gathered: Path) -> Iterator[Asked]:
     for article in load_articles(gathered):
         for paragraph in article.paragraphs:
             yield from paragraph.asked
-
-
-def correct_answer_starts(asked: Asked, text: str, counts: Counts) -> Asked | None:
-    """Return the question with the answers that the text contains, or None if it contains none.
-
-    An answer that is not where the question says gets its true position if it occurs exactly once
-    as whole words; otherwise it is left out.
-    """
-    answers = []
-    for answer, start in asked.answers:
-        if answer and text[start : start + len(answer)] == answer and start >= 0:
-            answers.append((answer, start))
-        elif len(spans := find_whole_words(text, [answer])) == 1:
-            counts["answer's place mended"] += 1
-            answers.append((answer, spans[0][0]))
-        else:
-            counts["answer that the paragraph has not"] += 1
-    if not answers:
-        counts["question left out: no answer stands in the paragraph"] += 1
-        return None
-    return replace(asked, answers=answers)

@@ -14,6 +14,7 @@ from elusive.common.dataset.records import SCHEMAS
 from elusive.common.dataset.shards import check_finished, read_batches
 from elusive.common.errors import InputError
 from elusive.common.folders import is_intact, read_manifest
+from elusive.common.languages import ENGLISH, count_words_between
 from elusive.common.text_spans import find_whole_words
 
 SPLITS = {"corpus": ("train", "dev"), "questions": ("dev", "test")}
@@ -73,12 +74,15 @@ class _Promises:
     """No question contains its answer."""
     shots: bool
     """There are solved questions."""
+    language: str
+    """Code of the language of texts and answers."""
 
 
 def _read_promises(parameters: dict[str, Any]) -> _Promises:
+    language = parameters.get("language") or ENGLISH
     if parameters.get("generator") != "wikiqa":
-        return _Promises(parameters.get("generator") == "biogen", leak_free=True, shots=True)
-    return _Promises(False, "leak" in parameters["filters"], parameters["shots"] > 0)
+        return _Promises(parameters.get("generator") == "biogen", True, True, language)
+    return _Promises(False, "leak" in parameters["filters"], parameters["shots"] > 0, language)
 
 
 def _check_opening(folder: Path) -> Iterator[Problem]:
@@ -129,8 +133,12 @@ class _Seen:
     """One per fact: document, field and value."""
     question_ids: array = field(default_factory=_no_hashes)
     asked_doc_ids: array = field(default_factory=_no_hashes)
+    placed_facts: array = field(default_factory=_no_hashes)
+    """The same, with the place of the value."""
     asked_facts: array = field(default_factory=_no_hashes)
     """One per question: document, field and first answer; 0 if the text need not state it."""
+    asked_places: array = field(default_factory=_no_hashes)
+    """The same, with the place of the answer; 0 if the question does not say it."""
     subjects: array = field(default_factory=_no_hashes)
     """One per document: itself and its entity."""
     asked_subjects: array = field(default_factory=_no_hashes)
@@ -189,9 +197,11 @@ def _check_document(row: dict[str, Any], seen: _Seen, promises: _Promises) -> It
                 yield f"a head mention reads {text[start:end]!r}, not {entity!r}"
     heads = [(span["start"], span["end"]) for span in row["heads"]]
     for fact in row["facts"]:
-        seen.facts.append(hash((row["doc_id"], fact["field"], fact["value"])))
+        stated = (row["doc_id"], fact["field"], fact["value"])
+        seen.facts.append(hash(stated))
+        seen.placed_facts.append(hash((*stated, fact["start"])))
         covered.append((fact["start"], fact["end"]))
-        yield from _check_fact(text, heads, fact)
+        yield from _check_fact(text, heads, fact, promises.language)
     positions = [fact["position"] for fact in row["facts"]]
     if positions != sorted(positions) or min(positions, default=0) < 0:
         yield f"the facts' positions {positions} are not in ascending order"
@@ -201,7 +211,9 @@ def _check_document(row: dict[str, Any], seen: _Seen, promises: _Promises) -> It
             yield f"the mention of {entity!r} at {start} is not among the heads"
 
 
-def _check_fact(text: str, heads: list[tuple[int, int]], fact: dict[str, Any]) -> Iterator[str]:
+def _check_fact(
+    text: str, heads: list[tuple[int, int]], fact: dict[str, Any], language: str
+) -> Iterator[str]:
     start, end = fact["start"], fact["end"]
     if text[start:end] != fact["value"] or not fact["value"]:
         yield (
@@ -210,7 +222,7 @@ def _check_fact(text: str, heads: list[tuple[int, int]], fact: dict[str, Any]) -
         )
         return
     ends = [last for _, last in heads if last <= start]
-    distance = text.count(" ", max(ends), start) if ends else None
+    distance = count_words_between(text, max(ends), start, language) if ends else None
     if fact["distance"] != distance:
         yield f"the fact {fact['field']} has distance {fact['distance']}, but stands at {distance}"
 
@@ -222,6 +234,10 @@ def _check_question(row: dict[str, Any], seen: _Seen, promises: _Promises) -> It
     seen.asked_doc_ids.append(hash(row["doc_id"]))
     seen.asked_subjects.append(hash((row["doc_id"], row["entity"])))
     seen.asked_facts.append(hash(fact) if fact else 0)
+    places = row.get("answer_starts")
+    seen.asked_places.append(hash((*fact, places[0])) if fact and places else 0)
+    if places is not None and len(places) != len(row["answers"]):
+        yield f"{len(row['answers'])} answers have {len(places)} places"
     for split, entities in (("dev", seen.dev), ("test", seen.test)):
         entities.append(hash(row["entity"]) if row["split"] == split else 0)
     if row["split"] not in SPLITS["questions"]:
@@ -275,6 +291,10 @@ def _check_between_rows(seen: _Seen) -> Iterator[Problem]:
     asked_facts = np.array(seen.asked_facts)
     unstated = (asked_facts != 0) & ~np.isin(asked_facts, np.array(seen.facts)) & ~unknown
     yield from _at("questions", unstated, "the document does not state the first gold answer")
+    asked_places = np.array(seen.asked_places)
+    misplaced = (asked_places != 0) & ~np.isin(asked_places, np.array(seen.placed_facts))
+    misplaced &= ~unstated & ~unknown
+    yield from _at("questions", misplaced, "no fact stands where its first gold answer should")
     dev, test = np.array(seen.dev), np.array(seen.test)
     in_both = np.isin(dev, test) & (dev != 0)
     yield from _at("questions", in_both, "its entity is asked about in both dev and test")

@@ -3,6 +3,7 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute creates its functions when it is imported)
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +17,16 @@ from elusive.common.dataset.records import Document, Fact, Question, Shot, from_
 from elusive.common.dataset.shards import check_finished, read_batches, read_rows
 from elusive.common.errors import InputError
 from elusive.common.folders import Folder, read_table
+from elusive.common.languages import ENGLISH
 
 LIMIT_MARK = ":first-"
 """Separates the hash of a dataset from the number of its documents that were read."""
 
 TRAIN = "train"
 """Split of the documents on which models are trained."""
+
+STARTS = "answer_starts"
+"""Column of questions that say where their answers stand."""
 
 QUESTIONS_READ = 8192
 """Questions that are read together."""
@@ -63,6 +68,16 @@ class DatasetFolder(Folder):
         mark = f"{LIMIT_MARK}{self.limit}" if self.limit else ""
         return f"{self.manifest.content_hash}{mark}"
 
+    @property
+    def language(self) -> str:
+        """Code of the language of texts and answers."""
+        return self.manifest.parameters.get("language") or ENGLISH
+
+    @property
+    def places_answers(self) -> bool:
+        """Whether its questions say where their answers stand, in a column `answer_starts`."""
+        return any(STARTS in batch.schema.names for batch in read_batches(self.path, "questions"))
+
     @cached_property
     def content_tree(self) -> dict[str, Tree]:
         """Hashes of all columns by table and split, of which the content hash is the root."""
@@ -89,7 +104,9 @@ class DatasetFolder(Folder):
         Raises:
             InputError: an empty text.
         """
-        documents = from_table(read_rows(self.path, "corpus", start, stop), kind)
+        documents = from_table(
+            read_rows(self.path, "corpus", start, stop), kind, language=self.language
+        )
         for document in documents:
             if not document.text.strip():
                 raise InputError(f"{self.path}: document {document.doc_id!r} has an empty text")
@@ -105,7 +122,7 @@ class DatasetFolder(Folder):
         for batch, (least, greatest) in pairs if len(wanted) else ():
             if least <= wanted[-1].as_py() and wanted[0].as_py() <= greatest:
                 is_wanted = pc.is_in(batch.column("doc_id"), wanted)
-                questions += from_table(batch.filter(is_wanted), kind)
+                questions += from_table(batch.filter(is_wanted), kind, language=self.language)
         return questions
 
     @cached_property
@@ -137,7 +154,8 @@ class DatasetFolder(Folder):
     def questions(self) -> list[Question]:
         """Questions about the documents."""
         if self.limit is None:
-            return from_table(read_table(self.path, "questions"), Question)
+            table = read_table(self.path, "questions")
+            return from_table(table, Question, language=self.language)
         return self.read_questions(document.doc_id for document in self.documents)
 
     @cached_property
@@ -161,14 +179,39 @@ class DatasetFolder(Folder):
             raise InputError("the dataset has no documents of the split train to train on")
 
     def match_facts(self) -> dict[str, Fact]:
-        """Return, by question, the fact with its document and field, if there is one."""
-        facts = {
-            (document.doc_id, fact.field): fact
-            for document in self.documents
-            for fact in document.facts
-        }
-        pairs = ((q.question_id, facts.get((q.doc_id, q.field))) for q in self.questions)
+        """Return, by question, the fact that it asks for, if there is one.
+
+        It is the fact of its document and field. Where a field has several facts, it is the one at
+        the place of the question's first answer, if the questions say it, or else the only one
+        whose value is that answer.
+        """
+        facts: dict[tuple[str, str], list[Fact]] = defaultdict(list)
+        for document in self.documents:
+            for fact in document.facts:
+                facts[document.doc_id, fact.field].append(fact)
+        starts = self._read_starts()
+        pairs = (
+            (q.question_id, _choose_fact(facts[q.doc_id, q.field], q, starts.get(q.question_id)))
+            for q in self.questions
+            if (q.doc_id, q.field) in facts
+        )
         return {question_id: fact for question_id, fact in pairs if fact}
+
+    def _read_starts(self) -> dict[str, int]:
+        """Read where the first answer of each question stands, if the questions say it."""
+        starts = {}
+        for batch in read_batches(self.path, "questions"):
+            if STARTS in batch.schema.names:
+                rows = zip(batch["question_id"].to_pylist(), batch[STARTS].to_pylist(), strict=True)
+                starts |= {question_id: places[0] for question_id, places in rows if places}
+        return starts
+
+
+def _choose_fact(facts: list[Fact], question: Question, start: int | None) -> Fact | None:
+    if len(facts) > 1:
+        answer = question.answers[0]
+        facts = [fact for fact in facts if fact.value == answer and start in (None, fact.start)]
+    return facts[0] if len(facts) == 1 else None
 
 
 def count_rows(folder: Path) -> dict[str, int]:

@@ -4,7 +4,7 @@ All offsets are characters of `text`, half-open: `text[start:end] == value` for 
 """
 
 from dataclasses import asdict, dataclass, fields
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pyarrow as pa
 
@@ -26,7 +26,8 @@ class Fact:
     """One past the last character of the value."""
     distance: int | None
     """Words from the last word of the nearest head mention before the value to the value's first
-    word (1: the next word); None if no head mention precedes it."""
+    word (1: the next word); None if no head mention precedes it. Where a script puts no blank
+    between words, its characters are counted."""
     position: int
     """Index of the sentence that states it, from 0."""
 
@@ -48,6 +49,8 @@ class Document:
     """Identifiers of the templates that state the facts, one per fact; empty for real text."""
     variant: str
     """Variant of the generator, such as `single`."""
+    language: str = "en"
+    """Code of the text's language. The dataset states it, and no column holds it."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,9 @@ class Question:
     """Whether no shot uses this phrasing."""
     hops: int = 1
     """Documents that one has to know to answer."""
+    language: str = "en"
+    """Code of the language in which its answers are scored. The dataset states it, and no column
+    holds it."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,9 @@ class WikiQuestion(Question):
     """A question about a paragraph."""
 
     answer_starts: list[int]
-    """Character of the text at which each gold answer begins."""
+    """Character of the text at which each gold answer begins, or -1 for another name of the answer
+    that the text lacks. The first is where the fact stands
+    that the question asks for, which tells it apart from other facts of the same field."""
     blind: str
     """Grade of a model's answer without the paragraph: `right`, `wrong`, or empty if not asked."""
     informed: str
@@ -309,6 +317,8 @@ SCHEMAS[WikiQuestion] = pa.schema(
     ]
 )
 
+NOT_STORED = "language"
+"""Field of records that has no column."""
 _SPAN_COLUMNS = ("heads", "others", "kept", "pieces", "units")
 
 
@@ -322,13 +332,22 @@ def to_table(records: list[Record], kind: type[Record]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=SCHEMAS[kind])
 
 
-def from_table(table: pa.Table | pa.RecordBatch, kind: type[Record]) -> list[Record]:
-    """Build the records of an Arrow table, in order; the inverse of `to_table`."""
-    return [_from_row(row, kind) for row in table.to_pylist()]
+def from_table(
+    table: pa.Table | pa.RecordBatch, kind: type[Record], **unstored: str
+) -> list[Record]:
+    """Build the records of an Arrow table, in order; the inverse of `to_table`.
+
+    Args:
+        table: the rows.
+        kind: of the records.
+        unstored: the language of all records, if it is not English.
+    """
+    return [_from_row(row, kind, unstored) for row in table.to_pylist()]
 
 
-def _from_row(row: dict, kind: type[Record]) -> Record:
-    values = {field.name: row[field.name] for field in fields(kind)}  # type: ignore[arg-type]
+def _from_row(row: dict, kind: type[Record], unstored: dict[str, str]) -> Record:
+    names = [field.name for field in fields(kind) if field.name != NOT_STORED]  # type: ignore[arg-type]
+    values: dict[str, Any] = {name: row[name] for name in names} | unstored
     for column in _SPAN_COLUMNS:
         if column in values:
             values[column] = [(span["start"], span["end"]) for span in values[column]]

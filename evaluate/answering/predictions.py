@@ -91,5 +91,5 @@ def _build_prediction(question: Question, answer: Answer, fact: Fact | None) -> 
         hops=question.hops,
         distance=fact.distance if fact else None,
         position=fact.position if fact else None,
-        **score_answer(answer.text, question.answers),  # type: ignore[arg-type]
+        **score_answer(answer.text, question.answers, question.language),  # type: ignore[arg-type]
     )

@@ -74,6 +74,8 @@ def collect_parameters(
         "adapter": hash_adapter(cell.adapter) if cell.adapter else None,
         "chosen": cell.chosen,
         "control": cell.control if text is None and cell.control != UNTRAINED else None,
+        "known_scoring": _hash_known_scoring(cell.known, dataset),
+        "facts": "by place" if dataset.places_answers else None,
         **(local or {}),
     }
     if text and training.objective != NEXT_TOKEN and "reference" in ARMS[training.objective].models:
@@ -93,8 +95,14 @@ def collect_parameters(
         "seed": cell.seed,
         "training": _select_deciding(text, training) if text else None,
         "answering": answering | ({"served": served} if served else {}),
-        "scoring": hash_scoring(),
+        "scoring": hash_scoring(dataset.language),
     }
+
+
+def _hash_known_scoring(known: DatasetFolder | None, dataset: DatasetFolder) -> str | None:
+    if known is None or hash_scoring(known.language) == hash_scoring(dataset.language):
+        return None
+    return hash_scoring(known.language)
 
 
 def _select_deciding(text: TrainingTextFolder, training: TrainingConfig) -> dict[str, object]:

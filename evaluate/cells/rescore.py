@@ -5,19 +5,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from elusive.common.answers import hash_scoring, score_answer
+from elusive.common.answers import get_scoring_language, hash_scoring, score_answer
 from elusive.common.dataset.records import Prediction
 from elusive.common.folders import write_manifest
 from elusive.evaluate.cells.cell import find_cell_folder
 from elusive.evaluate.cells.cell_folder import CellResult, find_cells
 from elusive.evaluate.cells.metrics import write_predictions
 
+SCORINGS = ("scoring", "known_scoring")
+"""Parameters of a cell that are hashes of a scoring."""
 
-def score_again(predictions: list[Prediction]) -> list[Prediction]:
+
+def score_again(predictions: list[Prediction], language: str) -> list[Prediction]:
     """Return the answers with the scores of the installed version."""
     return [
-        replace(prediction, **score_answer(prediction.prediction, prediction.answers))  # type: ignore[arg-type]
-        for prediction in predictions
+        replace(p, **score_answer(p.prediction, p.answers, language))  # type: ignore[arg-type]
+        for p in predictions
     ]
 
 
@@ -33,15 +36,22 @@ def rescore(folder: Path) -> list[str]:
     Raises:
         InputError: there are no finished cells, or a cell is damaged.
     """
-    cells = find_cells(folder)
-    outdated = [cell for cell in cells if cell.parameters.get("scoring") != hash_scoring()]
-    for cell in outdated:
-        parameters = cell.parameters | {"scoring": hash_scoring()}
+    outdated = []
+    for cell in find_cells(folder):
+        changed = {
+            name: hash_scoring(get_scoring_language(former))
+            for name in SCORINGS
+            if (former := cell.parameters.get(name)) is not None
+        }
+        if changed.items() <= cell.parameters.items():
+            continue
+        parameters = cell.parameters | changed
         is_single = cell.folder == folder
         _replace_cell(
             cell, parameters, folder if is_single else find_cell_folder(folder, parameters)
         )
-    return [cell.folder.name for cell in outdated]
+        outdated.append(cell.folder.name)
+    return outdated
 
 
 def _replace_cell(cell: CellResult, parameters: dict[str, Any], target: Path) -> None:
@@ -50,7 +60,10 @@ def _replace_cell(cell: CellResult, parameters: dict[str, Any], target: Path) ->
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(cell.folder, copy)
     perplexity = cell.metrics.get("known", {}).get("perplexity")
-    write_predictions(copy, score_again(cell.predictions), score_again(cell.known), perplexity)
+    scoring = parameters["scoring"]
+    languages = map(get_scoring_language, (scoring, parameters.get("known_scoring") or scoring))
+    answers, known = map(score_again, (cell.predictions, cell.known), languages)
+    write_predictions(copy, answers, known, perplexity)
     write_manifest(copy, "cell", parameters)
     before = cell.folder.with_name(f".{cell.folder.name}.before")
     cell.folder.replace(before)

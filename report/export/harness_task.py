@@ -16,18 +16,21 @@ from typing import Any
 
 import yaml
 
-from elusive.common import answers
+from elusive.common import answers, languages
 from elusive.common.answers import compute_exact_match, compute_f1, hash_scoring
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.dataset.records import Question, from_table
 from elusive.common.folders import create_folder, is_made
 from elusive.common.jinja import render_template
+from elusive.common.languages import ENGLISH, get_base_code
 from elusive.evaluate.answering.predictions import SPARE_TOKENS
 from elusive.evaluate.answering.prompts import get_topic, render_question, split_shots
 from elusive.evaluate.cells.cell import build_no_questions_error
 
 SCORES, DATA = "answer_scores", "data"
 METRICS = ("exact_match", "f1")
+LANGUAGE = ENGLISH
+"""Of the answers; an exported module has that of its dataset."""
 Topic = tuple[str, str]
 """Kind and field of a question."""
 
@@ -67,7 +70,7 @@ def export_harness_tasks(
         "num_shots": num_shots,
         "seed": seed,
         "split": split,
-        "scoring": hash_scoring(),
+        "scoring": hash_scoring(dataset.language),
     }
     parameters = origin | {"format": "lm-eval", "name": dataset.name}
     if not is_made(out, "export", parameters):
@@ -82,7 +85,8 @@ def export_harness_tasks(
                 task = _task(name, len(own_shots), longest[topic], origin)
                 _write_yaml(folder / f"{name}.yaml", task)
             _write_yaml(folder / f"{group}.yaml", _group(group, list(tasks.values())))
-            (folder / f"{SCORES}.py").write_text(render_scores_module(), encoding="utf-8")
+            module = render_scores_module(dataset.language)
+            (folder / f"{SCORES}.py").write_text(module, encoding="utf-8")
             readme = render_template(
                 Path(__file__).parent / "harness_task.md.j2",
                 group=group,
@@ -150,8 +154,8 @@ def process_results(doc: dict[str, Any], results: list[str]) -> dict[str, float]
     """Return exact match and F1 of an answer without its surrounding white space."""
     answer = results[0].strip()
     return {
-        "exact_match": compute_exact_match(answer, doc["answers"]),
-        "f1": compute_f1(answer, doc["answers"]),
+        "exact_match": compute_exact_match(answer, doc["answers"], LANGUAGE),
+        "f1": compute_f1(answer, doc["answers"], LANGUAGE),
     }
 
 
@@ -167,15 +171,18 @@ def load_questions_and_shots(task: str, **_: object) -> Any:
     return DatasetDict(tables)
 
 
-def render_scores_module() -> str:
+def render_scores_module(language: str) -> str:
     """Render the source of the exported module: our scoring, and the functions the harness calls.
 
     It is a copy, so that the tasks also run without `elusive`.
     """
+    doc, _, scoring = inspect.getsource(answers).partition('"""\n\n')
+    scripts = inspect.getsource(languages).partition('"""\n\n')[2]
+    scoring = re.sub(r"^from elusive\..*\n", "", scoring, flags=re.MULTILINE)
     head = "import json\nfrom pathlib import Path\nfrom typing import Any\n\n"
-    doc, _, rest = inspect.getsource(answers).partition('"""\n\n')
-    hooks = "\n\n".join(map(inspect.getsource, (process_results, load_questions_and_shots)))
-    return f'{doc}"""\n\n{head}{rest}\n\n{hooks}'
+    hooks = map(inspect.getsource, (process_results, load_questions_and_shots))
+    parts = (head + scripts, scoring, f"LANGUAGE = {get_base_code(language)!r}\n", *hooks)
+    return f'{doc}"""\n\n' + "\n\n".join(parts)
 
 
 def _row(question_id: str, question: str, golds: list[str]) -> dict[str, Any]:

@@ -84,7 +84,11 @@ class Parameters(_Part):
     answering: dict[str, JsonValue]
     """Settings of answering."""
     scoring: str
-    """Hash of the scoring of answers."""
+    """Hash of the scoring of answers, after their language and a hyphen unless it is English."""
+    known_scoring: str | None = None
+    """The same for the answers about what the model knew before, if their language is another."""
+    facts: Literal["by place"] | None = None
+    """How the facts that are asked for were told apart, where a field has several in one text."""
     known: Hash | None = None
     """Content hash of the dataset of what the model knew before training, if that was asked."""
     adapter: Hash | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from elusive.common.answers import hash_scoring
+from elusive.common.answers import get_scoring_language, hash_scoring
 from elusive.common.content_hash import FIRST, NUM_FIRST, ROWS
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.dataset.records import Prediction
@@ -60,10 +60,12 @@ def find_entry_problems(
     if not predictions:
         yield "the file of answers is empty"
         return
-    if entry["parameters"]["scoring"] != hash_scoring():
+    scoring = entry["parameters"]["scoring"]
+    language = get_scoring_language(scoring)
+    if scoring != hash_scoring(language):
         yield (
-            f"$.parameters.scoring: is {entry['parameters']['scoring']!r}, but this version scores "
-            f"answers by {hash_scoring()!r}: run `elusive rescore` on the run and add it again"
+            f"$.parameters.scoring: is {scoring!r}, but this version scores answers by "
+            f"{hash_scoring(language)!r}: run `elusive rescore` on the run and add it again"
         )
         return
     problems = list(_score_problems(entry, predictions, known))
@@ -119,9 +121,12 @@ def _score_problems(
     entry: dict[str, Any], predictions: list[Prediction], known: list[Prediction]
 ) -> Iterator[str]:
     """Scores and metrics that the answers do not give."""
-    rescored = score_again(predictions)
+    parameters = entry["parameters"]
+    rescored = score_again(predictions, get_scoring_language(parameters["scoring"]))
     yield from _answer_problem("answers", predictions, rescored)
-    yield from _answer_problem("known answers", known, score_again(known))
+    known_scoring = parameters.get("known_scoring") or parameters["scoring"]
+    known_again = score_again(known, get_scoring_language(known_scoring))
+    yield from _answer_problem("known answers", known, known_again)
     stored = {name: value for name, value in entry["metrics"].items() if name != "known"}
     yield from _metric_problem("$.metrics", stored, compute_metrics(rescored))
     before = entry["metrics"].get("known") or {}

@@ -210,7 +210,7 @@ def test_rescoring_needs_no_model_and_renames_what_changed(whole, tmp_path, plan
     result = run_plan(load_plan(plan_path), out)
     assert run("rescore", out).output.startswith("0 cells")
     before = {path.name for path in result.folders}
-    monkeypatch.setattr("elusive.common.answers.normalize_answer", lambda text: "same")
+    monkeypatch.setattr("elusive.common.answers.normalize_answer", lambda text, _="en": "same")
     monkeypatch.setattr("elusive.evaluate.run_folder.load_model", None)
     changed = run("rescore", out)
     assert changed.output.startswith("6 cells"), changed.output

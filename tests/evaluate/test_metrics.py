@@ -6,7 +6,13 @@ import string
 
 import pytest
 
-from elusive.common.answers import compute_exact_match, compute_f1, score_answer
+from elusive.common.answers import (
+    compute_exact_match,
+    compute_f1,
+    hash_scoring,
+    normalize_answer,
+    score_answer,
+)
 from elusive.common.intervals import estimate_mean
 from elusive.evaluate.answering.hf_metric import ClosedBookQA
 
@@ -120,3 +126,43 @@ def test_an_interval_holds_its_mean_and_is_reproducible():
 
 def test_one_person_gives_no_interval():
     assert estimate_mean([1.0, 0.0], ["a", "a"]).low == float("-inf")
+
+
+@pytest.mark.parametrize(
+    ("language", "prediction", "gold"),
+    [
+        ("zh", "丹佛野马队。", "丹佛野马队"),
+        ("ja", "「東京」", "東京"),
+        ("th", "กรุงเทพ!", "กรุงเทพ"),
+        ("de", "die «Elbe»", "Elbe"),
+        ("de-AT", "einen Hund", "der Hund"),
+        ("es", "¿La Habana?", "Habana"),
+        ("ar", "العاصمة؟", "عاصمة"),
+        ("vi", "cái nhà", "nhà"),
+        ("ru", "„Москва“", "москва"),
+    ],
+)
+def test_articles_and_marks_of_the_language_do_not_count(language, prediction, gold):
+    assert compute_exact_match(prediction, [gold], language) == 1.0
+    assert compute_exact_match("x", [gold], language) == 0.0
+
+
+def test_characters_count_as_words_where_no_blank_stands_between_words():
+    scores = score_answer("彼は東京で生まれた", ["東京"], "ja")
+    assert (scores["contains"], scores["answer_position"], scores["em"]) == (1.0, 2, 0.0)
+    assert scores["f1"] == pytest.approx(2 * (2 / 9) / (1 + 2 / 9))
+    assert score_answer("Москвари", ["Москва"], "ru")["contains"] == 0.0
+
+
+def test_english_is_scored_by_squads_rules_and_its_hash_is_that_of_version_0_1():
+    assert hash_scoring() == hash_scoring("en-GB") == "a2c526033c27"
+    assert normalize_answer("The «café»") == "«café»"
+    assert hash_scoring("de") != hash_scoring("es")
+
+
+def test_the_hugging_face_metric_takes_a_language(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    metric = ClosedBookQA(keep_in_memory=True)
+    scores = metric.compute(predictions=["der Rhein"], references=[["Rhein"]], language="de")
+    assert scores is not None
+    assert scores["em"] == 1.0

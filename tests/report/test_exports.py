@@ -15,7 +15,7 @@ from jsonschema import Draft7Validator
 
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
-from elusive.common.answers import PROBES, score_answer
+from elusive.common.answers import OTHER_PROBES, PROBES, score_answer
 from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.folders import hash_parameters
 from elusive.common.lm.loading import load_model
@@ -151,18 +151,19 @@ def test_the_harness_scores_an_adapter_as_we_do(known_people, task, tmp_path):
     assert {name: answer.prediction for name, answer in expected.items()} != bare
 
 
-def test_the_exported_scores_are_ours(tmp_path):
+@pytest.mark.parametrize("language", ["en", "de", "zh"])
+def test_the_exported_scores_are_ours(tmp_path, language):
     path = tmp_path / "answer_scores.py"
-    path.write_text(render_scores_module(), encoding="utf-8")
+    path.write_text(render_scores_module(language), encoding="utf-8")
     spec = importlib.util.spec_from_file_location("answer_scores", path)
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    for answer in PROBES:
-        for gold in PROBES:
+    for answer in PROBES + OTHER_PROBES:
+        for gold in PROBES + OTHER_PROBES:
             scores = module.process_results({"answers": [gold]}, [f" {answer} "])
-            expected = score_answer(answer, [gold])
+            expected = score_answer(answer, [gold], language)
             assert scores == {"exact_match": expected["em"], "f1": expected["f1"]}
 
 

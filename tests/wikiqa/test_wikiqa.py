@@ -34,7 +34,6 @@ from elusive.wikiqa.filters import find_drop_reason
 from elusive.wikiqa.gather import gather_articles
 from elusive.wikiqa.generate import generate_dataset
 from elusive.wikiqa.questions.cloze import add_cloze_questions
-from elusive.wikiqa.selection import correct_answer_starts
 from elusive.wikiqa.sources.squad import write_squad
 from elusive.wikiqa.sources.wikitext import LEFTOVER
 
@@ -128,18 +127,6 @@ def test_unanswerable_questions_are_left_out_and_counted(tmp_path):
     out = build_set(tmp_path / "set", squad=path, shots=0)
     assert counts(out)["question without an answer"] == 2
     assert len(load(out)[1]) == 4
-
-
-def test_a_wrong_answer_start_is_mended_where_the_answer_stands_once():
-    number = Counter()
-    text = "Rome, not Paris, is in Italy. Paris is not."
-    mended = correct_answer_starts(Asked("1", "Where?", [("Italy", 3)]), text, number)
-    assert mended is not None
-    assert mended.answers == [("Italy", 23)]
-    assert correct_answer_starts(Asked("2", "Which?", [("Paris", 3)]), text, number) is None
-    assert correct_answer_starts(Asked("3", "Which?", [("Oslo", 3)]), text, number) is None
-    assert number["answer's place mended"] == 1
-    assert number["question left out: no answer stands in the paragraph"] == 2
 
 
 def test_heads_are_whole_words_and_the_longest_name_wins():

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from elusive.common.dataset.records import Span
-from elusive.common.text_spans import find_sentences
+from elusive.common.languages import WORD_END, WORD_START
+from elusive.common.sentences import find_sentences
 from elusive.wikiqa.articles import Article, Asked, Paragraph, to_entity
 
 BLANK = "___"
@@ -13,8 +14,8 @@ BLANK = "___"
 MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 PATTERNS = {
     "date": re.compile(
-        rf"\b(?:\d{{1,2}} (?:{MONTHS})(?: \d{{4}})?|(?:{MONTHS}) \d{{1,2}}(?:, \d{{4}})?"
-        rf"|(?:{MONTHS}) \d{{4}}|1\d{{3}}|20\d{{2}})\b"
+        rf"{WORD_START}(?:\d{{1,2}} (?:{MONTHS})(?: \d{{4}})?|(?:{MONTHS}) \d{{1,2}}(?:, \d{{4}})?"
+        rf"|(?:{MONTHS}) \d{{4}}|1\d{{3}}|20\d{{2}}){WORD_END}"
     ),
     "quantity": re.compile(
         r"[$€£]?\b\d[\d,.]*\d?\s?(?:%|percent|million|billion|trillion|km|kilometres|kilometers|"
@@ -27,19 +28,22 @@ PATTERNS = {
 """Kinds of answers besides links, in the order in which they are searched for."""
 
 
-def add_cloze_questions(article: Article) -> Article:
+def add_cloze_questions(article: Article, language: str = "en") -> Article:
     """Return the article with a question for each link, date, quantity and number."""
     paragraphs = [
-        replace(paragraph, asked=list(_write_questions(article, paragraph, number)))
+        replace(paragraph, asked=list(_write_questions(article, paragraph, number, language)))
         for number, paragraph in enumerate(article.paragraphs)
     ]
     return replace(article, paragraphs=paragraphs)
 
 
-def _write_questions(article: Article, paragraph: Paragraph, number: int) -> Iterator[Asked]:
+def _write_questions(
+    article: Article, paragraph: Paragraph, number: int, language: str
+) -> Iterator[Asked]:
     """Yield the questions of one paragraph, for answers that occur in it exactly once."""
     text = paragraph.text
-    sentences = find_sentences(text, [(link.start, link.end) for link in paragraph.links])
+    links = [(link.start, link.end) for link in paragraph.links]
+    sentences = find_sentences(text, links, language)
     for count, (kind, start, end) in enumerate(find_answer_spans(paragraph)):
         sentence = next((s for s in sentences if s[0] <= start and end <= s[1]), None)
         if sentence is None or text.count(text[start:end]) > 1:

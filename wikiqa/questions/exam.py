@@ -40,8 +40,9 @@ class ExamResult:
 class Exam:
     """A model that answers questions without and with their paragraphs, and its grades so far."""
 
-    def __init__(self, chat: ChatModel) -> None:
+    def __init__(self, chat: ChatModel, language: str) -> None:
         self._chat = chat
+        self._language = language
         self._entities: list[str] = []
         self._grades: list[tuple[bool, bool]] = []
 
@@ -59,7 +60,8 @@ class Exam:
             for context, question in zip(contexts, questions, strict=True)
         ]
         replies = self._chat.ask(prompts, MAX_TOKENS)
-        right = [is_right(*pair) for pair in zip(replies, questions, strict=True)]
+        pairs = zip(replies, questions, strict=True)
+        right = [is_right(*pair, self._language) for pair in pairs]
         grades = list(zip(right[: len(asked)], right[len(asked) :], strict=True))
         self._entities += [entity] * len(asked)
         self._grades += grades
@@ -99,10 +101,11 @@ def _find_drop_reason(asked: Asked, config: WikiqaConfig) -> str | None:
     return next((name for name in config.active_filters if failed.get(name)), None)
 
 
-def is_right(reply: str, asked: Asked) -> bool:
+def is_right(reply: str, asked: Asked, language: str = "en") -> bool:
     """Return whether the first line of a reply contains a gold answer as whole words."""
     first_line = next(iter(reply.strip().splitlines()), "")
-    return score_answer(first_line, [answer for answer, _ in asked.answers])["contains"] == 1.0
+    golds = [answer for answer, _ in asked.answers]
+    return score_answer(first_line, golds, language)["contains"] == 1.0
 
 
 def _add_grades(paragraph: Paragraph, grades: Iterator[tuple[bool, bool]]) -> Paragraph:

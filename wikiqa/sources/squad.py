@@ -99,5 +99,6 @@ def _build_qa(question: WikiQuestion) -> dict[str, Any]:
     answers = [
         {"text": text, "answer_start": start}
         for text, start in zip(question.answers, question.answer_starts, strict=True)
+        if start >= 0
     ]
     return {"id": question.question_id, "question": question.question, "answers": answers}

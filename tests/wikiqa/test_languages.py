@@ -1,0 +1,165 @@
+"""Question sets in other languages than English: sentences, facts, copies and scores."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from elusive.augment.augment import augment_dataset
+from elusive.augment.config import AugmentConfig
+from elusive.augment.training_text import TrainingTextFolder
+from elusive.biogen.config import BiogenConfig
+from elusive.biogen.generate import generate_dataset as generate_people
+from elusive.common.dataset.check import check_dataset
+from elusive.common.dataset.folder import load_dataset_folder
+from elusive.common.dataset.records import WikiQuestion, from_table, to_table
+from elusive.common.errors import InputError, validate_config
+from elusive.common.folders import read_table
+from elusive.wikiqa.articles import Article, Paragraph
+from elusive.wikiqa.config import WikiqaConfig
+from elusive.wikiqa.generate import generate_dataset
+from elusive.wikiqa.questions.cloze import add_cloze_questions
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+XQUAD = [
+    language
+    for language in ("ar", "de", "en", "zh")
+    if (SHARED / f"xquad.{language}.json").exists()
+]
+
+
+def build_xquad(out: Path, language: str) -> Path:
+    path = SHARED / f"xquad.{language}.json"
+    generate_dataset(WikiqaConfig(squad=path, language=language, shots=0), out)
+    return out
+
+
+@pytest.mark.parametrize("language", XQUAD)
+def test_sentences_are_permuted_and_counted_in_every_language(language, tmp_path):
+    out = build_xquad(tmp_path / "set", language)
+    assert list(check_dataset(out)) == []
+    dataset = load_dataset_folder(out)
+    positions = [fact.position for document in dataset.documents for fact in document.facts]
+    assert np.mean(np.array(positions) > 0) > 0.6
+    augment_dataset(dataset, AugmentConfig(method="permute", copies=4), tmp_path / "text")
+    text = TrainingTextFolder(tmp_path / "text")
+    assert text.summary.diagnostics.unchanged < 0.15
+    assert text.parameters["sentences"]
+
+
+@pytest.mark.parametrize("language", XQUAD)
+def test_every_question_has_the_distance_and_position_of_its_own_fact(language, tmp_path):
+    dataset = load_dataset_folder(build_xquad(tmp_path / "set", language))
+    texts = {document.doc_id: document for document in dataset.documents}
+    facts = dataset.match_facts()
+    questions = from_table(read_table(dataset.path, "questions"), WikiQuestion)
+    assert len(facts) == len(questions)
+    for question in questions:
+        fact = facts[question.question_id]
+        assert fact in texts[question.doc_id].facts
+        assert (fact.value, fact.start) == (question.answers[0], question.answer_starts[0])
+    several = [len({f.start for f in d.facts}) for d in dataset.documents]
+    assert max(several) > 3
+
+
+def test_where_fields_are_unique_a_question_has_the_fact_of_its_field(tmp_path):
+    config = BiogenConfig(
+        people=30, questions=("direct", "yes-no", "reverse"), multi=2, permute=True
+    )
+    generate_people(config, tmp_path / "people")
+    dataset = load_dataset_folder(tmp_path / "people")
+    by_field = {(d.doc_id, f.field): f for d in dataset.documents for f in d.facts}
+    assert len(by_field) == sum(len(d.facts) for d in dataset.documents)
+    expected = {q.question_id: by_field.get((q.doc_id, q.field)) for q in dataset.questions}
+    assert dataset.match_facts() == {name: fact for name, fact in expected.items() if fact}
+    assert not dataset.places_answers
+
+
+def test_a_question_whose_place_states_no_fact_is_a_problem(tmp_path, monkeypatch):
+    out = build_set(
+        tmp_path, "Rom liegt in Italien. Rom hat Kirchen. Paris nicht.", "Rom", "Kirchen"
+    )
+    questions = from_table(read_table(out, "questions"), WikiQuestion)
+    moved = [replace(questions[0], answer_starts=[22]), *questions[1:]]
+    path = next((out / "questions").glob("*.arrow"))
+    import pyarrow as pa
+
+    table = to_table(moved, WikiQuestion)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    messages = [str(problem) for problem in check_dataset(out)]
+    assert any("no fact stands where its first gold answer should" in line for line in messages)
+
+
+def build_set(folder: Path, text: str, *answers: str, language: str = "de") -> Path:
+    qas = [
+        {
+            "id": f"q{n}",
+            "question": f"Was {n}?",
+            "answers": [{"text": a, "answer_start": text.index(a)}],
+        }
+        for n, a in enumerate(answers)
+    ]
+    data = {"data": [{"title": "T", "paragraphs": [{"context": text, "qas": qas}]}]}
+    (folder / "s.json").write_text(json.dumps(data), encoding="utf-8")
+    config = WikiqaConfig(squad=folder / "s.json", language=language, shots=0)
+    generate_dataset(config, folder / "set")
+    return folder / "set"
+
+
+def test_distances_count_characters_where_no_blank_stands_between_words(tmp_path):
+    data = {
+        "data": [
+            {
+                "title": "罗马",
+                "paragraphs": [
+                    {
+                        "context": "罗马位于意大利。它有教堂。",
+                        "qas": [
+                            {
+                                "id": "1",
+                                "question": "哪里?",
+                                "answers": [{"text": "意大利", "answer_start": 4}],
+                            }
+                        ],
+                    }
+                ],
+            }
+        ]
+    }
+    (tmp_path / "s.json").write_text(json.dumps(data), encoding="utf-8")
+    generate_dataset(
+        WikiqaConfig(squad=tmp_path / "s.json", language="zh", shots=0), tmp_path / "set"
+    )
+    assert list(check_dataset(tmp_path / "set")) == []
+    dataset = load_dataset_folder(tmp_path / "set")
+    assert dataset.documents[0].facts[0].distance == 3
+    assert dataset.documents[0].language == dataset.questions[0].language == "zh"
+
+
+@pytest.mark.parametrize("method", ["permute", "reverse-training"])
+def test_copies_that_equal_their_original_warn(method, tmp_path):
+    text = "".join("这是没有句号的一段文字" for _ in range(3))
+    dataset = load_dataset_folder(build_set(tmp_path, text, "文字", language="zh"))
+    augment_dataset(dataset, AugmentConfig(method=method, copies=4), tmp_path / "text")
+    diagnostics = TrainingTextFolder(tmp_path / "text").summary.diagnostics
+    assert diagnostics.unchanged == 1.0
+    (line,) = diagnostics.list_warnings(method)
+    assert line.startswith(f"100% of the copies of {method} equal their original: ")
+
+
+def test_a_cloze_question_quotes_one_sentence_of_its_language():
+    text = "罗马有教堂。它在1527年被洗劫。人们都走了。"
+    (asked,) = add_cloze_questions(Article("罗马", [Paragraph(text)]), "zh").paragraphs[0].asked
+    assert asked.question.endswith('"它在___年被洗劫。"')
+    text = "Rom wurde 753 v. Chr. in Latium als 2. Stadt mit 1200 Menschen gebaut. Es wuchs."
+    (asked,) = add_cloze_questions(Article("Rom", [Paragraph(text)]), "de").paragraphs[0].asked
+    assert asked.question.endswith('gebaut."')
+    assert "Rom wurde 753 v. Chr. in Latium" in asked.question
+
+
+def test_a_language_is_a_code():
+    with pytest.raises(InputError, match="'Deutsch' should be a code such as de or pt-BR"):
+        validate_config(WikiqaConfig, {"squad": Path("x"), "language": "Deutsch"})
