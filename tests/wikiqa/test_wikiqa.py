@@ -36,7 +36,7 @@ from elusive.wikiqa.generate import generate_dataset
 from elusive.wikiqa.questions.cloze import add_cloze_questions
 from elusive.wikiqa.selection import correct_answer_starts
 from elusive.wikiqa.sources.squad import write_squad
-from elusive.wikiqa.sources.wikitext import LEFTOVER
+from elusive.wikiqa.wikitext.prose import LEFTOVER
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 XQUAD, DUMP = SHARED / "xquad.en.json", SHARED / "enwiki-sample.xml.bz2"

@@ -17,7 +17,7 @@ from mwxml.errors import MalformedXML
 
 from elusive.common.errors import InputError
 from elusive.wikiqa.articles import Article, Counts
-from elusive.wikiqa.sources.wikitext import clean_article
+from elusive.wikiqa.wikitext.clean import clean_article
 
 OPENERS = {".bz2": bz2.open, ".gz": gzip.open}
 MAX_CHARACTERS = 2_000_000
