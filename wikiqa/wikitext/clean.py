@@ -9,7 +9,7 @@ from mwparserfromhell.nodes import Heading, Node, Tag
 from mwparserfromhell.parser import ParserError
 
 from elusive.wikiqa.articles import Counts, Paragraph
-from elusive.wikiqa.wikitext.languages import is_left_out
+from elusive.wikiqa.wikitext.languages import find_left_out_heading
 from elusive.wikiqa.wikitext.marks import MARKS
 from elusive.wikiqa.wikitext.namespaces import Wiki
 from elusive.wikiqa.wikitext.prose import split_paragraphs
@@ -17,8 +17,8 @@ from elusive.wikiqa.wikitext.quotes import mark_bold
 from elusive.wikiqa.wikitext.render import HOLE_TAGS, SILENT_TAGS, Renderer
 
 SWITCHES = re.compile(r"__[A-Z]+__")
-COMMENT_LINE = re.compile(r"^[ \t]*<!--(?:(?!-->).)*-->[ \t]*\n", re.M | re.S)
-COMMENT = re.compile(r"<!--(?:(?!-->).)*-->", re.S)
+COMMENT = re.compile(r"<!--(?>[^-]+|-(?!->))*+-->")
+COMMENT_LINE = re.compile(rf"^[ \t]*+{COMMENT.pattern}[ \t]*\n", re.M)
 OPEN_COMMENT = re.compile(r"<!--.*?(?=^==|\Z)", re.M | re.S)
 """A comment that nothing closes ends at the next heading."""
 
@@ -57,8 +57,8 @@ def clean_article(
     paragraphs: list[Paragraph] = []
     bold: list[str] = []
     for path, section in _split_sections(nodes):
-        if path and is_left_out(path, wiki.language):
-            counts[f"section left out: {path[-1].casefold()}"] += 1
+        if heading := find_left_out_heading(path, wiki.language):
+            counts[f"section left out: {heading}"] += heading == path[-1].casefold()
             continue
         renderer = Renderer(wiki)
         try:

@@ -66,18 +66,25 @@ def format_number(text: str, language: str) -> str:
     return f"{sign}{int(digits):,}".replace(",", group) + fraction.replace(".", point)
 
 
-def is_left_out(path: list[str], language: str) -> bool:
-    """Return whether a section lists sources, links or works; `path` are its headings.
+def find_left_out_heading(path: list[str], language: str) -> str | None:
+    """Return the heading, in small letters, of sources, links or works above a section, if any.
 
-    >>> is_left_out(["Literature"], "en"), is_left_out(["Culture", "Literature"], "en")
-    (True, False)
+    Args:
+        path: headings above the section.
+        language: of the wiki.
+
+    >>> find_left_out_heading(["Literature", "Prose"], "en")
+    'literature'
+    >>> find_left_out_heading(["Culture", "Literature"], "en")
     """
-    names = [name.casefold().strip(" :") for name in path]
-    apparatus, works = _list_sections(language), _list_sections(language, "works")
-    return any(name in apparatus for name in names) or names[0] in works
+    names = [name.casefold() for name in path]
+    if names and names[0] in _list_sections(language, "works"):
+        return names[0]
+    apparatus = _list_sections(language, "apparatus")
+    return next((name for name in names if name in apparatus), None)
 
 
 @cache
-def _list_sections(language: str, kind: str = "apparatus") -> frozenset[str]:
+def _list_sections(language: str, kind: str) -> frozenset[str]:
     table = load_table("languages")[kind]
     return frozenset(split_names(table["en"]) + split_names(table.get(language, "")))

@@ -13,6 +13,7 @@ the character whose code is the second plus the index of its name."""
 HOLES = f"[{chr(FIRST_HOLE)}-{chr(FIRST_HOLE + MAX_MARKS)}]"
 HOLE = re.compile(HOLES)
 MARKS = re.compile(f"[{LINK_END}-{APOSTROPHE}{chr(FIRST_LINK)}-{chr(FIRST_LINK + MAX_MARKS)}]|{HOLES}")
+SPLIT = re.compile(f"({MARKS.pattern})")
 PLACEHOLDER = "Hole"
 """Stands for a hole while the text is split into sentences, which a capital may begin."""
 NO_TRAIL = "\u0e00-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\ud7ff\uf900-\ufaff"
@@ -42,35 +43,45 @@ class Unmarked:
 
 def remove_marks(marked: Marked) -> Unmarked:
     """Return text without marks: links with their spans, and where it is bold or has a hole."""
-    characters: list[str] = []
+    pieces: list[str] = []
+    length, open_links, bold_start = 0, [], None
     links: list[Link] = []
     bold: list[Span] = []
     holes: list[tuple[Span, str]] = []
-    open_links: list[tuple[int, str]] = []
-    bold_start = None
-    for character in marked.text:
-        code = ord(character)
+    for piece in filter(None, SPLIT.split(marked.text)):
+        code = ord(piece[0])
         if code >= FIRST_HOLE:
-            start = len(characters)
-            characters += PLACEHOLDER
-            holes.append(((start, len(characters)), marked.holes[code - FIRST_HOLE]))
+            holes.append(((length, length + len(PLACEHOLDER)), marked.holes[code - FIRST_HOLE]))
+            piece = PLACEHOLDER
         elif code >= FIRST_LINK:
-            open_links.append((len(characters), marked.targets[code - FIRST_LINK]))
-        elif character == LINK_END and open_links:
-            links += _trim_link(characters, *open_links.pop())
-        elif character == BOLD:
-            bold_start = len(characters)
-        elif character == BOLD_END and bold_start is not None:
-            bold.append((bold_start, len(characters)))
-            bold_start = None
-        elif character == APOSTROPHE:
-            characters.append("'")
-        elif not MARKS.match(character) and not (character == " " and characters[-1:] == [" "]):
-            characters.append(character)
-    text = "".join(characters).rstrip()
+            open_links.append((length, marked.targets[code - FIRST_LINK]))
+            continue
+        elif piece == LINK_END and open_links:
+            start, target = open_links.pop()
+            links.append(Link(start, length, target))
+            continue
+        elif piece == BOLD_END and bold_start is not None:
+            bold.append((bold_start, length))
+        if piece in (BOLD, BOLD_END):
+            bold_start = length if piece == BOLD else None
+            continue
+        piece = "'" if piece == APOSTROPHE else MARKS.sub("", piece)
+        if pieces and pieces[-1].endswith(" "):
+            piece = piece.lstrip(" ")
+        if piece:
+            pieces.append(piece)
+            length += len(piece)
+    text = "".join(pieces).rstrip()
+    links = [link for link in (_trim_link(link, text) for link in links) if link.start < link.end]
     starts = {link.start for link in links}
-    links = [_add_trail(link, text, starts) for link in links if link.end <= len(text)]
-    return Unmarked(text, links, bold, holes)
+    return Unmarked(text, [_add_trail(link, text, starts) for link in links], bold, holes)
+
+
+def _trim_link(link: Link, text: str) -> Link:
+    """Return a link without the white space at its ends."""
+    words = text[link.start : link.end]
+    start = link.start + len(words) - len(words.lstrip())
+    return Link(start, max(start, link.start + len(words.rstrip())), link.target)
 
 
 def _add_trail(link: Link, text: str, starts: set[int]) -> Link:
@@ -80,13 +91,3 @@ def _add_trail(link: Link, text: str, starts: set[int]) -> Link:
     """
     trail = None if link.end in starts else LINK_TRAIL.match(text, link.end)
     return Link(link.start, trail.end() if trail else link.end, link.target)
-
-
-def _trim_link(characters: list[str], start: int, target: str) -> list[Link]:
-    """Return a link from `start` to the last character, without white space at its ends."""
-    end = len(characters)
-    while start < end and characters[start] == " ":
-        start += 1
-    while end > start and characters[end - 1] == " ":
-        end -= 1
-    return [Link(start, end, target)] if start < end else []

@@ -67,7 +67,7 @@ def split_paragraphs(
         running, is_interrupted = _join_lines(block, renderer, language, is_interrupted)
         if not running:
             continue
-        running = _tidy(_drop_pronunciations(_tidy(running), renderer.holes))
+        running = _tidy(_print_pronunciations(_tidy(running), renderer))
         unmarked = remove_marks(Marked(running, renderer.targets, renderer.holes))
         prose = _drop_sentences(unmarked, language, counts)
         if not prose.text:
@@ -148,18 +148,22 @@ def _tidy(text: str) -> str:
     return SPACE_BEFORE.sub(r"\1", DOUBLE_COMMA.sub("", text)).strip()
 
 
-def _drop_pronunciations(text: str, holes: list[str]) -> str:
-    """Drop the parts of brackets, between commas or semicolons, that say how a word is said."""
+def _print_pronunciations(text: str, renderer: Renderer) -> str:
+    """Drop the parts of brackets, between commas or semicolons, that say how a word is said; print
+    what is known of the others."""
 
     def is_pronounced(part: str) -> bool:
-        names = [holes[ord(mark) - FIRST_HOLE] for mark in HOLE.findall(part)]
+        names = _name_holes("".join(HOLE.findall(part)), renderer)
         return any(name.startswith(PRONOUNCED) for name in names) and _is_balanced(part)
 
     def drop_parts(match: re.Match[str]) -> str:
+        if not HOLE.search(match[0]):
+            return match[0]
         parts = BRACKET_PART.findall(match[0][1:-1])
         return f"({''.join(part for part in parts if not is_pronounced(part))})"
 
-    return BRACKETS.sub(lambda match: drop_parts(match) if HOLE.search(match[0]) else match[0], text)
+    text = BRACKETS.sub(drop_parts, text)
+    return HOLE.sub(lambda match: renderer.spoken.get(match[0], match[0]), text)
 
 
 def _is_balanced(part: str) -> bool:

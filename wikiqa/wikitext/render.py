@@ -14,7 +14,8 @@ from mwparserfromhell.nodes import (
     Wikilink,
 )
 
-from elusive.wikiqa.wikitext.computed import COMPUTED, Call
+from elusive.wikiqa.wikitext.calls import Call
+from elusive.wikiqa.wikitext.computed import COMPUTED
 from elusive.wikiqa.wikitext.languages import lower_text, raise_text
 from elusive.wikiqa.wikitext.marks import (
     APOSTROPHE,
@@ -30,6 +31,7 @@ from elusive.wikiqa.wikitext.marks import (
 )
 from elusive.wikiqa.wikitext.namespaces import Wiki, sort_link
 from elusive.wikiqa.wikitext.parser_functions import compute_parser_function, is_parser_function
+from elusive.wikiqa.wikitext.pronunciations import render_pronunciation
 from elusive.wikiqa.wikitext.templates import find_computed_name, find_pattern, sort_template
 
 SILENT_TAGS = frozenset(
@@ -53,11 +55,16 @@ MAX_DEPTH = 12
 
 
 class Renderer:
-    """Renders the nodes of one section, and keeps the targets of its links and its holes."""
+    """Renders the nodes of one section.
+
+    Keeps the targets of its links, the names of its holes, and what is printed for those that say
+    how a word is said.
+    """
 
     def __init__(self, wiki: Wiki) -> None:
         self.targets: list[str] = []
         self.holes: list[str] = []
+        self.spoken: dict[str, str] = {}
         self._wiki = wiki
         self._depth = 0
 
@@ -143,8 +150,8 @@ class Renderer:
     def _render_template(
         self, node: Template, arguments: dict[str, str] | None, is_line_start: bool
     ) -> str:
-        name = self.render(node.name.nodes, arguments) if node.name.filter_templates() else ""
-        name = name or str(node.name)
+        name = str(node.name)
+        name = self.render(node.name.nodes, arguments) if "{" in name or "&" in name else name
         if is_parser_function(name):
             return self._render_parser_function(name, node, arguments)
         name = " ".join(MARKS.sub("", name).replace("_", " ").split()).casefold()
@@ -162,7 +169,13 @@ class Renderer:
             text = COMPUTED[find_computed_name(name)](call)
             if text is not None:
                 return text
-        hole = self.mark_hole(f"{PRONOUNCED if kind == 'pronounced' else ''}{{{{{name}}}}}")
+        if kind == "pronounced":
+            call = Call(name, self._list_arguments(node, arguments), self._wiki.language)
+            hole = self.mark_hole(f"{PRONOUNCED}{{{{{name}}}}}")
+            if text := render_pronunciation(call):
+                self.spoken[hole] = text
+            return hole
+        hole = self.mark_hole(f"{{{{{name}}}}}")
         return f"{hole}\n" if is_line_start and "\n" in str(node) else hole
 
     def _render_parser_function(
