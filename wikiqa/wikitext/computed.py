@@ -8,6 +8,7 @@ from elusive.wikiqa.wikitext.convert import render_convert, render_height
 from elusive.wikiqa.wikitext.dates import render_as_of, render_date, render_old_style_date
 from elusive.wikiqa.wikitext.languages import lower_text, raise_text
 from elusive.wikiqa.wikitext.marks import APOSTROPHE, MARKS
+from elusive.wikiqa.wikitext.namespaces import list_languages
 from elusive.wikiqa.wikitext.tables import load_table
 
 CHARGE = re.compile(r"\d*[-+−–]")
@@ -144,13 +145,9 @@ def render_chinese(call: Call) -> str | None:
 def render_foreign_link(call: Call) -> str | None:
     """Return the words of {{ill|Title|de|Titel|lt=words}}, and of its old order {{ill|de|Title}}."""
     words = call.positional
-    if len(words) > 1 and re.fullmatch(r"[a-z]{2,3}", words[0]) and words[0] in _language_codes():
+    if len(words) > 1 and words[0] in list_languages():
         return [*words, "", ""][3] or words[1]
     return call.get("lt", "1") or None
-
-
-def _language_codes() -> list[str]:
-    return load_table("namespaces")["languages"].split()
 
 
 def render_joined(call: Call) -> str | None:

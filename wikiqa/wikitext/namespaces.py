@@ -1,6 +1,6 @@
 """What the words before the colon of a link mean in a wiki."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -49,23 +49,25 @@ def sort_link(title: str, wiki: Wiki) -> LinkKind:
     """
     prefix, colon, rest = title.partition(":")
     prefix = _fold(prefix)
-    if not colon or not rest.strip():
-        return "elsewhere" if title.strip().endswith(":") and not prefix else "article"
+    if not colon:
+        return "article"
     if not prefix:
         return "elsewhere"
-    if prefix in wiki.hidden or prefix in _list_prefixes("languages"):
+    if prefix in wiki.hidden or prefix in list_languages():
         return "hidden"
-    is_elsewhere = prefix in wiki.elsewhere or prefix in _list_prefixes("other")
+    is_elsewhere = prefix in wiki.elsewhere or prefix in _list_projects()
     return "elsewhere" if is_elsewhere else "article"
 
 
 @cache
-def _list_prefixes(kind: str) -> frozenset[str]:
-    return frozenset(map(_fold, _split(load_table("namespaces")[kind])))
+def list_languages() -> frozenset[str]:
+    """Return the codes of the languages that have a Wikipedia, as links and addresses name them."""
+    return frozenset(load_table("namespaces")["languages"].split())
 
 
-def _split(words: str) -> Iterable[str]:
-    return words.split()
+@cache
+def _list_projects() -> frozenset[str]:
+    return frozenset(map(_fold, load_table("namespaces")["other"].split()))
 
 
 def _fold(name: str) -> str:

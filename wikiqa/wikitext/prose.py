@@ -28,11 +28,11 @@ SENTENCES_READ = "sentences read"
 LEFTOVER = re.compile(
     r"\[\[|\]\]|\{\{|\}\}|'''|''|\{\||\|\}|</?[a-zA-Z]+[^<>]*>|<!--|-->|&[a-z]+;|\|\||=="
 )
-EMPTY_BRACKETS = re.compile(r"(?:(?<![ \t])[ \t]+)?[(\[][\s,;:\u2013\u2014-]*[)\]]")
+EMPTY_BRACKETS = re.compile(r"[(\[][\s,;:\u2013\u2014-]*[)\]]")
 OPENING_JUNK = re.compile(r"([(\[])[\s,;:]+")
 CLOSING_JUNK = re.compile(r"(?<![\s,;:])[\s,;:]+([)\]])")
 DOUBLE_COMMA = re.compile(r"[,;](?=\s*[,;])")
-SPACE_BEFORE = re.compile(r"(?<![ \t])[ \t]+([,.;:!?)])")
+SPACE_BEFORE = re.compile(r" ([,.;:!?)])")
 BRACKETS = re.compile(r"\([^()]*\)")
 BRACKET_PART = re.compile(r"[,;][^,;]*|[^,;]+")
 SENTENCE_END = re.compile(r"[.!?…。！？．।॥؟۔։።]['\"”’»«)\]」』）›]*$")
@@ -141,11 +141,12 @@ def _introduces(line: str) -> bool:
 def _tidy(text: str) -> str:
     """Squeeze white space, and remove brackets that are empty without their markup."""
     text = " ".join(text.split())
-    for _ in range(2):  # brackets may be nested
-        text = EMPTY_BRACKETS.sub("", text)
-        text = OPENING_JUNK.sub(r"\1", text)
-        text = CLOSING_JUNK.sub(r"\1", text)
-    return SPACE_BEFORE.sub(r"\1", DOUBLE_COMMA.sub("", text)).strip()
+    if "(" in text or "[" in text:
+        text = DOUBLE_COMMA.sub("", text)
+        for _ in range(2):  # brackets may be nested
+            text = CLOSING_JUNK.sub(r"\1", OPENING_JUNK.sub(r"\1", EMPTY_BRACKETS.sub("", text)))
+        text = " ".join(text.split())
+    return SPACE_BEFORE.sub(r"\1", text)
 
 
 def _print_pronunciations(text: str, renderer: Renderer) -> str:
