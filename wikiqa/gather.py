@@ -131,7 +131,7 @@ def _add_questions(article: Article, config: WikiqaConfig, counts: Counts) -> Ar
     """Add cloze questions and count them, unless a model writes the questions later."""
     if config.writes_by_model:
         return article
-    article = add_cloze_questions(article)
+    article = add_cloze_questions(article, config.language, counts)
     counts[WRITTEN] += count_questions(article)
     return article
 

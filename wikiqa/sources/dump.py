@@ -113,7 +113,8 @@ def _read_wiki(dump: mwxml.Dump, path: Path, language: str) -> Wiki:
         codes = (SAME_LANGUAGE.get(code, code) for code in (site[1], language.casefold()))
         if site[1] in list_languages() and len({code.split("-")[0] for code in codes}) > 1:
             raise InputError(
-                f"{path} is a dump of {base}, but --language is {language}: add --language {site[1]}"
+                f"{path} is a dump of {base}, but --language is {language}: "
+                f"add --language {site[1]}"
             )
     names = {space.id: space.name for space in dump.site_info.namespaces or [] if space.name}
     return build_wiki(language, base.split("/wiki/")[0] if "/wiki/" in base else "", names)

@@ -143,7 +143,7 @@ def render_chinese(call: Call) -> str | None:
 
 
 def render_foreign_link(call: Call) -> str | None:
-    """Return the words of {{ill|Title|de|Titel|lt=words}}, and of its old order {{ill|de|Title}}."""
+    """Return the words of {{ill|Title|de|Titel|lt=words}}; its old order is {{ill|de|Title}}."""
     words = call.positional
     if len(words) > 1 and words[0] in list_languages():
         return [*words, "", ""][3] or words[1]

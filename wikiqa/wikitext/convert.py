@@ -19,6 +19,7 @@ RANGES = {
 PAIRS = {"ft": ("in",), "yd": ("ft", "in"), "mi": ("yd", "ft"), "lb": ("oz",), "st": ("lb",)}
 """Units that a smaller one may follow: 6 feet 2 inches."""
 POWERS = {"e3": "thousand", "e6": "million", "e9": "billion", "e12": "trillion"}
+POWER = re.compile(r"e(?:3|6|9|12)(?!\d)")
 HIDES_INPUT = frozenset(("out", "output only", "output number only", "number", "unit", "table"))
 """Values of `disp` that print something else than the quantity; `table` prints two cells."""
 EXPONENT = re.compile(r"([-−]?[\d.,]+)e([-−+]?\d+)")
@@ -29,24 +30,24 @@ def render_convert(call: Call) -> str | None:
 
     Departures from Wikipedia's Module:Convert: the conversion in brackets is left out, so that a
     text holds no number that its author has not written; numbers are not spelled out.
+
+    >>> render_convert(Call("convert", {"1": "5", "2": "to", "3": "10", "4": "km"}))
+    '5 to 10 kilometres'
     """
     words = call.positional
-    if len(words) < 2 or call.get("disp").casefold() in HIDES_INPUT:
+    is_odd = call.get("adj").casefold() not in ("", "on", "off", "no")  # words in between
+    if len(words) < 2 or is_odd or call.get("disp").casefold() in HIDES_INPUT:
         return None
     amount, count = _read_amount(words, call.language)
     if amount is None or count >= len(words):
         return None
-    rest = words[count + 1 :]
-    follows = len(rest) > 1 and rest[1] in PAIRS.get(words[count], ())
-    is_short = _is_short(call)
-    text = _join_unit(amount, words[count], is_short, call, is_one=words[:count] in (["1"], ["−1"], ["-1"]))
-    if not follows or text is None:
+    code, rest = words[count], words[count + 1 :]
+    text = _join_unit(call, amount, code)
+    if text is None or len(rest) < 2 or rest[1] not in PAIRS.get(code, ()):
         return text
     number = read_number(rest[0], call.language)
-    second = number and _join_unit(number, rest[1], is_short, call, is_one=rest[0] == "1")
-    if not second:
-        return None
-    return text + ("-" if _is_adjective(call) and not is_short else " ") + second
+    second = number and _join_unit(call, number, rest[1])
+    return second and f"{text}{'-' if _is_adjective(call) else ' '}{second}"
 
 
 def _read_amount(words: list[str], language: str) -> tuple[str | None, int]:
@@ -67,43 +68,26 @@ def _read_number(text: str, language: str) -> str | None:
     return read_number(text, language)
 
 
-def _is_short(call: Call) -> bool:
-    default = "on" if call.name == "cvt" else "out"
-    return call.get("abbr").casefold() in ("on", "in", "y", "yes", "values") or (
-        not call.get("abbr") and default == "on"
-    )
+def _join_unit(call: Call, amount: str, code: str) -> str | None:
+    """Return a number with its unit, or None if the unit is not known."""
+    power = POWER.match(code)
+    unit = split_names(load_table("units").get(code[power.end() if power else 0 :], ""))
+    if not unit:
+        return None
+    is_one = amount in ("1", "−1") and not power
+    amount = f"{amount} {POWERS[power[0]]}" if power else amount
+    is_short = call.name == "cvt" or call.get("abbr").casefold() in ("on", "in", "y", "yes")
+    if len(unit) == 1 or (is_short and call.get("abbr") != "off"):
+        return f"{amount}{'' if unit[0].startswith('/') else ' '}{unit[0]}"
+    _, name, plural = unit
+    word = name if is_one or _is_adjective(call) or call.get("sing") else plural
+    if call.get("sp") == "us":
+        word = word.replace("metre", "meter").replace("litre", "liter")
+    return f"{amount} {word}".replace(" ", "-") if _is_adjective(call) else f"{amount} {word}"
 
 
 def _is_adjective(call: Call) -> bool:
-    return call.get("adj").casefold() in ("on", "mid", "1")
-
-
-def _join_unit(amount: str, code: str, is_short: bool, call: Call, is_one: bool) -> str | None:
-    """Return a number with its unit, or None if the unit is not known."""
-    power = next((word for prefix, word in POWERS.items() if re.match(rf"{prefix}(?!\d)", code)), "")
-    code = re.sub(r"^e(3|6|9|12)(?!\d)", "", code)
-    unit = split_names(load_table("units").get(code, ""))
-    if not unit:
-        return None
-    symbol, name, plural = unit if len(unit) == 3 else (unit[0], "", "")
-    if power:
-        amount = f"{amount} {power}"
-    if is_short or not name:
-        return f"{amount}{'' if symbol.startswith('/') else ' '}{symbol}"
-    is_adjective = _is_adjective(call)
-    word = name if is_adjective or (is_one and not power) or call.get("sing") else plural
-    if call.get("sp") == "us":
-        word = word.replace("metre", "meter").replace("litre", "liter")
-    text = f"{amount.replace(' ', '-') if is_adjective and power else amount}"
-    middle = call.get("mid") or (words_after_adjective(call) if is_adjective else "")
-    return f"{text}{'-' if is_adjective else ' '}{word.replace(' ', '-') if is_adjective else word}{middle}"
-
-
-def words_after_adjective(call: Call) -> str:
-    """Return the words that |adj=mid puts after the unit, which stand last in the call."""
-    last = call.positional[-1]
-    is_word = call.get("adj") == "mid" and last[:1] in "- " and not read_number(last)
-    return last if is_word else ""
+    return call.get("adj").casefold() == "on"
 
 
 def render_height(call: Call) -> str | None:

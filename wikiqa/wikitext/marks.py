@@ -10,9 +10,10 @@ LINK_END, BOLD, BOLD_END, NOT_PROSE, APOSTROPHE = (chr(0xE000 + number) for numb
 FIRST_LINK, FIRST_HOLE, MAX_MARKS = 0xF0000, 0x100000, 0xFFFE
 """A link begins with the character whose code is the first plus the index of its target; a hole is
 the character whose code is the second plus the index of its name."""
-HOLES = f"[{chr(FIRST_HOLE)}-{chr(FIRST_HOLE + MAX_MARKS)}]"
-HOLE = re.compile(HOLES)
-MARKS = re.compile(f"[{LINK_END}-{APOSTROPHE}{chr(FIRST_LINK)}-{chr(FIRST_LINK + MAX_MARKS)}]|{HOLES}")
+HOLE = re.compile(f"[{chr(FIRST_HOLE)}-{chr(FIRST_HOLE + MAX_MARKS)}]")
+MARKS = re.compile(
+    f"[{LINK_END}-{APOSTROPHE}{chr(FIRST_LINK)}-{chr(FIRST_LINK + MAX_MARKS)}]|{HOLE.pattern}"
+)
 SPLIT = re.compile(f"({MARKS.pattern})")
 PLACEHOLDER = "Hole"
 """Stands for a hole while the text is split into sentences, which a capital may begin."""

@@ -47,7 +47,7 @@ def sort_link(title: str, wiki: Wiki) -> LinkKind:
     >>> [sort_link(title, Wiki()) for title in ("File: a.jpg", ":fr:Rome", "CSI:NY")]
     ['hidden', 'elsewhere', 'article']
     """
-    prefix, colon, rest = title.partition(":")
+    prefix, colon, _ = title.partition(":")
     prefix = _fold(prefix)
     if not colon:
         return "article"

@@ -8,7 +8,7 @@ from elusive.wikiqa.wikitext.tables import load_table
 
 SOUNDS = {"'": "ˈ", ",": "ˌ", "_": " ", "g": "ɡ", "-": "-", "ae": "æ", "dh": "ð", "ng": "ŋ"}
 """Names of sounds in {{IPAc-en}} that are not printed as they are written."""
-SOUND = re.compile(r"[a-z]|[^\x00-\x7f]{1,3}|[a-z][^\x00-\x7f]{1,3}|[^\x00-\x7f]{1,3}[a-z]\W?|\.|\(r\)")
+SOUND = re.compile(r"\.|[a-z]?[^\x00-\x7f]{1,3}|[^\x00-\x7f]{1,3}[a-z]|[a-z]")
 
 
 def render_pronunciation(call: Call) -> str | None:

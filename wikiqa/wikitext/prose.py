@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from elusive.common.dataset.records import Link, Span
 from elusive.common.sentences import find_sentences
 from elusive.wikiqa.articles import Counts
+from elusive.wikiqa.left_out import LEFT_OUT, SENTENCES_LEFT_OUT, SENTENCES_READ
 from elusive.wikiqa.wikitext.marks import (
     BOLD,
     BOLD_END,
@@ -22,9 +23,8 @@ from elusive.wikiqa.wikitext.marks import (
 )
 from elusive.wikiqa.wikitext.render import PRONOUNCED, Renderer
 
-LEFT_OUT = "sentence left out: "
-"""Begins the reasons that count sentences; the rest names the template, tag or list."""
-SENTENCES_READ = "sentences read"
+MAX_CHARACTERS = 100_000
+"""A longer paragraph is a list or a table without its markup."""
 LEFTOVER = re.compile(
     r"\[\[|\]\]|\{\{|\}\}|'''|''|\{\||\|\}|</?[a-zA-Z]+[^<>]*>|<!--|-->|&[a-z]+;|\|\||=="
 )
@@ -72,7 +72,9 @@ def split_paragraphs(
         prose = _drop_sentences(unmarked, language, counts)
         if not prose.text:
             continue
-        if LEFTOVER.search(prose.text):
+        if len(prose.text) > MAX_CHARACTERS:
+            counts[f"paragraph of more than {MAX_CHARACTERS:,} characters"] += 1
+        elif LEFTOVER.search(prose.text):
             counts["paragraph with broken markup"] += 1
         elif len(prose.text.split()) < min_words:
             counts["short paragraph"] += 1
@@ -186,7 +188,7 @@ def _drop_sentences(unmarked: Unmarked, language: str, counts: Counts) -> Prose:
         next_start = sentences[index + 1][0] if index + 1 < len(sentences) else end
         names = {name for span, name in unmarked.holes if start <= span[0] < end}
         if names:
-            counts["sentences left out"] += 1
+            counts[SENTENCES_LEFT_OUT] += 1
         for name in names:
             counts[f"{LEFT_OUT}{name.removeprefix(PRONOUNCED)}"] += 1
         kept += [] if names else [((start, end), (start, next_start))]

@@ -218,7 +218,7 @@ def _trick_pipe(target: str) -> str:
 
 def _is_line_start(pieces: list[str]) -> bool:
     text = MARKS.sub("", "".join(pieces[-3:]))
-    return not text.strip(" ") and len(pieces) < 3 or text.rstrip(" ").endswith("\n")
+    return (not text.strip(" ") and len(pieces) < 3) or text.rstrip(" ").endswith("\n")
 
 
 def _render_entity(node: HTMLEntity) -> str:
