@@ -1,5 +1,6 @@
 """`elusive wikiqa`: build question sets from Wikipedia."""
 
+import json
 import os
 from pathlib import Path
 
@@ -63,8 +64,10 @@ def _show(config: WikiqaConfig, count: int) -> None:
 def _write(config: WikiqaConfig, out: Path, workers: int) -> None:
     from tqdm import tqdm
 
+    from elusive.common.dataset.dataset_statistics import STATISTICS
     from elusive.common.dataset.folder import count_rows
     from elusive.wikiqa.generate import generate_dataset
+    from elusive.wikiqa.left_out import render_left_out
 
     with tqdm(desc="articles read", unit="article", delay=1) as bar:
 
@@ -78,3 +81,6 @@ def _write(config: WikiqaConfig, out: Path, workers: int) -> None:
         f"{'wrote' if is_new else 'already there:'} {out}, {rows['corpus']} paragraphs, "
         f"{rows['questions']} questions, {rows['shots']} shots"
     )
+    statistics = json.loads((out / STATISTICS).read_text(encoding="utf-8"))
+    if line := render_left_out(statistics["read_and_left_out"]):
+        click.echo(line)

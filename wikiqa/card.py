@@ -13,10 +13,14 @@ from elusive.common.intervals import format_estimate
 from elusive.common.jinja import render_template
 from elusive.wikiqa.articles import Counts
 from elusive.wikiqa.config import SOURCES, WikiqaConfig
+from elusive.wikiqa.left_out import LEFT_OUT, list_left_out
 from elusive.wikiqa.questions.exam import ExamResult
 
 LICENCES = {"CC BY-SA 4.0": "cc-by-sa-4.0", "CC BY-SA 3.0": "cc-by-sa-3.0"}
 """The Hub's identifiers of licenses."""
+
+MOST_LEFT_OUT = 50
+"""Reasons that the card lists; statistics.json has all."""
 
 
 def write_card(
@@ -30,7 +34,10 @@ def write_card(
     """Write README.md, the statistics and their plot."""
     from elusive.common.dataset.statistics_plot import draw_statistics
 
-    numbers = statistics.as_json() | {"read_and_left_out": dict(sorted(counts.items()))}
+    left_out = list_left_out(counts)
+    others = [(name, number) for name, number in sorted(counts.items()) if LEFT_OUT not in name]
+    ordered = dict(others) | {f"{LEFT_OUT}{name}": number for name, number in left_out}
+    numbers = statistics.as_json() | {"read_and_left_out": ordered}
     numbers |= {"exam": asdict(exam) if exam else None}
     write_atomically(out / STATISTICS, json.dumps(numbers, indent=2) + "\n")
     title = f"{statistics.entities:,} articles, {statistics.documents:,} paragraphs"
@@ -41,7 +48,9 @@ def write_card(
         source=source,
         command=build_command_line(config, source),
         licence=LICENCES.get(config.licence, "other"),
-        counts=sorted(counts.items()),
+        counts=others,
+        left_out=left_out,
+        most_left_out=MOST_LEFT_OUT,
         exam=exam,
         share=partial(format_estimate, scale=100, digits=1),
         statistics=statistics,

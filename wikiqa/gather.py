@@ -3,10 +3,9 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import asdict, replace
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +14,7 @@ from elusive.common.dataset.records import Link
 from elusive.common.folders import write_atomically
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
 from elusive.wikiqa.config import WikiqaConfig
+from elusive.wikiqa.page_workers import Job, Limits, PageWorkers
 from elusive.wikiqa.questions.cloze import add_cloze_questions
 from elusive.wikiqa.questions.writer import add_written_questions
 from elusive.wikiqa.sampling import sample_paragraphs
@@ -99,29 +99,26 @@ def _gather_dump(
 ) -> None:
     """Gather a dump: this process reads, the workers clean pages and write cloze questions."""
     counts: Counts = Counter()
-    pages = islice(read_pages(dump, counts), config.limit)
+    pages = islice(read_pages(dump, counts, config.language), config.limit)
     queued: list[Future[int]] = []
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+    with PageWorkers(workers, _clean_page, _write_chunk, Limits()) as pool:
         for number, chunk in enumerate(_split_into_chunks(pages)):
             path = _chunk_path(folder, number)
-            chunk_counts = Counter(counts)
+            job = Job(path, chunk, Counter(counts), config)
             counts.clear()
             if path.exists():
                 on_articles(len(chunk))
                 continue
-            queued.append(pool.submit(_clean_chunk, path, chunk, chunk_counts, config))
+            queued.append(pool.submit(job))
             if len(queued) > AHEAD * workers:
                 on_articles(queued.pop(0).result())
         for future in queued:
             on_articles(future.result())
 
 
-def _clean_chunk(path: Path, pages: list[Page], counts: Counts, config: WikiqaConfig) -> int:
-    """Clean and write pages, with questions, and return their number."""
-    articles = [build_article(page, config.min_words, counts) for page in pages]
-    articles = [_add_questions(article, config, counts) for article in articles]
-    _write_chunk(path, articles, counts)
-    return len(pages)
+def _clean_page(page: Page, counts: Counts, config: WikiqaConfig) -> Article:
+    """Clean a page, with questions."""
+    return _add_questions(build_article(page, config.min_words, counts), config, counts)
 
 
 def _drop_short_paragraphs(article: Article, config: WikiqaConfig, counts: Counts) -> Article:
@@ -134,7 +131,7 @@ def _add_questions(article: Article, config: WikiqaConfig, counts: Counts) -> Ar
     """Add cloze questions and count them, unless a model writes the questions later."""
     if config.writes_by_model:
         return article
-    article = add_cloze_questions(article, config.language)
+    article = add_cloze_questions(article, config.language, counts)
     counts[WRITTEN] += count_questions(article)
     return article
 

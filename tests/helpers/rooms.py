@@ -9,11 +9,14 @@ MAY_IMPORT = {
     "biogen/people": ("common", "biogen", "biogen/texts"),
     "biogen/texts": ("common", "common/dataset", "biogen", "biogen/people"),
     "biogen": ("common", "common/dataset", "biogen/people", "biogen/texts"),
-    "wikiqa/sources": ("common", "common/dataset", "wikiqa"),
-    "wikiqa/questions": ("common", "common/chat", "common/dataset", "common/lm", "wikiqa"),
+    "wikiqa/wikitext": ("common", "common/dataset", "wikiqa"),
+    "wikiqa/sources": ("common", "common/dataset", "wikiqa", "wikiqa/wikitext"),
+    "wikiqa/questions": (
+        *("common", "common/chat", "common/dataset", "common/lm", "wikiqa", "wikiqa/wikitext"),
+    ),
     "wikiqa": (
         *("common", "common/chat", "common/dataset", "common/lm"),
-        *("wikiqa/sources", "wikiqa/questions"),
+        *("wikiqa/sources", "wikiqa/questions", "wikiqa/wikitext"),
     ),
     "augment": (
         *("common", "common/chat", "common/dataset", "common/lm"),

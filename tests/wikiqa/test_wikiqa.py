@@ -35,7 +35,7 @@ from elusive.wikiqa.gather import gather_articles
 from elusive.wikiqa.generate import generate_dataset
 from elusive.wikiqa.questions.cloze import add_cloze_questions
 from elusive.wikiqa.sources.squad import write_squad
-from elusive.wikiqa.sources.wikitext import LEFTOVER
+from elusive.wikiqa.wikitext.prose import LEFTOVER
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 XQUAD, DUMP = SHARED / "xquad.en.json", SHARED / "enwiki-sample.xml.bz2"

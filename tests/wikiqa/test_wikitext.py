@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elusive.wikiqa.sources.wikitext import LEFTOVER, MARKS, clean_article
+from elusive.wikiqa.wikitext.clean import clean_article
+from elusive.wikiqa.wikitext.marks import MARKS
+from elusive.wikiqa.wikitext.prose import LEFTOVER
 
 
 def text_of(wikitext: str) -> str:

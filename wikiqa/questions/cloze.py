@@ -1,52 +1,85 @@
 """Cloze questions: a sentence with a blank in place of the answer, and the article's name."""
 
 import re
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 
 from elusive.common.dataset.records import Span
 from elusive.common.languages import WORD_END, WORD_START
 from elusive.common.sentences import find_sentences
-from elusive.wikiqa.articles import Article, Asked, Paragraph, to_entity
+from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph, to_entity
+from elusive.wikiqa.wikitext.languages import find_separators
 
 BLANK = "___"
+MAX_SENTENCE = 1000
+"""Characters of a sentence; what is longer is no sentence, and would be repeated per answer."""
 
 MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
-PATTERNS = {
-    "date": re.compile(
-        rf"{WORD_START}(?:\d{{1,2}} (?:{MONTHS})(?: \d{{4}})?|(?:{MONTHS}) \d{{1,2}}(?:, \d{{4}})?"
-        rf"|(?:{MONTHS}) \d{{4}}|1\d{{3}}|20\d{{2}}){WORD_END}"
-    ),
-    "quantity": re.compile(
-        r"[$€£]?\b\d[\d,.]*\d?\s?(?:%|percent|million|billion|trillion|km|kilometres|kilometers|"
-        r"metres|meters|miles|feet|acres|hectares|kg|tonnes|tons|years|inhabitants|people)(?!\w)"
-    ),
-    "number": re.compile(
-        r"(?<![\d.,$€£-])\b\d{1,3}(?:,\d{3})+(?:\.\d+)?\b|(?<![\d.,-])\b\d+\.\d+\b"
-    ),
-}
-"""Kinds of answers besides links, in the order in which they are searched for."""
+UNITS = (
+    "%|percent|million|billion|trillion|km²|km|kilometres|kilometers|metres|meters|miles|feet|acres|"
+    "hectares|kg|tonnes|tons|years|inhabitants|people"
+)
+POWER = "(?:×10⁻?[⁰¹²³⁴-⁹]+)?"
 
 
-def add_cloze_questions(article: Article, language: str = "en") -> Article:
-    """Return the article with a question for each link, date, quantity and number."""
+@cache
+def build_patterns(language: str) -> dict[str, re.Pattern[str]]:
+    """Build the patterns of answers besides links, in the order in which they are searched for.
+
+    Numbers have the separators of the language: 1,048,576.5 in English is 1.048.576,5 in German.
+    """
+    group, point = (re.escape(separator) for separator in find_separators(language))
+    grouped = rf"\d{{1,3}}(?:{group}\d{{3}})+(?:{point}\d+)?"
+    before = r"(?<![\d.,$€£-])" + (rf"(?<!\d ){WORD_START}" if group == r"\ " else WORD_START)
+    after = rf"{WORD_END}(?![.,]\d|×)"
+    return {
+        "date": re.compile(
+            rf"{WORD_START}(?:\d{{1,2}} (?:{MONTHS})(?: \d{{4}})?|(?:{MONTHS}) \d{{1,2}}(?:, \d{{4}})?"
+            rf"|(?:{MONTHS}) \d{{4}}){WORD_END}|{before}(?:1\d{{3}}|20\d{{2}}){after}"
+        ),
+        "quantity": re.compile(
+            rf"(?<![\d.,])[$€£]?\b(?:{grouped}|\d+(?:{point}\d+)?){POWER}\s?(?:{UNITS})(?!\w)"
+        ),
+        "number": re.compile(rf"{before}(?:{grouped}|\d+{point}\d+){POWER}{after}"),
+    }
+
+
+def add_cloze_questions(
+    article: Article, language: str = "en", counts: Counts | None = None
+) -> Article:
+    """Return the article with a question for each link, date, quantity and number.
+
+    Args:
+        article: with its paragraphs.
+        language: of the text.
+        counts: to which the answers in sentences that are too long are added.
+    """
+    counts = Counter() if counts is None else counts
     paragraphs = [
-        replace(paragraph, asked=list(_write_questions(article, paragraph, number, language)))
+        replace(paragraph, asked=list(_write_questions(article, number, language, counts)))
         for number, paragraph in enumerate(article.paragraphs)
     ]
     return replace(article, paragraphs=paragraphs)
 
 
 def _write_questions(
-    article: Article, paragraph: Paragraph, number: int, language: str
+    article: Article, number: int, language: str, counts: Counts
 ) -> Iterator[Asked]:
     """Yield the questions of one paragraph, for answers that occur in it exactly once."""
+    paragraph = article.paragraphs[number]
     text = paragraph.text
     links = [(link.start, link.end) for link in paragraph.links]
     sentences = find_sentences(text, links, language)
-    for count, (kind, start, end) in enumerate(find_answer_spans(paragraph)):
-        sentence = next((s for s in sentences if s[0] <= start and end <= s[1]), None)
-        if sentence is None or text.count(text[start:end]) > 1:
+    starts = [start for start, _ in sentences]
+    for count, (kind, start, end) in enumerate(find_answer_spans(paragraph, language)):
+        sentence = sentences[bisect_right(starts, start) - 1]
+        if end > sentence[1] or not _occurs_once(text, start, end):
+            continue
+        if sentence[1] - sentence[0] > MAX_SENTENCE:
+            counts[f"answer in a sentence of more than {MAX_SENTENCE:,} characters"] += 1
             continue
         yield Asked(
             question_id=f"{number}-{count}",
@@ -56,13 +89,22 @@ def _write_questions(
         )
 
 
-def find_answer_spans(paragraph: Paragraph) -> list[tuple[str, int, int]]:
+def _occurs_once(text: str, start: int, end: int) -> bool:
+    answer = text[start:end]
+    return text.find(answer) == start and text.find(answer, start + 1) < 0
+
+
+def find_answer_spans(paragraph: Paragraph, language: str = "en") -> list[tuple[str, int, int]]:
     """Return the kind and span of all possible answers, in order, without overlaps."""
     spans = [("link", link.start, link.end) for link in paragraph.links]
-    for kind, pattern in PATTERNS.items():
+    is_taken = bytearray(len(paragraph.text))
+    for _, start, end in spans:
+        is_taken[start:end] = b"\1" * (end - start)
+    for kind, pattern in build_patterns(language).items():
         for match in pattern.finditer(paragraph.text):
             start, end = match.span()
-            if all(end <= first or last <= start for _, first, last in spans):
+            if 1 not in is_taken[start:end]:
+                is_taken[start:end] = b"\1" * (end - start)
                 spans.append((kind, start, end))
     return sorted(spans, key=lambda span: span[1])
 

@@ -17,11 +17,18 @@ from mwxml.errors import MalformedXML
 
 from elusive.common.errors import InputError
 from elusive.wikiqa.articles import Article, Counts
-from elusive.wikiqa.sources.wikitext import clean_article
+from elusive.wikiqa.sources.xml_stream import CUT, BoundedXml
+from elusive.wikiqa.wikitext.clean import clean_article
+from elusive.wikiqa.wikitext.namespaces import Wiki, build_wiki, list_languages, sort_link
 
 OPENERS = {".bz2": bz2.open, ".gz": gzip.open}
 MAX_CHARACTERS = 2_000_000
 """Longer wikitext is a list or an error, and takes minutes to parse."""
+MAX_BYTES = 8 * MAX_CHARACTERS
+"""Bytes of XML that are read of one text; a character is at most four, or an entity such as &lt;"""
+SITE = re.compile(r"https?://(?:www\.)?([a-z-]+)\.(?:m\.)?wik[a-z]+\.org")
+SAME_LANGUAGE = {"simple": "en", "nb": "no", "als": "gsw", "zh-classical": "lzh", "zh-yue": "yue"}
+"""Names of languages in the addresses of wikis that differ from their codes."""
 
 DISAMBIGUATION = re.compile(
     r"\{\{\s*(disambig(uation)?|hndis|geodis|dab|surname|given name|set index( article)?|sia)"
@@ -38,34 +45,38 @@ class Page:
     title: str
     wikitext: str
     revision: str
-    site: str
-    """Address of the wiki, such as `https://en.wikipedia.org`; empty if the dump has none."""
+    wiki: Wiki
 
 
-def read_pages(path: Path, counts: Counts) -> Iterator[Page]:
+def read_pages(path: Path, counts: Counts, language: str = "en") -> Iterator[Page]:
     """Read the articles of a dump, in its order; other pages are left out and counted.
 
+    Args:
+        path: of the dump.
+        counts: to which the reasons are added.
+        language: of the dump's text.
+
     Raises:
-        InputError: the file does not exist, is truncated or damaged, or is not a dump in XML.
+        InputError: the file does not exist, is truncated or damaged, is not a dump in XML, or is of
+            a wiki in another language.
     """
     number = 0
     with _open_dump(path) as file:
         try:
-            dump = mwxml.Dump.from_file(file)
-            base = getattr(dump.site_info, "base", None) or ""
-            site = base.split("/wiki/")[0] if "/wiki/" in base else ""
+            dump = mwxml.Dump.from_file(BoundedXml(file, MAX_BYTES))
+            wiki = _read_wiki(dump, path, language)
             for page in dump.pages:
                 number += 1
                 counts["pages read"] += 1
                 revision = next(iter(page), None)
                 title = page.title or ""
                 text = (revision.text if revision else None) or ""
-                reason = _find_drop_reason(page, title, text)
+                reason = _find_drop_reason(page, title, text, wiki)
                 if reason:
                     counts[reason] += 1
                 else:
                     counts["articles read"] += 1
-                    yield Page(title, text, str(revision.id if revision else ""), site)
+                    yield Page(title, text, str(revision.id if revision else ""), wiki)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise InputError(
                 f"{path} is truncated or damaged after page {number} ({error}): download it again"
@@ -91,9 +102,27 @@ def _open_dump(path: Path) -> Iterator[IO[bytes]]:
         yield file  # type: ignore[misc]
 
 
-def _find_drop_reason(page: mwxml.Page, title: str, text: str) -> str | None:
+def _read_wiki(dump: mwxml.Dump, path: Path, language: str) -> Wiki:
+    """Read the address and the namespaces of a dump's wiki.
+
+    Raises:
+        InputError: the wiki's language is another.
+    """
+    base = getattr(dump.site_info, "base", None) or ""
+    if site := SITE.match(base):
+        codes = (SAME_LANGUAGE.get(code, code) for code in (site[1], language.casefold()))
+        if site[1] in list_languages() and len({code.split("-")[0] for code in codes}) > 1:
+            raise InputError(
+                f"{path} is a dump of {base}, but --language is {language}: "
+                f"add --language {site[1]}"
+            )
+    names = {space.id: space.name for space in dump.site_info.namespaces or [] if space.name}
+    return build_wiki(language, base.split("/wiki/")[0] if "/wiki/" in base else "", names)
+
+
+def _find_drop_reason(page: mwxml.Page, title: str, text: str, wiki: Wiki) -> str | None:
     """Return why a page is not an article, or None if it is one."""
-    if page.namespace:
+    if page.namespace or (not wiki.elsewhere and sort_link(title, wiki) != "article"):
         return "page of another namespace"
     if page.redirect or text.lstrip()[:9].casefold() == "#redirect":
         return "redirect"
@@ -101,21 +130,21 @@ def _find_drop_reason(page: mwxml.Page, title: str, text: str) -> str | None:
         return "disambiguation"
     if LIST_TITLE.match(title):
         return "list"
-    if len(text) > MAX_CHARACTERS:
+    if len(text) > MAX_CHARACTERS or CUT in text:
         return f"article of more than {MAX_CHARACTERS:,} characters"
     return None
 
 
 def build_article(page: Page, min_words: int, counts: Counts) -> Article:
     """Build an article from the prose of a page."""
-    cleaned = clean_article(page.wikitext, counts, min_words)
+    cleaned = clean_article(page.wikitext, counts, min_words, page.wiki)
     counts["paragraphs read"] += len(cleaned.paragraphs)
     counts["links"] += sum(len(paragraph.links) for paragraph in cleaned.paragraphs)
-    url = f"{page.site}/wiki/{quote(page.title.replace(' ', '_'))}?oldid={page.revision}"
+    url = f"{page.wiki.site}/wiki/{quote(page.title.replace(' ', '_'))}?oldid={page.revision}"
     return Article(
         title=page.title,
         paragraphs=cleaned.paragraphs,
         names=cleaned.bold,
         revision=page.revision,
-        url=url if page.site else "",
+        url=url if page.wiki.site else "",
     )

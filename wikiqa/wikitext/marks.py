@@ -1,0 +1,94 @@
+"""Marks that the text of an article carries while it is built, and what is left without them."""
+
+import re
+from dataclasses import dataclass
+
+from elusive.common.dataset.records import Link, Span
+
+# From the part of Unicode that is reserved for private use.
+LINK_END, BOLD, BOLD_END, NOT_PROSE, APOSTROPHE = (chr(0xE000 + number) for number in range(5))
+FIRST_LINK, FIRST_HOLE, MAX_MARKS = 0xF0000, 0x100000, 0xFFFE
+"""A link begins with the character whose code is the first plus the index of its target; a hole is
+the character whose code is the second plus the index of its name."""
+HOLE = re.compile(f"[{chr(FIRST_HOLE)}-{chr(FIRST_HOLE + MAX_MARKS)}]")
+MARKS = re.compile(
+    f"[{LINK_END}-{APOSTROPHE}{chr(FIRST_LINK)}-{chr(FIRST_LINK + MAX_MARKS)}]|{HOLE.pattern}"
+)
+SPLIT = re.compile(f"({MARKS.pattern})")
+PLACEHOLDER = "Hole"
+"""Stands for a hole while the text is split into sentences, which a capital may begin."""
+NO_TRAIL = "\u0e00-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\ud7ff\uf900-\ufaff"
+"""Scripts that write no blanks between words, or attach particles to them: Thai to Burmese, Khmer,
+Chinese, Japanese and Korean."""
+LINK_TRAIL = re.compile(rf"(?:(?![{NO_TRAIL}])[^\W\d_])+")
+
+
+@dataclass(frozen=True)
+class Marked:
+    """Text with marks, and what they stand for."""
+
+    text: str
+    targets: list[str]
+    holes: list[str]
+
+
+@dataclass(frozen=True)
+class Unmarked:
+    """Text without marks, and the spans that they marked."""
+
+    text: str
+    links: list[Link]
+    bold: list[Span]
+    holes: list[tuple[Span, str]]
+
+
+def remove_marks(marked: Marked) -> Unmarked:
+    """Return text without marks: links with their spans, and where it is bold or has a hole."""
+    pieces: list[str] = []
+    length, open_links, bold_start = 0, [], None
+    links: list[Link] = []
+    bold: list[Span] = []
+    holes: list[tuple[Span, str]] = []
+    for piece in filter(None, SPLIT.split(marked.text)):
+        code = ord(piece[0])
+        if code >= FIRST_HOLE:
+            holes.append(((length, length + len(PLACEHOLDER)), marked.holes[code - FIRST_HOLE]))
+            piece = PLACEHOLDER
+        elif code >= FIRST_LINK:
+            open_links.append((length, marked.targets[code - FIRST_LINK]))
+            continue
+        elif piece == LINK_END and open_links:
+            start, target = open_links.pop()
+            links.append(Link(start, length, target))
+            continue
+        elif piece == BOLD_END and bold_start is not None:
+            bold.append((bold_start, length))
+        if piece in (BOLD, BOLD_END):
+            bold_start = length if piece == BOLD else None
+            continue
+        piece = "'" if piece == APOSTROPHE else MARKS.sub("", piece)
+        if pieces and pieces[-1].endswith(" "):
+            piece = piece.lstrip(" ")
+        if piece:
+            pieces.append(piece)
+            length += len(piece)
+    text = "".join(pieces).rstrip()
+    links = [link for link in (_trim_link(link, text) for link in links) if link.start < link.end]
+    starts = {link.start for link in links}
+    return Unmarked(text, [_add_trail(link, text, starts) for link in links], bold, holes)
+
+
+def _trim_link(link: Link, text: str) -> Link:
+    """Return a link without the white space at its ends."""
+    words = text[link.start : link.end]
+    start = link.start + len(words) - len(words.lstrip())
+    return Link(start, max(start, link.start + len(words.rstrip())), link.target)
+
+
+def _add_trail(link: Link, text: str, starts: set[int]) -> Link:
+    """Extend a link to the letters that follow it, as MediaWiki does: [[hyena]]s links hyenas.
+
+    If another link follows immediately, the letters belong to that link.
+    """
+    trail = None if link.end in starts else LINK_TRAIL.match(text, link.end)
+    return Link(link.start, trail.end() if trail else link.end, link.target)
