@@ -82,13 +82,13 @@ def run(
     from elusive.evaluate.plans import load_plan, select_part
     from elusive.evaluate.run import run_plan
 
-    chosen = select_part(load_plan(plan, changes), arms, seeds)
+    chosen, engine = select_part(load_plan(plan, changes), arms, seeds), Engine(on, jobs, address)
     if dry_run:
         from elusive.evaluate.dry_run import render_estimate
 
-        click.echo(render_estimate(chosen, out), nl=False)
+        click.echo(render_estimate(chosen, out, engine.check), nl=False)
         return
-    result = run_plan(chosen, out, engine=Engine(on, jobs, address))
+    result = run_plan(chosen, out, engine=engine)
     if result.folders:
         _write_tables(result.folders, out)
     click.echo(f"wrote datasets, training text, cells and tables to {out}")
