@@ -1,6 +1,6 @@
 """Build click options from a pydantic config, so that each setting is written only once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -60,6 +60,11 @@ def render_arms(*kinds: Kind) -> str:
     width = max(map(len, names))
     lines = [f"  {name:{width}}  {ARMS[name].meaning}" for name in names]
     return "\n".join(["\b", "Arms:", *lines])
+
+
+def split_list(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> tuple:
+    """Split the values of an option that may be repeated or have commas: the callback of it."""
+    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
 
 
 threads_option = click.option(

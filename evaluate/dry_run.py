@@ -71,8 +71,7 @@ def render_estimate(
     Raises:
         InputError: the plan cannot run: a dataset, a model, a setting or the folder is wrong.
     """
-    if check:
-        check(plan, out)
+    check(plan, out)
     check_run_folder(plan, out)
     check_arms(plan)
     try:

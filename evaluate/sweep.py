@@ -23,7 +23,6 @@ from elusive.evaluate.sweep_config import (
     SPLITS,
     TEXT_SETTINGS,
     Settings,
-    SweepConfig,
     list_first_settings,
     list_second_settings,
 )
