@@ -51,7 +51,8 @@ def render_terminal_table(header: Header, rows: Rows, width: int | None = None) 
     """Render a table for a terminal; the first column is left-aligned, the others right-aligned.
 
     Columns that do not fit continue in further tables below, which repeat the first column. Names
-    in the first column that would take more than a third of the width are clipped in the middle.
+    in the first column, and words of the header, that would take more than a third of the width
+    are clipped in the middle.
 
     Args:
         header: names of the columns.
@@ -61,6 +62,7 @@ def render_terminal_table(header: Header, rows: Rows, width: int | None = None) 
     width = width or find_terminal_width()
     longest = max(LEAST_NAME, width // 3)
     names = [clip_middle(row[0], longest) for row in rows]
+    header = [" ".join(clip_middle(word, longest) for word in name.split()) for name in header]
     parts = []
     for columns in _split_columns(header, rows, width - GAP - max(map(len, [*names, header[0]]))):
         body = [[name, *(row[i] for i in columns)] for name, row in zip(names, rows, strict=True)]
