@@ -5,16 +5,15 @@ from pathlib import Path
 import click
 
 from elusive.augment.config import AugmentConfig
-from elusive.cli.options import add_config_options
+from elusive.cli.options import add_config_options, add_list_option
 
 
 @click.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
-@click.option(
+@add_list_option(
     "--method",
     "methods",
-    multiple=True,
-    help="Arm to show; repeat it for more arms. By default random, with --model also attention and "
+    help="Arms to show. By default random, with --model also attention and "
     "depth-contrast, with --large and --small also contrast.",
 )
 @add_config_options(AugmentConfig, leave_out=("method", "method_file", "copies"))

@@ -6,19 +6,13 @@ from typing import Literal
 
 import click
 
+from elusive.cli.options import add_list_option
+
 
 @click.command()
 @click.argument("plan", type=click.Path(path_type=Path))
-@click.option(
-    "--arm", "arms", multiple=True, help="Run only this arm of the plan; repeat it for more arms."
-)
-@click.option(
-    "--seed",
-    "seeds",
-    type=int,
-    multiple=True,
-    help="Run only this seed of the plan; repeat it for more seeds.",
-)
+@add_list_option("--arm", "arms", help="Run only these arms of the plan.")
+@add_list_option("--seed", "seeds", of=int, help="Run only these seeds of the plan.")
 @click.option(
     "--on",
     type=click.Choice(["local", "slurm", "ray"]),

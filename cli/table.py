@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from elusive.cli.options import add_comparison_options, split_list
+from elusive.cli.options import add_comparison_options, add_list_option
 from elusive.common.errors import build_unknown_name_error
 
 
@@ -23,10 +23,8 @@ from elusive.common.errors import build_unknown_name_error
     is_flag=True,
     help="Count only the questions that the model before training gets wrong, in each seed.",
 )
-@click.option(
+@add_list_option(
     "--columns",
-    multiple=True,
-    callback=split_list,
     help="Columns to print, as a list with commas: the groups accuracy, detail and costs, or "
     "single ones, such as rank,em,f1,gold-log-prob,difference. By default all, but with latex "
     "those of a paper's table.",

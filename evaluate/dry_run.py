@@ -26,6 +26,7 @@ from elusive.evaluate.compare.power import count_questions, render_design
 from elusive.evaluate.jobs import Job, list_jobs
 from elusive.evaluate.plan_checks import check_arms, check_questions, check_run_folder
 from elusive.evaluate.plans import Plan, Source
+from elusive.evaluate.status import format_seconds
 
 SAMPLED_TEXTS = 50
 """Number of texts that are tokenized to estimate their length."""
@@ -96,17 +97,17 @@ def render_estimate(
                 sweep_seconds += plan.sweep.num_trials * len(plan.sweep.seeds) * seconds
             state = "finished"
             if not _is_finished(job, finished):
-                state = f"about {_format_seconds(seconds)}"
+                state = f"about {format_seconds(seconds)}"
                 seconds_left += seconds
                 num_missing += 1
             lines.append(f"{job.name}: {steps} steps, up to {tokens:,.0f} tokens, {state}")
     # 3) Sum up, and say what the design can show.
-    time_left = _format_seconds(seconds_left)
+    time_left = format_seconds(seconds_left)
     lines.append(f"{len(lines)} cells, {num_missing} to run: about {time_left} ({speed.source})")
     if plan.sweep:
         lines.append(
             f"before them, {plan.sweep.num_trials} trials x {len(plan.sweep.seeds)} seeds for each "
-            f"arm: up to about {_format_seconds(sweep_seconds)}"
+            f"arm: up to about {format_seconds(sweep_seconds)}"
         )
     lines.append(f"memory: about {max(memory):.1f} GiB per process")
     lines += [_render_design(plan, name, questions) for name, (_, questions) in contents.items()]
@@ -227,9 +228,3 @@ def estimate_least_memory_gib(plan: Plan, model: str) -> float:
     # Full training keeps weights, gradients and two moments of AdamW, each in 4 bytes.
     weights = parameters * (16 if training.tuning == "full" else bytes_per_weight)
     return weights / 2**30 + LIBRARIES_GIB
-
-
-def _format_seconds(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
