@@ -106,7 +106,7 @@ def _squad(source: Path, out: Path, options: dict) -> None:
     click.echo(f"{out}: {num_questions} questions")
     for reason, count in sorted(left_out.items()):
         if count:
-            click.echo(f"left out: {count}, {reason}")
+            click.echo(f"left out: {count} {reason}")
 
 
 def _every_eval_ever(source: Path, out: Path, options: dict) -> None:

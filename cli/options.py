@@ -54,6 +54,13 @@ def _unwrap(annotation: Any) -> tuple[Any, bool]:
     return annotation, False
 
 
+def list_given_options() -> list[str]:
+    """List the parameters that the user gave to the running command; others have defaults."""
+    context = click.get_current_context()
+    default = click.core.ParameterSource.DEFAULT
+    return [name for name in context.params if context.get_parameter_source(name) != default]
+
+
 def render_arms(*kinds: Kind) -> str:
     """The arms of some kinds and their meanings, as the end of a command's help."""
     names = list_arms(*kinds)
