@@ -1,15 +1,37 @@
 """Settings of `elusive augment`."""
 
 import re
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from elusive.augment.arms import drops_tokens, is_objective, list_arms
+from elusive.augment.arms import ARMS, drops_tokens, is_objective, list_arms
 from elusive.common.errors import InputError, build_unknown_name_error
 
 METHODS = list_arms("score", "rewrite")
+READ_ATTENTION = ("attention", "contrast", "depth-contrast", "reverse-contrast")
+USED_BY: dict[str, Callable[[str], bool]] = {
+    **dict.fromkeys(
+        ("layers", "heads", "own_query", "queries"), lambda method: method in READ_ATTENTION
+    ),
+    **dict.fromkeys(("alpha", "beta", "unit", "protect", "rewrite"), drops_tokens),
+    "difference": lambda method: method in ("contrast", "reverse-contrast"),
+    "depth": lambda method: method == "depth-contrast",
+    **dict.fromkeys(("writer", "endpoint"), lambda method: method == "paraphrase"),
+    "small": lambda method: method not in ARMS or "small" in ARMS[method].models,
+}
+"""Which arms use a setting; all of them use one that is not here."""
 FILE_AND_FUNCTION = re.compile(r".+\.py:[A-Za-z_]\w*")
+
+
+def list_unused(method: str, settings: Iterable[str]) -> list[str]:
+    """List those of some settings that an arm does not use.
+
+    >>> list_unused("random", ["layers", "alpha"])
+    ['layers']
+    """
+    return [name for name in settings if name in USED_BY and not USED_BY[name](method)]
 
 
 class AugmentConfig(BaseModel):

@@ -90,10 +90,12 @@ class Diagnostics:
                 f"{self.like_position:.2f}): use other --layers, or another model"
             )
         if self.halves_agree is not None and self.halves_agree < NOISE_LIMIT:
+            is_depth = method == "depth-contrast"
+            advice = "another --depth" if is_depth else "depth-contrast"
+            models = "another model" if is_depth else "models that differ more"
             warnings.append(
                 f"the scores of {method} are mostly noise (correlation between two halves of the "
-                f"heads: {self.halves_agree:.2f}): use depth-contrast, other --layers, or models "
-                "that differ more"
+                f"heads: {self.halves_agree:.2f}): use {advice}, other --layers, or {models}"
             )
         return warnings
 

@@ -1,11 +1,15 @@
 """Write the page of `elusive look`: what arms see in a text, and what their copies keep of it."""
 
+from collections.abc import Iterable
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
+from elusive.augment.arms import ARMS
 from elusive.augment.config import AugmentConfig
 from elusive.augment.look_page import build_look_page, render_augment_command, render_look_page
 from elusive.augment.scores.arm_scores import Scorers, score_documents
+from elusive.augment.training_text import TrainingTextFolder
 from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.errors import InputError, validate_config
 from elusive.common.folders import write_atomically
@@ -43,6 +47,55 @@ def write_look_page(
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, render_look_page(page))
     return page
+
+
+def write_stored_page(
+    dataset: Path, texts: list[TrainingTextFolder], limit: int, out: Path
+) -> dict:
+    """Write the page of training texts that exist already, and return what it shows.
+
+    Args:
+        dataset: folder of the dataset that they were made from.
+        texts: one or more, all of this dataset.
+        limit: number of documents to read.
+        out: the HTML file; an older page is replaced.
+
+    Raises:
+        InputError: a text was made from another dataset, or `out` is not a page.
+    """
+    check_replaceable(out)
+    folder = load_dataset_folder(dataset, limit)
+    for text in texts:
+        text.check_origin(folder.manifest.content_hash)
+    documents = folder.select_training_documents()
+    doc_ids = {document.doc_id for document in documents}
+    scored, stored = [], []
+    for text in texts:
+        scores = text.read_scores()
+        scored.append([scores[document.doc_id] for document in documents])
+        # The first documents' texts come first.
+        stored.append(list(takewhile(lambda row: row.doc_id in doc_ids, text.texts)))
+    configs = [text.config for text in texts]
+    page = build_look_page(documents, configs, scored, stored=stored) | {
+        "dataset": folder.name,
+        "commands": [render_augment_command(dataset, config, limit) for config in configs],
+    }
+    methods = [config.method for config in configs]
+    for arm, text in zip(page["arms"], texts, strict=True):
+        if methods.count(arm["method"]) > 1:
+            arm["method"] = text.path.name
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, render_look_page(page))
+    return page
+
+
+def select_first_seeds(texts: Iterable[TrainingTextFolder]) -> list[TrainingTextFolder]:
+    """Select one training text of each arm, that of the lowest seed, in the order of the arms."""
+    order = {name: position for position, name in enumerate(ARMS)}
+    first: dict[str, TrainingTextFolder] = {}
+    for text in sorted(texts, key=lambda text: text.config.seed):
+        first.setdefault(text.config.model_copy(update={"seed": 0}).model_dump_json(), text)
+    return sorted(first.values(), key=lambda text: order.get(text.config.method, len(order)))
 
 
 def choose_methods(settings: dict[str, object]) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ def build_look_page(
     configs: list[AugmentConfig],
     scored: list[list[TokenScores]],
     questions: Sequence[Question] = (),
+    stored: list[list[TrainingText]] | None = None,
 ) -> dict:
     """Build what the page shows, as JSON; probabilities and copies are those of `elusive augment`.
 
@@ -49,8 +50,9 @@ def build_look_page(
         configs: of the arms.
         scored: for each arm, the scores of every document.
         questions: of the dataset.
+        stored: for each arm, the texts that `elusive augment` has written; made if None.
     """
-    copies = [
+    copies = stored or [
         build_training_texts(documents, scores, config, questions=questions)
         for config, scores in zip(configs, scored, strict=True)
     ]

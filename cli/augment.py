@@ -4,8 +4,13 @@ from pathlib import Path
 
 import click
 
-from elusive.augment.config import AugmentConfig
-from elusive.cli.options import add_config_options, render_arms, threads_option
+from elusive.augment.config import AugmentConfig, list_unused
+from elusive.cli.options import (
+    add_config_options,
+    list_given_options,
+    render_arms,
+    threads_option,
+)
 from elusive.common.errors import validate_config
 
 
@@ -43,6 +48,9 @@ def augment(
     elusive augment data/people --method contrast --large nano-large --small nano-small --out data/c
     """
     config = validate_config(AugmentConfig, settings)
+    for name in list_unused(config.method, list_given_options()):
+        option = name.replace("_", "-")
+        click.echo(f"note: the arm {config.method} does not use --{option}", err=True)
     from tqdm import tqdm
 
     from elusive.augment.augment import augment_dataset

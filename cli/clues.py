@@ -4,16 +4,16 @@ from pathlib import Path
 
 import click
 
+from elusive.cli.options import add_list_option
+
 
 @click.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
-@click.option(
+@add_list_option(
     "--model",
     "models",
-    multiple=True,
     required=True,
-    help="Model whose attention is read; repeat it for more models, the larger first. Each pair is "
-    "also contrasted.",
+    help="Models whose attention is read, the larger first. Each pair is also contrasted.",
 )
 @click.option(
     "--depth",

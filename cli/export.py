@@ -1,6 +1,7 @@
 """`elusive export`: write datasets and results in formats of other tools."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
@@ -14,7 +15,16 @@ from elusive.common.errors import build_unknown_name_error
     "--format",
     "layout",
     required=True,
-    help="lm-eval or squad for a dataset, every-eval-ever for a run or a cell.",
+    help="jsonl, csv or parquet for a dataset or a training text; lm-eval or squad for a dataset; "
+    "every-eval-ever for a run or a cell.",
+)
+@click.option(
+    "--layout",
+    "columns",
+    default="rows",
+    show_default=True,
+    help="jsonl, csv, parquet: rows with all columns, the text to train on, or prompt-completion "
+    "for the questions.",
 )
 @click.option(
     "--num-shots",
@@ -45,11 +55,15 @@ from elusive.common.errors import build_unknown_name_error
 def export(source: Path, layout: str, out: Path, **options: object) -> None:
     """Write a dataset or results in the format of another tool.
 
-    SOURCE is a dataset, a run or a cell. lm-eval writes tasks for lm-evaluation-harness, with the
-    same shots, prompts and scores as here. squad writes one file in the SQuAD 1.1 layout.
-    every-eval-ever writes one record per cell, with its answers.
+    SOURCE is a dataset, a training text, a run or a cell. jsonl, csv and parquet write one file per
+    table, in layouts that TRL and Axolotl read, and Croissant metadata. lm-eval writes tasks for
+    lm-evaluation-harness, with the same shots, prompts and scores as here. squad writes one file in
+    the SQuAD 1.1 layout. every-eval-ever writes one record per cell, with its answers.
 
     \b
+    elusive export data/people --format parquet --out exports/tables
+    elusive export data/random --format jsonl --layout text --out exports/text
+    elusive export data/people --format csv --layout prompt-completion --out exports/questions
     elusive export data/people --format lm-eval --out exports/people
     elusive export data/people --format squad --out exports/people.json
     elusive export runs/demo --format every-eval-ever --out exports/demo
@@ -59,6 +73,13 @@ def export(source: Path, layout: str, out: Path, **options: object) -> None:
     if options["split"] not in ("dev", "test", "all"):
         raise build_unknown_name_error("split", str(options["split"]), ("dev", "test", "all"))
     FORMATS[layout](source, out, options)
+
+
+def _tables(source: Path, out: Path, options: dict, suffix: str) -> None:
+    from elusive.report.export.tables import export_tables
+
+    counts = export_tables(source, out, suffix, options["columns"])
+    click.echo(f"{out}: " + ", ".join(f"{name} ({rows} rows)" for name, rows in counts.items()))
 
 
 def _lm_eval(source: Path, out: Path, options: dict) -> None:
@@ -85,7 +106,7 @@ def _squad(source: Path, out: Path, options: dict) -> None:
     click.echo(f"{out}: {num_questions} questions")
     for reason, count in sorted(left_out.items()):
         if count:
-            click.echo(f"left out: {count}, {reason}")
+            click.echo(f"left out: {count} {reason}")
 
 
 def _every_eval_ever(source: Path, out: Path, options: dict) -> None:
@@ -97,6 +118,7 @@ def _every_eval_ever(source: Path, out: Path, options: dict) -> None:
 
 
 FORMATS: dict[str, Callable[[Path, Path, dict], None]] = {
+    **{suffix: partial(_tables, suffix=suffix) for suffix in ("jsonl", "csv", "parquet")},
     "lm-eval": _lm_eval,
     "squad": _squad,
     "every-eval-ever": _every_eval_ever,

@@ -1,6 +1,6 @@
 """Build click options from a pydantic config, so that each setting is written only once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -37,11 +37,11 @@ def _option(name: str, field: Any) -> Callable:
         settings.update(type=str, metavar="|".join(str(choice) for choice in get_args(annotation)))
     else:
         settings.update(type=annotation)
-    if many:
-        settings.update(multiple=True)
     if not required:
         settings.update(default=field.get_default(call_default_factory=True))
         settings.update(show_default=settings["default"] not in (None, ()))
+    if many:
+        return add_list_option(flag, name, of=settings.pop("type"), **settings)
     return click.option(flag, name, **settings)
 
 
@@ -54,12 +54,43 @@ def _unwrap(annotation: Any) -> tuple[Any, bool]:
     return annotation, False
 
 
+def list_given_options() -> list[str]:
+    """List the parameters that the user gave to the running command; others have defaults."""
+    context = click.get_current_context()
+    default = click.core.ParameterSource.DEFAULT
+    return [name for name in context.params if context.get_parameter_source(name) != default]
+
+
 def render_arms(*kinds: Kind) -> str:
     """The arms of some kinds and their meanings, as the end of a command's help."""
     names = list_arms(*kinds)
     width = max(map(len, names))
     lines = [f"  {name:{width}}  {ARMS[name].meaning}" for name in names]
     return "\n".join(["\b", "Arms:", *lines])
+
+
+class CommaList(click.ParamType):
+    """Values of another type, separated by commas."""
+
+    def __init__(self, inner: Any = str) -> None:
+        self.inner = click.types.convert_type(inner)
+        self.name = f"{self.inner.name}[,...]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Any, ...]:
+        """Convert each part; a value that is not a text stands for itself."""
+        parts = value.split(",") if isinstance(value, str) else [value]
+        return tuple(self.inner.convert(part, param, ctx) for part in parts if part != "")
+
+
+def add_list_option(*names: str, of: Any = str, **settings: Any) -> Callable:
+    """Return a decorator that adds an option to repeat, or to give a list with commas."""
+
+    def join(ctx: click.Context, param: click.Parameter, values: Sequence[tuple]) -> tuple:
+        return tuple(part for value in values for part in value)
+
+    return click.option(*names, type=CommaList(of), multiple=True, callback=join, **settings)
 
 
 threads_option = click.option(

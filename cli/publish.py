@@ -3,12 +3,17 @@
 import shutil
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from elusive.cli.options import add_list_option
 from elusive.common.errors import InputError
+
+Builder = Callable[[Path], None]
+"""Writes the content of a repository to a folder."""
 
 
 @click.command()
@@ -21,6 +26,15 @@ from elusive.common.errors import InputError
     "--dataset",
     help="Published dataset that the run was measured on; its leaderboard shows the results.",
 )
+@click.option("--title", help="Title of the card; by default that of the folder's own card.")
+@click.option(
+    "--author", "authors", multiple=True, help="Author, for the card; repeat it for more."
+)
+@click.option("--licence", "--license", help="License of the Hub, such as cc-by-4.0.")
+@click.option(
+    "--citation", help="How to cite it: a sentence or BibTeX, or the path of a file that has it."
+)
+@add_list_option("--tag", "tags", help="Tags on the Hub.")
 @click.option("--dry-run", is_flag=True, help="Write to --out instead of publishing.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write with --dry-run.")
 def publish(
@@ -30,30 +44,39 @@ def publish(
     revision: str,
     message: str | None,
     dataset: str | None,
+    title: str | None,
+    authors: tuple[str, ...],
+    licence: str | None,
+    citation: str | None,
+    tags: tuple[str, ...],
     dry_run: bool,
     out: Path | None,
 ) -> None:
     """Publish a dataset or a run on the Hugging Face Hub.
 
-    FOLDER is a dataset, a run or a single cell. A dataset becomes a dataset repository with three
-    configs as Parquet, a card, statistics, and eval.yaml, from which the Hub recognizes a
-    benchmark. A run becomes a model repository with the layout of its folder: adapters, answers,
-    metrics. One commit contains only what changed. If interrupted, rerun the same command to
-    resume. Log in with `hf auth login` first, or set HF_TOKEN.
+    FOLDER is a dataset, a training text, a run or a single cell. A dataset becomes a dataset
+    repository with three configs as Parquet, a card, statistics, Croissant metadata, and eval.yaml,
+    from which the Hub recognizes a benchmark. A training text becomes one with its texts. A run
+    becomes a model repository with the layout of its folder: adapters, answers, metrics. Paths of
+    this machine are left out. One commit contains only what changed. If interrupted, rerun the same
+    command to resume. Log in with `hf auth login` first, or set HF_TOKEN.
 
     \b
     elusive publish data/people --to my-org/people
+    elusive publish data/random --to my-org/people-random --title "People, tokens dropped"
     elusive publish runs/demo --to my-org/people-adapters --dataset my-org/people --private
     elusive publish data/people --to my-org/people --dry-run --out /tmp/people
     """
+    from elusive.report.hub.card_details import CardDetails
     from elusive.report.hub.publish import check_repository
 
     check_repository(repository)
-    build, kind, owned = _builder(folder, repository, dataset)
+    details = CardDetails(title, authors, licence, _read_citation(citation), tags)
+    build, kind, owned = _find_builder(folder, repository, dataset, dry_run, details)
     if dry_run != (out is not None):
         raise InputError("use --dry-run and --out together: --dry-run --out FOLDER")
     if out:
-        _write(build, out)
+        _write(build, out, repository, owned)
         click.echo(f"wrote {out}: the content that {repository} would have")
         return
     from elusive.report.hub.publish import Target
@@ -64,15 +87,24 @@ def publish(
         _send(Path(temporary), target, message or f"Publish {folder.resolve().name} with elusive")
 
 
-def _builder(
-    folder: Path, repository: str, dataset: str | None
-) -> tuple[Callable[[Path], None], str, tuple[str, ...]]:
+def _read_citation(citation: str | None) -> str | None:
+    """The citation, or the content of the file that it names."""
+    if citation and "\n" not in citation and len(citation) < 250 and Path(citation).is_file():
+        return Path(citation).read_text(encoding="utf-8")
+    return citation
+
+
+def _find_builder(
+    folder: Path, repository: str, dataset: str | None, dry_run: bool, details: Any
+) -> tuple[Builder, str, tuple[str, ...]]:
     """The function that writes a folder's repository, the kind of repository, and its own files."""
     from elusive.common.dataset.shards import check_finished
     from elusive.common.folders import MANIFEST, read_manifest
+    from elusive.report.hub import dataset_repository, run_repository
+    from elusive.report.hub.text_repository import build_text_repository
 
     if not folder.is_dir():
-        raise InputError(f"no folder at {folder}: name a dataset, a run or a cell")
+        raise InputError(f"no folder at {folder}: name a dataset, a training text, a run or a cell")
     check_finished(folder)
     if (folder / "cells").is_dir():
         kind = "cell"
@@ -80,61 +112,72 @@ def _builder(
         kind = read_manifest(folder, "dataset").kind
     else:
         kind = "folder without a manifest"
-    if kind == "dataset":
-        if dataset:
-            raise InputError("--dataset is for runs, but this is a dataset: leave it out")
-        return _dataset_builder(folder, repository)
     if kind == "cell":
-        return _run_builder(folder, repository, dataset)
-    raise InputError(f"{folder} is a {kind}: name a dataset, a run or a cell")
+        build = partial(_build_run, folder, repository, dataset, dry_run, details)
+        return build, "model", run_repository.OWNED
+    builders = {
+        "dataset": dataset_repository.build_dataset_repository,
+        "training-text": build_text_repository,
+    }
+    if kind not in builders:
+        raise InputError(f"{folder} is a {kind}: name a dataset, a training text, a run or a cell")
+    if dataset:
+        raise InputError(f"--dataset is for runs, but this is a {kind}: leave it out")
+    build = partial(_build_tables, builders[kind], folder, repository, details)
+    return build, "dataset", dataset_repository.OWNED
 
 
-def _dataset_builder(folder: Path, repository: str) -> tuple[Callable, str, tuple[str, ...]]:
+def _build_tables(
+    build: Callable[..., None], folder: Path, repository: str, details: Any, out: Path
+) -> None:
     from tqdm import tqdm
 
-    from elusive.report.hub.dataset_repository import OWNED, build_dataset_repository
-
-    def build(out: Path) -> None:
-        with tqdm(desc="rows", unit="row", delay=1) as bar:
-            build_dataset_repository(folder, out, repository, bar.update)
-
-    return build, "dataset", OWNED
+    with tqdm(desc="rows", unit="row", delay=1) as bar:
+        build(folder, out, repository, on_rows=bar.update, details=details)
 
 
-def _run_builder(
-    folder: Path, repository: str, dataset: str | None
-) -> tuple[Callable, str, tuple[str, ...]]:
+def _build_run(
+    folder: Path, repository: str, dataset: str | None, dry_run: bool, details: Any, out: Path
+) -> None:
     from tqdm import tqdm
 
     from elusive.report.hub.run_repository import (
-        OWNED,
+        assume_published_dataset,
         build_run_repository,
         load_published_dataset,
     )
 
-    def build(out: Path) -> None:
-        source = load_published_dataset(dataset) if dataset else None
-        with tqdm(desc="cells", unit="cell", delay=1) as bar:
-            num_cells, num_results = build_run_repository(
-                folder, out, repository, source, bar.update
-            )
-        results = f", {num_results} of them with a result for the leaderboard of {dataset}"
-        click.echo(f"{num_cells} cells{results if dataset else ''}")
+    source = None
+    if dataset and dry_run:
+        source = assume_published_dataset(folder, dataset)
+        click.echo(f"assumed that {dataset} is the dataset of the run; publishing checks it")
+    elif dataset:
+        source = load_published_dataset(dataset)
+    with tqdm(desc="cells", unit="cell", delay=1) as bar:
+        num_cells, num_results = build_run_repository(
+            folder, out, repository, source, bar.update, details
+        )
+    results = f", {num_results} of them with a result for the leaderboard of {dataset}"
+    click.echo(f"{num_cells} cells{results if dataset else ''}")
 
-    return build, "model", OWNED
 
+def _write(build: Builder, out: Path, repository: str, owned: tuple[str, ...]) -> None:
+    """Build a repository's content in a new folder, or in place of an earlier dry run."""
+    from elusive.report.hub.publish import holds_dry_run
 
-def _write(build: Callable[[Path], None], out: Path) -> None:
-    """Build a repository's content in a new folder, all of it or nothing."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} holds files: choose another --out or empty it")
+    is_free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    if not is_free and not holds_dry_run(out, repository, owned):
+        raise InputError(
+            f"{out} holds files other than a dry run for {repository}: choose another --out or "
+            "empty it"
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         build(draft)
         draft.chmod(0o755)
         if out.is_dir():
-            out.rmdir()
+            shutil.rmtree(out)
         draft.replace(out)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

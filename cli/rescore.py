@@ -16,7 +16,13 @@ def rescore(folder: Path) -> None:
     \b
     elusive rescore runs/demo
     """
+    from elusive.evaluate.cells.cell_folder import find_cell_paths
     from elusive.evaluate.cells.rescore import rescore as rescore_cells
 
+    total = len(find_cell_paths(folder))
     changed = rescore_cells(folder)
-    click.echo(f"{len(changed)} cells scored again" + "".join(f"\n{name}" for name in changed))
+    if not changed:
+        click.echo(f"nothing to do: this version's scoring has scored all {total} cells")
+        return
+    click.echo(f"{len(changed)} of {total} cells scored again:")
+    click.echo("\n".join(changed))

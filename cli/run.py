@@ -6,19 +6,13 @@ from typing import Literal
 
 import click
 
+from elusive.cli.options import add_list_option
+
 
 @click.command()
 @click.argument("plan", type=click.Path(path_type=Path))
-@click.option(
-    "--arm", "arms", multiple=True, help="Run only this arm of the plan; repeat it for more arms."
-)
-@click.option(
-    "--seed",
-    "seeds",
-    type=int,
-    multiple=True,
-    help="Run only this seed of the plan; repeat it for more seeds.",
-)
+@add_list_option("--arm", "arms", help="Run only these arms of the plan.")
+@add_list_option("--seed", "seeds", of=int, help="Run only these seeds of the plan.")
 @click.option(
     "--on",
     type=click.Choice(["local", "slurm", "ray"]),
@@ -82,13 +76,13 @@ def run(
     from elusive.evaluate.plans import load_plan, select_part
     from elusive.evaluate.run import run_plan
 
-    chosen = select_part(load_plan(plan, changes), arms, seeds)
+    chosen, engine = select_part(load_plan(plan, changes), arms, seeds), Engine(on, jobs, address)
     if dry_run:
         from elusive.evaluate.dry_run import render_estimate
 
-        click.echo(render_estimate(chosen, out), nl=False)
+        click.echo(render_estimate(chosen, out, engine.check), nl=False)
         return
-    result = run_plan(chosen, out, engine=Engine(on, jobs, address))
+    result = run_plan(chosen, out, engine=engine)
     if result.folders:
         _write_tables(result.folders, out)
     click.echo(f"wrote datasets, training text, cells and tables to {out}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from elusive.cli.options import add_comparison_options
+from elusive.cli.options import add_comparison_options, add_list_option
 from elusive.common.errors import build_unknown_name_error
 
 
@@ -23,6 +23,12 @@ from elusive.common.errors import build_unknown_name_error
     is_flag=True,
     help="Count only the questions that the model before training gets wrong, in each seed.",
 )
+@add_list_option(
+    "--columns",
+    help="Columns to print, as a list with commas: the groups accuracy, detail and costs, or "
+    "single ones, such as rank,em,f1,gold-log-prob,difference. By default all, but with latex "
+    "those of a paper's table.",
+)
 @click.option(
     "--benchmark",
     help="Print only the table with this heading, `dataset, model`; by default all tables.",
@@ -33,6 +39,7 @@ def table(
     baseline: str | None,
     metric: str,
     missed: bool,
+    columns: tuple[str, ...],
     benchmark: str | None,
 ) -> None:
     """Print the results of a run or a single cell.
@@ -41,11 +48,13 @@ def table(
     correction, and a rank: 1 plus the number of significantly better arms. With one seed, intervals
     and tests are over people only, and there are no ranks. Cells of different datasets, models or
     ways of asking cannot be compared, so each combination gets a table of its own, under its name.
+    The best arm comes first. Columns that do not fit the terminal continue below.
 
     \b
     elusive table runs/demo
     elusive table runs/demo --baseline plain --metric log_probability
     elusive table runs/demo --format latex > table.tex
+    elusive table runs/demo --columns rank,em,gold-log-prob,known-em
     elusive table runs/wiki --missed
     elusive table runs/two-models --benchmark "people, nano-large" --format csv
     """
@@ -62,4 +71,4 @@ def table(
     if missed:
         chosen = {name: select_missed(cells) for name, cells in chosen.items()}
     tables = {name: build_table(cells, baseline, metric) for name, cells in chosen.items()}
-    click.echo(render_tables(tables, layout), nl=False)
+    click.echo(render_tables(tables, layout, columns), nl=False)

@@ -86,6 +86,23 @@ class Claim:
         if self._is_lost:
             raise LostClaimError(f"another process has taken over {self.path}")
 
+    def is_held(self) -> bool:
+        """Whether a process holds the claim; one on another machine counts while its file is new.
+
+        A holder gives a sign of life every `heartbeat_seconds`, which the time of its file shows to
+        whoever looks only once.
+        """
+        holder = self._read_holder()
+        if not holder or self._is_dead(*holder):
+            return False
+        try:
+            silent = time.time() - (self.path / holder[0]).stat().st_mtime
+        except FileNotFoundError:
+            return False
+        owner = OWNER.fullmatch(holder[0])
+        is_here = bool(owner) and owner["machine"] == _identify_machine()
+        return is_here or silent < self.stale_seconds
+
     def _try(self) -> bool:
         """Claim if there is no holder or if the holder is dead; return whether that succeeded."""
         holder = self._read_holder()

@@ -7,6 +7,20 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 Config = TypeVar("Config", bound=BaseModel)
+LISTS = ("tuple_type", "list_type")
+EXPECTED = {
+    **dict.fromkeys(LISTS, "should be a list"),
+    **dict.fromkeys(
+        ("dict_type", "model_type", "model_attributes_type"),
+        "should map settings to values, such as {name: value}",
+    ),
+    "string_type": "should be a text; write it in quotes",
+    "bool_parsing": "should be true or false",
+    "int_parsing": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "float_parsing": "should be a number",
+}
+"""What pydantic expects, in words for people who do not know its types."""
 
 
 class InputError(ValueError):
@@ -46,6 +60,11 @@ def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
     if isinstance(problem.get("ctx", {}).get("error"), InputError):
         return message
     got = "" if problem["type"] == "missing" else f" (got {problem['input']!r})"
+    if problem["type"] in EXPECTED:
+        message = EXPECTED[problem["type"]]
+    message = message.replace("Tuple should have", "The list should have")
+    if problem["type"] in LISTS and isinstance(problem["input"], (str, int, float)):
+        message += f", such as [{problem['input']}]"
     return f"{path or model.__name__}: {message[0].lower()}{message[1:]}{got}"
 
 

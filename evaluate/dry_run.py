@@ -1,5 +1,6 @@
 """Estimate what a plan would run and cost, before anything is made."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -11,19 +12,21 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
-from elusive.biogen.questions import generate_questions
-from elusive.common.dataset.folder import load_dataset_folder
+from elusive.biogen.questions import generate_questions, generate_shots
+from elusive.common.dataset.folder import TRAIN, load_dataset_folder
 from elusive.common.dataset.records import Document, Question
 from elusive.common.errors import InputError
 from elusive.common.lm.loading import choose_model_dtype, load_config, load_model_tokenizer
 from elusive.common.lm.loading_report import explain_failures
 from elusive.common.lm.packing import build_text_sequence
 from elusive.common.lm.references import find_model
-from elusive.evaluate.cells.cell import count_steps
+from elusive.evaluate.cells.cell import count_steps, select_asked
 from elusive.evaluate.cells.cell_folder import CellResult, find_cells
 from elusive.evaluate.compare.power import count_questions, render_design
 from elusive.evaluate.jobs import Job, list_jobs
+from elusive.evaluate.plan_checks import check_arms, check_questions, check_run_folder
 from elusive.evaluate.plans import Plan, Source
+from elusive.evaluate.status import format_seconds
 
 SAMPLED_TEXTS = 50
 """Number of texts that are tokenized to estimate their length."""
@@ -56,17 +59,27 @@ class Speed:
     """How the seconds are known."""
 
 
-def render_estimate(plan: Plan, out: Path) -> str:
+def render_estimate(
+    plan: Plan, out: Path, check: Callable[[Plan, Path], None] | None = None
+) -> str:
     """Render the cells of a plan, which of them are finished, and what the others would cost.
 
+    Args:
+        plan: what would run.
+        out: folder of the run.
+        check: raises InputError if what would make the cells lacks what the plan needs.
+
     Raises:
-        InputError: a dataset or a model is wrong.
+        InputError: the plan cannot run: a dataset, a model, a setting or the folder is wrong.
     """
+    check(plan, out)
+    check_run_folder(plan, out)
+    check_arms(plan)
     try:
         all_finished = find_cells(out)
     except InputError:
         all_finished = []
-    contents = {name: _load_content(plan, source) for name, source in plan.sources.items()}
+    contents = {name: _load_content(plan, name, source) for name, source in plan.sources.items()}
     lines, seconds_left, num_missing, sweep_seconds = [], 0.0, 0, 0.0
     memory: list[float] = []
     for model in plan.trained:
@@ -84,17 +97,17 @@ def render_estimate(plan: Plan, out: Path) -> str:
                 sweep_seconds += plan.sweep.num_trials * len(plan.sweep.seeds) * seconds
             state = "finished"
             if not _is_finished(job, finished):
-                state = f"about {_format_seconds(seconds)}"
+                state = f"about {format_seconds(seconds)}"
                 seconds_left += seconds
                 num_missing += 1
             lines.append(f"{job.name}: {steps} steps, up to {tokens:,.0f} tokens, {state}")
     # 3) Sum up, and say what the design can show.
-    time_left = _format_seconds(seconds_left)
+    time_left = format_seconds(seconds_left)
     lines.append(f"{len(lines)} cells, {num_missing} to run: about {time_left} ({speed.source})")
     if plan.sweep:
         lines.append(
             f"before them, {plan.sweep.num_trials} trials x {len(plan.sweep.seeds)} seeds for each "
-            f"arm: up to about {_format_seconds(sweep_seconds)}"
+            f"arm: up to about {format_seconds(sweep_seconds)}"
         )
     lines.append(f"memory: about {max(memory):.1f} GiB per process")
     lines += [_render_design(plan, name, questions) for name, (_, questions) in contents.items()]
@@ -132,18 +145,19 @@ def _render_design(plan: Plan, name: str, questions: list[Question]) -> str:
     return f"design: {line}" if len(plan.sources) == 1 else f"design, {name}: {line}"
 
 
-def _load_content(plan: Plan, source: Source) -> tuple[list[Document], list[Question]]:
+def _load_content(plan: Plan, name: str, source: Source) -> tuple[list[Document], list[Question]]:
     """Load or generate the documents to train on and the questions to ask."""
     if isinstance(source, BiogenConfig):
         documents, questions = list(generate_biographies(source)), list(generate_questions(source))
+        shots = list(generate_shots(source))
     else:
         folder = load_dataset_folder(source)
-        documents, questions = folder.documents, folder.questions
-    split = plan.answering.split
-    asked = [q for q in questions if split in ("all", q.split)][: plan.answering.limit]
-    if not asked:
-        raise InputError(f"the dataset has no {split} questions: choose --split all or add people")
-    return [document for document in documents if document.split == "train"], asked
+        documents, questions, shots = folder.documents, folder.questions, folder.shots
+    check_questions(plan, name, questions, shots)
+    trained_on = [document for document in documents if document.split == TRAIN]
+    if not trained_on:
+        raise InputError("the dataset has no documents of the split train to train on")
+    return trained_on, select_asked(questions, plan.answering)
 
 
 def _measure_size(model: str, documents: list[Document], questions: list[Question]) -> Size:
@@ -214,9 +228,3 @@ def estimate_least_memory_gib(plan: Plan, model: str) -> float:
     # Full training keeps weights, gradients and two moments of AdamW, each in 4 bytes.
     weights = parameters * (16 if training.tuning == "full" else bytes_per_weight)
     return weights / 2**30 + LIBRARIES_GIB
-
-
-def _format_seconds(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

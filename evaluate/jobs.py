@@ -74,6 +74,14 @@ def list_jobs(plan: Plan) -> list[Job]:
     ]
 
 
+def count_trials(plan: Plan) -> int:
+    """Count the cells of a plan's sweep; 0 without one."""
+    if plan.sweep is None:
+        return 0
+    arms = len(plan.arms) * len(plan.trained) * len(plan.sources)
+    return arms * plan.sweep.num_trials * len(plan.sweep.seeds)
+
+
 @dataclass(frozen=True)
 class Failure:
     """A cell that failed."""

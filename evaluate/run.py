@@ -26,7 +26,8 @@ from elusive.evaluate.config import NEXT_TOKEN, CellSettings
 from elusive.evaluate.engines.engine import LOCAL, Engine
 from elusive.evaluate.follow_ups import make_follow_ups
 from elusive.evaluate.jobs import Failure, list_jobs
-from elusive.evaluate.plans import PLAN, Plan, load_plan
+from elusive.evaluate.plan_checks import check_arms, check_run_folder
+from elusive.evaluate.plans import PLAN, Plan
 from elusive.evaluate.run_folder import RunFolder
 from elusive.evaluate.sweep import choose_jobs
 
@@ -119,9 +120,14 @@ def run_plan(plan: Plan, out: Path, jobs: int | None = None, engine: Engine = LO
     """
     engine = replace(engine, jobs=jobs or engine.jobs)
     engine.check(plan, out)
-    _claim(plan, out)
+    check_run_folder(plan, out)
+    check_arms(plan)
+    if not (out / PLAN).exists():
+        _write_plan(plan, out)
     run = RunFolder(plan, out)
     run.check(with_model=engine.is_local)
+    # Only a plan that can run replaces that of an older run, which pages and figures read.
+    _write_plan(plan, out)
     todo = choose_jobs(run, engine)
     if any(run.find_finished(job) is None for job in todo):
         for line in _render_designs(run):
@@ -144,22 +150,8 @@ def _render_designs(run: RunFolder) -> list[str]:
     return lines
 
 
-def _claim(plan: Plan, out: Path) -> None:
-    """Write the resolved plan into `out`, unless `out` holds something else.
-
-    Arms, seeds, settings, models and datasets may be added to a run, but a dataset's name must
-    always stand for the same dataset.
-    """
-    path = out / PLAN
-    if path.exists() and any(out.glob("cells/[!.]*")):
-        before = load_plan(path).sources
-        for name, source in plan.sources.items():
-            if before.get(name, source) != source:
-                raise InputError(
-                    f"{out} holds a run on another dataset named {name!r}: choose another --out, "
-                    "or another name under datasets"
-                )
-    elif not path.exists() and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} holds other files: choose another --out or empty it")
+def _write_plan(plan: Plan, out: Path) -> None:
+    """Write the resolved plan into the folder of its run."""
     out.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False))
+    text = yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False)
+    write_atomically(out / PLAN, text)

@@ -28,11 +28,11 @@ from elusive.common.folders import (
 )
 from elusive.common.lm.loading import LoadedModel, load_model, load_model_tokenizer
 from elusive.common.lm.references import hash_model_weights
-from elusive.evaluate.answering.prompts import sample_replay, split_shots
-from elusive.evaluate.cells.cell import Cell, count_steps, find_cell_folder, select_questions
+from elusive.evaluate.cells.cell import Cell, count_steps, find_cell_folder
 from elusive.evaluate.cells.cell_folder import check_weights, load_cell
 from elusive.evaluate.cells.make_cell import find_parameters, make_cell
 from elusive.evaluate.jobs import Failure, Job, build_failure, render_error
+from elusive.evaluate.plan_checks import check_questions
 from elusive.evaluate.plans import Plan, Source
 from elusive.evaluate.training.hf_trainer import OnStep
 
@@ -68,11 +68,8 @@ class RunFolder:
 
         Without loading a model, where another machine makes the cells.
         """
-        for dataset in self.datasets.values():
-            select_questions(dataset, self.plan.answering)
-            for seed in self.plan.seeds:
-                _, rest = split_shots(dataset.shots, self.plan.answering.num_shots, seed)
-                sample_replay(rest, self.plan.training.format_replay, seed)
+        for name, dataset in self.datasets.items():
+            check_questions(self.plan, name, dataset.questions, dataset.shots)
         for model in self.plan.trained:
             hash_model_weights(model)
         if with_model:

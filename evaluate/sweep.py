@@ -20,15 +20,14 @@ from elusive.evaluate.run_folder import RunFolder
 from elusive.evaluate.sweep_config import (
     COMMON_SETTINGS,
     OBJECTIVE_SETTINGS,
+    SPLITS,
     TEXT_SETTINGS,
     Settings,
-    SweepConfig,
     list_first_settings,
     list_second_settings,
 )
 
 SWEEP = "sweep.json"
-SPLITS = {"best-on-dev": "dev", "best-on-test": "test"}
 
 Key = tuple[str, str]
 """An arm of a run: the prefix of its cells, and its label."""
@@ -57,14 +56,12 @@ def choose_jobs(run: RunFolder, engine: Engine = LOCAL) -> list[Job]:
         engine: where the trials are made.
 
     Raises:
-        InputError: a dataset has no questions to choose settings on, or all trials of an arm
-            failed.
+        InputError: all trials of an arm failed.
     """
     jobs = list_jobs(run.plan)
     sweep = run.plan.sweep
     if sweep is None:
         return jobs
-    _check_split(run, sweep)
     folder = run.open_below("sweep")
     arms = {(job.prefix, job.label): job for job in jobs if job.arm}
     # 1) Try learning rates and epochs with each arm's own alpha and beta.
@@ -87,23 +84,6 @@ def choose_jobs(run: RunFolder, engine: Engine = LOCAL) -> list[Job]:
     return [
         _apply_choice(run, job, choices[job.prefix, job.label]) if job.arm else job for job in jobs
     ]
-
-
-def _check_split(run: RunFolder, sweep: SweepConfig) -> None:
-    """Raise InputError unless settings can be chosen on people whom the comparison leaves out."""
-    split = SPLITS[sweep.protocol]
-    final_split = run.plan.answering.split
-    if split == "dev" and final_split != "test":
-        raise InputError(
-            f"answering.split {final_split!r} and sweep.protocol 'best-on-dev': the comparison "
-            "would ask about the people on whom settings were chosen: use split 'test'"
-        )
-    for name, dataset in run.datasets.items():
-        if not any(question.split == split for question in dataset.questions):
-            raise InputError(
-                f"sweep: dataset {name!r} has no {split} questions to choose settings on: generate "
-                "it with a dev_rate above 0"
-            )
 
 
 def _get_own_settings(job: Job) -> Settings:

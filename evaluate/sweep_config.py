@@ -16,6 +16,8 @@ LISTED = (*COMMON_SETTINGS, *TEXT_SETTINGS, *OBJECTIVE_SETTINGS)
 """Settings that a sweep chooses."""
 STEP = 2.0
 """Ratio to the neighbors of a learning rate that is the only one in its list."""
+SPLITS = {"best-on-dev": "dev", "best-on-test": "test"}
+"""Questions on which each protocol chooses settings."""
 
 Settings = dict[str, Any]
 

@@ -3,13 +3,18 @@
 import hashlib
 import importlib.util
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import (
+    HFValidationError,
+    HTTPError,  # pyright: ignore[reportPrivateImportUsage]
+    LocalEntryNotFoundError,
+)
 
 from elusive.common.errors import InputError
 from elusive.common.folders import hash_file, hash_parameters
@@ -32,6 +37,8 @@ ORIGINS = (
     *("transformers_version", "peft_version", "dtype", "torch_dtype", "inference_mode"),
 )
 """Keys of these files that say where they come from, and the precision, which we choose."""
+HUB_ERRORS = (HFValidationError, HTTPError, LocalEntryNotFoundError, OSError, ValueError)
+"""What calls of the Hub raise if a name is wrong or there is no network."""
 SMALL_WEIGHTS = 50 << 20
 """Bytes of weight files up to which a model computes with one thread."""
 LARGE_THREADS = 2
@@ -106,21 +113,67 @@ def _refuse_adapter(path: Path) -> None:
         )
 
 
-def _download(reference: str, hub_id: str) -> Path:
-    names = ", ".join([*BUILT_IN_NAMES, *ALIASES])
-    hint = f"it is not a local folder, a GGUF file or an alias ({names})"
+def check_model_exists(reference: str) -> None:
+    """Check that there is a model of this name, without downloading its weights.
+
+    Raises:
+        InputError: it is neither local nor, as far as can be known, on the Hub.
+    """
+    alias = ALIASES.get(reference)
+    hub_id = alias.hub_id if alias else reference
+    if alias or reference in BUILT_IN_NAMES or Path(reference).expanduser().exists():
+        find_weight_files(find_model(reference))
+        return
     try:
-        folder = snapshot_download(
-            hub_id,
-            allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.tiktoken"],
-        )
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = type(error).__name__
-        raise InputError(
-            f"no model {reference!r}: {hint}, and the Hub answered {reason} for {hub_id!r}: check "
-            "the name and the network; for a gated model, accept its terms and run `hf auth login`"
-        ) from None
+        if not isinstance(try_to_load_from_cache(hub_id, "config.json"), str):
+            HfApi().model_info(hub_id)
+    except HUB_ERRORS as error:
+        raise _build_missing_error(reference, hub_id, error) from None
+
+
+def _download(reference: str, hub_id: str) -> Path:
+    try:
+        folder = snapshot_download(hub_id, allow_patterns=_list_patterns(hub_id))
+    except HUB_ERRORS as error:
+        raise _build_missing_error(reference, hub_id, error) from None
     return Path(folder)
+
+
+def _list_patterns(hub_id: str) -> list[str]:
+    """List what to download: settings, and one copy of the weights, which transformers loads."""
+    settings = ["*.json", "*.txt", *SETTINGS]
+    try:
+        siblings = HfApi().model_info(hub_id).siblings or []
+    except HUB_ERRORS:  # `snapshot_download` then finds a stored copy, or says what is wrong
+        return [*settings, "*.safetensors", "pytorch_model*.bin"]
+    return [*settings, *select_loaded(file.rfilename for file in siblings)]
+
+
+def _build_missing_error(reference: str, hub_id: str, error: Exception) -> InputError:
+    names = ", ".join([*BUILT_IN_NAMES, *ALIASES])
+    return InputError(
+        f"no model {reference!r}: it is not a local folder, a GGUF file or an alias ({names}), and "
+        f"the Hub answered {type(error).__name__} for {hub_id!r}: check the name and the network; "
+        "for a gated model, accept its terms and run `hf auth login`"
+    )
+
+
+def select_loaded(names: Iterable[str]) -> list[str]:
+    """Select the weight files that transformers loads, where a folder has several copies.
+
+    >>> select_loaded(["consolidated.safetensors", "model.safetensors", "pytorch_model.bin"])
+    ['model.safetensors']
+    >>> select_loaded(["flax_model.msgpack", "pytorch_model.bin", "tf_model.h5"])
+    ['pytorch_model.bin']
+    """
+    weights = sorted(name for name in names if "/" not in name and name.endswith(WEIGHT_SUFFIXES))
+    for stem, suffix in (("model", ".safetensors"), ("pytorch_model", ".bin")):
+        if f"{stem}{suffix}" in weights:
+            return [f"{stem}{suffix}"]
+        shards = [name for name in weights if fnmatch(name, f"{stem}-*{suffix}")]
+        if shards:
+            return shards
+    return weights
 
 
 def hash_weights(source: ModelSource) -> str:
@@ -151,14 +204,15 @@ def _hash_state(path: Path, compute: Callable[[Path], str], size: int, changed: 
 
 
 def find_weight_files(source: ModelSource) -> list[Path]:
-    """Find a model's weight files, in the order of their names.
+    """Find the weight files that a model is loaded from, in the order of their names.
 
     Raises:
         InputError: there are none.
     """
     if source.gguf_file:
         return [source.folder / source.gguf_file]
-    files = sorted(f for f in source.folder.iterdir() if f.suffix in WEIGHT_SUFFIXES)
+    names = select_loaded(path.name for path in source.folder.iterdir())
+    files = [source.folder / name for name in names]
     if not files:
         raise InputError(f"{source.folder} has no weight files ({', '.join(WEIGHT_SUFFIXES)})")
     return files

@@ -9,6 +9,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from elusive.common.folders import write_atomically
 from elusive.common.jinja import render_template
+from elusive.common.lm.references import BUILT_IN_NAMES
 from elusive.evaluate.cells.cell import get_arm
 
 
@@ -37,7 +38,7 @@ def render_adapter_card(
     """
     return render_template(
         Path(__file__).parent / "adapter.md.j2",
-        base=base,
+        load_base=render_base_argument(base),
         base_model=base if _is_hub_name(base) else None,
         arm=get_arm(parameters),
         parameters=parameters,
@@ -46,10 +47,21 @@ def render_adapter_card(
     )
 
 
+def render_base_argument(base: str) -> str:
+    """Render where a base model is loaded from, as an argument of `from_pretrained`.
+
+    Models that come with this package are not on the Hub.
+
+    >>> render_base_argument("nano-large")
+    'find_model("nano-large").folder'
+    """
+    return f'find_model("{base}").folder' if base in BUILT_IN_NAMES else f'"{base}"'
+
+
 def _is_hub_name(base: str) -> bool:
-    """Whether the Hub accepts a model's name; it refuses cards that name a local path."""
+    """Whether the Hub has a model of this name; it refuses cards that name a local path."""
     try:
         validate_repo_id(base)
     except HFValidationError:
         return False
-    return True
+    return "/" in base  # other names are of built-in models, or the last parts of paths

@@ -143,12 +143,17 @@ def make_file_name(label: str) -> str:
 
 
 def select_questions(dataset: DatasetFolder, answering: AnsweringConfig) -> list[Question]:
-    """Select the questions of the chosen split.
+    """Select the questions of the chosen split; errors as in `select_asked`."""
+    return select_asked(dataset.questions, answering)
+
+
+def select_asked(questions: list[Question], answering: AnsweringConfig) -> list[Question]:
+    """Select the questions that a cell asks.
 
     Raises:
         InputError: the split is empty, or it has no questions in held-out phrasings.
     """
-    questions = [q for q in dataset.questions if answering.split in ("all", q.split)]
+    questions = [q for q in questions if answering.split in ("all", q.split)]
     if not questions:
         raise build_no_questions_error(answering.split)
     if answering.phrasing == "held-out":

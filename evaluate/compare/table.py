@@ -209,6 +209,12 @@ def build_tables(
     }
 
 
+def sort_rows(table: ResultTable) -> ResultTable:
+    """Sort the rows by rank, then by the metric, best first."""
+    rows = sorted(table.rows, key=lambda row: (row.rank or 0, -getattr(row, table.metric).mean))
+    return replace(table, rows=rows)
+
+
 def _describe_difference(
     comparisons: dict[str, tuple[Comparison, float]], arm: str
 ) -> dict[str, Any]:

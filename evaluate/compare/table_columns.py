@@ -4,11 +4,13 @@ To add a column, add its number to `ArmRow` in `table.py`, and show it here: in 
 people, in `flatten_row` for CSV, Arrow and the leaderboard's Parquet file.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import pyarrow as pa
 
+from elusive.common.errors import build_unknown_name_error
 from elusive.common.intervals import Estimate, format_estimate
 from elusive.evaluate.compare.table import STAGES, ArmRow, ResultTable
 
@@ -17,6 +19,14 @@ TARGETS = ("values", "names", "relations")
 """Kinds of tokens whose predicted share is shown."""
 UNVERIFIED = " *"
 """Mark of log-probabilities on a leaderboard that nobody has computed again."""
+
+HIGHEST = ("EM %", "F1 %", "gold log-prob", "known EM %")
+"""Columns of which the highest number is the best, as in those of single fields."""
+PAPER = (
+    *("rank", "em", "f1", "gold-log-prob", "difference", "p-holm"),
+    *("known-em", "dropped", "exposures"),
+)
+"""Columns of a table in a paper, by their keys; `difference` is the one from the baseline."""
 
 Column = tuple[str, Callable[[ArmRow], str]]
 
@@ -137,9 +147,70 @@ def format_cells(
 ) -> tuple[list[str], list[list[str]]]:
     """Format the header and rows of some groups of columns."""
     columns = build_columns(table)
-    chosen = [column for group in groups for column in columns[group]]
-    header = ["arm", *(name for name, _ in chosen)]
-    return header, [[row.label, *(show(row) for _, show in chosen)] for row in table.rows]
+    return format_columns(table, [column for group in groups for column in columns[group]])
+
+
+def format_columns(
+    table: ResultTable, columns: Sequence[Column]
+) -> tuple[list[str], list[list[str]]]:
+    """Format the header and rows of some columns, after the names of the arms."""
+    header = ["arm", *(name for name, _ in columns)]
+    return header, [[row.label, *(show(row) for _, show in columns)] for row in table.rows]
+
+
+def select_columns(table: ResultTable, keys: Sequence[str]) -> list[Column]:
+    """Select columns by key, in the order of the keys.
+
+    A key is the column's name in lower case without signs, such as `em` for `EM %`, or the name of
+    a group: accuracy, detail, costs. `difference` is the difference from the baseline.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    groups = build_columns(table)
+    by_key = {build_key(name): (name, show) for group in groups.values() for name, show in group}
+    versus = [key for key in by_key if "-vs-" in key]
+    chosen: list[Column] = []
+    for key in keys:
+        if key in groups:
+            chosen += groups[key]
+        elif key == "difference" and versus:
+            chosen.append(by_key[versus[0]])
+        elif build_key(key) in by_key:
+            chosen.append(by_key[build_key(key)])
+        else:
+            raise build_unknown_name_error("column", key, [*groups, *by_key])
+    return chosen
+
+
+def select_paper_columns(table: ResultTable) -> list[Column]:
+    """Select the columns of a table in a paper: those of `PAPER` that the table has."""
+    keys = {build_key(name) for group in build_columns(table).values() for name, _ in group}
+    known = [key for key in PAPER if key in keys or (key == "difference" and table.baseline)]
+    return select_columns(table, known)
+
+
+def build_key(name: str) -> str:
+    """Build the key of a column from its name.
+
+    >>> [build_key(name) for name in ("EM %", "p (Holm)", "birth_date EM", "tokens/s")]
+    ['em', 'p-holm', 'birth_date-em', 'tokens-s']
+    """
+    return re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-")
+
+
+def find_best_cells(table: ResultTable, columns: Sequence[Column]) -> set[tuple[int, int]]:
+    """Find row and column of the best cells of accuracy: the highest mean, with all that equal it.
+
+    The model before training competes in what it knew before, too.
+    """
+    best = set()
+    for index, (name, show) in enumerate(columns, 1):
+        if name in HIGHEST or name.endswith(" EM"):
+            cells = [show(row) for row in table.rows]
+            means = [float(cell.split()[0]) if cell else float("-inf") for cell in cells]
+            best |= {(row, index) for row, mean in enumerate(means) if mean == max(means)}
+    return best if len(table.rows) > 1 else set()
 
 
 def flatten_row(row: ArmRow) -> dict[str, object]:

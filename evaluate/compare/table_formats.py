@@ -2,17 +2,28 @@
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import groupby
 
 from elusive.common.errors import build_unknown_name_error
 from elusive.common.jinja import escape_markdown
 from elusive.common.text_tables import (
+    clip_middle,
+    find_terminal_width,
     render_latex_table,
     render_markdown_table,
     render_terminal_table,
 )
-from elusive.evaluate.compare.table import ResultTable
-from elusive.evaluate.compare.table_columns import GROUPS, flatten_row, format_cells
+from elusive.evaluate.compare.table import ResultTable, sort_rows
+from elusive.evaluate.compare.table_columns import (
+    GROUPS,
+    find_best_cells,
+    flatten_row,
+    format_columns,
+    select_columns,
+    select_paper_columns,
+)
 
 NOTE = """\
 95% intervals in brackets: over people and seeds. Rank: 1 + the number of significantly better
@@ -29,35 +40,51 @@ def render_note(table: ResultTable) -> str:
     return ONE_SEED_NOTE if table.is_people_only else NOTE.format(metric=table.metric)
 
 
-def render_terminal(table: ResultTable) -> str:
-    """Render a table for a terminal, in three parts: accuracy, detail and costs."""
+def render_terminal(table: ResultTable, columns: Sequence[str] = GROUPS) -> str:
+    """Render a table for a terminal: each group of columns, and the others together, in a part."""
     parts = []
-    for group in GROUPS:
-        header, rows = format_cells(table, (group,))
-        parts.append(render_terminal_table([name.removesuffix(" EM") for name in header], rows))
-    return "\n".join(parts) + "\n" + render_note(table) + _end(table.differences)
+    for is_group, keys in groupby(columns, lambda key: key if key in GROUPS else ""):
+        header, rows = format_columns(table, select_columns(table, list(keys)))
+        names = [name.removesuffix(" EM") for name in header] if is_group else header
+        parts.append(render_terminal_table(names, rows))
+    return "\n\n".join(parts) + "\n\n" + render_note(table) + _end(table.differences)
 
 
 def _end(line: str) -> str:
     return f"{line}\n" if line else ""
 
 
-def render_markdown(table: ResultTable, groups: tuple[str, ...] = GROUPS) -> str:
-    """Render some groups of a table's columns as markdown."""
-    shown = render_markdown_table(*format_cells(table, groups))
+def render_markdown(table: ResultTable, columns: Sequence[str] = GROUPS) -> str:
+    """Render some columns of a table as markdown, with the best in bold."""
+    chosen = select_columns(table, columns)
+    best = find_best_cells(table, chosen)
+    shown = render_markdown_table(*format_columns(table, chosen), best)
     return shown + _end(table.differences and f"\n{escape_markdown(table.differences)}")
 
 
-def render_latex(table: ResultTable) -> str:
-    """Render a table as LaTeX with the package booktabs."""
-    return render_latex_table(*format_cells(table)) + _end(
+def render_latex(table: ResultTable, columns: Sequence[str] = ()) -> str:
+    """Render a table as LaTeX with the package booktabs, with the best in bold.
+
+    By default it has the columns of a table in a paper.
+    """
+    chosen = select_columns(table, columns) if columns else select_paper_columns(table)
+    best = find_best_cells(table, chosen)
+    return render_latex_table(*format_columns(table, chosen), best) + _end(
         table.differences and f"% {table.differences}"
     )
 
 
-def render_csv(table: ResultTable) -> str:
+def render_csv(table: ResultTable, columns: Sequence[str] = ()) -> str:
     """Render a table as CSV; the ends of intervals have their own columns."""
-    return _write_csv([flatten_row(row) for row in table.rows])
+    return _write_csv([_select_numbers(flatten_row(row), columns) for row in table.rows])
+
+
+def _select_numbers(row: dict[str, object], columns: Sequence[str]) -> dict[str, object]:
+    """Select some numbers of a row, after the name of its arm."""
+    for name in columns:
+        if name not in row:
+            raise build_unknown_name_error("column of CSV", name, row)
+    return {name: row[name] for name in ("arm", *columns)} if columns else row
 
 
 def _write_csv(rows: list[dict[str, object]]) -> str:
@@ -70,7 +97,7 @@ def _write_csv(rows: list[dict[str, object]]) -> str:
     return file.getvalue()
 
 
-RENDERERS: dict[str, Callable[[ResultTable], str]] = {
+RENDERERS: dict[str, Callable[..., str]] = {
     "terminal": render_terminal,
     "markdown": render_markdown,
     "csv": render_csv,
@@ -78,27 +105,37 @@ RENDERERS: dict[str, Callable[[ResultTable], str]] = {
 }
 
 
-def render_tables(tables: dict[str, ResultTable], layout: str) -> str:
-    """Render the tables of benchmarks, each under its name unless there is only one.
+def render_tables(tables: dict[str, ResultTable], layout: str, columns: Sequence[str] = ()) -> str:
+    """Render the tables of benchmarks, best arms first, each under its name unless there is one.
 
     CSV has one header, and the benchmark in the first column.
 
+    Args:
+        tables: by the name of the benchmark.
+        layout: a key of `RENDERERS`.
+        columns: keys of columns, as in `select_columns`, of CSV as in `flatten_row`; by default
+            those of the layout.
+
     Raises:
-        InputError: the layout is unknown.
+        InputError: the layout or a column is unknown.
     """
     if layout not in RENDERERS:
         raise build_unknown_name_error("format", layout, RENDERERS)
+    render = partial(RENDERERS[layout], columns=columns) if columns else RENDERERS[layout]
+    tables = {name: sort_rows(table) for name, table in tables.items()}
     if len(tables) == 1:
-        return RENDERERS[layout](next(iter(tables.values())))
+        return render(next(iter(tables.values())))
     if layout == "csv":
         return _write_csv(
             [
-                {"benchmark": name} | flatten_row(row)
+                {"benchmark": name} | _select_numbers(flatten_row(row), columns)
                 for name, table in tables.items()
                 for row in table.rows
             ]
         )
     title = {"markdown": "## {}\n\n", "latex": "% {}\n"}.get(layout, "{}\n")
+    names = {name: clip_middle(name, find_terminal_width()) for name in tables}
     return "\n".join(
-        title.format(name) + RENDERERS[layout](table) for name, table in tables.items()
+        title.format(names[name] if layout == "terminal" else name) + render(table)
+        for name, table in tables.items()
     )

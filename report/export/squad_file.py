@@ -18,8 +18,8 @@ from elusive.common.errors import InputError
 from elusive.common.folders import read_table
 from elusive.wikiqa.sources.squad import write_squad
 
-NOT_STATED = "the answer is not in the text"
-OTHER_WORDS = "answers in words that the text does not use"
+NOT_STATED = "questions whose answer is not in the text"
+OTHER_WORDS = "further gold answers of questions above, in words that the text does not use"
 
 
 def export_squad(folder: Path, out: Path) -> tuple[int, Counter[str]]:

@@ -17,19 +17,26 @@ import pyarrow.parquet as pq
 import yaml
 
 from elusive.common.content_hash import split_rows
+from elusive.common.dataset.croissant import DatasetDescription, TableFiles, render_croissant
 from elusive.common.dataset.folder import TABLES, load_dataset_folder
 from elusive.common.dataset.shards import read_batches
 from elusive.common.errors import InputError
 from elusive.common.folders import MANIFEST, write_atomically
 from elusive.common.jinja import render_template
+from elusive.report.hub.card_details import NO_DETAILS, CardDetails
+from elusive.report.hub.local_paths import leave_out_paths
 
 SHARD_BYTES = 256 << 20
 """Size of a Parquet file's rows in Arrow; the Hub's viewer reads files of this size well."""
 GROUP_BYTES = 16 << 20
 """Size of a row group's rows in Arrow; so many wait in memory."""
 COPIED = ("statistics.json", "statistics.png", "own_fields.yaml", MANIFEST)
-OWNED = ("corpus/", "questions/", "shots/", "README.md", "eval.yaml", *COPIED)
-"""Files of the repository that publishing may delete; all others stay."""
+CROISSANT = "croissant.json"
+OWNED = (
+    *("corpus/", "questions/", "shots/", "texts/"),
+    *("README.md", "eval.yaml", "summary.json", CROISSANT, *COPIED),
+)
+"""Files that publishing a dataset or a training text may delete; all others stay."""
 TASKS = {"test": "closed_book", "dev": "closed_book_dev"}
 """Name of the benchmark's task for each split of the questions."""
 
@@ -105,6 +112,7 @@ def build_dataset_repository(
     repository: str,
     on_rows: Callable[[int], object] = lambda count: None,
     shard_bytes: int = SHARD_BYTES,
+    details: CardDetails = NO_DETAILS,
 ) -> None:
     """Write the content of a dataset repository.
 
@@ -114,22 +122,26 @@ def build_dataset_repository(
         repository: identifier of the repository, for the card.
         on_rows: called with the number of rows written since the last call.
         shard_bytes: size of a Parquet file's rows in Arrow.
+        details: what the publisher says of it.
 
     Raises:
         InputError: the dataset is not finished, its data files changed, or its card cannot be read.
     """
     load_dataset_folder(dataset)
-    infos = {name: _write_config(dataset, name, out, on_rows, shard_bytes) for name in TABLES}
+    infos = {name: write_config(dataset, name, out, on_rows, shard_bytes) for name in TABLES}
     for name in COPIED:
         if (dataset / name).exists():
             shutil.copyfile(dataset / name, out / name)
     header, body = read_card(dataset / "README.md")
-    splits = {name: list(info.splits or {}) for name, info in infos.items()}
-    write_atomically(out / "README.md", _card(header, body, infos, splits, repository))
+    header = details.change_header(header, "pretty_name")
+    card = _card(header, details.change_body(body), infos, repository)
+    write_atomically(out / "README.md", card)
+    write_croissant(header["pretty_name"], repository, header, details, infos, out)
     evaluation = _benchmark(header["pretty_name"], infos["questions"].splits)
     if evaluation["tasks"]:
         text = yaml.safe_dump(evaluation, sort_keys=False, allow_unicode=True)
         write_atomically(out / "eval.yaml", text)
+    leave_out_paths(out)
 
 
 def _benchmark(name: str, splits: Any) -> dict[str, Any]:
@@ -172,14 +184,18 @@ def _task(split: str) -> dict[str, Any]:
     }
 
 
-def _write_config(
+def write_config(
     dataset: Path,
     table: str,
     out: Path,
     on_rows: Callable[[int], object],
     shard_bytes: int,
 ) -> Any:
-    """Write one table as Parquet and return its `datasets.DatasetInfo`."""
+    """Write one table as Parquet and return its `datasets.DatasetInfo`.
+
+    Raises:
+        InputError: the table has no rows.
+    """
     from datasets import DatasetInfo, Features, SplitDict, SplitInfo
 
     folder, writers = out / table, {}
@@ -224,36 +240,71 @@ def read_card(path: Path) -> tuple[dict[str, Any], str]:
     return header, match[2]
 
 
-def _card(
-    header: dict[str, Any],
-    body: str,
-    infos: dict[str, Any],
-    splits: dict[str, list[str]],
-    repository: str,
-) -> str:
-    """The folder's card with the Hub's header, and with an example that loads it from the Hub."""
+def render_header(header: dict[str, Any], infos: dict[str, Any], default: str) -> str:
+    """Render the YAML header of a card, with the configs and their splits.
+
+    Args:
+        header: of the card.
+        infos: `datasets.DatasetInfo` of each config, by its name.
+        default: config that is loaded if none is named.
+    """
     from datasets.info import DatasetInfosDict
     from huggingface_hub import DatasetCardData
 
-    header = {key: value for key, value in header.items() if key != "configs"}
-    header["tags"] = [*header.get("tags", []), "elusive"]
-    data = DatasetCardData(**header)
+    data = DatasetCardData(**{key: value for key, value in header.items() if key != "configs"})
     DatasetInfosDict(infos).to_dataset_card_data(data)
     data["configs"] = [
         {
-            "config_name": table,
-            **({"default": True} if table == "corpus" else {}),
-            "data_files": [{"split": s, "path": f"{table}/{s}-*.parquet"} for s in splits[table]],
+            "config_name": name,
+            **({"default": True} if name == default else {}),
+            "data_files": [
+                {"split": s, "path": f"{name}/{s}-*.parquet"} for s in info.splits or {}
+            ],
         }
-        for table in TABLES
+        for name, info in infos.items()
     ]
+    return data.to_yaml()
+
+
+def write_croissant(
+    title: str,
+    repository: str,
+    header: dict[str, Any],
+    details: CardDetails,
+    infos: dict[str, Any],
+    out: Path,
+) -> None:
+    """Write the Croissant metadata of a repository's Parquet files."""
+    description = DatasetDescription(
+        name=title,
+        licence=header.get("license"),
+        authors=details.authors,
+        citation=details.citation,
+        tags=tuple(header["tags"]),
+        url=f"https://huggingface.co/datasets/{repository}",
+    )
+    tables = [
+        TableFiles(
+            f"{name}/{split}",
+            info.features.arrow_schema,
+            tuple(sorted((out / name).glob(f"{split}-*.parquet"))),
+        )
+        for name, info in infos.items()
+        for split in info.splits or {}
+    ]
+    write_atomically(out / CROISSANT, render_croissant(description, tables, out))
+
+
+def _card(header: dict[str, Any], body: str, infos: dict[str, Any], repository: str) -> str:
+    """The folder's card with the Hub's header, and with an example that loads it from the Hub."""
     usage = render_template(
         Path(__file__).parent / "dataset_usage.md.j2", repository=repository, infos=infos
     )
     # Readers on the Hub do not have the folder that the card's own example opens.
     body = re.sub(r"```python\n(?:(?!```).)*load_from_disk.*?```\n+", "", body, flags=re.DOTALL)
     introduction, mark, sections = body.partition("\n## ")
-    return f"---\n{data.to_yaml()}\n---\n\n{introduction.rstrip()}\n\n{usage}{mark}{sections}"
+    yaml_header = render_header(header, infos, "corpus")
+    return f"---\n{yaml_header}\n---\n\n{introduction.rstrip()}\n\n{usage}{mark}{sections}"
 
 
 def parse_content_hash(text: str) -> str | None:

@@ -73,6 +73,18 @@ def check_repository(repository: str) -> None:
         )
 
 
+def holds_dry_run(folder: Path, repository: str, owned: tuple[str, ...]) -> bool:
+    """Whether a folder holds nothing but an earlier dry run for this repository.
+
+    A folder of `elusive biogen` or `elusive run` is none, as its card does not name the repository.
+    """
+    card = folder / "README.md"
+    if not card.is_file() or repository not in card.read_text(encoding="utf-8"):
+        return False
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return all(_is_owned(path.relative_to(folder).as_posix(), owned) for path in paths)
+
+
 def publish_folder(
     folder: Path,
     target: Target,

@@ -19,12 +19,14 @@ from elusive.common.dataset.folder import LIMIT_MARK
 from elusive.common.errors import InputError
 from elusive.common.folders import MANIFEST, write_atomically
 from elusive.common.jinja import render_template
-from elusive.evaluate.cells.adapter_card import render_adapter_card
+from elusive.evaluate.cells.adapter_card import render_adapter_card, render_base_argument
 from elusive.evaluate.cells.cell_folder import CHECKSUMS, CellResult, find_cells
 from elusive.evaluate.cells.gold import GOLD
 from elusive.evaluate.compare.table import build_table, group_benchmarks, select_complete_arms
 from elusive.evaluate.compare.table_columns import format_cells
+from elusive.report.hub.card_details import NO_DETAILS, CardDetails
 from elusive.report.hub.dataset_repository import TASKS, parse_content_hash
+from elusive.report.hub.local_paths import leave_out_paths
 
 CELL_FILES = (
     MANIFEST,
@@ -77,12 +79,22 @@ def load_published_dataset(repository: str, api: HfApi | None = None) -> Publish
     return PublishedDataset(repository, commit, content_hash)
 
 
+def assume_published_dataset(run: Path, repository: str) -> PublishedDataset:
+    """Return what a dataset on the Hub is if a run was measured on it; the Hub is not asked.
+
+    Raises:
+        InputError: there are no finished cells, or one is damaged.
+    """
+    return PublishedDataset(repository, "main", _origin(find_cells(run)[0]))
+
+
 def build_run_repository(
     run: Path,
     out: Path,
     repository: str,
     dataset: PublishedDataset | None = None,
     on_cell: Callable[[int], object] = lambda count: None,
+    details: CardDetails = NO_DETAILS,
 ) -> tuple[int, int]:
     """Write the content of a model repository.
 
@@ -93,6 +105,7 @@ def build_run_repository(
         dataset: published dataset that the cells were measured on; without it, no results for the
             Hub's leaderboards are written.
         on_cell: called with the number of cells written since the last call.
+        details: what the publisher says of it.
 
     Returns:
         Number of cells, and number of results for the Hub's leaderboards.
@@ -112,7 +125,9 @@ def build_run_repository(
     if (run / PLAN).exists():
         shutil.copyfile(run / PLAN, out / PLAN)
     num_results = _write_hub_results(cells, out / RESULTS, dataset) if dataset else 0
-    write_atomically(out / "README.md", _card(cells, repository, dataset, num_results))
+    card = _card(cells, repository, dataset, num_results, details)
+    write_atomically(out / "README.md", card)
+    leave_out_paths(out)
     return len(cells), num_results
 
 
@@ -191,7 +206,11 @@ def _treatment(cell: CellResult) -> str:
 
 
 def _card(
-    cells: list[CellResult], repository: str, dataset: PublishedDataset | None, num_results: int
+    cells: list[CellResult],
+    repository: str,
+    dataset: PublishedDataset | None,
+    num_results: int,
+    details: CardDetails,
 ) -> str:
     bases = sorted({_base(cell) for cell in cells if cell.log})
     # Only names on the Hub have exactly one slash and do not begin with a dot or a slash.
@@ -201,19 +220,19 @@ def _card(
         pipeline_tag="text-generation",
         base_model=on_hub or None,
         datasets=[dataset.repository] if dataset else None,
-        tags=["elusive", "knowledge-learning", "closed-book-qa"],
+        **details.change_header({"tags": ["knowledge-learning", "closed-book-qa"]}, None),
     )
-    return render_template(
+    body = render_template(
         Path(__file__).parent / "run_card.md.j2",
-        header=data.to_yaml(),
         repository=repository,
         tables={name: _table(members) for name, members in group_benchmarks(cells).items()},
         cells=[_describe(cell) for cell in cells],
         example=next((c.folder.name for c in cells if (c.folder / "adapter").exists()), None),
-        base=bases[0] if bases else None,
+        load_base=render_base_argument(bases[0]) if bases else None,
         dataset=dataset,
         num_results=num_results,
     )
+    return f"---\n{data.to_yaml()}\n---\n\n{details.change_body(body)}"
 
 
 def _describe(cell: CellResult) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from commands import write_plan
 from handmade import Tables, write_dataset
 from PIL import Image
 
@@ -34,6 +35,9 @@ from elusive.common.dataset.records import Document, Fact, Question, Shot
 from elusive.common.errors import InputError
 from elusive.common.lm.loading import load_model
 from elusive.common.seeding import derived_seed, hash_names, hashed
+from elusive.evaluate.jobs import list_jobs
+from elusive.evaluate.plans import load_plan
+from elusive.evaluate.run_folder import RunFolder
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next((path for path in map(shutil.which, BROWSERS) if path), None)
@@ -397,3 +401,45 @@ def test_one_cut_of_the_text_is_stored_once(people_folder, settings):
     page = build_look_page(documents, configs, scored)
     assert len(page["arms"]) == 3
     assert len(page["documents"][0]["units"]) == 1
+
+
+def look_at(*arguments: object):
+    return CliRunner().invoke(cli, ["look", *map(str, arguments)])
+
+
+def test_a_run_shows_what_its_arms_were_trained_on(tmp_path, model_folder):
+    again = {"method": "random", "label": "less", "alpha": 0.2}
+    arms = ["plain", again, "random", "permute"]
+    plan = write_plan(tmp_path / "plan.yaml", model_folder("llama"), arms=arms, seeds=[1, 2])
+    run = RunFolder(load_plan(plan), tmp_path / "run")
+    texts = [run.prepare_text(job) for job in list_jobs(run.plan) if job.arm]
+    shutil.copy(plan, tmp_path / "run" / "plan.yaml")
+    result = look_at(tmp_path / "run", "--limit", 2, "--out", tmp_path / "page.html")
+    assert result.exit_code == 0, result.output
+    page = data_in(tmp_path / "page.html")
+    names = [arm["method"] for arm in page["arms"]]
+    assert [name.split("-")[0] for name in names] == ["plain", "random", "random", "permute"]
+    assert all("-seed1-" in name for name in names if name.startswith("random-"))
+    by_name = {text.path.name: text for text in texts if text}
+    for document in page["documents"]:
+        for name, arm in zip(names, document["arms"], strict=True):
+            if name in by_name:
+                rows = by_name[name].read_texts()
+                kept = [row.kept for row in rows if row.doc_id == document["id"] and row.copy > 0]
+                assert [copy["kept"] for copy in arm["copies"]] == json.loads(json.dumps(kept))
+    one = next(iter(by_name.values())).path
+    result = look_at(one, "--out", tmp_path / "one.html")
+    assert result.exit_code == 0, result.output
+    assert len(data_in(tmp_path / "one.html")["arms"]) == 1
+    wrong = look_at(tmp_path / "run", "--method", "oracle", "--out", tmp_path / "no.html")
+    assert "unknown method of these training texts 'oracle'" in str(wrong.exception)
+
+
+def test_a_training_text_outside_a_run_needs_its_dataset(people_folder, tmp_path):
+    options = ["--method", "random", "--copies", "2", "--out", str(tmp_path / "text")]
+    CliRunner().invoke(cli, ["augment", str(people_folder), *options])
+    wrong = look_at(tmp_path / "text", "--out", tmp_path / "page.html")
+    assert "name the dataset that it was made from with --dataset DIR" in str(wrong.exception)
+    options = ("--dataset", people_folder, "--out", tmp_path / "page.html")
+    assert look_at(tmp_path / "text", *options).exit_code == 0
+    assert len(data_in(tmp_path / "page.html")["documents"]) == 6

@@ -100,12 +100,14 @@ def test_a_plan_can_set_the_number_of_threads_and_the_id_shows_it(tmp_path, mode
 
 
 def test_a_cell_that_fails_is_recorded_and_the_others_go_on(tmp_path, model_folder, capsys):
-    other = {"method": "rho-1", "training": {"reference": "no-such-model"}}
+    broken = shutil.copytree(model_folder("llama"), tmp_path / "broken")
+    (broken / "model.safetensors").write_bytes(b"no weights")
+    other = {"method": "rho-1", "training": {"reference": str(broken)}}
     plan = write_grid_plan(tmp_path, model_folder, arms=[other, "plain"], seeds=[0])
     result = run("run", plan, "--out", tmp_path / "out")
     assert result.exit_code == 1
     assert "plain" in result.output
-    assert "failed: rho-1-seed0: no model 'no-such-model'" in result.output
+    assert "failed: rho-1-seed0: model.safetensors of model" in result.output
     record = json.loads((tmp_path / "out" / "failed" / "rho-1-seed0.json").read_text())
     assert "Traceback" in record["details"]
     write_grid_plan(tmp_path, model_folder, arms=["plain"], seeds=[0])

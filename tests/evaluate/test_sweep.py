@@ -210,11 +210,11 @@ def test_choosing_on_nobody_is_refused(tmp_path, model_folder):
 @pytest.mark.parametrize(
     ("sweep", "line"),
     [
-        ({"alpha": {"low": 0.2, "high": 0.9}}, "sweep.alpha: input should be a valid tuple"),
+        ({"alpha": {"low": 0.2, "high": 0.9}}, r"sweep.alpha: should be a list \(got \{"),
         ({"alpha": [0.2, 1.5]}, r"alpha: input should be less than or equal to 1 \(got 1.5\)"),
         ({"learning_rate": [0.0]}, r"learning_rate: input should be greater than 0 \(got 0.0\)"),
         ({"beta": [0.1, 0.1]}, r"sweep.beta: \[0.1, 0.1\] repeats a value"),
-        ({"seeds": [3]}, "sweep.seeds: tuple should have at least 2 items"),
+        ({"seeds": [3]}, "sweep.seeds: the list should have at least 2 items"),
         ({"seeds": [3, 3]}, r"sweep.seeds: \[3, 3\] repeats a value"),
         ({name: [] for name in SWEEP}, "sweep: there is nothing to choose from"),
         ({"trials": 8}, "unknown key 'sweep.trials'"),

@@ -61,10 +61,10 @@ MAY_IMPORT = {
         *("evaluate", "evaluate/cells", "evaluate/compare"),
     ),
     "report/export": (
-        *("common", "common/dataset", "common/lm", "wikiqa/sources"),
+        *("common", "common/dataset", "common/lm", "wikiqa/sources", "augment"),
         *("evaluate", "evaluate/answering", "evaluate/cells"),
     ),
-    "report/hub": ("common", "common/dataset", "evaluate/cells", "evaluate/compare"),
+    "report/hub": ("common", "common/dataset", "augment", "evaluate/cells", "evaluate/compare"),
 }
 """Rooms that the modules of each room may import, beside its own. Nothing imports the command line,
 which imports every room. Arrows between stages go one way: common, then biogen and wikiqa, then

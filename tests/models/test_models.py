@@ -1,28 +1,35 @@
 """Model references: folders, GGUF files, aliases, and the Hub through a stand-in server."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from stand_in_hub import stand_in_hub
 
 from elusive.common.errors import InputError
 from elusive.common.lm import references
+from elusive.common.lm.loading import load_model
 from elusive.common.lm.references import ALIASES, find_model, hash_weights
 
 TEMPLATE = "{{ messages[0].content }}"
 REPORT = """
-import sys
+import json, sys
 from elusive.common.errors import InputError
 from elusive.common.lm.loading import load_model
+from elusive.common.lm.references import find_model
 for reference in sys.argv[1:]:
     try:
         loaded = load_model(reference)
         print(loaded.weights_hash, loaded.model.config.model_type, loaded.tokenizer.chat_template)
     except InputError as error:
         print("error:", error)
+names = [path.name for path in find_model(sys.argv[1]).folder.iterdir()]
+print(json.dumps([name for name in names if name.endswith((".safetensors", ".bin"))]))
 """
 
 
@@ -31,6 +38,8 @@ def printed(model_folder, tmp_path_factory) -> list[str]:
     """Lines about a model of the Hub and a missing one; the endpoint is read when Python starts."""
     folder = shutil.copytree(model_folder("llama"), tmp_path_factory.mktemp("hub") / "tiny")
     (folder / "chat_template.jinja").write_text(TEMPLATE)
+    shutil.copy(folder / "model.safetensors", folder / "consolidated.safetensors")  # as Mistral's
+    (folder / "pytorch_model.bin").write_bytes(b"another copy")
     with stand_in_hub("org/tiny", folder) as endpoint:
         environment = os.environ | {
             "HF_ENDPOINT": endpoint,
@@ -52,8 +61,29 @@ def test_a_hub_model_comes_with_its_chat_template_and_the_hash_of_its_weights(
     assert printed[0] == f"{weights} llama {TEMPLATE}"
 
 
+def test_one_copy_of_the_weights_is_downloaded(printed):
+    assert json.loads(printed[2]) == ["model.safetensors"]
+
+
+def test_a_repository_that_has_only_old_weights_can_be_loaded(model_folder, tmp_path):
+    """As those of OPT; a folder of the user may hold several copies, too."""
+    folder = shutil.copytree(model_folder("opt"), tmp_path / "opt")
+    weights = load_file(folder / "model.safetensors")
+    before = load_model(str(folder))
+    (folder / "model.safetensors").rename(folder / "consolidated.safetensors")
+    torch.save(weights, folder / "pytorch_model.bin")
+    loaded = load_model(str(folder))
+    assert loaded.weights_hash != before.weights_hash
+    assert all(
+        (a == b).all()
+        for a, b in zip(loaded.model.parameters(), before.model.parameters(), strict=True)
+    )
+    (folder / "pytorch_model.bin").write_bytes(b"damaged")
+    assert hash_weights(find_model(str(folder))) != loaded.weights_hash
+
+
 def test_a_model_that_the_hub_does_not_have_is_one_line(printed):
-    assert len(printed) == 2
+    assert len(printed) == 3
     assert printed[1].startswith("error: no model 'org/none': it is not a local folder")
 
 

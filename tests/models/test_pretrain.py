@@ -150,7 +150,7 @@ def test_new_names_cost_as_many_tokens_as_known_ones(plan, material):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"models": []}, "models: tuple should have at least 1 item"),
+        ({"models": []}, "models: the list should have at least 1 item"),
         ({"models": [{"name": "a"}, {"name": "a"}]}, "models: two are named 'a'"),
         ({"models": [{"name": "a", "width": 30, "heads": 4}]}, "should divide half of width 30"),
         ({"block_questions": 9}, "is more than the people to be asked about, 8"),

@@ -333,6 +333,11 @@ def test_an_empty_text_is_named(tmp_path, people_folder, capsys):
     [
         ({"modle": "x"}, "unknown key 'modle': did you mean 'model'?"),
         ({"arms": ["plian"]}, "did you mean 'plain'?"),
+        ({"arms": "plain"}, "arms: should be a list, such as [plain] (got 'plain')"),
+        ({"seeds": 3}, "seeds: should be a list, such as [3] (got 3)"),
+        ({"training": "fast"}, "training: should map settings to values"),
+        ({"training": {"epochs": "many"}}, "training.epochs: should be a whole number"),
+        ({"untrained": "perhaps"}, "untrained: should be true or false (got 'perhaps')"),
         ({"arms": ["plain", "plain"]}, "'plain' occurs twice"),
         ({"training": {"epoch": 1}}, "did you mean 'training.epochs'?"),
         ({"augment": {"alhpa": 1}}, "did you mean 'arms.0.alpha'?"),
@@ -381,6 +386,21 @@ def test_what_the_disk_refuses_is_one_line_too(tmp_path, capsys, monkeypatch):
         main()
     assert ended.value.code == 1
     assert capsys.readouterr().err.startswith("elusive: error: Not a directory")
+
+
+def test_settings_that_an_arm_does_not_use_are_named(people_folder, tmp_path):
+    given = ("--layers", 99, "--alpha", 0.5, "--out", tmp_path / "out")
+    result = run("augment", people_folder, "--method", "random", *given)
+    assert result.exit_code == 0, result.output
+    assert "note: the arm random does not use --layers" in result.stderr
+    assert "use --alpha" not in result.stderr
+    other = run("augment", people_folder, "--method", "plain", "--out", tmp_path / "plain")
+    assert "does not use" not in other.stderr
+
+
+def test_rescoring_says_what_there_was_to_do(finished_run):
+    result = run("rescore", finished_run[1])
+    assert result.output.startswith("nothing to do: this version's scoring has scored all ")
 
 
 def test_an_empty_run_folder_has_no_table(tmp_path, capsys):

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,15 +15,19 @@ import tenacity
 import yaml
 from click.testing import CliRunner
 from commands import write_grid_plan
-from handmade import COLOR
+from handmade import COLOR, squad_file
 from huggingface_hub import HfApi, constants
 from stand_in_hub_writes import READER, TOKEN, Hub, writable_hub
 
+from elusive.augment.training_text import TrainingTextFolder
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
+from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.errors import InputError
 from elusive.common.folders import read_manifest, read_table
+from elusive.evaluate.cells.adapter_card import render_adapter_card
+from elusive.evaluate.cells.cell import compute_cell_id
 from elusive.evaluate.cells.cell_folder import find_cells
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
@@ -228,8 +234,6 @@ def test_a_second_publish_changes_nothing_and_makes_no_commit(hub, content):
 
 
 def test_a_changed_publish_sends_what_changed_and_deletes_what_is_gone(hub, content, tmp_path):
-    import shutil
-
     publish(hub, content)
     repository = hub.repositories[f"datasets/{NAME}"]
     repository.commit("main", repository.files() | {"LICENSE": b"theirs"}, "by hand")
@@ -459,9 +463,152 @@ def test_wrong_input_is_one_line(tmp_path, dataset, run_folder, model_folder, ca
 
     assert "no folder at" in line(tmp_path / "none")
     assert "folder without a manifest" in line(tmp_path)
-    assert "is a training-text" in line(next(run_folder.glob("train/plain-*")))
+    assert "--dataset is for runs, but this is a training-text" in line(
+        next(run_folder.glob("train/plain-*")), "--dataset", "org/x"
+    )
     assert "use --dry-run and --out together" in line(dataset, "--dry-run")
     assert "--dataset is for runs" in line(dataset, "--dataset", "org/x")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     assert "holds files" in line(dataset, "--dry-run", "--out", tmp_path / "full")
+    copy = shutil.copytree(dataset, tmp_path / "copy")
+    assert "holds files" in line(dataset, "--dry-run", "--out", copy)
+    assert load_dataset_folder(copy).documents
+
+
+def dry_run(out: Path, folder: Path, *options: object, to: str = NAME):
+    arguments = ["publish", folder, "--to", to, *options, "--dry-run", "--out", out]
+    return CliRunner().invoke(cli, [*map(str, arguments)])
+
+
+def test_a_dry_run_may_be_repeated_in_its_own_folder(dataset, run_folder, tmp_path):
+    for folder, name in ((dataset, "people"), (run_folder, "cells")):
+        assert dry_run(tmp_path / name, folder).exit_code == 0
+        (stale := tmp_path / name / "README.md").write_text(f"{NAME}, an outdated card")
+        assert dry_run(tmp_path / name, folder).exit_code == 0
+        assert "outdated" not in stale.read_text()
+        assert isinstance(dry_run(tmp_path / name, folder, to="org/other").exception, InputError)
+        (tmp_path / name / "mine.txt").touch()
+        assert isinstance(dry_run(tmp_path / name, folder).exception, InputError)
+
+
+def test_a_dry_run_with_a_dataset_needs_no_network(run_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(HfApi, "dataset_info", None)
+    result = dry_run(tmp_path / "out", run_folder, "--dataset", NAME)
+    assert result.exit_code == 0, result.output
+    assert f"assumed that {NAME} is the dataset of the run" in result.output
+    assert len(list((tmp_path / "out" / ".eval_results").iterdir())) == 3
+
+
+def test_no_path_of_this_machine_is_published(run_folder, model_folder, tmp_path):
+    """The run's model is a local folder; what else a cell is stays as it was."""
+    local = str(model_folder("llama"))
+    shutil.copytree(run_folder, tmp_path / "run")
+    plan = tmp_path / "run" / "plan.yaml"
+    plan.write_text(plan.read_text() + f"known: {tmp_path}/secret/data\n")
+    build_run_repository(tmp_path / "run", tmp_path / "out", "org/adapters")
+    texts = [p for p in (tmp_path / "out").rglob("*") if p.suffix in (".json", ".md", ".yaml")]
+    assert len(texts) > 15
+    for path in texts:
+        assert local not in path.read_text(), path
+        assert str(tmp_path) not in path.read_text(), path
+    ours, theirs = find_cells(run_folder), find_cells(tmp_path / "out")
+    assert [cell.parameters["model"] for cell in theirs] == [Path(local).name] * 3
+    assert [compute_cell_id(c.parameters) for c in ours] == [
+        compute_cell_id(c.parameters) for c in theirs
+    ]
+    assert "known: data" in (tmp_path / "out" / "plan.yaml").read_text()
+
+
+def test_a_training_text_is_published_and_loaded(hub, run_folder, model_folder, tmp_path):
+    text = next(run_folder.glob("train/random-*"))
+    assert dry_run(tmp_path / "out", text, to="org/text").exit_code == 0
+    content = "\n".join(
+        path.read_text() for path in (tmp_path / "out").glob("*.*") if path.is_file()
+    )
+    assert str(model_folder("llama")) not in content
+    api = HfApi(endpoint=hub.endpoint, token=TOKEN)
+    publish_folder(tmp_path / "out", Target("org/text", "dataset", OWNED), "Publish", api)
+    code = """
+import json, sys, datasets
+print(json.dumps(datasets.load_dataset(sys.argv[1], split="train").to_list()))
+"""
+    done = outside(code, hub, tmp_path / "home", "org/text")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    assert [row["text"] for row in rows] == [t.text for t in TrainingTextFolder(text).read_texts()]
+
+
+def test_a_changed_schema_and_another_kind_may_follow(hub, content, dataset, run_folder, tmp_path):
+    """Nothing of what was published before is left, and what is there can be loaded."""
+    publish(hub, content)
+    articles = {f"A{n}": [(f"A{n} has b{n}.", [("Which?", f"b{n}", 7)])] for n in range(10)}
+    squad_file(tmp_path / "squad.json", articles)
+    options = ["--squad", str(tmp_path / "squad.json"), "--out", str(tmp_path / "other")]
+    assert CliRunner().invoke(cli, ["wikiqa", *options]).exit_code == 0
+    (tmp_path / "again").mkdir()
+    build_dataset_repository(tmp_path / "other", tmp_path / "again", NAME)
+    code = """
+import json, sys, datasets
+print(json.dumps({name: datasets.load_dataset(sys.argv[1], name).column_names
+                  for name in datasets.get_dataset_config_names(sys.argv[1])}))
+"""
+    before = outside(code, hub, tmp_path / "home", NAME)
+    assert "templates" in json.loads(before.stdout)["corpus"]["train"]
+    publish(hub, tmp_path / "again")
+    first = outside(code, hub, tmp_path / "home", NAME)
+    assert first.returncode == 0, first.stderr
+    assert "licence" in json.loads(first.stdout)["corpus"]["train"]
+    dry_run(tmp_path / "text", next(run_folder.glob("train/random-*")))
+    publish(hub, tmp_path / "text")
+    names = set(hub.repositories[f"datasets/{NAME}"].files())
+    assert {name.split("/")[0] for name in names} == {
+        *(".gitattributes", "README.md", "manifest.json", "summary.json", "croissant.json"),
+        "texts",
+    }
+    second = outside(code, hub, tmp_path / "home", NAME)
+    assert second.returncode == 0, second.stderr
+    assert list(json.loads(second.stdout)) == ["texts"]
+
+
+@pytest.mark.parametrize("kind", ["dataset", "text", "run"])
+def test_the_card_has_what_the_publisher_says(kind, dataset, run_folder, tmp_path):
+    folders = {"dataset": dataset, "text": next(run_folder.glob("train/random-*"))}
+    (tmp_path / "cite.bib").write_text("@misc{people, title={People}}")
+    options = (
+        *("--title", "People: a test", "--author", "Doe, Jane", "--author", "Max Roe"),
+        *("--licence", "cc-by-4.0", "--citation", tmp_path / "cite.bib", "--tag", "one,two"),
+    )
+    result = dry_run(tmp_path / "out", folders.get(kind, run_folder), *options)
+    assert result.exit_code == 0, result.output
+    _, header, body = (tmp_path / "out" / "README.md").read_text().split("---\n", 2)
+    values = yaml.safe_load(header)
+    assert values["license"] == "cc-by-4.0"
+    assert {"one", "two", "elusive"} <= set(values["tags"])
+    assert len(values["tags"]) == len(set(values["tags"]))
+    assert body.lstrip().startswith("# People: a test\n")
+    assert "## Authors\n\nDoe, Jane, Max Roe\n" in body
+    assert "```bibtex\n@misc{people, title={People}}\n```" in body
+    if kind == "run":
+        return
+    assert values["pretty_name"] == "People: a test"
+    croissant = json.loads((tmp_path / "out" / "croissant.json").read_text())
+    assert (croissant["name"], croissant["license"]) == ("People: a test", "cc-by-4.0")
+    assert [person["name"] for person in croissant["creator"]] == ["Doe, Jane", "Max Roe"]
+    assert croissant["citeAs"].startswith("@misc")
+    for file in croissant["distribution"]:
+        assert (tmp_path / "out" / file["contentUrl"]).is_file()
+
+
+def test_the_snippet_of_a_built_in_model_runs():
+    parameters = {"label": "plain", "seed": 0, "dataset": "0" * 64, "training": {}}
+    parameters |= {"augment": {"method": "plain"}}
+    metrics = {"questions": 1, "em": 0.0, "f1": 0.0, "log_probability": -1.0}
+    card = render_adapter_card(parameters, metrics, "nano-small")
+    assert "base_model:" not in card
+    (snippet,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    lines = snippet.replace("model = PeftModel", "# model = PeftModel")
+    scope: dict = {}
+    exec(compile(lines, "card", "exec"), scope)
+    assert scope["base"].num_parameters() > 100_000
+    assert 'from_pretrained("org/base")' in render_adapter_card(parameters, metrics, "org/base")

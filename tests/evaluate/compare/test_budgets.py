@@ -121,7 +121,10 @@ def test_versions_and_devices_that_differ_are_one_line_below_the_table():
     assert build_table([plain, replace(other, costs=plain.costs, versions={})]).differences == ""
 
 
-def test_a_run_of_two_budgets_prints_two_tables_and_records_its_device(tmp_path, model_folder):
+def test_a_run_of_two_budgets_prints_two_tables_and_records_its_device(
+    tmp_path, model_folder, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "250")
     more = {"method": "random", "label": "random-more", "copies": 4}
     plan = write_plan(tmp_path / "plan.yaml", model_folder("llama"), arms=["plain", more])
     result = run_plan(load_plan(plan), tmp_path / "out")

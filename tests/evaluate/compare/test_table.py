@@ -10,9 +10,11 @@ from commands import write_grid_plan
 from elusive.cli.main import cli
 from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError
+from elusive.common.text_tables import render_terminal_table
 from elusive.evaluate.cells.cell_folder import CellResult, find_cells
 from elusive.evaluate.compare.table import build_table, select_missed
 from elusive.evaluate.compare.table_columns import flatten_row, format_cells
+from elusive.evaluate.compare.table_formats import RENDERERS, render_note, render_tables
 
 TARGETS = {"tokens": 0.6, "values": 0.5, "names": 0.9, "relations": 0.7}
 
@@ -96,3 +98,88 @@ def test_the_command_counts_missed_questions_alone(tmp_path, model_folder):
     right = sum(p.em for c in find_cells(tmp_path / "run") if c.log is None for p in c.predictions)
     assert float(before["questions"]) == 6 - right
     assert float(before["em"]) == 0
+
+
+def test_the_best_arm_comes_first_in_every_format(cells):
+    table = build_table(cells)
+    assert [row.label for row in table.rows] == ["untrained", "random"]
+    for layout in RENDERERS:
+        shown = render_tables({"": table}, layout)
+        assert shown.index("random") < shown.index("untrained"), layout
+
+
+def test_the_best_of_a_column_is_bold(cells):
+    markdown = render_tables({"": build_table(cells)}, "markdown").splitlines()
+    names = [name.strip() for name in markdown[0].split("|")]
+    best, other = (
+        dict(zip(names, (cell.strip() for cell in line.split("|")), strict=True))
+        for line in markdown[2:4]
+    )
+    assert best["EM %"].startswith("**62 [")
+    assert best["EM %"].endswith("]**")
+    assert not other["EM %"].startswith("**")
+    assert best["gold log-prob"].startswith("**")  # both have -1.00
+    assert other["gold log-prob"].startswith("**")
+    assert "**" not in best["seeds"]
+    latex = render_tables({"": build_table(cells)}, "latex")
+    assert r"\textbf{62 [" in latex
+    assert r"EM \%" in latex
+
+
+def test_latex_has_the_columns_of_a_paper_unless_others_are_named(cells):
+    table = build_table(cells)
+    header = render_tables({"": table}, "latex").splitlines()[3]
+    assert header == (
+        r"arm & rank & EM \% & F1 \% & gold log-prob & em vs random & p (Holm) & dropped \% "
+        r"& exposures \\"
+    )
+    assert "$-$1.00 [$-$1.00" in render_tables({"": table}, "latex")
+    chosen = render_tables({"": table}, "latex", ("em", "tokens-s")).splitlines()[3]
+    assert chosen == r"arm & EM \% & tokens/s \\"
+
+
+@pytest.mark.parametrize("layout", ["terminal", "markdown", "latex"])
+def test_columns_are_chosen_by_name(layout, cells):
+    shown = render_tables({"": build_table(cells)}, layout, ("p-holm", "difference", "costs"))
+    order = ["(Holm)", "em vs random", "scoring"]
+    assert [name for name in order if name in shown] == order
+    assert "F1" not in shown
+    with pytest.raises(InputError, match=r"unknown column 'gold': .*did you mean 'gold-log-prob'"):
+        render_tables({"": build_table(cells)}, layout, ("gold",))
+
+
+def test_columns_of_csv_are_its_own(cells):
+    shown = render_tables({"": build_table(cells)}, "csv", ("em", "p_value")).splitlines()
+    assert shown[0] == "arm,em,p_value"
+    with pytest.raises(InputError, match="unknown column of CSV 'p-holm'"):
+        render_tables({"": build_table(cells)}, "csv", ("p-holm",))
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_no_line_is_wider_than_the_terminal(width, cells, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    long = [
+        replace(c, parameters=c.parameters | {"label": f"{c.parameters['label']}-{'x' * 60}-end"})
+        for c in cells
+    ]
+    table = build_table(long, baseline=long[2].parameters["label"])
+    note = render_note(table)
+    shown = render_tables(
+        {"people, /home/somebody/models/" + "y" * 99: table, "b": table}, "terminal"
+    )
+    lines = shown.replace(note, "").splitlines()
+    assert max(map(len, lines)) <= width
+    assert "…" in shown
+    assert "-end" in shown
+    names = " ".join(line for line in lines if not line.startswith(("random", "untrained")))
+    for name in ("gold log-prob", "p (Holm)", "contains", "points/min"):
+        assert all(word in names for word in name.split()), name
+
+
+def test_nothing_is_cut_from_the_header_of_a_table():
+    header = ["scorer", "name in top 10 %", *(f"measure {n} of ten" for n in range(10))]
+    shown = render_terminal_table(header, [["attention", *(["0.50 [0.40, 0.60]"] * 11)]], 80)
+    assert "…" not in shown
+    assert shown.count("measure") == 10
+    assert shown.count("attention") > 1
+    assert max(map(len, shown.splitlines())) <= 80

@@ -1,0 +1,141 @@
+"""What of a run is finished, running, failed and missing, read from its folder alone."""
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from elusive.common.claims import Claim
+from elusive.common.errors import InputError
+from elusive.common.folders import MANIFEST, read_manifest
+from elusive.evaluate.jobs import Failure, count_trials, list_jobs
+from elusive.evaluate.plans import PLAN, load_plan
+
+SWEEP_FOLDER = "sweep"
+"""Folder of a run that holds the cells of its trials."""
+
+CellKey = tuple[str, int, str, str]
+"""Label, seed, name of the dataset, and model of a cell."""
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """The cells of a run by their state."""
+
+    finished: list[str]
+    running: dict[str, float]
+    """Seconds since each was begun, by the name of its folder."""
+    failed: list[Failure]
+    missing: list[str]
+    """Neither finished nor failed; those that are running are among them."""
+    seconds: list[float] = field(default_factory=list)
+    """What each finished cell took."""
+    trials: int = 0
+    """Finished trials of a sweep."""
+    all_trials: int = 0
+
+
+def read_status(run: Path) -> RunStatus:
+    """Read the state of a run; nothing is loaded or changed, so it can be read at any time.
+
+    A cell counts as finished if there is one of its label, seed, dataset and model, whatever its
+    other settings.
+
+    Raises:
+        InputError: the folder is not a run, or its plan is wrong.
+    """
+    if not (run / PLAN).exists():
+        raise InputError(f"{run} has no {PLAN}: name the DIR of `elusive run PLAN --out DIR`")
+    plan = load_plan(run / PLAN)
+    cells = _read_cells(run)
+    finished, missing, seconds = [], [], []
+    jobs, failures = list_jobs(plan), _read_failures(run)
+    for job in jobs:
+        key = (job.label, job.seed, job.dataset, job.model)
+        if key in cells:
+            finished.append(job.name)
+            seconds.append(cells[key])
+        elif job.name not in failures:
+            missing.append(job.name)
+    return RunStatus(
+        finished=finished,
+        running=_find_running(run) | _find_running(run / SWEEP_FOLDER),
+        failed=[failures[job.name] for job in jobs if job.name in {*failures} - {*finished}],
+        missing=missing,
+        seconds=seconds,
+        trials=len(list_cells(run / SWEEP_FOLDER)),
+        all_trials=count_trials(plan),
+    )
+
+
+def _read_cells(run: Path) -> dict[CellKey, float]:
+    """Read which cells a folder has, and the seconds that each took."""
+    cells = {}
+    for path in list_cells(run):
+        parameters = read_manifest(path, "cell").parameters
+        key = tuple(parameters.get(name) for name in ("label", "seed", "dataset_name", "model"))
+        costs = json.loads((path / "costs.json").read_text(encoding="utf-8"))
+        cells[key] = sum(costs["seconds"].values())
+    return cells
+
+
+def list_cells(run: Path) -> list[Path]:
+    """List the folders of the cells that are finished."""
+    return sorted(path.parent for path in run.glob(f"cells/[!.]*/{MANIFEST}"))
+
+
+def _read_failures(run: Path) -> dict[str, Failure]:
+    """Read the failures of a run, by the name of the cell."""
+    paths = sorted(run.glob("failed/*.json"))
+    failures = [Failure(**json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+    return {failure.cell: failure for failure in failures}
+
+
+def _find_running(run: Path) -> dict[str, float]:
+    """Find what processes are making, and the seconds since each began it."""
+    now = time.time()
+    return {
+        path.name: now - path.stat().st_mtime
+        for path in sorted(run.glob("locks/[!.]*"))
+        if Claim(path).is_held()
+    }
+
+
+def render_status(run: Path, status: RunStatus) -> str:
+    """Render the state of a run: counts, what runs, what failed and why, what is missing, time."""
+    total = len(status.finished) + len(status.failed) + len(status.missing)
+    lines = [f"{run}: {len(status.finished)} of {total} cells finished"]
+    if status.all_trials:
+        lines[0] += f"; sweep: {status.trials} of {status.all_trials} trials finished"
+    lines += [f"running: {name}, {format_seconds(s)}" for name, s in status.running.items()]
+    lines += [f"failed: {failure.cell}: {failure.error}" for failure in status.failed]
+    lines += [f"missing: {name}" for name in status.missing]
+    if status.seconds:
+        each = median(status.seconds)
+        lines.append(
+            f"time: {format_seconds(sum(status.seconds))} so far, about {format_seconds(each)} per "
+            "cell" + _render_rest(len(status.missing), len(status.running), each)
+        )
+    if status.missing and not status.running:
+        lines.append("nothing is running: rerun `elusive run PLAN --out DIR` to resume")
+    return "\n".join(lines) + "\n"
+
+
+def _render_rest(num_missing: int, num_running: int, each: float) -> str:
+    if not num_missing:
+        return ""
+    processes = max(1, num_running)
+    rest = format_seconds(num_missing * each / processes)
+    return f"; about {rest} left with {processes} process{'es' * (processes > 1)}"
+
+
+def format_seconds(seconds: float) -> str:
+    """Format a time of any length.
+
+    >>> [format_seconds(seconds) for seconds in (8, 100, 20000)]
+    ['8 s', '2 min', '5.6 h']
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
