@@ -18,6 +18,7 @@ from elusive.evaluate.compare.budgets import count_exposures, describe_budget
 from elusive.evaluate.compare.provenance import describe_differences
 from elusive.evaluate.compare.seed_noise import estimate_arms
 from elusive.evaluate.compare.significance import Comparison, compare_with_baseline, rank_arms
+from elusive.evaluate.contamination import warn_about_answers
 
 STAGES = ("scoring", "dropping", "training", "answering")
 METRICS = ("em", "f1", "log_probability")
@@ -89,6 +90,12 @@ class ResultTable:
     baseline: str | None
     differences: str = ""
     """Versions and devices that differ between the cells, as one line."""
+
+    @property
+    def warning(self) -> str:
+        """One line if the model answered many questions before training, else empty."""
+        before = next((row for row in self.rows if row.label == UNTRAINED), None)
+        return warn_about_answers(before.em.mean) if before else ""
 
     @property
     def is_people_only(self) -> bool:

@@ -35,7 +35,8 @@ def render_terminal(table: ResultTable) -> str:
     for group in GROUPS:
         header, rows = format_cells(table, (group,))
         parts.append(render_terminal_table([name.removesuffix(" EM") for name in header], rows))
-    return "\n".join(parts) + "\n" + render_note(table) + _end(table.differences)
+    end = _end(table.differences) + _end(table.warning)
+    return "\n".join(parts) + "\n" + render_note(table) + end
 
 
 def _end(line: str) -> str:
@@ -45,14 +46,14 @@ def _end(line: str) -> str:
 def render_markdown(table: ResultTable, groups: tuple[str, ...] = GROUPS) -> str:
     """Render some groups of a table's columns as markdown."""
     shown = render_markdown_table(*format_cells(table, groups))
-    return shown + _end(table.differences and f"\n{escape_markdown(table.differences)}")
+    lines = filter(None, (table.differences, table.warning))
+    return shown + "".join(_end(f"\n{escape_markdown(line)}") for line in lines)
 
 
 def render_latex(table: ResultTable) -> str:
     """Render a table as LaTeX with the package booktabs."""
-    return render_latex_table(*format_cells(table)) + _end(
-        table.differences and f"% {table.differences}"
-    )
+    lines = filter(None, (table.differences, table.warning))
+    return render_latex_table(*format_cells(table)) + "".join(_end(f"% {line}") for line in lines)
 
 
 def render_csv(table: ResultTable) -> str:
