@@ -25,7 +25,7 @@ from elusive.report.page.prose import (
     list_design_facts,
     write_headline,
 )
-from elusive.report.page.settings import collect_versions, describe_arms
+from elusive.report.page.settings import collect_versions, describe_arms, find_links
 
 MOST_POINTS = 150
 """Largest number of points of a learning curve; longer ones are thinned out."""
@@ -60,6 +60,8 @@ def build_benchmark_data(
         "metric": metric,
         "baseline": table.baseline,
         "headline": write_headline(table),
+        "warning": table.warning,
+        "links": find_links(kept),
         "marks": _list_marks(arms),
         "facts": list_design_facts(table, kept),
         "cautions": list_cautions(table, kept, distance.get("confounded", False)),
