@@ -1,8 +1,9 @@
-"""`elusive publish`: upload datasets and runs to the Hugging Face Hub."""
+"""`elusive publish`: upload datasets, runs and leaderboards to the Hugging Face Hub."""
 
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,23 +34,26 @@ def publish(
     dry_run: bool,
     out: Path | None,
 ) -> None:
-    """Publish a dataset or a run on the Hugging Face Hub.
+    """Publish a dataset, run or leaderboard on the Hugging Face Hub.
 
-    FOLDER is a dataset, a run or a single cell. A dataset becomes a dataset repository with three
-    configs as Parquet, a card, statistics, and eval.yaml, from which the Hub recognizes a
-    benchmark. A run becomes a model repository with the layout of its folder: adapters, answers,
-    metrics. One commit contains only what changed. If interrupted, rerun the same command to
-    resume. Log in with `hf auth login` first, or set HF_TOKEN.
+    FOLDER is a dataset, a run, a single cell or a leaderboard. A dataset becomes a dataset
+    repository with three configs as Parquet, a card, statistics, and eval.yaml, from which the Hub
+    recognizes a benchmark. A run becomes a model repository with the layout of its folder:
+    adapters, answers, metrics. A leaderboard becomes two repositories of one name: a static Space,
+    whose page visitors open, and a dataset of its entries, which takes submissions. One commit
+    contains only what changed. If interrupted, rerun the same command to resume. Log in with
+    `hf auth login` first, or set HF_TOKEN.
 
     \b
     elusive publish data/people --to my-org/people
     elusive publish runs/demo --to my-org/people-adapters --dataset my-org/people --private
     elusive publish data/people --to my-org/people --dry-run --out /tmp/people
+    elusive publish board --to my-org/leaderboard
     """
     from elusive.report.hub.publish import check_repository
 
     check_repository(repository)
-    build, kind, owned = _builder(folder, repository, dataset)
+    build, parts = _builder(folder, repository, dataset)
     if dry_run != (out is not None):
         raise InputError("use --dry-run and --out together: --dry-run --out FOLDER")
     if out:
@@ -58,21 +62,38 @@ def publish(
         return
     from elusive.report.hub.publish import Target
 
-    target = Target(repository, kind, owned, revision, private)
+    message = message or f"Publish {folder.resolve().name} with elusive"
     with tempfile.TemporaryDirectory(prefix="elusive-publish-") as temporary:
         build(Path(temporary))
-        _send(Path(temporary), target, message or f"Publish {folder.resolve().name} with elusive")
+        for part in parts:
+            target = Target(repository, part.kind, part.owned, revision, private)
+            _send(Path(temporary) / part.folder, target, message)
 
 
-def _builder(
-    folder: Path, repository: str, dataset: str | None
-) -> tuple[Callable[[Path], None], str, tuple[str, ...]]:
-    """The function that writes a folder's repository, the kind of repository, and its own files."""
+@dataclass(frozen=True)
+class Part:
+    """One repository that a folder is published to."""
+
+    kind: str
+    owned: tuple[str, ...]
+    folder: str = "."
+    """Folder of its content, below that of the whole."""
+
+
+Builder = tuple[Callable[[Path], None], list[Part]]
+
+
+def _builder(folder: Path, repository: str, dataset: str | None) -> Builder:
+    """The function that writes the content of a folder's repositories, and what they are."""
     from elusive.common.dataset.shards import check_finished
     from elusive.common.folders import MANIFEST, read_manifest
 
     if not folder.is_dir():
-        raise InputError(f"no folder at {folder}: name a dataset, a run or a cell")
+        raise InputError(f"no folder at {folder}: name a dataset, a run, a cell or a leaderboard")
+    if (folder / "entries").is_dir():
+        if dataset:
+            raise InputError("--dataset is for runs, but this is a leaderboard: leave it out")
+        return _board_builder(folder, repository)
     check_finished(folder)
     if (folder / "cells").is_dir():
         kind = "cell"
@@ -86,10 +107,24 @@ def _builder(
         return _dataset_builder(folder, repository)
     if kind == "cell":
         return _run_builder(folder, repository, dataset)
-    raise InputError(f"{folder} is a {kind}: name a dataset, a run or a cell")
+    raise InputError(f"{folder} is a {kind}: name a dataset, a run, a cell or a leaderboard")
 
 
-def _dataset_builder(folder: Path, repository: str) -> tuple[Callable, str, tuple[str, ...]]:
+def _board_builder(folder: Path, repository: str) -> Builder:
+    from tqdm import tqdm
+
+    from elusive.report.leaderboard.board_repository import OWNED, build_board_repositories
+
+    def build(out: Path) -> None:
+        with tqdm(desc="reading", unit="entry", delay=1) as bar:
+            count = build_board_repositories(folder, out, repository, on_entry=bar.update)
+        click.echo(f"{count} entries")
+
+    # The Space comes last, as it links to the dataset.
+    return build, [Part(kind, OWNED[kind], kind) for kind in ("dataset", "space")]
+
+
+def _dataset_builder(folder: Path, repository: str) -> Builder:
     from tqdm import tqdm
 
     from elusive.report.hub.dataset_repository import OWNED, build_dataset_repository
@@ -98,12 +133,10 @@ def _dataset_builder(folder: Path, repository: str) -> tuple[Callable, str, tupl
         with tqdm(desc="rows", unit="row", delay=1) as bar:
             build_dataset_repository(folder, out, repository, bar.update)
 
-    return build, "dataset", OWNED
+    return build, [Part("dataset", OWNED)]
 
 
-def _run_builder(
-    folder: Path, repository: str, dataset: str | None
-) -> tuple[Callable, str, tuple[str, ...]]:
+def _run_builder(folder: Path, repository: str, dataset: str | None) -> Builder:
     from tqdm import tqdm
 
     from elusive.report.hub.run_repository import (
@@ -121,7 +154,7 @@ def _run_builder(
         results = f", {num_results} of them with a result for the leaderboard of {dataset}"
         click.echo(f"{num_cells} cells{results if dataset else ''}")
 
-    return build, "model", OWNED
+    return build, [Part("model", OWNED)]
 
 
 def _write(build: Callable[[Path], None], out: Path) -> None:

@@ -62,6 +62,7 @@ def build_benchmark_data(
         "headline": write_headline(table),
         "warning": table.warning,
         "links": find_links(kept),
+        "arm_links": {},
         "marks": _list_marks(arms),
         "facts": list_design_facts(table, kept),
         "cautions": list_cautions(table, kept, distance.get("confounded", False)),

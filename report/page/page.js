@@ -13,6 +13,7 @@ function fillList(id, lines) {
 
 function drawShort(benchmark) {
   byId("headline").textContent = benchmark.headline;
+  byId("permalink").href = `#${benchmark.anchor}`;
   byId("warning").hidden = !benchmark.warning;
   byId("warning").textContent = benchmark.warning;
   byId("facts").replaceChildren(...benchmark.facts.map(([term, value]) =>
@@ -145,7 +146,7 @@ function settingsText(settings) {
 }
 
 function drawSettings(benchmark) {
-  const arms = benchmark.settings.arms.map((arm) => [linked(arm.arm, benchmark.links[arm.arm]), arm.method, arm.meaning, settingsText(arm.settings) || "none"]);
+  const arms = benchmark.settings.arms.map((arm) => [linked(arm.arm, benchmark.arm_links[arm.arm]), arm.method, arm.meaning, settingsText(arm.settings) || "none"]);
   byId("arms").replaceChildren(plainTable("What each arm is", ["arm", "method", "what it does", "its own settings"], arms, [1, 2, 3]));
   const pairs = (title, values, header) => {
     const entries = Object.entries(values);
@@ -160,8 +161,9 @@ function drawSettings(benchmark) {
 function drawEntries(benchmark) {
   if (!data.board) return;
   fillList("steps", data.board.steps);
-  const rows = benchmark.entries.map((entry) => [linked(entry.arm, benchmark.links[entry.arm]), String(entry.seed), entry.by, entry.day, entry.verified, entry.cell]);
-  byId("entry-table").replaceChildren(plainTable("Entries", ["arm", "seed", "submitted by", "on", "verified", "entry"], rows, [2]));
+  const rows = benchmark.entries.map((entry) => [linked(entry.arm, benchmark.arm_links[entry.arm]), String(entry.seed), entry.by, entry.day, entry.verified, entry.cell]);
+  const table = () => plainTable("Entries", ["arm", "seed", "submitted by", "on", "verified", "entry"], rows, [2]);
+  byId("entry-table").replaceChildren(later(`All ${rows.length} entries`, table));
 }
 
 function drawBenchmark() {

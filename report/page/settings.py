@@ -76,7 +76,7 @@ def find_links(cells: list[CellResult]) -> dict[str, str]:
     """Find addresses of what the page names: of the model, where its name is one of the Hub.
 
     Returns:
-        Addresses by the term under which the page lists the design, or by the arm's label.
+        Addresses by the term under which the page lists the design.
     """
     model = str(cells[0].parameters["model"])
     hub_id = ALIASES[model].hub_id if model in ALIASES else model

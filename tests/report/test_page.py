@@ -4,17 +4,16 @@ import json
 import os
 import random
 import re
-import shutil
 import subprocess
 import sys
 import time
 from dataclasses import replace
-from html import unescape
 from pathlib import Path
 
 import matplotlib.image
 import numpy as np
 import pytest
+from browser import chromium, data_in, tried
 from click.testing import CliRunner
 from commands import line_of_error, write_plan
 
@@ -34,8 +33,6 @@ from elusive.report.page.merged_runs import load_runs
 from elusive.report.page.page import build_page_data, render_report, write_page
 from elusive.report.page.settings import describe_arms
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next((path for path in map(shutil.which, BROWSERS) if path), None)
 EVIL_PERSON = "<script>alert(1)</script>"
 EVIL_ARM = '"><img src=x onerror="document.title=\'hurt\'">'
 FIELDS = ("major", "company", "birth_city")
@@ -98,49 +95,6 @@ def finished(tmp_path_factory, model_folder) -> Path:
     plan = write_plan(root / "plan.yaml", model_folder("llama"), arms=arms)
     assert CliRunner().invoke(cli, ["run", str(plan), "--out", str(root / "run")]).exit_code == 0
     return root / "run"
-
-
-def chromium(page: Path, folder: Path, *options: str) -> tuple[str, list[str]]:
-    """What a browser prints for a page, and the lines of its console."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium: apt-get install chromium")
-    command = [
-        *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
-        *("--disable-quic", "--no-first-run", "--disable-background-networking"),
-        *("--disable-component-update", "--disable-sync", "--enable-logging=stderr"),
-        *(f"--user-data-dir={folder / 'profile'}", "--allow-file-access-from-files"),
-        *("--hide-scrollbars", "--virtual-time-budget=5000", *options, page.as_uri()),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return done.stdout, console
-
-
-def tried(page: Path, script: str, tmp_path: Path, width: int = 1280) -> dict:
-    """The result of a script that runs with a page's document `inner` and its window `view`."""
-    harness = page.parent / "harness.html"
-    harness.write_text(
-        f'<!DOCTYPE html><iframe id="frame" src="{page.name}" style="width:{width}px;height:900px">'
-        '</iframe><pre id="result"></pre><script>document.getElementById("frame").onload = '
-        "async (event) => { const inner = event.target.contentDocument; const result = {};"
-        "const view = event.target.contentWindow; const $ = (id) => inner.getElementById(id);"
-        "const arms = () => [...inner.querySelectorAll('#table tbody th')].map("
-        "(e) => e.dataset.arm);"
-        f"{script}; document.getElementById('result').textContent = JSON.stringify(result); }};"
-        "</script>"
-    )
-    dom, console = chromium(harness, tmp_path, "--dump-dom")
-    assert console == []
-    match = re.search(r'<pre id="result">(.*?)</pre>', dom)
-    assert match
-    return json.loads(unescape(match[1]))
-
-
-def data_in(page: Path) -> dict:
-    """The data in a page, as the browser gets it."""
-    match = re.search(r'id="data">(.*?)</script>', page.read_text(), re.DOTALL)
-    assert match
-    return json.loads(match[1])
 
 
 def test_the_page_shows_the_numbers_of_the_table(page):
@@ -403,8 +357,10 @@ def test_an_arm_looks_the_same_in_every_table_and_has_its_family_s_color():
 
 def test_the_page_has_an_outline_of_every_shape(page, tmp_path):
     script = """
-      result.shapes = [...Array(NUMBER).keys()].map((shape) => view.mark(['own', shape, false]).getAttribute('d'));
-      result.drawn = [...inner.querySelectorAll('#table th .mark')].map((e) => e.getAttribute('class'))"""
+      result.shapes = [...Array(NUMBER).keys()].map(
+        (shape) => view.mark(['own', shape, false]).getAttribute('d'));
+      const marks = [...inner.querySelectorAll('#table th .mark')];
+      result.drawn = marks.map((e) => e.getAttribute('class'))"""
     result = tried(page, script.replace("NUMBER", str(len(SHAPES))), tmp_path)
     assert len(set(result["shapes"])) == len(SHAPES)
     assert result["drawn"] == ["mark f-oracle", "mark f-unscored", "mark f-unscored"]
@@ -433,7 +389,8 @@ def test_bars_of_a_column_begin_at_one_place(page, tmp_path):
 def test_a_phone_shows_names_ranks_and_intervals_without_scrolling(page, tmp_path):
     script = """
       const box = inner.querySelector('#table .box').getBoundingClientRect();
-      const cells = [...inner.querySelectorAll('#table tbody tr')].map((row) => [...row.children].slice(0, 3));
+      const cells = [...inner.querySelectorAll('#table tbody tr')].map(
+        (row) => [...row.children].slice(0, 3));
       result.right = cells.flat().map((cell) => cell.getBoundingClientRect().right - box.right);
       result.cut = cells.map(([name]) => name.scrollWidth - name.clientWidth);
       result.bottom = cells.at(-1)[0].getBoundingClientRect().bottom"""
@@ -444,7 +401,9 @@ def test_a_phone_shows_names_ranks_and_intervals_without_scrolling(page, tmp_pat
 
 
 BROWSE = """
-      const until = async (test) => { while (!test()) await new Promise((done) => setTimeout(done, 20)); };
+      const until = async (test) => {
+        while (!test()) await new Promise((done) => setTimeout(done, 20));
+      };
       await until(() => inner.documentElement.dataset.answers);
       const choose = (name, value, kind = 'change') => {
         const control = inner.querySelector(`[data-choice="${name}"]`);
@@ -601,6 +560,5 @@ def test_a_plan_can_ask_for_its_report(tmp_path, model_folder):
     for _ in range(2):  # the second time, every cell is there already
         done = CliRunner().invoke(cli, ["run", str(plan), "--out", str(tmp_path / "run")])
         assert done.exit_code == 0, done.output
-        assert {row["arm"] for row in data_in(tmp_path / "run" / "report.html")["benchmarks"][0]["rows"]} == {
-            "untrained", "plain"
-        }  # fmt: skip
+        (shown,) = data_in(tmp_path / "run" / "report.html")["benchmarks"]
+        assert {row["arm"] for row in shown["rows"]} == {"untrained", "plain"}
