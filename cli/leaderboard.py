@@ -26,15 +26,20 @@ def leaderboard() -> None:
 
 @leaderboard.command()
 @click.argument("board", type=FOLDER)
-def init(board: Path) -> None:
-    """Create the leaderboard BOARD, with a README.md that says how to submit, and the schema.
+@click.option("--title", help="Title of the leaderboard; board.yaml holds it, and can be edited.")
+def init(board: Path, title: str | None) -> None:
+    """Create the leaderboard BOARD: how to submit, its settings, and a check of pull requests.
+
+    Writes README.md, board.yaml (title, what the datasets are, links), the schema of entries, and a
+    GitHub workflow that checks every pull request. Existing files stay as they are.
 
     \b
     elusive leaderboard init board
+    elusive leaderboard init board --title "Facts about invented people"
     """
     from elusive.report.leaderboard.board import init_board
 
-    is_new = init_board(board)
+    is_new = init_board(board, title)
     click.echo(f"{board}: {'created' if is_new else 'exists; its schema is now up to date'}")
 
 

@@ -26,7 +26,7 @@ COMMANDS = {
     "table": "Print the results of a run or a single cell.",
     "figures": "Draw figures of RUN, with their data.",
     "report": "Show the results of RUN on one page.",
-    "publish": "Publish a dataset or a run on the Hugging Face Hub.",
+    "publish": "Publish a dataset, run or leaderboard on the Hugging Face Hub.",
     "leaderboard": "Collect, check and rank the cells of many runs.",
     "export": "Write a dataset or results in the format of another tool.",
 }

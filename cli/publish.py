@@ -1,8 +1,9 @@
-"""`elusive publish`: upload datasets and runs to the Hugging Face Hub."""
+"""`elusive publish`: upload datasets, texts, runs and leaderboards to the Hugging Face Hub."""
 
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,39 +53,54 @@ def publish(
     dry_run: bool,
     out: Path | None,
 ) -> None:
-    """Publish a dataset or a run on the Hugging Face Hub.
+    """Publish a dataset, run or leaderboard on the Hugging Face Hub.
 
-    FOLDER is a dataset, a training text, a run or a single cell. A dataset becomes a dataset
-    repository with three configs as Parquet, a card, statistics, Croissant metadata, and eval.yaml,
-    from which the Hub recognizes a benchmark. A training text becomes one with its texts. A run
-    becomes a model repository with the layout of its folder: adapters, answers, metrics. Paths of
-    this machine are left out. One commit contains only what changed. If interrupted, rerun the same
-    command to resume. Log in with `hf auth login` first, or set HF_TOKEN.
+    FOLDER is a dataset, a training text, a run, a single cell or a leaderboard. A dataset becomes a
+    dataset repository with three configs as Parquet, a card, statistics, Croissant metadata, and
+    eval.yaml, from which the Hub recognizes a benchmark. A training text becomes one with its
+    texts. A run becomes a model repository with the layout of its folder: adapters, answers,
+    metrics. A leaderboard becomes two repositories of one name: a static Space, whose page visitors
+    open, and a dataset of its entries, which takes submissions. Paths of this machine are left out.
+    One commit contains only what changed. If interrupted, rerun the same command to resume. Log in
+    with `hf auth login` first, or set HF_TOKEN.
 
     \b
     elusive publish data/people --to my-org/people
     elusive publish data/random --to my-org/people-random --title "People, tokens dropped"
     elusive publish runs/demo --to my-org/people-adapters --dataset my-org/people --private
     elusive publish data/people --to my-org/people --dry-run --out /tmp/people
+    elusive publish board --to my-org/leaderboard
     """
     from elusive.report.hub.card_details import CardDetails
     from elusive.report.hub.publish import check_repository
 
     check_repository(repository)
     details = CardDetails(title, authors, licence, _read_citation(citation), tags)
-    build, kind, owned = _find_builder(folder, repository, dataset, dry_run, details)
+    build, parts = _find_builder(folder, repository, dataset, dry_run, details)
     if dry_run != (out is not None):
         raise InputError("use --dry-run and --out together: --dry-run --out FOLDER")
     if out:
-        _write(build, out, repository, owned)
+        _write(build, out, repository, parts)
         click.echo(f"wrote {out}: the content that {repository} would have")
         return
     from elusive.report.hub.publish import Target
 
-    target = Target(repository, kind, owned, revision, private)
+    message = message or f"Publish {folder.resolve().name} with elusive"
     with tempfile.TemporaryDirectory(prefix="elusive-publish-") as temporary:
         build(Path(temporary))
-        _send(Path(temporary), target, message or f"Publish {folder.resolve().name} with elusive")
+        for part in parts:
+            target = Target(repository, part.kind, part.owned, revision, private)
+            _send(Path(temporary) / part.folder, target, message)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One repository that a folder is published to."""
+
+    kind: str
+    owned: tuple[str, ...]
+    folder: str = "."
+    """Folder of its content, below that of the whole."""
 
 
 def _read_citation(citation: str | None) -> str | None:
@@ -96,15 +112,25 @@ def _read_citation(citation: str | None) -> str | None:
 
 def _find_builder(
     folder: Path, repository: str, dataset: str | None, dry_run: bool, details: Any
-) -> tuple[Builder, str, tuple[str, ...]]:
-    """The function that writes a folder's repository, the kind of repository, and its own files."""
+) -> tuple[Builder, list[Part]]:
+    """The function that writes the content of a folder's repositories, and what they are."""
     from elusive.common.dataset.shards import check_finished
     from elusive.common.folders import MANIFEST, read_manifest
     from elusive.report.hub import dataset_repository, run_repository
     from elusive.report.hub.text_repository import build_text_repository
 
     if not folder.is_dir():
-        raise InputError(f"no folder at {folder}: name a dataset, a training text, a run or a cell")
+        raise InputError(
+            f"no folder at {folder}: name a dataset, a training text, a run, a cell or a leaderboard"
+        )
+    if (folder / "entries").is_dir():
+        if dataset:
+            raise InputError("--dataset is for runs, but this is a leaderboard: leave it out")
+        from elusive.report.leaderboard import board_repository
+
+        # The Space comes last, as it links to the dataset.
+        parts = [Part(kind, board_repository.OWNED[kind], kind) for kind in ("dataset", "space")]
+        return partial(_build_board, folder, repository), parts
     check_finished(folder)
     if (folder / "cells").is_dir():
         kind = "cell"
@@ -114,17 +140,29 @@ def _find_builder(
         kind = "folder without a manifest"
     if kind == "cell":
         build = partial(_build_run, folder, repository, dataset, dry_run, details)
-        return build, "model", run_repository.OWNED
+        return build, [Part("model", run_repository.OWNED)]
     builders = {
         "dataset": dataset_repository.build_dataset_repository,
         "training-text": build_text_repository,
     }
     if kind not in builders:
-        raise InputError(f"{folder} is a {kind}: name a dataset, a training text, a run or a cell")
+        raise InputError(
+            f"{folder} is a {kind}: name a dataset, a training text, a run, a cell or a leaderboard"
+        )
     if dataset:
         raise InputError(f"--dataset is for runs, but this is a {kind}: leave it out")
     build = partial(_build_tables, builders[kind], folder, repository, details)
-    return build, "dataset", dataset_repository.OWNED
+    return build, [Part("dataset", dataset_repository.OWNED)]
+
+
+def _build_board(folder: Path, repository: str, out: Path) -> None:
+    from tqdm import tqdm
+
+    from elusive.report.leaderboard.board_repository import build_board_repositories
+
+    with tqdm(desc="reading", unit="entry", delay=1) as bar:
+        count = build_board_repositories(folder, out, repository, on_entry=bar.update)
+    click.echo(f"{count} entries")
 
 
 def _build_tables(
@@ -161,12 +199,14 @@ def _build_run(
     click.echo(f"{num_cells} cells{results if dataset else ''}")
 
 
-def _write(build: Builder, out: Path, repository: str, owned: tuple[str, ...]) -> None:
+def _write(build: Builder, out: Path, repository: str, parts: list[Part]) -> None:
     """Build a repository's content in a new folder, or in place of an earlier dry run."""
     from elusive.report.hub.publish import holds_dry_run
 
     is_free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
-    if not is_free and not holds_dry_run(out, repository, owned):
+    if not is_free and not all(
+        holds_dry_run(out / part.folder, repository, (*part.owned, "entries/")) for part in parts
+    ):
         raise InputError(
             f"{out} holds files other than a dry run for {repository}: choose another --out or "
             "empty it"

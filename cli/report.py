@@ -1,33 +1,68 @@
-"""`elusive report`: write the results of a run as a page."""
+"""`elusive report`: write the results of runs as a page."""
 
+import webbrowser
 from pathlib import Path
 
 import click
 
 from elusive.cli.options import add_comparison_options
+from elusive.common.errors import InputError
+
+PAGE = "report.html"
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("runs", metavar="RUN...", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--title", help="Title of the page; by default the name of RUN.")
 @add_comparison_options
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="HTML file to write.")
-def report(run: Path, title: str | None, baseline: str | None, metric: str, out: Path) -> None:
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="HTML file to write; by default report.html in RUN. Required for several runs.",
+)
+@click.option("--open", "is_opened", is_flag=True, help="Open the page in the browser.")
+def report(
+    runs: tuple[Path, ...],
+    title: str | None,
+    baseline: str | None,
+    metric: str,
+    out: Path | None,
+    is_opened: bool,
+) -> None:
     """Show the results of RUN on one page.
 
     RUN is a folder of `elusive run`; the page is one HTML file. It has a table to sort and filter,
-    accuracy by distance and field, costs, learning curves, the texts that each arm was trained on,
-    and an explanation of how the numbers were made. It opens in any browser and needs no network.
-    You can also show a run that has not finished: the page lists what is missing.
+    all questions with the answers of every arm, accuracy by distance and field, costs, learning
+    curves, the texts that each arm was trained on, and an explanation of how the numbers were made.
+    It opens in any browser and needs no network. You can also show a run that has not finished: the
+    page lists what is missing. Several runs share one page; arms are compared where they share
+    dataset, model and way of asking.
 
     \b
-    elusive report runs/demo --out report.html
+    elusive report runs/demo
     elusive report runs/demo --baseline plain --metric log_probability --out by-log-probability.html
+    elusive report runs/demo runs/nano --out both.html
     """
-    from elusive.evaluate.cells.cell_folder import find_cells
+    if out is None and len(runs) > 1:
+        raise InputError(f"--out: {len(runs)} runs share one page: name its file, --out FILE.html")
+    write_report(runs, out or runs[0] / PAGE, title, baseline, metric)
+    if is_opened:
+        webbrowser.open((out or runs[0] / PAGE).resolve().as_uri())
+
+
+def write_report(
+    runs: tuple[Path, ...],
+    out: Path,
+    title: str | None = None,
+    baseline: str | None = None,
+    metric: str = "em",
+) -> None:
+    """Write the page of some runs and print what it holds."""
+    from elusive.report.page.merged_runs import load_runs
     from elusive.report.page.page import check_replaceable, write_page
 
     check_replaceable(out)
-    cells = find_cells(run)
-    write_page(cells, out, title or run.resolve().name, run, baseline, metric)
+    cells = load_runs(runs)
+    name = title or ", ".join(run.resolve().name for run in runs)
+    write_page(cells, out, name, runs, baseline, metric)
     click.echo(f"wrote {len(cells)} cells to {out} ({out.stat().st_size / 1e6:.1f} MB)")

@@ -88,6 +88,10 @@ def run(
     click.echo(f"wrote datasets, training text, cells and tables to {out}")
     for folder in result.follow_ups:
         click.echo(f"{folder.relative_to(out).parts[0]}: {folder}")
+    if "report" in chosen.then and result.folders:
+        from elusive.cli.report import PAGE, write_report
+
+        write_report((out,), out / PAGE)
     for failure in result.failures:
         click.echo(f"failed: {failure.cell}: {failure.error}", err=True)
     if result.failures:

@@ -46,9 +46,10 @@ def draw() -> str:
     scored = score_documents([document], Scorers(config))
     copy = next(text for text in build_training_texts([document], scored, config) if text.copy == 1)
     answers = [find_answer(arm) for arm in ARMS]
+    values = [(fact.start, fact.end) for fact in document.facts]
     return render_template(
         TEMPLATE,
-        original=list(lay_out(document, document.heads, [(f.start, f.end) for f in document.facts])),
+        original=list(lay_out(document, document.heads, values)),
         copy=list(lay_out(document, dropped=find_dropped(document, copy.kept))),
         question=answers[0]["question"],
         gold=answers[0]["answers"][0],

@@ -1,4 +1,7 @@
-"""Make what a plan lists under `then` from its datasets and its finished cells."""
+"""Make what a plan lists under `then` from its datasets and its finished cells.
+
+The report is not among it: `elusive run` writes it, because no stage imports a later one.
+"""
 
 import shutil
 from collections.abc import Callable

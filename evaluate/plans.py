@@ -85,8 +85,10 @@ class Plan(CellSettings):
     resources: PlanResources = Field(
         default=PlanResources(), description="What each cell needs on Slurm or Ray."
     )
-    then: tuple[Literal["clues", "figures"], ...] = Field(
-        default=(), description="What to make once the cells are finished."
+    then: tuple[Literal["clues", "figures", "report"], ...] = Field(
+        default=(),
+        description="What to make once the cells are finished; the report is made by `elusive run` "
+        "alone, as report.html.",
     )
 
     @property

@@ -23,6 +23,7 @@ from elusive.evaluate.compare.power import count_questions, render_design
 from elusive.evaluate.compare.table import build_tables
 from elusive.evaluate.compare.table_columns import build_arrow_table
 from elusive.evaluate.config import NEXT_TOKEN, CellSettings
+from elusive.evaluate.contamination import warn_about_population
 from elusive.evaluate.engines.engine import LOCAL, Engine
 from elusive.evaluate.follow_ups import make_follow_ups
 from elusive.evaluate.jobs import Failure, list_jobs
@@ -56,6 +57,8 @@ def evaluate_cell(
         )
     asked = load_dataset_folder(dataset)
     select_questions(asked, settings.answering)
+    if warning := warn_about_population(asked, model):
+        tqdm.write(f"elusive: {warning}", file=sys.stderr)
     name, steps, text = "adapter" if adapter else UNTRAINED, 0, None
     if train:
         text = TrainingTextFolder(train)
@@ -130,7 +133,7 @@ def run_plan(plan: Plan, out: Path, jobs: int | None = None, engine: Engine = LO
     _write_plan(plan, out)
     todo = choose_jobs(run, engine)
     if any(run.find_finished(job) is None for job in todo):
-        for line in _render_designs(run):
+        for line in [*_render_designs(run), *_list_warnings(run)]:
             tqdm.write(f"elusive: {line}", file=sys.stderr)
     engine.make_all(run, todo)
     folders = [folder for job in todo if (folder := run.find_finished(job))]
@@ -148,6 +151,12 @@ def _render_designs(run: RunFolder) -> list[str]:
         line = render_design(counts, num_arms, len(run.plan.seeds))
         lines.append(f"{name}: {line}" if len(run.datasets) > 1 else line)
     return lines
+
+
+def _list_warnings(run: RunFolder) -> list[str]:
+    """List which models have read about which people before."""
+    pairs = [(dataset, model) for dataset in run.datasets.values() for model in run.plan.trained]
+    return [line for pair in pairs if (line := warn_about_population(*pair))]
 
 
 def _write_plan(plan: Plan, out: Path) -> None:

@@ -20,12 +20,16 @@ CHECKSUMS = "weights.sha256"
 
 @dataclass(frozen=True)
 class Trust:
-    """What a leaderboard knows of an entry besides what the entry says."""
+    """What a leaderboard knows of an entry besides its parameters and results."""
 
     gold: bool
     """Whether questions and gold answers are proven to be those of the datasets."""
     verified: bool
     """Whether its answers were computed again and agree."""
+    submitted_by: str | None = None
+    """Name of the submitter."""
+    submitted: str = ""
+    """Day of submission, as in 2026-01-31."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,10 @@ from elusive.evaluate.compare.budgets import count_exposures, describe_budget
 from elusive.evaluate.compare.provenance import describe_differences
 from elusive.evaluate.compare.seed_noise import estimate_arms
 from elusive.evaluate.compare.significance import Comparison, compare_with_baseline, rank_arms
+from elusive.evaluate.contamination import warn_about_answers
 
+DECIDING = ("dataset", "weights", "settings", "precision", "answering", "scoring")
+"""Parameters that cells share where their arms can be compared."""
 STAGES = ("scoring", "dropping", "training", "answering")
 METRICS = ("em", "f1", "log_probability")
 BASELINES = ("random", "plain")
@@ -91,6 +94,12 @@ class ResultTable:
     """Versions and devices that differ between the cells, as one line."""
 
     @property
+    def warning(self) -> str:
+        """One line if the model answered many questions before training, else empty."""
+        before = next((row for row in self.rows if row.label == UNTRAINED), None)
+        return warn_about_answers(before.em.mean) if before else ""
+
+    @property
     def is_people_only(self) -> bool:
         """Whether there is one seed, so that intervals and tests are over people only."""
         return self.rows[0].rank is None
@@ -99,22 +108,60 @@ class ResultTable:
 def group_benchmarks(cells: list[CellResult]) -> dict[str, list[CellResult]]:
     """Group cells whose arms can be compared: same dataset, model, way of answering and budget.
 
-    A benchmark is named `dataset, model`, with the budget if there are several, and with a number
-    if two have the same name. Cells without training belong to every budget.
+    A benchmark is named `dataset, model`, with what differs between it and others that would have
+    the same name, and with the budget if there are several. Cells without training belong to every
+    budget.
     """
     groups: dict[str, list[CellResult]] = defaultdict(list)
     for cell in cells:
-        deciding = ("dataset", "weights", "settings", "precision", "answering", "scoring")
-        groups[hash_parameters([cell.parameters.get(name) for name in deciding])].append(cell)
+        deciding = [cell.parameters.get(name) for name in DECIDING]
+        groups[hash_parameters(deciding)].append(cell)
     benchmarks: dict[str, list[CellResult]] = {}
-    for members in groups.values():
-        parameters = members[0].parameters
-        name = f"{parameters['dataset_name']}, {parameters['model']}"
+    names = name_benchmarks([members[0].parameters for members in groups.values()])
+    for name, members in zip(names, groups.values(), strict=True):
         by_budget = _group_budgets(members)
         for budget, own in by_budget.items():
             full_name = f"{name}, {budget}" if len(by_budget) > 1 else name
             benchmarks[_number_name(full_name, benchmarks)] = own
     return benchmarks
+
+
+def name_benchmarks(parameters: list[dict[str, Any]]) -> list[str]:
+    """Name benchmarks by their dataset and model, and by what else differs between equal names.
+
+    >>> nano = {"dataset_name": "people", "model": "nano", "dataset": "0" * 64}
+    >>> name_benchmarks([nano, nano | {"model": "smollm2"}])
+    ['people, nano', 'people, smollm2']
+    >>> name_benchmarks([nano, nano | {"dataset": "1a2b3c" + "0" * 58}])
+    ['people 000000, nano', 'people 1a2b3c, nano']
+    >>> name_benchmarks([nano | {"answering": {"num_shots": shots}} for shots in (0, 5)])
+    ['people, nano, num_shots 0', 'people, nano, num_shots 5']
+    """
+    plain = [f"{own['dataset_name']}, {own['model']}" for own in parameters]
+    names: list[str] = []
+    for name, own in zip(plain, parameters, strict=True):
+        flat = _flatten_deciding(own)
+        others = [
+            _flatten_deciding(other)
+            for other_name, other in zip(plain, parameters, strict=True)
+            if other_name == name
+        ]
+        differing = {
+            key: value
+            for key, value in flat.items()
+            if any(other.get(key) != value for other in others)
+        }
+        dataset = f" {flat['dataset'][:6]}" if differing.pop("dataset", None) else ""
+        parts = [f"{own['dataset_name']}{dataset}", str(own["model"])]
+        parts += [f"{key} {str(value)[:12]}" for key, value in differing.items()]
+        names.append(_number_name(", ".join(parts), names))
+    return names
+
+
+def _flatten_deciding(parameters: dict[str, Any]) -> dict[str, Any]:
+    """List what decides a benchmark, with the settings of answering by their own names."""
+    flat = {name: parameters.get(name) for name in DECIDING if name != "answering"}
+    return flat | (parameters.get("answering") or {})
 
 
 def _group_budgets(cells: list[CellResult]) -> dict[str | None, list[CellResult]]:

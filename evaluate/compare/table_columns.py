@@ -56,6 +56,8 @@ def _build_accuracy(table: ResultTable) -> list[Column]:
             ("p (Holm)", lambda row: "" if row.p_value is None else f"{row.p_value:.4f}"),
             ("d_z", lambda row: "" if row.effect is None else f"{row.effect:.1f}"),
         ]
+    if table.rows[0].known_em is not None:
+        accuracy.append(("known EM %", lambda row: f"{100 * (row.known_em or 0):.0f}"))
     accuracy += [
         ("dropped %", lambda row: f"{100 * row.drop_rate:.0f}"),
         ("exposures", format_exposures),
@@ -85,10 +87,7 @@ def _build_detail(table: ResultTable) -> list[Column]:
         ("contains %", lambda row: f"{100 * row.contains:.0f}"),
     ]
     if table.rows[0].known_em is not None:
-        detail += [
-            ("known EM %", lambda row: f"{100 * (row.known_em or 0):.0f}"),
-            ("known perplexity", lambda row: f"{row.known_perplexity or 0:.2f}"),
-        ]
+        detail.append(("known perplexity", lambda row: f"{row.known_perplexity or 0:.2f}"))
     detail += [
         ("seeds", lambda row: str(row.seeds)),
         ("people", lambda row: str(row.people)),

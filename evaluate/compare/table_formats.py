@@ -47,7 +47,8 @@ def render_terminal(table: ResultTable, columns: Sequence[str] = GROUPS) -> str:
         header, rows = format_columns(table, select_columns(table, list(keys)))
         names = [name.removesuffix(" EM") for name in header] if is_group else header
         parts.append(render_terminal_table(names, rows))
-    return "\n\n".join(parts) + "\n\n" + render_note(table) + _end(table.differences)
+    end = _end(table.differences) + _end(table.warning)
+    return "\n\n".join(parts) + "\n\n" + render_note(table) + end
 
 
 def _end(line: str) -> str:
@@ -59,7 +60,8 @@ def render_markdown(table: ResultTable, columns: Sequence[str] = GROUPS) -> str:
     chosen = select_columns(table, columns)
     best = find_best_cells(table, chosen)
     shown = render_markdown_table(*format_columns(table, chosen), best)
-    return shown + _end(table.differences and f"\n{escape_markdown(table.differences)}")
+    lines = filter(None, (table.differences, table.warning))
+    return shown + "".join(_end(f"\n{escape_markdown(line)}") for line in lines)
 
 
 def render_latex(table: ResultTable, columns: Sequence[str] = ()) -> str:
@@ -69,8 +71,9 @@ def render_latex(table: ResultTable, columns: Sequence[str] = ()) -> str:
     """
     chosen = select_columns(table, columns) if columns else select_paper_columns(table)
     best = find_best_cells(table, chosen)
-    return render_latex_table(*format_columns(table, chosen), best) + _end(
-        table.differences and f"% {table.differences}"
+    lines = filter(None, (table.differences, table.warning))
+    return render_latex_table(*format_columns(table, chosen), best) + "".join(
+        _end(f"% {line}") for line in lines
     )
 
 

@@ -23,8 +23,12 @@ from elusive.report.hub.hub_calls import (
 
 CHUNK_BYTES, CHUNK_FILES = 64 << 20, 100
 """Most that is uploaded together; an interrupted upload keeps the chunks that it has sent."""
-MADE_BY_HUB = (".gitattributes", "README.md")
+MADE_BY_HUB = {".gitattributes", "README.md"}
 """Files that a new repository may have."""
+MADE_IN_SPACE = MADE_BY_HUB | {"index.html", "style.css"}
+"""Files that the first commit of a new static Space, made by the Hub, may have."""
+FOLDERS = {"model": "", "dataset": "datasets/", "space": "spaces/"}
+"""What precedes a repository's name in its address, by kind."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Target:
     repository: str
     """Identifier, such as `org/name`."""
     kind: str
-    """`dataset` or `model`."""
+    """`dataset`, `model` or `space`; a new Space is a static one."""
     owned: tuple[str, ...]
     """Files, and folders with a final slash, to delete if they are not published any more."""
     branch: str = "main"
@@ -140,7 +144,8 @@ def _create(api: HfApi, target: Target) -> None:
     """Create a repository, unless somebody else just created it."""
     repository, kind = target.repository, target.kind
     try:
-        call_hub(api.create_repo, repository, repo_type=kind, private=target.private or None)
+        sdk = {"space_sdk": "static"} if kind == "space" else {}
+        call_hub(api.create_repo, repository, repo_type=kind, private=target.private or None, **sdk)
     except HfHubHTTPError as error:
         if find_status(error) != 409:
             raise
@@ -166,7 +171,8 @@ def _commit(
     head = call_hub(api.repo_info, **repository, revision=target.branch)
     tree = api.list_repo_tree(**repository, revision=head.sha, recursive=True)
     remote = {file.path: file for file in tree if isinstance(file, RepoFile)}
-    _check_ownership(remote, target)
+    if not (target.kind == "space" and remote.keys() <= MADE_IN_SPACE and _is_new(api, target)):
+        _check_ownership(remote, target)
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     local = {path.relative_to(folder).as_posix(): path for path in paths}
     changed = [name for name, path in local.items() if not _is_same(path, remote.get(name))]
@@ -200,6 +206,14 @@ def _commit(
         **repository,
     )
     return replace(published, commit=commit.oid)
+
+
+def _is_new(api: HfApi, target: Target) -> bool:
+    """Whether nobody has committed to a repository after the Hub created it."""
+    commits = call_hub(
+        api.list_repo_commits, target.repository, repo_type=target.kind, revision=target.branch
+    )
+    return len(commits) == 1
 
 
 def _check_ownership(remote: dict[str, RepoFile], target: Target) -> None:
@@ -241,6 +255,6 @@ def _chunks(additions: list[CommitOperationAdd]) -> Iterator[list[CommitOperatio
 
 def _url(api: HfApi, target: Target) -> str:
     """Address of the repository, or of its branch."""
-    folder = "datasets/" if target.kind == "dataset" else ""
+    folder = FOLDERS[target.kind]
     branch = f"/tree/{target.branch}" if target.branch != "main" else ""
     return f"{api.endpoint}/{folder}{target.repository}{branch}"

@@ -6,6 +6,7 @@ import shutil
 import uuid
 from dataclasses import dataclass
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,11 @@ from elusive.common.errors import InputError, validate_config
 from elusive.common.folders import hash_file, write_atomically
 from elusive.common.jinja import render_template
 from elusive.evaluate.cells.cell_folder import KNOWN, PREDICTIONS, CellResult
+from elusive.report.leaderboard.board_settings import (
+    SETTINGS,
+    BoardSettings,
+    render_board_settings,
+)
 from elusive.report.leaderboard.entry import (
     Entry,
     build_entry,
@@ -27,13 +33,20 @@ from elusive.report.leaderboard.entry_check import find_entry_problems, find_gol
 from elusive.report.leaderboard.verification import VERIFIED_SUFFIX
 
 ENTRIES, README, SCHEMA = "entries", "README.md", "entry.schema.json"
+WORKFLOW = Path(".github") / "workflows" / "check-entries.yaml"
 KNOWN_SUFFIX = ".known.parquet"
 
 
-def init_board(board: Path) -> bool:
-    """Create a leaderboard's folder, a README.md that says how to submit, and the schema.
+def init_board(board: Path, title: str | None = None) -> bool:
+    """Create a leaderboard's folder, and in it what explains, describes and checks entries.
 
-    An existing README.md stays as it is; the schema becomes that of this version.
+    It gets a README.md that says how to submit, the settings of its page, the schema of entries,
+    and a workflow that checks pull requests on GitHub. Existing files stay as they are, except the
+    schema, which becomes that of this version.
+
+    Args:
+        board: the folder.
+        title: of the leaderboard; "Leaderboard" if None.
 
     Returns:
         False if the leaderboard already existed.
@@ -47,13 +60,22 @@ def init_board(board: Path) -> bool:
     if board.exists() and not exists:
         # Hidden files belong to git or its host.
         names = sorted(path.name for path in board.iterdir() if not path.name.startswith("."))
-        if names and names != [README]:
+        if set(names) - {README, SETTINGS}:
             raise InputError(
                 f"{board} holds other files ({names[0]}): choose a new or an empty folder"
             )
     (board / ENTRIES).mkdir(parents=True, exist_ok=True)
-    if not (board / README).exists():
-        write_atomically(board / README, render_template(Path(__file__).parent / "board.md.j2"))
+    settings = BoardSettings(title=title) if title else BoardSettings()
+    templates = Path(__file__).parent
+    texts = {
+        Path(README): render_template(templates / "board.md.j2", title=settings.title),
+        Path(SETTINGS): render_board_settings(settings),
+        WORKFLOW: render_template(templates / "workflow.yaml.j2", version=version("elusive")),
+    }
+    for path, text in texts.items():
+        if not (board / path).exists():
+            (board / path).parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(board / path, text)
     write_atomically(board / SCHEMA, render_schema())
     return not exists
 

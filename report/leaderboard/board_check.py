@@ -118,7 +118,8 @@ def _check_entry(
     problems += find_entry_problems(entry, predictions, known)
     problems += find_gold_problems(entry, predictions, known, datasets)
     verified = _check_verification(path, entry, problems)
-    trust = Trust(is_gold_bound(entry, datasets), verified)
+    submission = (entry.get("submitted_by"), entry["submitted"])
+    trust = Trust(is_gold_bound(entry, datasets), verified, *submission)
     return build_cell(entry, path, predictions, known, trust), problems
 
 

@@ -17,10 +17,14 @@ from elusive.evaluate.compare.table import ResultTable, build_table, group_arms,
 from elusive.evaluate.compare.table_columns import build_arrow_table
 from elusive.evaluate.compare.table_formats import render_markdown, render_note
 from elusive.report.leaderboard.board_check import check_board
-from elusive.report.page.page import write_page
+from elusive.report.leaderboard.board_page import describe_submission, write_board_page
+from elusive.report.leaderboard.board_settings import (
+    SHORT_HASH,
+    BoardSettings,
+    load_board_settings,
+)
 from elusive.report.page.prose import list_trust_cautions
 
-TITLE = "Leaderboard"
 TABLE, MARKDOWN, PAGE = "leaderboard.parquet", "leaderboard.md", "index.html"
 GROUPS = ("accuracy", "costs")
 """Groups of columns in the markdown tables; the Parquet file and the page hold all columns."""
@@ -42,6 +46,7 @@ def build_board(
     metric: str = "em",
     on_entry: Callable[[], object] = lambda: None,
     datasets: Sequence[Path] = (),
+    settings: BoardSettings | None = None,
 ) -> list[Path]:
     """Write `leaderboard.parquet`, `leaderboard.md` and `index.html` into `out`.
 
@@ -51,6 +56,7 @@ def build_board(
         metric: metric that ranks the arms: em, f1 or log_probability.
         on_entry: called after each entry is read.
         datasets: folders of datasets, with which gold answers are compared.
+        settings: of the leaderboard; those of its `board.yaml` if None.
 
     Returns:
         Paths of the three files.
@@ -65,14 +71,27 @@ def build_board(
             f"{board} has {count} problem{'s' * (count > 1)}, such as {checked.problems[0]}: "
             f"`elusive leaderboard check {board}` lists them"
         )
-    ranked = rank_benchmarks(checked.cells, metric)
+    settings = settings or load_board_settings(board)
+    cells = _name_datasets(checked.cells, settings)
+    ranked = rank_benchmarks(cells, metric)
     out.mkdir(parents=True, exist_ok=True)
     temporary = out / f".{TABLE}"
     pq.write_table(build_board_table(ranked), temporary)
     temporary.replace(out / TABLE)
-    write_atomically(out / MARKDOWN, render_board(ranked))
-    write_page(checked.cells, out / PAGE, TITLE)
+    write_atomically(out / MARKDOWN, render_board(ranked, settings))
+    write_board_page(cells, settings, out / PAGE, metric)
     return [out / name for name in (TABLE, MARKDOWN, PAGE)]
+
+
+def _name_datasets(cells: list[CellResult], settings: BoardSettings) -> list[CellResult]:
+    """Name datasets as the leaderboard's settings do, where they name them."""
+    names = settings.names
+    return [
+        replace(cell, parameters=cell.parameters | {"dataset_name": name})
+        if (name := names.get(cell.parameters["dataset"][:SHORT_HASH]))
+        else cell
+        for cell in cells
+    ]
 
 
 def rank_benchmarks(cells: list[CellResult], metric: str) -> list[Benchmark]:
@@ -118,23 +137,40 @@ def _settings(benchmark: Benchmark, cells: list[CellResult]) -> dict[str, Any]:
         "baseline": benchmark.results.baseline,
         **texts,
         "method": parameters["augment"]["method"],
+        "submitted_by": describe_submission(cells),
         **settings,
         "seed_numbers": sorted(cell.parameters["seed"] for cell in cells),
         "cells": sorted(cell.folder.name for cell in cells),
     }
 
 
-def render_board(ranked: list[Benchmark]) -> str:
+def render_board(ranked: list[Benchmark], settings: BoardSettings | None = None) -> str:
     """Render all tables in markdown, one section per benchmark."""
+    settings = settings or BoardSettings()
     sections = [(benchmark, _render_benchmark(benchmark)) for benchmark in ranked]
     note = "".join(dict.fromkeys(render_note(benchmark.results) for benchmark in ranked))
     return render_template(
-        Path(__file__).parent / "leaderboard.md.j2", title=TITLE, sections=sections, note=note
+        Path(__file__).parent / "leaderboard.md.j2",
+        title=settings.title,
+        about=settings.about,
+        sections=sections,
+        note=note,
     )
 
 
 def _render_benchmark(benchmark: Benchmark) -> str:
-    """Render a table, and below it what nobody has checked and how settings were chosen."""
-    remarks = list_trust_cautions(benchmark.results, benchmark.cells)
+    """Render a table, and below it who submitted what, what nobody has checked, and choices."""
+    remarks = [
+        *_list_submissions(benchmark),
+        *list_trust_cautions(benchmark.results, benchmark.cells),
+    ]
     paragraphs = [f"\n{escape_markdown(remark)}\n" for remark in remarks]
     return render_markdown(benchmark.results, GROUPS) + "".join(paragraphs)
+
+
+def _list_submissions(benchmark: Benchmark) -> list[str]:
+    """List who submitted which arms, in one line each."""
+    arms_of: dict[str, list[str]] = {}
+    for arm, cells in group_arms(benchmark.cells).items():
+        arms_of.setdefault(describe_submission(cells), []).append(arm)
+    return [f"Submitted by {who}: {', '.join(arms)}." for who, arms in arms_of.items() if who]

@@ -9,12 +9,15 @@ import numpy as np
 from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError
 from elusive.common.intervals import Estimate
+from elusive.evaluate.cells.cell import get_arm
 from elusive.evaluate.cells.cell_folder import CellResult
+from elusive.evaluate.compare.arm_marks import assign_marks
 from elusive.evaluate.compare.distances import METRICS, DistanceRow, measure_distances
 from elusive.evaluate.compare.seed_noise import estimate_arms
 from elusive.evaluate.compare.table import build_table, group_arms
 from elusive.evaluate.compare.table_columns import build_arrow_table
 from elusive.evaluate.config import LOSS_EVERY
+from elusive.report.page.answers_data import MOST_BYTES, build_answer_data
 from elusive.report.page.comparable import select_comparable_cells
 from elusive.report.page.prose import (
     explain_method,
@@ -22,14 +25,18 @@ from elusive.report.page.prose import (
     list_design_facts,
     write_headline,
 )
-from elusive.report.page.settings import collect_versions, describe_arms
+from elusive.report.page.settings import collect_versions, describe_arms, find_links
 
 MOST_POINTS = 150
 """Largest number of points of a learning curve; longer ones are thinned out."""
 
 
 def build_benchmark_data(
-    name: str, cells: list[CellResult], baseline: str | None = None, metric: str = "em"
+    name: str,
+    cells: list[CellResult],
+    baseline: str | None = None,
+    metric: str = "em",
+    most_bytes: int = MOST_BYTES,
 ) -> dict[str, Any]:
     """Build all that the page shows of a benchmark, except what needs a run's texts.
 
@@ -39,6 +46,7 @@ def build_benchmark_data(
             listed.
         baseline: as in `build_table`.
         metric: as in `build_table`.
+        most_bytes: largest size of the packed answers.
 
     Raises:
         InputError: the arms cannot share a table, or the baseline or metric is unknown.
@@ -52,6 +60,10 @@ def build_benchmark_data(
         "metric": metric,
         "baseline": table.baseline,
         "headline": write_headline(table),
+        "warning": table.warning,
+        "links": find_links(kept),
+        "arm_links": {},
+        "marks": _list_marks(arms),
         "facts": list_design_facts(table, kept),
         "cautions": list_cautions(table, kept, distance.get("confounded", False)),
         "left_out": left_out,
@@ -60,9 +72,17 @@ def build_benchmark_data(
         "fields": _build_fields(arms),
         "distance": distance,
         "curves": _build_curves(arms),
+        "answers": build_answer_data(arms, most_bytes),
         "settings": describe_arms(arms),
         "versions": collect_versions(kept),
     }
+
+
+def _list_marks(arms: dict[str, list[CellResult]]) -> dict[str, list[Any]]:
+    """List the family, the shape and whether it is hollow of each arm's mark."""
+    methods = {arm: get_arm(cells[0].parameters) for arm, cells in arms.items()}
+    marks = assign_marks(methods)
+    return {arm: [mark.family, mark.shape, mark.hollow] for arm, mark in marks.items()}
 
 
 def _remove_infinities(row: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +96,7 @@ def _remove_infinities(row: dict[str, Any]) -> dict[str, Any]:
 def list_numbers(estimate: Estimate) -> list[float | None]:
     """List mean, low and high, rounded; None stands for infinite ends."""
     ends = (estimate.mean, estimate.low, estimate.high)
-    return [round(end, 5) if math.isfinite(end) else None for end in ends]
+    return [round(end, 7) if math.isfinite(end) else None for end in ends]
 
 
 def _build_fields(arms: dict[str, list[CellResult]]) -> dict[str, Any]:
@@ -117,7 +137,7 @@ def _build_distances(arms: dict[str, list[CellResult]]) -> dict[str, Any]:
 
 
 def _format_distance(row: DistanceRow) -> str:
-    return str(row.first) if row.first == row.last else f"{row.first} to {row.last}"
+    return str(row.first) if row.first == row.last else f"{row.first}\u2013{row.last}"
 
 
 def _build_curves(arms: dict[str, list[CellResult]]) -> dict[str, Any]:

@@ -3,11 +3,6 @@ const MOST_ARMS_AT_FIRST = 12;
 const page = { index: 0, group: "accuracy", state: null, fieldState: null, on: new Set(), figures: [] };
 const current = () => data.benchmarks[page.index];
 
-/* Number of each arm, which decides its mark. */
-function armIndex(benchmark) {
-  return Object.fromEntries(benchmark.rows.map((row, index) => [row.arm, index]));
-}
-
 function methods(benchmark) {
   return Object.fromEntries(benchmark.settings.arms.map((arm) => [arm.arm, arm.method]));
 }
@@ -18,8 +13,11 @@ function fillList(id, lines) {
 
 function drawShort(benchmark) {
   byId("headline").textContent = benchmark.headline;
+  byId("permalink").href = `#${benchmark.anchor}`;
+  byId("warning").hidden = !benchmark.warning;
+  byId("warning").textContent = benchmark.warning;
   byId("facts").replaceChildren(...benchmark.facts.map(([term, value]) =>
-    element("div", {}, element("dt", {}, term), element("dd", {}, value))));
+    element("div", {}, element("dt", {}, term), element("dd", {}, linked(value, benchmark.links[term])))));
   fillList("cautions", [...benchmark.cautions, ...benchmark.left_out.map((line) => `Not in the table: ${line}.`)]);
   fillList("lines", benchmark.how);
 }
@@ -30,30 +28,37 @@ function filterRows(benchmark) {
   const method = methods(benchmark);
   const tests = { all: () => true, best: (row) => row.rank === 1, different: (row) => row.p_value !== null && row.p_value < 0.05 };
   const test = tests[byId("which").value];
-  return benchmark.rows.filter((row) => `${row.arm} ${method[row.arm]}`.toLowerCase().includes(words) && test(row));
+  return rankedRows(benchmark).filter((row) => `${row.arm} ${method[row.arm]}`.toLowerCase().includes(words) && test(row));
+}
+
+/* Why no arm passes the filter and the choice beside it. */
+function explainNoRows(benchmark) {
+  if (byId("which").value === "best" && benchmark.rows[0].rank === null) return "With one seed per arm there are no ranks: show all arms.";
+  if (byId("which").value === "different" && !benchmark.baseline) return "There is no baseline (random or plain), so no differences are tested: show all arms.";
+  return byId("filter").value ? `No arm or method contains \u201c${byId("filter").value}\u201d here: clear the filter.` : "No arm differs significantly from the baseline: show all arms.";
 }
 
 function drawTable() {
   const benchmark = current();
   const tags = benchmark.baseline ? { [benchmark.baseline]: "baseline" } : {};
-  const columns = [armColumn(armIndex(benchmark), tags), ...rankColumns(benchmark), ...columnGroups(benchmark)[page.group]];
+  const columns = [armColumn(benchmark, tags), ...rankColumns(benchmark), ...columnGroups(benchmark)[page.group]];
   const rows = filterRows(benchmark);
-  replaceTable(byId("table"), sortableTable("Results by arm", rows, columns, page.state, drawTable));
+  replaceTable(byId("table"), sortableTable("Results by arm", rows, columns, page.state, drawTable, explainNoRows(benchmark)));
   const by = columns.find((column) => column.id === page.state.sort);
-  const order = by ? `, sorted by ${by.name.replace("\n", " ")}, ${page.state.ascending ? "lowest" : "highest"} first` : "";
+  const order = by ? `, sorted by ${by.name.replace("\n", " ")}, ${by.id === "arm" ? (page.state.ascending ? "A to Z" : "Z to A") : `${page.state.ascending ? "lowest" : "highest"} first`}` : "";
   byId("count").textContent = `${rows.length} of ${plural(benchmark.rows.length, "arm")}${order}.`;
 }
 
 function drawFields() {
   const benchmark = current();
   const { names, em } = benchmark.fields;
-  const rows = benchmark.rows.map((row) => ({ arm: row.arm, values: em[row.arm] }));
+  const rows = byRank(benchmark).map((arm) => ({ arm, values: em[arm] }));
   const range = extent(rows, (row) => row.values.flat(), true);
   const columns = names.map((name, position) => ({
     id: `field-${position}`, name: `${name}\nEM %`, value: (row) => row.values[position][0],
     cell: (row) => barCell(row.values[position], 100, 0, range),
   }));
-  const table = sortableTable("Exact match by arm and field", rows, [armColumn(armIndex(benchmark)), ...columns], page.fieldState, drawFields);
+  const table = sortableTable("Exact match by arm and field", rows, [armColumn(benchmark), ...columns], page.fieldState, drawFields);
   replaceTable(byId("fields"), table);
 }
 
@@ -72,13 +77,15 @@ function drawGroups() {
 
 /* Arms that are switched on, best first as in the table. */
 function armsOn(benchmark) {
-  const index = armIndex(benchmark);
-  return byRank(benchmark).filter((arm) => page.on.has(arm)).map((arm) => ({ arm, index: index[arm] }));
+  return byRank(benchmark).filter((arm) => page.on.has(arm)).map((arm) => ({ arm, look: benchmark.marks[arm] }));
+}
+
+function rankedRows({ rows, metric }) {
+  return [...rows].sort((left, right) => left.rank - right.rank || right[metric] - left[metric]);
 }
 
 function byRank(benchmark) {
-  const { rows, metric } = benchmark;
-  return [...rows].sort((left, right) => left.rank - right.rank || right[metric] - left[metric]).map((row) => row.arm);
+  return rankedRows(benchmark).map((row) => row.arm);
 }
 
 function redrawFigures() {
@@ -88,10 +95,9 @@ function redrawFigures() {
 }
 
 function drawLegend(benchmark) {
-  const index = armIndex(benchmark);
   const names = byRank(benchmark);
   const buttons = names.map((arm) => {
-    const button = element("button", { type: "button", title: arm }, markIcon(index[arm]), element("span", {}, arm));
+    const button = element("button", { type: "button", "data-tip": `${arm}: switch on or off` }, markIcon(benchmark.marks[arm]), element("span", {}, arm));
     button.dataset.arm = arm;
     button.addEventListener("click", () => {
       if (!page.on.delete(arm)) page.on.add(arm);
@@ -125,7 +131,7 @@ function drawViewer(benchmark) {
     parent.replaceChildren(element("p", { class: "note" }, `Not shown: ${benchmark.viewer.why}.`));
     return;
   }
-  const text = "The first documents with the scores of every arm, and their first copies. Colors show the ranks of tokens; dropped tokens are struck through. Point at a token to see its score and its drop probability.";
+  const text = `The first documents with the scores of every arm${benchmark.viewer.run ? ` of ${benchmark.viewer.run}` : ""}, and their first copies. Colors show the ranks of tokens; dropped tokens are struck through. Point at or tap a token to see its score and its drop probability.`;
   const button = element("button", { type: "button" }, "Show the texts");
   button.addEventListener("click", () => {
     const address = URL.createObjectURL(new Blob([benchmark.viewer.html], { type: "text/html" }));
@@ -140,7 +146,7 @@ function settingsText(settings) {
 }
 
 function drawSettings(benchmark) {
-  const arms = benchmark.settings.arms.map((arm) => [arm.arm, arm.method, arm.meaning, settingsText(arm.settings) || "none"]);
+  const arms = benchmark.settings.arms.map((arm) => [linked(arm.arm, benchmark.arm_links[arm.arm]), arm.method, arm.meaning, settingsText(arm.settings) || "none"]);
   byId("arms").replaceChildren(plainTable("What each arm is", ["arm", "method", "what it does", "its own settings"], arms, [1, 2, 3]));
   const pairs = (title, values, header) => {
     const entries = Object.entries(values);
@@ -152,9 +158,18 @@ function drawSettings(benchmark) {
   byId("plan").replaceChildren(data.plan ? later("The plan of the run", () => element("pre", { tabindex: "0" }, data.plan)) : "");
 }
 
+function drawEntries(benchmark) {
+  if (!data.board) return;
+  fillList("steps", data.board.steps);
+  const rows = benchmark.entries.map((entry) => [linked(entry.arm, benchmark.arm_links[entry.arm]), String(entry.seed), entry.by, entry.day, entry.verified, entry.cell]);
+  const table = () => plainTable("Entries", ["arm", "seed", "submitted by", "on", "verified", "entry"], rows, [2]);
+  byId("entry-table").replaceChildren(later(`All ${rows.length} entries`, table));
+}
+
 function drawBenchmark() {
   const benchmark = current();
-  page.state = { sort: benchmark.metric, ascending: false };
+  const isRanked = benchmark.rows[0].rank !== null;
+  page.state = { sort: isRanked ? "rank" : benchmark.metric, ascending: isRanked };
   page.fieldState = { sort: null, ascending: false };
   byId("filter").value = "";
   byId("which").value = "all";
@@ -165,11 +180,26 @@ function drawBenchmark() {
   drawFields();
   drawViewer(benchmark);
   drawSettings(benchmark);
+  drawEntries(benchmark);
+  loadAnswers(benchmark);
+}
+
+/* Every benchmark has an anchor, made of its name; those of sections leave the benchmark as it is. */
+function findBenchmark() {
+  return data.benchmarks.findIndex((benchmark) => benchmark.anchor === decodeURIComponent(location.hash.slice(1)));
 }
 
 function readHash() {
-  const index = Number(new URLSearchParams(location.hash.slice(1)).get("benchmark"));
-  page.index = index in data.benchmarks ? index : 0;
+  const index = findBenchmark();
+  if (index < 0 || index === page.index) return;
+  page.index = index;
+  byId("benchmark").value = String(index);
+  drawBenchmark();
+}
+
+function drawContents() {
+  const links = [...document.querySelectorAll("main h2")].map((heading) => element("li", {}, element("a", { href: `#${heading.id}` }, heading.textContent)));
+  byId("contents").replaceChildren(...links);
 }
 
 function drawChooser() {
@@ -179,7 +209,7 @@ function drawChooser() {
   byId("chooser").hidden = data.benchmarks.length < 2;
   byId("benchmark").addEventListener("change", (event) => {
     page.index = Number(event.target.value);
-    history.replaceState(null, "", `#benchmark=${page.index}`);
+    history.replaceState(null, "", `#${current().anchor}`);
     drawBenchmark();
   });
   if (!data.not_shown.length) return;
@@ -193,12 +223,15 @@ function fileName(ending) {
 
 byId("filter").addEventListener("input", drawTable);
 byId("which").addEventListener("change", drawTable);
-byId("csv").addEventListener("click", () => download(fileName("csv"), "text/csv", asCsv(current().rows)));
+byId("csv").addEventListener("click", () => download(fileName("csv"), "text/csv", asCsv(rankedRows(current()))));
 byId("json").addEventListener("click", () => {
-  const { name, metric, baseline, rows } = current();
+  const { name, metric, baseline } = current();
+  const rows = rankedRows(current());
   download(fileName("json"), "application/json", `${JSON.stringify({ benchmark: name, metric, baseline, rows }, null, 2)}\n`);
 });
-readHash();
+page.index = Math.max(0, findBenchmark());
+window.addEventListener("hashchange", readHash);
+drawContents();
 drawGroups();
 drawChooser();
 drawBenchmark();

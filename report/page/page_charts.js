@@ -1,7 +1,8 @@
-/* Charts as SVG. Series are {arm, index, points: [{x, y, low, high, tip}]}. */
-const WIDE = matchMedia("(max-width: 40rem)").matches ? 370 : 560; // so that letters keep their size
+/* Charts as SVG. Series are {look, points: [{x, y, low, high, tip}]}; the look is that of mark(). */
+const WIDE = NARROW ? 370 : 560; // so that letters keep their size
 const HIGH = 320;
-const EDGE = { left: 52, right: 12, top: 10, bottom: 46 };
+const EDGE = { right: 12, top: 10, bottom: 46 };
+const DIGIT = 6.6; // width of a digit of the axes
 
 /* A function from data to coordinates of the drawing. */
 function scaleOf(low, high, first, last) {
@@ -20,30 +21,33 @@ function rangeOf(values, fromZero) {
 /* An empty chart with axes, and its scales. */
 function axes(label, xs, ys, options) {
   const svg = drawn("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", "aria-label": label });
-  const x = scaleOf(...xs, EDGE.left, WIDE - EDGE.right);
+  const heights = ticks(...ys);
+  // The name of the axis stands left of its longest number.
+  const left = 32 + DIGIT * Math.max(...heights.map(([, text]) => text.length));
+  const x = scaleOf(...xs, left, WIDE - EDGE.right);
   const y = scaleOf(...ys, HIGH - EDGE.bottom, EDGE.top);
-  for (const [value, text] of ticks(...ys)) {
+  for (const [value, text] of heights) {
     const kind = value === 0 && ys[0] < 0 ? "zero" : "grid";
-    svg.append(drawn("line", { class: kind, x1: EDGE.left, x2: WIDE - EDGE.right, y1: y(value), y2: y(value) }));
-    svg.append(drawn("text", { class: "axis", x: EDGE.left - 6, y: y(value) + 4, "text-anchor": "end" }, text));
+    svg.append(drawn("line", { class: kind, x1: left, x2: WIDE - EDGE.right, y1: y(value), y2: y(value) }));
+    svg.append(drawn("text", { class: "axis", x: left - 6, y: y(value) + 4, "text-anchor": "end" }, text));
   }
   const marks = options.bins ? options.bins.map((text, index) => [index, text]) : ticks(...xs, WIDE / 90);
   for (const [value, text] of marks) {
     svg.append(drawn("text", { class: "axis", x: x(value), y: HIGH - EDGE.bottom + 17, "text-anchor": "middle" }, text));
   }
   const middle = (EDGE.top + HIGH - EDGE.bottom) / 2;
-  svg.append(drawn("text", { class: "axis-name", x: (EDGE.left + WIDE - EDGE.right) / 2, y: HIGH - 8, "text-anchor": "middle" }, options.x));
+  svg.append(drawn("text", { class: "axis-name", x: (left + WIDE - EDGE.right) / 2, y: HIGH - 8, "text-anchor": "middle" }, options.x));
   svg.append(drawn("text", { class: "axis-name", transform: `translate(13 ${middle}) rotate(-90)`, "text-anchor": "middle" }, options.y));
   return { svg, x, y };
 }
 
 /* A point with its whisker, and a larger invisible area to point at. */
-function drawPoint(group, point, index, x, y, shift) {
+function drawPoint(group, point, look, x, y, shift) {
   const left = x(point.x) + shift;
   if (point.low !== null && point.low !== undefined) {
-    group.append(drawn("line", { class: `whisker s${index % NUM_COLORS}`, x1: left, x2: left, y1: y(point.low), y2: y(point.high) }));
+    group.append(drawn("line", { class: `whisker f-${look[0]}`, x1: left, x2: left, y1: y(point.low), y2: y(point.high) }));
   }
-  const shape = mark(index);
+  const shape = mark(look);
   shape.setAttribute("transform", `translate(${left} ${y(point.y)})`);
   const hit = drawn("circle", { class: "hit", cx: left, cy: y(point.y), r: 10, "data-tip": point.tip });
   group.append(shape, hit);
@@ -61,12 +65,12 @@ function drawChart(label, series, options) {
     const shift = step * (number / Math.max(series.length - 1, 1) - 0.5);
     if (options.lines) {
       const path = line.points.map((point, position) => `${position ? "L" : "M"}${(x(point.x) + shift).toFixed(1)} ${y(point.y).toFixed(1)}`).join("");
-      group.append(drawn("path", { class: `curve s${line.index % NUM_COLORS}`, d: path }));
+      group.append(drawn("path", { class: `curve f-${line.look[0]}`, d: path }));
     }
     const last = line.points.length - 1;
     const isMarked = (position) => position === last || position % Math.ceil(line.points.length / 8) === number % 3;
     const marked = options.sparse ? line.points.filter((_, position) => isMarked(position)) : line.points;
-    for (const point of marked) drawPoint(group, point, line.index, x, y, shift);
+    for (const point of marked) drawPoint(group, point, line.look, x, y, shift);
     svg.append(group);
   });
   return svg;
@@ -104,14 +108,14 @@ function distanceFigure(benchmark, metric) {
   if (distance.why) return missingFigure(title, distance.why);
   const fieldOf = (bin) => (distance.fields[bin].includes(",") ? "" : ` (${distance.fields[bin]})`);
   const make = (arms) => {
-    const series = arms.map(({ arm, index }) => ({ index, points: distance[metric][arm].map((values, bin) => ({
+    const series = arms.map(({ arm, look }) => ({ look, points: distance[metric][arm].map((values, bin) => ({
       x: bin, y: scale * values[0], low: values[1] === null ? null : scale * values[1], high: scale * values[2],
       tip: `${arm}\n${distance.bins[bin]} words${fieldOf(bin)}\n${name} ${interval(values, scale, digits)} ${unit}`,
     })) }));
     const options = { bins: distance.bins, x: "words from the name to the value", y: `${name}, ${unit}`, fromZero: metric === "em", lines: true };
     return series.length ? drawChart(title, series, options) : null;
   };
-  const note = `Whiskers: 95% intervals over people.${distance.confounded ? ` Each distance belongs to one field: ${distance.bins.map((words, bin) => `${words} ${distance.fields[bin]}`).join(", ")}.` : ""}`;
+  const note = `Distance: words between a value and the nearest mention of the name before it. Whiskers: 95% intervals.${distance.confounded ? ` Each distance belongs to one field: ${distance.bins.map((words, bin) => `${words} ${distance.fields[bin]}`).join(", ")}.` : ""}`;
   const table = () => plainTable(title, ["arm", ...distance.bins.map((words, bin) => `${words} words${fieldOf(bin)}`)],
     Object.entries(distance[metric]).map(([arm, bins]) => [arm, ...bins.map((values) => interval(values, scale, digits))]));
   return figureOf(title, make, note, table);
@@ -121,7 +125,7 @@ function curveFigure(benchmark) {
   const title = "Learning curves";
   if (benchmark.curves.why) return missingFigure(title, benchmark.curves.why);
   const make = (arms) => {
-    const series = arms.filter(({ arm }) => benchmark.curves.loss[arm]).map(({ arm, index }) => ({ index, points: benchmark.curves.loss[arm].map(([x, y]) => (
+    const series = arms.filter(({ arm }) => benchmark.curves.loss[arm]).map(({ arm, look }) => ({ look, points: benchmark.curves.loss[arm].map(([x, y]) => (
       { x, y, tip: `${arm}\nstep ${x}\nloss ${fixed(y, 2)} nats` })) }));
     return series.length ? drawChart(title, series, { x: "optimizer step", y: "training loss, nats per token", lines: true, sparse: true, xFromZero: true, fromZero: true }) : null;
   };
@@ -138,7 +142,7 @@ function costFigure(benchmark) {
   const seconds = (row) => row.scoring_seconds + row.dropping_seconds + row.training_seconds;
   const rows = Object.fromEntries(benchmark.rows.map((row) => [row.arm, row]));
   const make = (arms) => {
-    const series = arms.map(({ arm, index }) => ({ index, points: [{
+    const series = arms.map(({ arm, look }) => ({ look, points: [{
       x: seconds(rows[arm]), y: 100 * rows[arm].em, low: rows[arm].em_low === null ? null : 100 * rows[arm].em_low, high: 100 * rows[arm].em_high,
       tip: `${arm}\n${short(seconds(rows[arm]))} s of scoring, dropping and training\nEM ${interval(estimate(rows[arm], "em"), 100, 0)} %`,
     }] }));
@@ -152,15 +156,15 @@ function gainFigure(benchmark) {
   const title = "Clue recall against gain";
   if (benchmark.gains.why) return missingFigure(title, benchmark.gains.why);
   const make = (arms) => {
-    const series = arms.map(({ arm, index }) => ({ index, points: benchmark.gains.points.filter((point) => point.arm === arm).map((point) => ({
+    const series = arms.map(({ arm, look }) => ({ look, points: benchmark.gains.points.filter((point) => point.arm === arm).map((point) => ({
       x: 100 * point.recall, y: 100 * point.em,
       tip: `${arm}, ${point.field}\n${fixed(100 * point.recall, 0)}% of the copies keep a name and the value\nEM ${fixed(100 * point.em, 0)} points over random`,
     })) })).filter((line) => line.points.length);
-    return series.length ? drawChart(title, series, { x: "copies that keep a name and the value, %", y: "EM points over random", xFromZero: true }) : null;
+    return series.length ? drawChart(title, series, { x: "copies that keep a name and the value, %", y: "gain over random, EM points", xFromZero: true }) : null;
   };
   const correlation = benchmark.gains.correlations.find((pair) => pair.metric === "em");
   const note = `Each point is one field and one arm that drops tokens. Pearson's r ${interval(correlation.pearson, 1, 2)}, Spearman's ${interval(correlation.spearman, 1, 2)}; intervals over people.`;
-  const table = () => plainTable(title, ["arm", "field", "clue recall %", "EM points", "log-probability, nats"], benchmark.gains.points.map((point) => [
+  const table = () => plainTable(title, ["arm", "field", "copies that keep the clue, %", "gain, EM points", "gain, nats per token"], benchmark.gains.points.map((point) => [
     point.arm, point.field, fixed(100 * point.recall, 0), fixed(100 * point.em, 1), fixed(point.log_probability, 2)]), [1]);
   return figureOf(title, make, note, table);
 }

@@ -2,8 +2,8 @@
 /* Elements, numbers and marks that the table and the charts share. */
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
-const NUM_COLORS = 8;
 const MINUS = "\u2212";
+const NARROW = matchMedia("(max-width: 40rem)").matches;
 
 function fill(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
@@ -23,9 +23,13 @@ function plural(count, word) {
   return `${count} ${word}${count === 1 ? "" : "s"}`;
 }
 
+/* Exact halves are rounded to the even neighbor, as everywhere else in elusive; toFixed rounds them up. */
 function fixed(value, digits) {
   if (value === null || value === undefined) return "\u2013";
-  const text = Math.abs(value).toFixed(digits);
+  const size = Math.abs(value);
+  const up = size.toFixed(digits);
+  const isHalf = /^50*$/.test(size.toFixed(digits + 40).slice(-40));
+  const text = isHalf && Number(up.at(-1)) % 2 ? (Number(up) - 10 ** -digits).toFixed(digits) : up;
   return value < 0 && Number(text) !== 0 ? MINUS + text : text;
 }
 
@@ -46,7 +50,22 @@ function pValue(value) {
   return value < 0.001 ? "<0.001" : value.toFixed(3);
 }
 
-/* Shapes tell arms apart if colors repeat or cannot be told apart. */
+function polygon(points) {
+  return `M${points.map((point) => point.map((value) => value.toFixed(2)).join(" ")).join("L")}Z`;
+}
+
+/* The corners of a plus, turned by an angle, and of a star. */
+function plus(r, angle) {
+  const w = 0.38 * r;
+  const corners = [[-w, -r], [w, -r], [w, -w], [r, -w], [r, w], [w, w], [w, r], [-w, r], [-w, w], [-r, w], [-r, -w], [-w, -w]];
+  return polygon(corners.map(([x, y]) => [x * Math.cos(angle) - y * Math.sin(angle), x * Math.sin(angle) + y * Math.cos(angle)]));
+}
+
+function star(r) {
+  return polygon([...Array(10).keys()].map((index) => [index % 2 ? 0.5 * r : 1.3 * r, (index * Math.PI) / 5]).map(([size, angle]) => [size * Math.sin(angle), -size * Math.cos(angle)]));
+}
+
+/* Outlines of SHAPES in evaluate/compare/arm_marks.py, in the same order. */
 const SHAPES = [
   (r) => `M${-r} 0A${r} ${r} 0 1 0 ${r} 0A${r} ${r} 0 1 0 ${-r} 0Z`,
   (r) => `M${-r * 0.88} ${-r * 0.88}H${r * 0.88}V${r * 0.88}H${-r * 0.88}Z`,
@@ -55,18 +74,19 @@ const SHAPES = [
   (r) => `M0 ${r * 1.15}L${r * 1.15} ${-r * 0.9}H${-r * 1.15}Z`,
   (r) => `M${-r * 1.15} 0L${r * 0.9} ${-r * 1.15}V${r * 1.15}Z`,
   (r) => `M${r * 1.15} 0L${-r * 0.9} ${-r * 1.15}V${r * 1.15}Z`,
+  (r) => plus(1.15 * r, 0),
+  (r) => plus(1.25 * r, Math.PI / 4),
+  star,
 ];
 
-/* The mark of an arm: 8 colors x 7 shapes, then the same hollow, which makes 112 marks. */
-function mark(index, radius = 4.2) {
-  const hollow = Math.floor(index / (NUM_COLORS * SHAPES.length)) % 2 ? " hollow" : "";
-  const path = SHAPES[index % SHAPES.length](radius);
-  return drawn("path", { d: path, class: `mark s${index % NUM_COLORS}${hollow}` });
+/* The mark of an arm, which is {family, shape, hollow}. */
+function mark([family, shape, hollow], radius = 4.2) {
+  return drawn("path", { d: SHAPES[shape](radius), class: `mark f-${family}${hollow ? " hollow" : ""}` });
 }
 
-function markIcon(index) {
+function markIcon(look) {
   const icon = drawn("svg", { width: 13, height: 13, viewBox: "-6.5 -6.5 13 13", "aria-hidden": "true" });
-  icon.append(mark(index, 4.4));
+  icon.append(mark(look, 4.4));
   return icon;
 }
 
@@ -112,6 +132,11 @@ function later(summary, make) {
   return details;
 }
 
+/* A link where there is an address, else the text alone. */
+function linked(text, address) {
+  return address ? element("a", { href: address, rel: "noopener" }, text) : text;
+}
+
 const tip = byId("tip");
 function showTip(text, event) {
   tip.textContent = text;
@@ -126,4 +151,37 @@ document.addEventListener("pointerover", (event) => {
   if (target) showTip(target.dataset.tip, event);
   else tip.hidden = true;
 });
+document.addEventListener("focusin", (event) => {
+  const target = event.target.closest?.("[data-tip]");
+  if (target && target.matches(":focus-visible")) showTip(target.dataset.tip, tipPlace(target));
+});
+document.addEventListener("focusout", () => { tip.hidden = true; });
 document.addEventListener("scroll", () => { tip.hidden = true; }, { passive: true });
+
+function tipPlace(target) {
+  const { left, top } = target.getBoundingClientRect();
+  return { clientX: left, clientY: top };
+}
+
+/* The colors of the page: those of the system, or light or dark as the reader chose. */
+const THEMES = ["system", "light", "dark"];
+function setTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+  byId("theme").textContent = `Colors: ${theme}`;
+  try {
+    localStorage.setItem("elusive-theme", theme);
+  } catch {
+    // A page in a sandbox has no storage; the choice then lasts until the page is closed.
+  }
+}
+function readTheme() {
+  try {
+    return localStorage.getItem("elusive-theme");
+  } catch {
+    return null;
+  }
+}
+setTheme(THEMES.includes(readTheme()) ? readTheme() : "system");
+byId("theme").addEventListener("click", () => {
+  setTheme(THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % THEMES.length]);
+});

@@ -1,5 +1,5 @@
 /* Sortable tables: a column is {id, name, value, cell, ascending}. */
-const BAR = 84;
+const BAR = NARROW ? 46 : 76;
 
 /* A mean and its interval, as a small bar on the column's own scale and as numbers. */
 function barCell(values, scale, digits, [low, high]) {
@@ -12,7 +12,9 @@ function barCell(values, scale, digits, [low, high]) {
   if (values[1] !== null) icon.append(drawn("line", { class: "bar-range", x1: toX(values[1]), x2: toX(values[2]), y1: 6, y2: 6 }));
   icon.append(drawn("circle", { class: "bar-mean", cx: toX(values[0]), cy: 6, r: 3 }));
   const [mean, ...range] = interval(values, scale, digits).split(" ");
-  cell.append(icon, element("b", {}, mean), " ", element("span", { class: "range" }, range.join(" ")));
+  const numbers = element("span", {}, element("b", {}, mean), " ", element("span", { class: "range" }, range.join(" ")));
+  // All bars of a column begin at its left edge, so their positions can be compared.
+  cell.append(element("div", { class: "bar", "data-tip": `mean ${mean}\n95% interval ${range.join(" ")}` }, icon, numbers));
   return cell;
 }
 
@@ -45,9 +47,11 @@ function percent(value) {
 }
 
 /* The arm's name; the first column. */
-function armColumn(index, tags = {}) {
+function armColumn(benchmark, tags = {}) {
+  const meanings = Object.fromEntries(benchmark.settings.arms.map((arm) => [arm.arm, arm.meaning]));
   const cell = (row) => {
-    const header = element("th", { scope: "row", class: "arm", title: row.arm }, markIcon(index[row.arm]), row.arm);
+    const header = element("th", { scope: "row", class: "arm", "data-arm": row.arm, "data-tip": `${row.arm}: ${meanings[row.arm].replaceAll("`", "")}` },
+      markIcon(benchmark.marks[row.arm]), row.arm);
     if (tags[row.arm]) header.append(element("span", { class: "tag" }, tags[row.arm]));
     if (row.chosen?.includes("on TEST")) header.append(element("span", { class: "tag" }, "chosen on test"));
     return header;
@@ -76,14 +80,16 @@ function columnGroups(benchmark) {
     accuracy.push(barColumn(rows, "difference", `vs ${baseline}\n${units[metric]}`, (row) => estimate(row, "difference"), scale, digits));
     accuracy.push(pColumn());
   }
+  if (rows.some((row) => row.known_em !== null)) accuracy.push(numberColumn("known", "known\nEM %", (row) => percent(row.known_em), 0));
+  const submitted = benchmark.submitted ? [textColumn("submitted", "submitted by", (row) => benchmark.submitted[row.arm])] : [];
   const design = [
+    ...submitted,
     numberColumn("drop", "dropped\n%", (row) => percent(row.drop_rate), 0),
     numberColumn("exposures", "exposures", (row) => row.exposures, 0),
     numberColumn("seeds", "seeds", (row) => row.seeds, 0),
   ];
   if (rows.some((row) => row.verified)) design.push(textColumn("verified", "verified\ncells", (row) => row.verified));
   const forgetting = [
-    numberColumn("known", "known\nEM %", (row) => percent(row.known_em), 0),
     numberColumn("perplexity", "known\nperplexity", (row) => row.known_perplexity, 2, true),
   ];
   const costs = ["scoring", "dropping", "training", "answering"].map((stage) =>
@@ -100,7 +106,7 @@ function columnGroups(benchmark) {
 
 /* The column of ranks; none with one seed, where no arm has a rank. */
 function rankColumns(benchmark) {
-  if (benchmark.rows[0].rank === null) return [];
+  if (benchmark.rows[0].rank === null) return []; // the caution about seeds says why
   const cell = (row) => element("td", {}, String(row.rank));
   return [{ id: "rank", name: "rank", value: (row) => row.rank, cell, ascending: true }];
 }
@@ -116,8 +122,8 @@ function sorted(rows, column, ascending) {
   });
 }
 
-/* A table in a box; the buttons in its header change state, which is {sort, ascending}. */
-function sortableTable(label, rows, columns, state, redraw) {
+/* A table in a box, with the reason in place of its rows if it has none; the buttons in its header change state, which is {sort, ascending}. */
+function sortableTable(label, rows, columns, state, redraw, whyEmpty = "") {
   const head = columns.map((column) => {
     const button = element("button", { type: "button" }, column.name);
     button.dataset.column = column.id;
@@ -133,6 +139,7 @@ function sortableTable(label, rows, columns, state, redraw) {
   const by = columns.find((column) => column.id === state.sort);
   const body = (by ? sorted(rows, by, state.ascending) : rows).map((row) =>
     element("tr", row.rank === 1 ? { class: "first" } : {}, ...columns.map((column) => column.cell(row))));
+  if (!body.length) body.push(element("tr", {}, element("td", { class: "empty", colspan: columns.length }, whyEmpty)));
   const table = element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body));
   return element("div", { class: "box", tabindex: "0", role: "region", "aria-label": label }, table);
 }

@@ -108,7 +108,7 @@ def list_cautions(table: ResultTable, cells: list[CellResult], confounded: bool)
         *list_trust_cautions(table, cells),
         _warn_about_seeds(rows),
         _warn_about_people(rows),
-        _warn_about_guesses(rows),
+        _warn_about_guesses(table),
         _warn_about_floor(table),
         _warn_about_forgetting(rows),
     ]
@@ -162,15 +162,16 @@ def _warn_about_people(rows: list[ArmRow]) -> str:
     return f"With only {rows[0].people} people, intervals and tests are rough."
 
 
-def _warn_about_guesses(rows: list[ArmRow]) -> str:
+def _warn_about_guesses(table: ResultTable) -> str:
+    rows = table.rows
     before = next((row for row in rows if row.label == UNTRAINED), None)
     if before is None:
         return (
             f"There is no arm {UNTRAINED!r}, so the page does not show what the model could answer "
             "before training."
         )
-    if before.em.mean <= FLOOR:
-        return ""
+    if before.em.mean <= FLOOR or table.warning:
+        return ""  # a warning above the table says it already
     return (
         f"Before any training, the model answers {_format_score(before.em, 'em')} of the "
         "questions: it guessed or already knew that many."

@@ -4,6 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 from elusive.augment.arms import describe_arm
+from elusive.common.lm.references import ALIASES
 from elusive.evaluate.cells.cell import get_arm
 from elusive.evaluate.cells.cell_folder import CellResult
 
@@ -69,6 +70,19 @@ def _format(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def find_links(cells: list[CellResult]) -> dict[str, str]:
+    """Find addresses of what the page names: of the model, where its name is one of the Hub.
+
+    Returns:
+        Addresses by the term under which the page lists the design.
+    """
+    model = str(cells[0].parameters["model"])
+    hub_id = ALIASES[model].hub_id if model in ALIASES else model
+    # Only names on the Hub have exactly one slash and do not begin with a dot or a slash.
+    is_on_hub = hub_id.count("/") == 1 and not hub_id.startswith((".", "/", "~"))
+    return {"model": f"https://huggingface.co/{hub_id}"} if is_on_hub else {}
 
 
 def collect_versions(cells: list[CellResult]) -> dict[str, str]:

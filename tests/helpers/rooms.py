@@ -53,7 +53,7 @@ MAY_IMPORT = {
     "evaluate/engines": ("common", "common/dataset", "evaluate"),
     "models": ("common", "common/dataset", "common/lm", "biogen", "evaluate/answering"),
     "report/page": (
-        *("common", "common/dataset", "augment"),
+        *("common", "common/dataset", "common/lm", "augment"),
         *("evaluate", "evaluate/cells", "evaluate/compare"),
     ),
     "report/leaderboard": (

@@ -8,11 +8,15 @@ HF_HUB_DISABLE_XET.
 import base64
 import hashlib
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Lock, Thread
 from urllib.parse import unquote, urlsplit
 
@@ -111,11 +115,11 @@ class Handler(BaseHTTPRequestHandler):
             self.answer({"warnings": [], "errors": []})
         elif path == "/api/repos/create":
             self.create(token)
-        elif matched := re.match(r"/api/(models|datasets)/([^/]+/[^/]+)(?:/(.*))?$", path):
+        elif matched := re.match(r"/api/(models|datasets|spaces)/([^/]+/[^/]+)(?:/(.*))?$", path):
             self.with_repository(token, matched[1], matched[2], matched[3] or "")
-        elif matched := re.match(r"/(datasets/)?([^/]+/[^/]+)\.git/info/lfs/", path):
+        elif matched := re.match(r"/(datasets/|spaces/)?([^/]+/[^/]+)\.git/info/lfs/", path):
             self.batch()
-        elif matched := re.match(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.*)$", path):
+        elif matched := re.match(r"/(datasets/|spaces/)?([^/]+/[^/]+)/resolve/([^/]+)/(.*)$", path):
             self.resolve(matched[1] or "models/", matched[2], matched[3], matched[4])
         else:
             self.answer({"error": "not found"}, 404)
@@ -128,7 +132,11 @@ class Handler(BaseHTTPRequestHandler):
         elif name in self.hub.taken or f"{asked['type']}s/{name}" in self.hub.repositories:
             self.answer({"error": "exists"}, 409)
         else:
-            self.hub.add(name, asked["type"], {".gitattributes": b"*.parquet filter=lfs\n"})
+            files = {".gitattributes": b"*.parquet filter=lfs\n"}
+            if asked["type"] == "space":
+                assert asked["sdk"] == "static"
+                files |= dict.fromkeys(("README.md", "index.html", "style.css"), b"the Hub's\n")
+            self.hub.add(name, asked["type"], files)
             repository = self.hub.repositories[f"{asked['type']}s/{name}"]
             repository.private = asked.get("visibility") == "private" or bool(asked.get("private"))
             self.answer({"url": f"{self.hub.endpoint}/{name}"})
@@ -139,7 +147,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer({"error": "none"}, 404, {"X-Error-Code": "RepoNotFound"})
             return
         action, _, argument = rest.partition("/")
-        prefix = "datasets/" if kind == "datasets" else ""
+        prefix = "" if kind == "models" else f"{kind}/"
         if action in ("commit", "preupload", "branch") and token != TOKEN:
             self.answer({"error": "no rights"}, 403)
         elif action == "branch":
@@ -159,7 +167,11 @@ class Handler(BaseHTTPRequestHandler):
             self.answer({"error": "none"}, 404, {"X-Error-Code": "RevisionNotFound"})
             return
         files = repository.commits[sha]
-        if action == "tree":
+        if action == "commits":
+            day = "2026-01-02T03:04:05.000Z"
+            about = {"authors": [], "date": day, "message": ""}
+            self.answer([{"id": sha, "title": title} | about for title in repository.messages])
+        elif action == "tree":
             under = unquote(urlsplit(self.path).path).split(f"/tree/{sha}")[-1].strip("/")
             names = [n for n in files if not under or n.startswith(f"{under}/")]
             folders = {n.rsplit("/", 1)[0] for n in names if "/" in n}
@@ -297,3 +309,21 @@ def writable_hub() -> Iterator[Hub]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def outside(code: str, hub: Hub, home: Path, *arguments: object) -> subprocess.CompletedProcess:
+    """Run code in a fresh interpreter whose Hub is the stand-in."""
+    environment = os.environ | {
+        "HF_ENDPOINT": hub.endpoint,
+        "HF_HOME": str(home),
+        "HF_TOKEN": TOKEN,
+        "HF_HUB_OFFLINE": "0",
+        "HF_HUB_DISABLE_XET": "1",
+    }
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+CLI = "from elusive.cli.main import main; main()"

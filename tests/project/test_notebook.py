@@ -15,9 +15,7 @@ PEOPLE, SEEDS, COPIES, EPOCHS = 3, [0], 1, 1
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory: pytest.TempPathFactory) -> nbformat.NotebookNode:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    (settings,) = (
-        cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ())
-    )
+    (settings,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ()))
     settings.source += SMALLER
     folder = tmp_path_factory.mktemp("notebook")
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()

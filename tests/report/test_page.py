@@ -1,18 +1,19 @@
 """The report page: its data, and what a browser makes of it."""
 
 import json
+import os
 import random
 import re
-import shutil
 import subprocess
+import sys
 import time
 from dataclasses import replace
-from html import unescape
 from pathlib import Path
 
 import matplotlib.image
 import numpy as np
 import pytest
+from browser import chromium, data_in, tried
 from click.testing import CliRunner
 from commands import line_of_error, write_plan
 
@@ -21,15 +22,17 @@ from elusive.augment.training_text import TrainingTextFolder
 from elusive.cli.main import cli
 from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError
+from elusive.common.intervals import Estimate, format_estimate
 from elusive.evaluate.cells.cell_folder import CellResult, find_cells
+from elusive.evaluate.compare.arm_marks import SHAPES, assign_marks
 from elusive.evaluate.compare.table import build_table, group_arms
 from elusive.evaluate.compare.table_columns import build_arrow_table
+from elusive.report.page.answers_data import build_answer_data
 from elusive.report.page.comparable import select_comparable_cells
-from elusive.report.page.page import build_page_data, write_page
+from elusive.report.page.merged_runs import load_runs
+from elusive.report.page.page import build_page_data, render_report, write_page
 from elusive.report.page.settings import describe_arms
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next((path for path in map(shutil.which, BROWSERS) if path), None)
 EVIL_PERSON = "<script>alert(1)</script>"
 EVIL_ARM = '"><img src=x onerror="document.title=\'hurt\'">'
 FIELDS = ("major", "company", "birth_city")
@@ -94,48 +97,6 @@ def finished(tmp_path_factory, model_folder) -> Path:
     return root / "run"
 
 
-def chromium(page: Path, folder: Path, *options: str) -> tuple[str, list[str]]:
-    """What a browser prints for a page, and the lines of its console."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium: apt-get install chromium")
-    command = [
-        *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
-        *("--disable-quic", "--no-first-run", "--disable-background-networking"),
-        *("--disable-component-update", "--disable-sync", "--enable-logging=stderr"),
-        *(f"--user-data-dir={folder / 'profile'}", "--allow-file-access-from-files"),
-        *("--hide-scrollbars", "--virtual-time-budget=5000", *options, page.as_uri()),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return done.stdout, console
-
-
-def tried(page: Path, script: str, tmp_path: Path, width: int = 1280) -> dict:
-    """The result of a script that runs with a page's document `inner` and its window `view`."""
-    harness = page.parent / "harness.html"
-    harness.write_text(
-        f'<!DOCTYPE html><iframe id="frame" src="{page.name}" style="width:{width}px;height:900px">'
-        '</iframe><pre id="result"></pre><script>document.getElementById("frame").onload = '
-        "async (event) => { const inner = event.target.contentDocument; const result = {};"
-        "const view = event.target.contentWindow; const $ = (id) => inner.getElementById(id);"
-        "const arms = () => [...inner.querySelectorAll('#table tbody th')].map((e) => e.title);"
-        f"{script}; document.getElementById('result').textContent = JSON.stringify(result); }};"
-        "</script>"
-    )
-    dom, console = chromium(harness, tmp_path, "--dump-dom")
-    assert console == []
-    match = re.search(r'<pre id="result">(.*?)</pre>', dom)
-    assert match
-    return json.loads(unescape(match[1]))
-
-
-def data_in(page: Path) -> dict:
-    """The data in a page, as the browser gets it."""
-    match = re.search(r'id="data">(.*?)</script>', page.read_text(), re.DOTALL)
-    assert match
-    return json.loads(match[1])
-
-
 def test_the_page_shows_the_numbers_of_the_table(page):
     (shown,) = data_in(page)["benchmarks"]
     assert shown["rows"] == build_arrow_table(build_table(some_cells())).to_pylist()
@@ -162,13 +123,15 @@ def test_sorting_works_by_click_and_by_keyboard(page, tmp_path):
       result.byName = [arms(), sorting()];
       button('em').focus();
       inner.activeElement.click();
+      result.descending = arms();
       inner.activeElement.click();
       result.byKey = [arms(), sorting(), inner.activeElement.dataset.column];
       result.stops = [button('em').tagName, button('em').tabIndex]"""
     result = tried(page, script, tmp_path)
     ordered = ["oracle", "plain", "random"]
-    assert result["first"] == [ordered, [["em", "descending"]]]
+    assert result["first"] == [ordered, [["rank", "ascending"]]]
     assert result["byName"] == [ordered, [["arm", "ascending"]]]
+    assert result["descending"] == ordered
     assert result["byKey"] == [ordered[::-1], [["em", "ascending"]], "em"]
     assert result["stops"] == ["BUTTON", 0]
 
@@ -202,7 +165,7 @@ def test_filter_columns_and_legend_work(page, tmp_path):
     (shown,) = data_in(page)["benchmarks"]
     best = {row["arm"] for row in shown["rows"] if row["rank"] == 1}
     assert set(result["best"]) == best
-    assert {"training", "memory", "speed", "known"} <= set(result["columns"])
+    assert {"training", "memory", "speed", "perplexity"} <= set(result["columns"])
     assert result["marks"] == [3, 2]
     assert result["pressed"] == "false"
     assert result["rows"] == 3
@@ -323,7 +286,7 @@ def test_every_arm_has_a_meaning():
 
 
 def test_the_text_viewer_shows_what_the_arms_were_trained_on(finished):
-    (shown,) = build_page_data(find_cells(finished), "Run", finished)["benchmarks"]
+    (shown,) = build_page_data(find_cells(finished), "Run", [finished])["benchmarks"]
     page = json.loads(
         re.findall(r'id="data">(.*?)</script>', shown["viewer"]["html"], re.DOTALL)[0]
     )
@@ -378,3 +341,224 @@ def test_wrong_input_is_one_line_and_nothing_is_overwritten(finished, tmp_path, 
     assert not out.exists()
     with pytest.raises(InputError, match="no cells"):
         write_page([], out, "Empty")
+
+
+def test_an_arm_looks_the_same_in_every_table_and_has_its_family_s_color():
+    every = assign_marks({arm: arm for arm in ARMS})
+    assert len(set(every.values())) == len(ARMS)
+    assert all(not mark.hollow for mark in every.values())
+    for names in (["oracle", "contrast"], ["contrast"], ["plain", "eda", "rho-1", "contrast"]):
+        assert assign_marks({name: name for name in names}) == {name: every[name] for name in names}
+    twice = assign_marks({"random": "random", "random (2)": "random", "mine": "my-score"})
+    assert twice["random"] == every["random"]
+    assert twice["random (2)"] == replace(every["random"], hollow=True)
+    assert twice["mine"].family == "own"
+
+
+def test_the_page_has_an_outline_of_every_shape(page, tmp_path):
+    script = """
+      result.shapes = [...Array(NUMBER).keys()].map(
+        (shape) => view.mark(['own', shape, false]).getAttribute('d'));
+      const marks = [...inner.querySelectorAll('#table th .mark')];
+      result.drawn = marks.map((e) => e.getAttribute('class'))"""
+    result = tried(page, script.replace("NUMBER", str(len(SHAPES))), tmp_path)
+    assert len(set(result["shapes"])) == len(SHAPES)
+    assert result["drawn"] == ["mark f-oracle", "mark f-unscored", "mark f-unscored"]
+
+
+@pytest.mark.parametrize("digits", [0, 1, 2])
+def test_the_page_rounds_like_the_tables(digits, page, tmp_path):
+    rng = random.Random(digits)
+    numbers = [n / 2 ** rng.randrange(6) for n in range(-40, 200)]
+    numbers += [rng.uniform(-10, 10) for _ in range(200)] + [100 * 0.065, 2.675, 0.285, 1.115]
+    script = f"result.texts = {json.dumps(numbers)}.map((n) => view.fixed(n, {digits}))"
+    texts = tried(page, script, tmp_path)["texts"]
+    expected = [format_estimate(Estimate(n, n, n), 1, digits).split(" ")[0] for n in numbers]
+    assert [text.replace("\u2212", "-") for text in texts] == expected
+
+
+def test_bars_of_a_column_begin_at_one_place(page, tmp_path):
+    script = """
+      result.left = [...inner.querySelectorAll('#table tbody tr')].map((row) =>
+        row.querySelector('td .bar svg').getBoundingClientRect().left)"""
+    left = tried(page, script, tmp_path)["left"]
+    assert len(left) == 3
+    assert len(set(left)) == 1
+
+
+def test_a_phone_shows_names_ranks_and_intervals_without_scrolling(page, tmp_path):
+    script = """
+      const box = inner.querySelector('#table .box').getBoundingClientRect();
+      const cells = [...inner.querySelectorAll('#table tbody tr')].map(
+        (row) => [...row.children].slice(0, 3));
+      result.right = cells.flat().map((cell) => cell.getBoundingClientRect().right - box.right);
+      result.cut = cells.map(([name]) => name.scrollWidth - name.clientWidth);
+      result.bottom = cells.at(-1)[0].getBoundingClientRect().bottom"""
+    result = tried(page, script, tmp_path, width=390)
+    assert max(result["right"]) <= 0
+    assert max(result["cut"]) <= 0
+    assert result["bottom"] < 2 * 844
+
+
+BROWSE = """
+      const until = async (test) => {
+        while (!test()) await new Promise((done) => setTimeout(done, 20));
+      };
+      await until(() => inner.documentElement.dataset.answers);
+      const choose = (name, value, kind = 'change') => {
+        const control = inner.querySelector(`[data-choice="${name}"]`);
+        control.value = value;
+        control.dispatchEvent(new view.Event(kind));
+      };
+      const signs = () => [...inner.querySelectorAll('#answer-table tbody tr')].map((row) =>
+        [...row.querySelectorAll('[role=img]')].map((e) => e.getAttribute('aria-label')));
+"""
+
+
+def test_the_answers_can_be_searched_and_compared(page, tmp_path):
+    script = f"""{BROWSE}
+      result.count = $('answer-count').textContent;
+      choose('first', 'oracle');
+      choose('second', 'random');
+      choose('outcome', 'onlyFirst');
+      result.only = [signs(), $('answer-count').textContent];
+      choose('field', 'major');
+      result.field = $('answer-count').textContent;
+      choose('words', 'nothing like this', 'input');
+      result.empty = $('answer-table').textContent;
+      choose('words', '', 'input');
+      choose('outcome', 'all');
+      const details = inner.querySelector('#answer-table details');
+      details.open = true;
+      await until(() => details.querySelector('tbody'));
+      result.every = [...details.querySelectorAll('th[scope=row]')].map((e) => e.textContent)"""
+    result = tried(page, script, tmp_path)
+    by_arm = {
+        arm: {p.question_id: p for p in cell(arm, 0, rate).predictions}
+        for arm, rate in (("oracle", 0.9), ("random", 0.1))
+    }
+    only = [name for name, p in by_arm["oracle"].items() if p.em > by_arm["random"][name].em]
+    assert result["count"].startswith("24 questions of 24.")
+    signs, count = result["only"]
+    assert set(map(tuple, signs)) == {("right", "wrong")}
+    assert len(signs) == min(15, len(only))
+    assert count.startswith(f"{len(only)} questions of 24. Right among them: oracle {len(only)}")
+    assert result["field"].startswith(f"{sum('major' in name for name in only)} question")
+    assert "No question matches" in result["empty"]
+    assert result["every"] == ["oracle", "plain", "random"]
+
+
+def test_a_hundred_thousand_answers_are_sampled_and_answer_quickly(tmp_path):
+    out = tmp_path / "page.html"
+    rng = random.Random(0)
+    arms = ("plain", "random", "oracle")
+    cells = [cell(arm, seed, 0.5, people=1700) for arm in arms for seed in range(7)]
+    varied = [
+        replace(
+            c, predictions=[replace(p, prediction=f"{rng.random():.8f}") for p in c.predictions]
+        )
+        for c in cells
+    ]
+    data = build_answer_data(group_arms(varied), 900_000)
+    assert len(varied) * len(varied[0].predictions) > 100_000
+    assert len(data["packed"]) <= 900_000
+    assert 0 < data["shown"] < data["total"] == 5100
+    assert data["answers"] == 21 * data["shown"]
+    start = time.perf_counter()
+    whole = build_answer_data(group_arms(cells), 900_000)
+    assert time.perf_counter() - start < 20
+    assert whole["shown"] == whole["total"], "answers that repeat need no sample"
+    page_data = build_page_data(some_cells(), "Many")
+    page_data["benchmarks"][0]["answers"] = data
+    out.write_text(render_report(page_data))
+    assert out.stat().st_size < 2_000_000
+    script = f"""{BROWSE}
+      result.note = $('answers-note').textContent;
+      const start = performance.now();
+      choose('words', '0.99', 'input');
+      result.milliseconds = performance.now() - start"""
+    result = tried(out, script, tmp_path)
+    assert f"A random sample of {data['shown']:,} of 5,100 questions" in result["note"]
+    assert result["milliseconds"] < 500
+
+
+def test_the_colors_can_be_chosen(page, tmp_path):
+    script = """
+      const color = () => view.getComputedStyle(inner.body).backgroundColor;
+      result.seen = [];
+      for (let turn = 0; turn < 3; turn += 1) {
+        result.seen.push([$('theme').textContent, color()]);
+        $('theme').click();
+      }"""
+    seen = dict(tried(page, script, tmp_path)["seen"])
+    assert seen["Colors: light"] == seen["Colors: system"] == "rgb(251, 251, 250)"
+    assert seen["Colors: dark"] == "rgb(18, 21, 26)"
+
+
+def test_the_contents_lead_to_every_section(page, tmp_path):
+    script = """
+      const links = [...inner.querySelectorAll('#contents a')].map((e) => e.getAttribute('href'));
+      result.missing = links.filter((href) => !inner.querySelector(href));
+      result.first = links[0];
+      result.order = [...inner.querySelectorAll('main h2')].map((e) => e.id)"""
+    result = tried(page, script, tmp_path)
+    assert result["missing"] == []
+    assert result["first"] == "#results"
+    assert result["order"].index("results") < result["order"].index("design")
+
+
+def test_an_empty_table_says_why(tmp_path):
+    out = tmp_path / "page.html"
+    write_page([cell(arm, 0, 0.5) for arm in ("oracle", "eda")], out, "One seed, no baseline")
+    script = """
+      const show = (value) => {
+        $('which').value = value;
+        $('which').dispatchEvent(new view.Event('change'));
+        return $('table').querySelector('tbody').textContent;
+      };
+      result.texts = [show('best'), show('different')];"""
+    best, different = tried(out, script, tmp_path)["texts"]
+    assert "With one seed per arm there are no ranks" in best
+    assert "There is no baseline" in different
+
+
+def test_a_page_of_several_runs_tells_their_arms_apart(finished, tmp_path, model_folder, capsys):
+    training = {"epochs": 1, "format_replay": 4, "learning_rate": 0.01}
+    plan = write_plan(
+        tmp_path / "plan.yaml", model_folder("llama"), arms=["plain"], training=training
+    )
+    second, out = tmp_path / "second", tmp_path / "both.html"
+    assert CliRunner().invoke(cli, ["run", str(plan), "--out", str(second)]).exit_code == 0
+    done = CliRunner().invoke(cli, ["report", str(finished), str(second), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    (shown,) = data_in(out)["benchmarks"]
+    labels = {row["arm"] for row in shown["rows"]}
+    assert labels == {"untrained", "plain (run)", "plain (second)", "random", "position", "permute"}
+    assert shown["viewer"]["run"] == "run"
+    assert "learning_rate: 0.01" in data_in(out)["plan"]
+    assert len(load_runs([finished, finished])) == len(find_cells(finished)), "each cell once"
+    line = line_of_error(capsys, "report", finished, second)
+    assert "--out: 2 runs share one page" in line
+
+
+def test_a_run_s_page_is_written_into_its_folder_and_opened(finished, tmp_path, monkeypatch):
+    opened = tmp_path / "opened"
+    script = tmp_path / "browser"
+    script.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    script.chmod(0o755)
+    command = [sys.executable, "-m", "elusive.cli.main", "report", str(finished), "--open"]
+    environment = os.environ | {"BROWSER": f"{script} %s"}
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
+    assert opened.read_text().strip() == (finished / "report.html").as_uri()
+    (finished / "report.html").unlink()
+
+
+def test_a_plan_can_ask_for_its_report(tmp_path, model_folder):
+    plan = write_plan(
+        tmp_path / "plan.yaml", model_folder("llama"), arms=["plain"], then=["report"]
+    )
+    for _ in range(2):  # the second time, every cell is there already
+        done = CliRunner().invoke(cli, ["run", str(plan), "--out", str(tmp_path / "run")])
+        assert done.exit_code == 0, done.output
+        (shown,) = data_in(tmp_path / "run" / "report.html")["benchmarks"]
+        assert {row["arm"] for row in shown["rows"]} == {"untrained", "plain"}

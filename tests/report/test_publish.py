@@ -1,23 +1,18 @@
 """Publishing: the content of repositories, reading it back, and every error as one line."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-import tenacity
 import yaml
 from click.testing import CliRunner
 from commands import write_grid_plan
 from handmade import COLOR, squad_file
-from huggingface_hub import HfApi, constants
-from stand_in_hub_writes import READER, TOKEN, Hub, writable_hub
+from huggingface_hub import HfApi
+from stand_in_hub_writes import CLI, READER, TOKEN, Hub, outside
 
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.biogen.config import BiogenConfig
@@ -31,7 +26,6 @@ from elusive.evaluate.cells.cell import compute_cell_id
 from elusive.evaluate.cells.cell_folder import find_cells
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
-from elusive.report.hub import hub_calls
 from elusive.report.hub import publish as publishing
 from elusive.report.hub.dataset_repository import OWNED, build_dataset_repository
 from elusive.report.hub.publish import Published, Target, check_repository, publish_folder
@@ -39,21 +33,6 @@ from elusive.report.hub.run_repository import OWNED as RUN_OWNED
 from elusive.report.hub.run_repository import build_run_repository, load_published_dataset
 
 NAME = "org/people"
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A Hub of this test alone, without waits."""
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    # The first commit of every Hub has the same hash, so no two tests may share downloads.
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # the stand-in is on this machine
-    monkeypatch.setattr(hub_calls, "WAIT", tenacity.wait_none())
-    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
-    for variable in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(variable, raising=False)
-    with writable_hub() as hub:
-        yield hub
 
 
 @pytest.fixture(scope="module")
@@ -96,24 +75,6 @@ def line_of(hub: Hub, folder: Path, token: str | None = TOKEN, **changes) -> str
     assert "\n" not in str(error.value)
     assert token is None or token not in str(error.value)
     return str(error.value)
-
-
-def outside(code: str, hub: Hub, home: Path, *arguments: object) -> subprocess.CompletedProcess:
-    """Run code in a fresh interpreter whose Hub is the stand-in."""
-    environment = os.environ | {
-        "HF_ENDPOINT": hub.endpoint,
-        "HF_HOME": str(home),
-        "HF_TOKEN": TOKEN,
-        "HF_HUB_OFFLINE": "0",
-        "HF_HUB_DISABLE_XET": "1",
-    }
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
-
-
-CLI = "from elusive.cli.main import main; main()"
 
 
 def splits_of(folder: Path, table: str) -> dict[str, list[dict]]:

@@ -37,8 +37,8 @@ def build_patterns(language: str) -> dict[str, re.Pattern[str]]:
     after = rf"{WORD_END}(?![.,]\d|×)"
     return {
         "date": re.compile(
-            rf"{WORD_START}(?:\d{{1,2}} (?:{MONTHS})(?: \d{{4}})?|(?:{MONTHS}) \d{{1,2}}(?:, \d{{4}})?"
-            rf"|(?:{MONTHS}) \d{{4}}){WORD_END}|{before}(?:1\d{{3}}|20\d{{2}}){after}"
+            rf"{WORD_START}(?:\d{{1,2}} (?:{MONTHS})(?: \d{{4}})?"
+            rf"|(?:{MONTHS}) \d{{1,2}}(?:, \d{{4}})?|(?:{MONTHS}) \d{{4}}){WORD_END}|{before}(?:1\d{{3}}|20\d{{2}}){after}"
         ),
         "quantity": re.compile(
             rf"(?<![\d.,])[$€£]?\b(?:{grouped}|\d+(?:{point}\d+)?){POWER}\s?(?:{UNITS})(?!\w)"
