@@ -90,12 +90,12 @@ def _builder(
 
 
 def _dataset_builder(folder: Path, repository: str) -> tuple[Callable, str, tuple[str, ...]]:
-    from tqdm import tqdm
 
+    from elusive.common.process.progress import open_bar
     from elusive.report.hub.dataset_repository import OWNED, build_dataset_repository
 
     def build(out: Path) -> None:
-        with tqdm(desc="rows", unit="row", delay=1) as bar:
+        with open_bar("rows", "row", delay=1) as bar:
             build_dataset_repository(folder, out, repository, bar.update)
 
     return build, "dataset", OWNED
@@ -104,8 +104,8 @@ def _dataset_builder(folder: Path, repository: str) -> tuple[Callable, str, tupl
 def _run_builder(
     folder: Path, repository: str, dataset: str | None
 ) -> tuple[Callable, str, tuple[str, ...]]:
-    from tqdm import tqdm
 
+    from elusive.common.process.progress import open_bar
     from elusive.report.hub.run_repository import (
         OWNED,
         build_run_repository,
@@ -114,7 +114,7 @@ def _run_builder(
 
     def build(out: Path) -> None:
         source = load_published_dataset(dataset) if dataset else None
-        with tqdm(desc="cells", unit="cell", delay=1) as bar:
+        with open_bar("cells", "cell", delay=1) as bar:
             num_cells, num_results = build_run_repository(
                 folder, out, repository, source, bar.update
             )
@@ -142,11 +142,11 @@ def _write(build: Callable[[Path], None], out: Path) -> None:
 
 def _send(folder: Path, target: Any, message: str) -> None:
     """Upload a folder with a progress bar, and print what was sent."""
-    from tqdm import tqdm
 
+    from elusive.common.process.progress import open_bar
     from elusive.report.hub.publish import publish_folder
 
-    with tqdm(desc="sent", unit="B", unit_scale=True, delay=1) as bar:
+    with open_bar("sent", "B", unit_scale=True, delay=1) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
