@@ -18,6 +18,7 @@ from elusive.augment.arms import drops_tokens
 from elusive.augment.config import AugmentConfig
 from elusive.augment.copies import BATCH, DRAWS, draws_by_hash, iterate_copies, reads_questions
 from elusive.augment.diagnostics import TextCounts, count_texts
+from elusive.augment.inputs import check_roles, list_models
 from elusive.augment.scores.arm_scores import Scorers, score_documents
 from elusive.augment.scores.token_scores import SCHEMA, scores_to_table
 from elusive.augment.scores.user_scores import hash_method_file
@@ -37,7 +38,6 @@ from elusive.common.lm.references import hash_model_weights, hash_settings
 from elusive.common.memory import Cost, measure_cost
 from elusive.common.sentences import SENTENCE_RULES
 
-MODEL_ROLES = ("model", "large", "small")
 SHARD_DOCUMENTS = 4096
 """Documents per shard, a multiple of those that are scored or copied together."""
 TABLES = {TEXTS: SCHEMAS[TrainingText], SCORES: SCHEMA}
@@ -48,10 +48,7 @@ STAGES = ("scoring", "dropping")
 
 def collect_parameters(dataset: DatasetFolder, config: AugmentConfig) -> dict[str, Any]:
     """Collect what decides the training text: config, dataset, weights and tokenizers of models."""
-    roles = {role: getattr(config, role) for role in MODEL_ROLES}
-    if not config.endpoint:
-        roles["writer"] = config.writer
-    models = {role: name for role, name in roles.items() if name}
+    models = list_models(config)
     parameters = config.model_dump() | {
         "dataset": dataset.content_hash,
         "weights": {role: hash_model_weights(name) for role, name in models.items()},
@@ -89,7 +86,7 @@ def augment_dataset(
         InputError: `out` holds other files; a model that the arm needs is missing or unusable.
     """
     scorers = scorers or Scorers(config)
-    scorers.check_models()
+    check_roles(config)
     parameters = collect_parameters(dataset, config)
     dataset.check_training_documents()
     with claim_folder(out, KIND, parameters) as is_mine:

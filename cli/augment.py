@@ -51,15 +51,19 @@ def augment(
     for name in list_unused(config.method, list_given_options()):
         option = name.replace("_", "-")
         click.echo(f"note: the arm {config.method} does not use --{option}", err=True)
-    from tqdm import tqdm
+    from elusive.augment.inputs import check_augment_inputs
+    from elusive.common.dataset.folder import load_dataset_folder
+    from elusive.common.process.progress import announce_loading, open_bar
 
+    check_augment_inputs(config)
+    folder = load_dataset_folder(dataset, limit)
+    announce_loading()
     from elusive.augment.augment import augment_dataset
     from elusive.augment.scores.arm_scores import Scorers
     from elusive.augment.training_text import TrainingTextFolder
-    from elusive.common.dataset.folder import load_dataset_folder
 
-    folder, scorers = load_dataset_folder(dataset, limit), Scorers(config, threads=threads)
-    with tqdm(total=folder.count_documents(), desc="documents", unit="doc", delay=1) as bar:
+    scorers = Scorers(config, threads=threads)
+    with open_bar("documents", "doc", folder.count_documents(), delay=1) as bar:
         is_new = augment_dataset(folder, config, out, workers, scorers, bar.update)
     summary = TrainingTextFolder(out).summary
     seconds = ", ".join(f"{stage} {time:.1f} s" for stage, time in summary.seconds.items())

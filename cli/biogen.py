@@ -71,12 +71,12 @@ def _show(config: BiogenConfig, count: int) -> None:
 
 
 def _write(config: BiogenConfig, out: Path, workers: int) -> None:
-    from tqdm import tqdm
 
     from elusive.biogen.generate import generate_dataset
     from elusive.common.dataset.folder import count_rows
+    from elusive.common.process.progress import open_bar
 
-    with tqdm(total=config.people, desc="biographies", unit="person", delay=1) as bar:
+    with open_bar("biographies", "person", config.people, delay=1) as bar:
         is_new = generate_dataset(config, out, workers, bar.update)
     rows = count_rows(out)
     click.echo(

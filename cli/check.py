@@ -24,11 +24,11 @@ def check(dataset: Path) -> None:
     \b
     elusive check data/people
     """
-    from tqdm import tqdm
 
     from elusive.common.dataset.check import check_dataset
+    from elusive.common.process.progress import open_bar
 
-    with tqdm(desc="checking", unit="row", delay=1) as bar:
+    with open_bar("checking", "row", delay=1) as bar:
         problems = check_dataset(dataset, bar.update)
         shown = list(islice(problems, SHOWN))
         more = sum(1 for _ in problems)

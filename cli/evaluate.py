@@ -68,14 +68,19 @@ def evaluate(
     """
     training = validate_config(TrainingConfig, _named_in(TrainingConfig, settings))
     answering = validate_config(AnsweringConfig, _named_in(AnsweringConfig, settings))
+    cell_settings = validate_config(
+        CellSettings, {"training": training, "answering": answering, "threads": threads}
+    )
+    from elusive.common.process.progress import announce_loading
+    from elusive.evaluate.inputs import check_cell_inputs
+
+    check_cell_inputs(dataset, train, model, cell_settings, out, known, adapter)
+    announce_loading()
     from elusive.evaluate.cells.cell_folder import find_cells
     from elusive.evaluate.compare.table import build_table
     from elusive.evaluate.compare.table_formats import RENDERERS
     from elusive.evaluate.run import evaluate_cell
 
-    cell_settings = validate_config(
-        CellSettings, {"training": training, "answering": answering, "threads": threads}
-    )
     evaluate_cell(dataset, train, model, seed, label, cell_settings, out, known, adapter)
     click.echo(RENDERERS["terminal"](build_table(find_cells(out))))
     click.echo(f"wrote adapter, predictions, metrics and costs to {out}")

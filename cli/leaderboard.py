@@ -90,11 +90,11 @@ def check(board: Path, datasets: tuple[Path, ...]) -> None:
     elusive leaderboard check board
     elusive leaderboard check board --dataset data/people
     """
-    from tqdm import tqdm
 
+    from elusive.common.process.progress import open_bar
     from elusive.report.leaderboard.board_check import check_board
 
-    with tqdm(desc="checking", unit="entry", delay=1) as bar:
+    with open_bar("checking", "entry", delay=1) as bar:
         checked = check_board(board, bar.update, datasets)
         entries = bar.n
     for problem in checked.problems:
@@ -124,11 +124,11 @@ def build(board: Path, out: Path | None, metric: str, datasets: tuple[Path, ...]
     \b
     elusive leaderboard build board --out site
     """
-    from tqdm import tqdm
 
+    from elusive.common.process.progress import open_bar
     from elusive.report.leaderboard.build import build_board
 
-    with tqdm(desc="reading", unit="entry", delay=1) as bar:
+    with open_bar("reading", "entry", delay=1) as bar:
         written = build_board(board, out or board, metric, bar.update, datasets)
     for path in written:
         click.echo(str(path))
@@ -174,11 +174,11 @@ def verify(
     elusive leaderboard verify board/entries/0123456789ab.json --dataset data/people \\
         --adapter runs/demo/cells/plain-seed0-0123456789ab/adapter --questions 100
     """
-    from tqdm import tqdm
 
+    from elusive.common.process.progress import open_bar
     from elusive.report.leaderboard.verify import verify_entry
 
-    with tqdm(desc="verifying", unit="step" if train else "question") as bar:
+    with open_bar("verifying", "step" if train else "question") as bar:
         verified = verify_entry(
             entry, dataset, questions, adapter, train, model, by, seed, bar.update
         )

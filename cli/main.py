@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 from elusive.common.errors import InputError
+from elusive.common.process.waiting import limit_spinning
 
 COMMANDS = {
     "biogen": "Generate biographies of invented people, with questions.",
@@ -83,6 +84,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; wrong input prints one line on stderr and exits with code 2."""
+    limit_spinning()
     try:
         cli.main(standalone_mode=False)
     except InputError as error:

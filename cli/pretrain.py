@@ -17,14 +17,14 @@ def pretrain(plan: Path, out: Path) -> None:
     \b
     elusive pretrain presets/nano-family.yaml --out models
     """
-    from tqdm import tqdm
 
+    from elusive.common.process.progress import open_bar
     from elusive.models.config import load_pretrain_plan
     from elusive.models.family import pretrain_family
 
     settings = load_pretrain_plan(plan)
     total = settings.tokens * len(settings.models)
-    with tqdm(total=total, desc="pretraining", unit="token", unit_scale=True) as bar:
+    with open_bar("pretraining", "token", total, unit_scale=True) as bar:
 
         def show(name: str, count: int) -> None:
             bar.set_description(name)

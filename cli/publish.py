@@ -121,7 +121,8 @@ def _find_builder(
 
     if not folder.is_dir():
         raise InputError(
-            f"no folder at {folder}: name a dataset, a training text, a run, a cell or a leaderboard"
+            f"no folder at {folder}: name a dataset, a training text, a run, a cell or a "
+            "leaderboard"
         )
     if (folder / "entries").is_dir():
         if dataset:
@@ -156,11 +157,10 @@ def _find_builder(
 
 
 def _build_board(folder: Path, repository: str, out: Path) -> None:
-    from tqdm import tqdm
-
+    from elusive.common.process.progress import open_bar
     from elusive.report.leaderboard.board_repository import build_board_repositories
 
-    with tqdm(desc="reading", unit="entry", delay=1) as bar:
+    with open_bar("reading", "entry", delay=1) as bar:
         count = build_board_repositories(folder, out, repository, on_entry=bar.update)
     click.echo(f"{count} entries")
 
@@ -168,17 +168,16 @@ def _build_board(folder: Path, repository: str, out: Path) -> None:
 def _build_tables(
     build: Callable[..., None], folder: Path, repository: str, details: Any, out: Path
 ) -> None:
-    from tqdm import tqdm
+    from elusive.common.process.progress import open_bar
 
-    with tqdm(desc="rows", unit="row", delay=1) as bar:
+    with open_bar("rows", "row", delay=1) as bar:
         build(folder, out, repository, on_rows=bar.update, details=details)
 
 
 def _build_run(
     folder: Path, repository: str, dataset: str | None, dry_run: bool, details: Any, out: Path
 ) -> None:
-    from tqdm import tqdm
-
+    from elusive.common.process.progress import open_bar
     from elusive.report.hub.run_repository import (
         assume_published_dataset,
         build_run_repository,
@@ -191,7 +190,7 @@ def _build_run(
         click.echo(f"assumed that {dataset} is the dataset of the run; publishing checks it")
     elif dataset:
         source = load_published_dataset(dataset)
-    with tqdm(desc="cells", unit="cell", delay=1) as bar:
+    with open_bar("cells", "cell", delay=1) as bar:
         num_cells, num_results = build_run_repository(
             folder, out, repository, source, bar.update, details
         )
@@ -225,11 +224,11 @@ def _write(build: Builder, out: Path, repository: str, parts: list[Part]) -> Non
 
 def _send(folder: Path, target: Any, message: str) -> None:
     """Upload a folder with a progress bar, and print what was sent."""
-    from tqdm import tqdm
 
+    from elusive.common.process.progress import open_bar
     from elusive.report.hub.publish import publish_folder
 
-    with tqdm(desc="sent", unit="B", unit_scale=True, delay=1) as bar:
+    with open_bar("sent", "B", unit_scale=True, delay=1) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total

@@ -2,11 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from elusive.cli.options import add_list_option
+
+if TYPE_CHECKING:
+    from elusive.evaluate.plans import Plan
 
 
 @click.command()
@@ -30,8 +33,8 @@ from elusive.cli.options import add_list_option
 @click.option(
     "--jobs",
     type=click.IntRange(1),
-    help="Number of processes, by default 1; on a cluster, the most cells at the same time, by "
-    "default as many as it has room for.",
+    help="Cells at the same time; by default as many as cores, memory and work allow, and on a "
+    "cluster as many as it has room for.",
 )
 @click.option(
     "--set",
@@ -72,11 +75,20 @@ def run(
     elusive run clue-correlation --set training.corrupt=unseen --out runs/unseen
     elusive run paper-gemma2-2b --on slurm --set resources.gpus=1 --out /shared/runs/gemma
     """
-    from elusive.evaluate.engines.engine import Engine
+    from elusive.common.process.progress import announce_loading
+    from elusive.evaluate.inputs import check_plan_inputs
     from elusive.evaluate.plans import load_plan, select_part
+
+    chosen = select_part(load_plan(plan, changes), arms, seeds)
+    check_plan_inputs(chosen)
+    if on == "local" and not dry_run:
+        jobs = jobs or _choose_jobs(chosen)
+        _start_workers(chosen, jobs, out)
+    announce_loading()
+    from elusive.evaluate.engines.engine import Engine
     from elusive.evaluate.run import run_plan
 
-    chosen, engine = select_part(load_plan(plan, changes), arms, seeds), Engine(on, jobs, address)
+    engine = Engine(on, jobs, address)
     if dry_run:
         from elusive.evaluate.dry_run import render_estimate
 
@@ -98,6 +110,29 @@ def run(
         count = len(result.failures)
         click.echo(f"{count} failed, see {out / 'failed'}; rerun to retry", err=True)
         sys.exit(1)
+
+
+def _choose_jobs(plan: "Plan") -> int:
+    """Choose the number of processes on this machine, and say so."""
+    from elusive.evaluate.engines.side_by_side import (
+        choose_processes,
+        look_at_machine,
+        measure_load,
+        render_choice,
+    )
+
+    load, machine = measure_load(plan), look_at_machine()
+    processes = choose_processes(load, machine)
+    click.echo(f"elusive: {render_choice(load, machine, processes)}", err=True)
+    return processes
+
+
+def _start_workers(plan: "Plan", jobs: int, out: Path) -> None:
+    """Let worker processes import what they need while this one does the same."""
+    from elusive.evaluate.engines.side_by_side import is_there, start_importing
+
+    if jobs > 1 and not is_there(plan, out):
+        start_importing()
 
 
 def _write_tables(folders: list[Path], out: Path) -> None:

@@ -62,14 +62,14 @@ def _show(config: WikiqaConfig, count: int) -> None:
 
 
 def _write(config: WikiqaConfig, out: Path, workers: int) -> None:
-    from tqdm import tqdm
 
     from elusive.common.dataset.dataset_statistics import STATISTICS
     from elusive.common.dataset.folder import count_rows
+    from elusive.common.process.progress import open_bar
     from elusive.wikiqa.generate import generate_dataset
     from elusive.wikiqa.left_out import render_left_out
 
-    with tqdm(desc="articles read", unit="article", delay=1) as bar:
+    with open_bar("articles read", "article", delay=1) as bar:
 
         def start_stage(name: str) -> None:
             bar.reset(total=bar.n)

@@ -153,14 +153,9 @@ def is_made(out: Path, kind: str, parameters: dict[str, Any]) -> bool:
     Raises:
         InputError: `out` holds something else, which is never overwritten.
     """
-    if not out.exists():
-        return False
-    if not out.is_dir():
-        raise InputError(f"{out} is a file, not a folder: choose another --out")
-    if not any(out.iterdir()):
-        return False
+    check_no_other_files(out)
     if not (out / MANIFEST).exists():
-        raise InputError(f"{out} holds other files: choose another --out or empty it")
+        return False
     manifest = read_manifest(out, "output")
     changed = find_changed_keys(manifest.parameters, parameters)
     if manifest.kind == kind and not changed:
@@ -169,6 +164,14 @@ def is_made(out: Path, kind: str, parameters: dict[str, Any]) -> bool:
     raise InputError(
         f"{out} holds another run's files ({detail}): choose another --out or delete it"
     )
+
+
+def check_no_other_files(out: Path) -> None:
+    """Raise InputError if a folder to write is a file, or holds files without a manifest."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file, not a folder: choose another --out")
+    if out.exists() and any(out.iterdir()) and not (out / MANIFEST).exists():
+        raise InputError(f"{out} holds other files: choose another --out or empty it")
 
 
 def find_changed_keys(stored: dict[str, Any], parameters: dict[str, Any]) -> list[str]:

@@ -1,21 +1,19 @@
 """Run a plan: make every cell that its folder lacks, then what the plan lists under `then`."""
 
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
 import yaml
-from tqdm import tqdm
 
 from elusive.augment.arms import UNTRAINED
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.common.dataset.folder import load_dataset_folder
-from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
 from elusive.common.lm.adapters import check_adapter_base, read_adapter_config
 from elusive.common.lm.loading import load_model
 from elusive.common.lm.references import hash_model_weights
+from elusive.common.process.progress import open_bar
 from elusive.evaluate.cells.cell import Cell, count_steps, select_questions
 from elusive.evaluate.cells.cell_folder import CellResult, load_cell
 from elusive.evaluate.cells.make_cell import is_without_model, make_cell
@@ -26,10 +24,11 @@ from elusive.evaluate.config import NEXT_TOKEN, CellSettings
 from elusive.evaluate.contamination import warn_about_population
 from elusive.evaluate.engines.engine import LOCAL, Engine
 from elusive.evaluate.follow_ups import make_follow_ups
+from elusive.evaluate.inputs import check_cell_inputs, check_plan_inputs
 from elusive.evaluate.jobs import Failure, list_jobs
 from elusive.evaluate.plan_checks import check_arms, check_run_folder
 from elusive.evaluate.plans import PLAN, Plan
-from elusive.evaluate.run_folder import RunFolder
+from elusive.evaluate.run_folder import RunFolder, print_warning
 from elusive.evaluate.sweep import choose_jobs
 
 
@@ -51,14 +50,11 @@ def evaluate_cell(
     Raises:
         InputError: a folder, the model or a setting is wrong.
     """
-    if train and adapter:
-        raise InputError(
-            "train and adapter cannot be combined: give a text to train on or a finished adapter"
-        )
+    check_cell_inputs(dataset, train, model, settings, out, known, adapter)
     asked = load_dataset_folder(dataset)
     select_questions(asked, settings.answering)
     if warning := warn_about_population(asked, model):
-        tqdm.write(f"elusive: {warning}", file=sys.stderr)
+        print_warning(warning)
     name, steps, text = "adapter" if adapter else UNTRAINED, 0, None
     if train:
         text = TrainingTextFolder(train)
@@ -75,7 +71,7 @@ def evaluate_cell(
         if adapter:
             check_adapter_base(adapter, model, hash_model_weights(model))
         loaded = load_model(model, quantization=settings.training.quantization)
-    with tqdm(total=steps, desc="training", unit="step", disable=not steps) as bar:
+    with open_bar("training", "step", steps, disable=not steps) as bar:
         return make_cell(cell, asked, loaded, out, bar.update)
 
 
@@ -113,7 +109,7 @@ def run_plan(plan: Plan, out: Path, jobs: int | None = None, engine: Engine = LO
     Args:
         plan: what to run.
         out: folder of the run.
-        jobs: number of processes; those of the engine if None.
+        jobs: number of processes; those of the engine if None, which is 1 on this machine.
         engine: where the cells are made.
 
     Raises:
@@ -123,6 +119,7 @@ def run_plan(plan: Plan, out: Path, jobs: int | None = None, engine: Engine = LO
     """
     engine = replace(engine, jobs=jobs or engine.jobs)
     engine.check(plan, out)
+    check_plan_inputs(plan)
     check_run_folder(plan, out)
     check_arms(plan)
     if not (out / PLAN).exists():
@@ -134,7 +131,7 @@ def run_plan(plan: Plan, out: Path, jobs: int | None = None, engine: Engine = LO
     todo = choose_jobs(run, engine)
     if any(run.find_finished(job) is None for job in todo):
         for line in [*_render_designs(run), *_list_warnings(run)]:
-            tqdm.write(f"elusive: {line}", file=sys.stderr)
+            print_warning(line)
     engine.make_all(run, todo)
     folders = [folder for job in todo if (folder := run.find_finished(job))]
     failures = [failure for job in todo if (failure := run.find_failure(job))]

@@ -3,13 +3,11 @@
 import copy
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from elusive.augment.augment import augment_dataset, collect_parameters
@@ -28,6 +26,7 @@ from elusive.common.folders import (
 )
 from elusive.common.lm.loading import LoadedModel, load_model, load_model_tokenizer
 from elusive.common.lm.references import hash_model_weights
+from elusive.common.process.progress import print_line
 from elusive.evaluate.cells.cell import Cell, count_steps, find_cell_folder
 from elusive.evaluate.cells.cell_folder import check_weights, load_cell
 from elusive.evaluate.cells.make_cell import find_parameters, make_cell
@@ -255,7 +254,7 @@ def _clear_leftovers(folder: Path) -> None:
 
 def print_warning(message: str) -> None:
     """Print a line on stderr without breaking progress bars."""
-    tqdm.write(f"elusive: {message}", file=sys.stderr)
+    print_line(f"elusive: {message}")
 
 
 def _prepare_dataset(source: Source, folder: Path, name: str | None = None) -> DatasetFolder:

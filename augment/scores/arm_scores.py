@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from elusive.augment.arms import ARMS, drops_tokens
+from elusive.augment.arms import drops_tokens
 from elusive.augment.clue_spans import mark_targets
 from elusive.augment.config import AugmentConfig
 from elusive.augment.dropping import mark_overlaps
@@ -23,7 +23,6 @@ from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.scores.units import cut_words, encode
 from elusive.augment.scores.user_scores import compute_user_scores
 from elusive.common.dataset.records import Document, Span
-from elusive.common.errors import InputError
 from elusive.common.lm.loading import (
     LoadedModel,
     choose_model_dtype,
@@ -49,13 +48,6 @@ class Scorers:
     """Loads the tokenizer of a model reference."""
     threads: int | None = None
     """Number of CPU threads that models compute with; None for each model's default."""
-
-    def check_models(self) -> None:
-        """Raise InputError if the config does not name a model that the arm needs."""
-        arm = ARMS.get(self.config.method)
-        for role in arm.models if arm else ():
-            if getattr(self.config, role) is None:
-                raise InputError(f"method {self.config.method!r} needs --{role} MODEL")
 
     def cut_units(self, documents: list[Document]) -> list[list[Span]]:
         """Cut documents into the tokens of the model in use, or into words if there is none."""

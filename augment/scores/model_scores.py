@@ -6,7 +6,6 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from elusive.augment.scores.attention_probe import read_attention
 from elusive.augment.scores.column_sums import count_layers
@@ -19,6 +18,7 @@ from elusive.common.lm.context import find_context
 from elusive.common.lm.loading import LoadedModel
 from elusive.common.memory import keep_freed_memory
 from elusive.common.probe.padding import can_pad
+from elusive.common.process.progress import open_bar
 
 BATCH_TOKENS = 2048
 """Most tokens in a batch, padding included. A CPU gets no faster with more, and 4,096 pad twice as
@@ -138,7 +138,7 @@ def score_in_batches(
     seconds = np.zeros(len(documents))
     keep_freed_memory()
     title = f"scoring with {scorer.source.reference}"
-    with tqdm(total=len(documents), desc=title, unit="doc", leave=False, delay=1) as bar:
+    with open_bar(title, "doc", len(documents), leave=False, delay=1) as bar:
         if len(windows) > len(documents):
             bar.write(
                 f"some texts are longer than the context of {context} tokens: they are read in "

@@ -1,17 +1,16 @@
 """How many tokens a model can read, and what is said about texts that have more."""
 
 import inspect
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from peft import PeftModel
 from torch import nn
-from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from elusive.common.errors import InputError
 from elusive.common.lm.adapters import get_base_model
+from elusive.common.process.progress import print_line
 
 MOST_OFFSET = 2
 """Rows that a table of positions may have before the first position, as in OPT and BioGPT."""
@@ -89,7 +88,7 @@ def warn_beyond_context(model: PreTrainedModel | PeftModel, num_tokens: int, wha
             f"elusive: {what} has {num_tokens:,} tokens, more than the {context:,} that the model "
             "was made to read: what it predicts beyond them may be worthless"
         )
-        tqdm.write(line, file=sys.stderr)
+        print_line(line)
 
 
 def find_longest_sequence(rows: Sequence[dict[str, Any]]) -> tuple[int, str]:

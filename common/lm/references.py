@@ -226,8 +226,15 @@ def choose_threads(reference: str) -> int:
     makes one cell 1.5 times as fast, but two cells side by side gain more. Above, it is
     `LARGE_THREADS`.
     """
-    size = sum(path.stat().st_size for path in find_weight_files(find_model(reference)))
-    return 1 if size <= SMALL_WEIGHTS else LARGE_THREADS
+    return 1 if sum(measure_weights(reference).values()) <= SMALL_WEIGHTS else LARGE_THREADS
+
+
+def measure_weights(reference: str) -> dict[str, int]:
+    """Measure the bytes of a model's weight files by their suffix."""
+    sizes: dict[str, int] = {}
+    for path in find_weight_files(find_model(reference)):
+        sizes[path.suffix] = sizes.get(path.suffix, 0) + path.stat().st_size
+    return sizes
 
 
 def hash_model_weights(reference: str) -> str:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tqdm import tqdm
-
 from elusive.common.dataset.shards import is_finished
 from elusive.common.errors import InputError
+from elusive.common.process.progress import open_bar
 from elusive.evaluate.engines.resources import Resources
 from elusive.evaluate.engines.tasks import Task
 from elusive.evaluate.jobs import Failure, Job, build_failure
@@ -159,7 +158,7 @@ def _complete(
     if tasks:
         waiting.submit_absent(cluster)
     start, unit = time.monotonic(), tasks[0].kind if tasks else "cell"
-    with tqdm(total=total, initial=total - len(tasks), desc=shown, unit=unit) as bar:
+    with open_bar(shown, unit, total, total - len(tasks)) as bar:
         while waiting.tasks:
             waited = POLL_SHARE * (time.monotonic() - start)
             time.sleep(min(max(waited, POLL_SECONDS), MOST_POLL_SECONDS))

@@ -1,21 +1,32 @@
 """Make many cells on this machine, one after another or in several processes."""
 
-import multiprocessing
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
 from tqdm import tqdm
 
-from elusive.common.errors import InputError
-from elusive.evaluate.jobs import Failure, Job, build_failure
+from elusive.common.process.progress import ProgressLines, open_bar
+from elusive.evaluate.engines.side_by_side import get_context, sort_longest_first
+from elusive.evaluate.growing_table import GrowingTable
+from elusive.evaluate.jobs import Failure, Job
 from elusive.evaluate.plans import Plan
 from elusive.evaluate.run_folder import RunFolder
 
 POLL_SECONDS = 0.5
+TRAINING_SHARE = 0.9
+"""Share of a trained cell's time that is training, for bars."""
+
+OnShare = Callable[[float], object]
+"""Called with the share of a cell that was made since the last call."""
 
 
 def make_locally(run: RunFolder, todo: list[Job], processes: int, shown: str = "cells") -> None:
     """Make the cells that a folder lacks; those that fail are recorded in its folder `failed`.
+
+    Each cell is printed as soon as it is finished.
 
     Args:
         run: folder of the cells.
@@ -26,70 +37,96 @@ def make_locally(run: RunFolder, todo: list[Job], processes: int, shown: str = "
     Raises:
         OSError: the disk is full.
     """
-    if processes > 1:
-        _make_side_by_side(run, todo, shown, processes)
-    else:
-        _make_in_turn(run, todo, shown)
+    missing = [job for job in todo if run.find_finished(job) is None]
+    table = GrowingTable(missing)
+    with open_bar(shown, "cell", len(todo), has_shares=True) as bar:
+        if processes > 1 and len(missing) > 1:
+            _make_side_by_side(run, todo, missing, table, bar, processes)
+        else:
+            _make_in_turn(run, todo, missing, table, bar)
 
 
-def _make_in_turn(run: RunFolder, todo: list[Job], shown: str) -> None:
-    with tqdm(total=len(todo), desc=shown, unit="cell") as bar:
-        postponed = []  # another process is making these; check at the end that they are finished
-        for job in todo:
-            if _make_with_bar(run, job, wait=False):
-                bar.update()
-            else:
+def _make_in_turn(
+    run: RunFolder,
+    todo: list[Job],
+    missing: list[Job],
+    table: GrowingTable,
+    bar: "tqdm | ProgressLines",
+) -> None:
+    postponed = []  # another process is making these; check at the end that they are finished
+    for jobs, wait in ((todo, False), (postponed, True)):
+        for job in jobs:
+            if not _make_in_shares(run, job, bar.update, wait):
                 postponed.append(job)
-        for job in postponed:
-            _make_with_bar(run, job, wait=True)
-            bar.update()
+            elif job in missing and (folder := run.find_finished(job)):
+                table.add(job, folder)
 
 
-def _make_with_bar(run: RunFolder, job: Job, wait: bool = True) -> bool:
-    """Make a cell with a progress bar of its steps; return what `RunFolder.make` returns."""
-    steps = 0 if run.find_finished(job) else run.count_steps(job)
-    bar = tqdm(total=steps, desc=job.name, unit="step", leave=False, position=1, disable=not steps)
-    with bar:
-        return run.make(job, bar.update, wait)
+def _make_in_shares(run: RunFolder, job: Job, on_share: OnShare, wait: bool) -> bool:
+    """Make a cell, and report what share of it is made; return what `RunFolder.make` returns."""
+    steps, taken = run.count_steps(job), 0  # the number of steps is approximate
+
+    def on_step() -> None:
+        nonlocal taken
+        if taken < steps:
+            taken += 1
+            on_share(TRAINING_SHARE / steps)
+
+    is_made = run.make(job, on_step, wait)
+    if is_made:
+        on_share(1 - TRAINING_SHARE * taken / max(1, steps))
+    return is_made
 
 
-def _make_side_by_side(run: RunFolder, todo: list[Job], shown: str, count: int) -> None:
-    """Make all cells in several processes; each takes cells that no other has taken."""
-    # 1) Make the training texts first, so that no process has to wait for another's.
-    for job in tqdm(todo, desc="training texts", unit="text"):
-        try:
-            run.prepare_text(job)
-        except InputError as error:
-            run.record(build_failure(job, error))
-    # 2) Start the processes, and count finished cells until all processes have ended.
-    context, below = multiprocessing.get_context("spawn"), run.out.relative_to(run.root)
+def _make_side_by_side(
+    run: RunFolder,
+    todo: list[Job],
+    missing: list[Job],
+    table: GrowingTable,
+    bar: "tqdm | ProgressLines",
+    count: int,
+) -> None:
+    """Make all cells in several processes; each takes the next cell that no other has taken."""
+    # 1) Start the processes.
+    ordered = sort_longest_first(todo, run.count_steps)
+    context, below = get_context(), run.out.relative_to(run.root)
+    made = context.Value("d", 0.0)
     workers = [
-        context.Process(target=_work, args=(run.plan, run.root, below, part), daemon=True)
-        for part in _list_turns(todo, count)
+        context.Process(target=_work, args=(run.plan, run.root, below, ordered, made), daemon=True)
+        for _ in range(min(count, len(missing)))
     ]
     for worker in workers:
         worker.start()
-    with tqdm(total=len(todo), desc=shown, unit="cell") as bar:
-        while any(worker.is_alive() for worker in workers):
-            time.sleep(POLL_SECONDS)
-            bar.update(sum(run.find_finished(job) is not None for job in todo) - bar.n)
+    # 2) Show what they have made until all of them have ended.
+    unfinished = list(missing)
+    is_alive = True
+    while is_alive:
+        is_alive = any(worker.is_alive() for worker in workers)
+        for job in list(unfinished):
+            if folder := run.find_finished(job):
+                unfinished.remove(job)
+                table.add(job, folder)
+        bar.update(max(made.value, len(todo) - len(unfinished) - len(missing)) - bar.n)
+        time.sleep(POLL_SECONDS * is_alive)
     # 3) Record as failed the cells whose process died.
     codes = sorted({worker.exitcode for worker in workers if worker.exitcode})
-    for job in todo:
-        if not run.find_finished(job) and not run.find_failure(job):
+    for job in unfinished:
+        if not run.find_failure(job):
             listed = ", ".join(map(str, codes)) or "0"
             reason = f"its process ended with code {listed}; code -9 often means too little memory"
             run.record(Failure(job.name, reason, ""))
 
 
-def _list_turns(todo: list[Job], count: int) -> list[list[Job]]:
-    """List the cells in an order for each process; each starts at another cell."""
-    firsts = [number * len(todo) // count for number in range(count)]
-    return [todo[first:] + todo[:first] for first in firsts]
-
-
-def _work(plan: Plan, root: Path, below: Path, todo: list[Job]) -> None:
+def _work(
+    plan: Plan, root: Path, below: Path, todo: list[Job], made: "Synchronized[float]"
+) -> None:
     """Make every cell that no other process has taken."""
+
+    def add(share: float) -> None:
+        with made.get_lock():
+            made.value += share
+
     run = RunFolder(plan, root).open_below(below)
-    for job in todo:
-        run.make(job, wait=False)
+    with suppress(KeyboardInterrupt):  # the command says so, in one line
+        for job in todo:
+            _make_in_shares(run, job, add, wait=False)

@@ -3,7 +3,8 @@
 MAY_IMPORT = {
     "common": (),
     "common/dataset": ("common",),
-    "common/lm": ("common", "common/dataset", "common/probe"),
+    "common/process": (),
+    "common/lm": ("common", "common/dataset", "common/probe", "common/process"),
     "common/chat": ("common", "common/lm"),
     "common/probe": ("common", "common/lm"),
     "biogen/people": ("common", "biogen", "biogen/texts"),
@@ -24,7 +25,7 @@ MAY_IMPORT = {
     ),
     "augment/arrays": ("common", "common/dataset", "augment", "augment/scores"),
     "augment/scores": (
-        *("common", "common/dataset", "common/lm", "common/probe"),
+        *("common", "common/dataset", "common/lm", "common/probe", "common/process"),
         *("augment", "augment/arrays"),
     ),
     "augment/clues": (
@@ -45,12 +46,15 @@ MAY_IMPORT = {
         *("evaluate", "evaluate/cells"),
     ),
     "evaluate": (
-        *("common", "common/dataset", "common/lm", "common/probe", "biogen"),
+        *("common", "common/dataset", "common/lm", "common/probe", "common/process", "biogen"),
         *("augment", "augment/scores", "augment/clues"),
         *("evaluate/answering", "evaluate/training", "evaluate/cells", "evaluate/compare"),
         "evaluate/engines",
     ),
-    "evaluate/engines": ("common", "common/dataset", "evaluate"),
+    "evaluate/engines": (
+        *("common", "common/dataset", "common/lm", "common/process", "biogen"),
+        *("evaluate", "evaluate/cells"),
+    ),
     "models": ("common", "common/dataset", "common/lm", "biogen", "evaluate/answering"),
     "report/page": (
         *("common", "common/dataset", "common/lm", "augment"),

@@ -38,7 +38,8 @@ def build_patterns(language: str) -> dict[str, re.Pattern[str]]:
     return {
         "date": re.compile(
             rf"{WORD_START}(?:\d{{1,2}} (?:{MONTHS})(?: \d{{4}})?"
-            rf"|(?:{MONTHS}) \d{{1,2}}(?:, \d{{4}})?|(?:{MONTHS}) \d{{4}}){WORD_END}|{before}(?:1\d{{3}}|20\d{{2}}){after}"
+            rf"|(?:{MONTHS}) \d{{1,2}}(?:, \d{{4}})?|(?:{MONTHS}) \d{{4}}){WORD_END}"
+            rf"|{before}(?:1\d{{3}}|20\d{{2}}){after}"
         ),
         "quantity": re.compile(
             rf"(?<![\d.,])[$€£]?\b(?:{grouped}|\d+(?:{point}\d+)?){POWER}\s?(?:{UNITS})(?!\w)"
