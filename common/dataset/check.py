@@ -1,5 +1,6 @@
 """Checks of a dataset folder: its schema, spans and splits, and that no answer leaks."""
 
+import json
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -82,13 +83,16 @@ def _read_promises(parameters: dict[str, Any]) -> _Promises:
     language = parameters.get("language") or ENGLISH
     if parameters.get("generator") != "wikiqa":
         return _Promises(parameters.get("generator") == "biogen", True, True, language)
-    return _Promises(False, "leak" in parameters["filters"], parameters["shots"] > 0, language)
+    filters, shots = parameters.get("filters") or (), parameters.get("shots")
+    return _Promises(False, "leak" in filters, bool(shots), language)
 
 
 def _check_opening(folder: Path) -> Iterator[Problem]:
-    """Check that `datasets` opens the folder, and that it has a card."""
+    """Check that `datasets` opens the folder and reads the files that are hashed; and the card."""
     from datasets import load_from_disk
 
+    for name in TABLES:
+        yield from _check_state(folder, name)
     try:
         load_from_disk(str(folder))
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -96,6 +100,25 @@ def _check_opening(folder: Path) -> Iterator[Problem]:
         yield Problem("folder", None, "", f"datasets.load_from_disk cannot open it: {reason}")
     if not (folder / "README.md").is_file():
         yield Problem("README.md", None, "", "the card is missing")
+
+
+def _check_state(folder: Path, name: str) -> Iterator[Problem]:
+    """Check that `state.json`, by which `datasets` loads a table, names exactly its Arrow files."""
+    path = folder / name / "state.json"
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))["_data_files"]
+        loaded = [str(entry["filename"]) for entry in entries]
+    except FileNotFoundError:
+        return  # `datasets` says what is missing
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"it does not list the files of the table ({type(error).__name__})"
+        yield Problem(f"{name}/state.json", None, "", message)
+        return
+    hashed = sorted(file.name for file in (folder / name).glob("*.arrow"))
+    if loaded != hashed:
+        other = [*({*loaded} - {*hashed}), *({*hashed} - {*loaded}), *loaded]
+        message = f"datasets would load other files than those that are hashed: {other[0]!r}"
+        yield Problem(f"{name}/state.json", None, "", message)
 
 
 def _check_schema(folder: Path, name: str) -> Iterator[Problem]:

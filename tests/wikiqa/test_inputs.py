@@ -276,7 +276,8 @@ def test_a_folder_of_texts_is_asked_about(tmp_path):
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "Rome.txt").write_text("Rome lies\non the Tiber.\n\nIt fell in 1527.\n")
     (tmp_path / "texts" / "Oslo.md").write_text(
-        "# Oslo\n\n```\ncode 1999\n```\n- **Oslo** burnt in 1624.\n\n## Later\n\nIt grew in __1924__.\n"
+        "# Oslo\n\n```\ncode 1999\n```\n- **Oslo** burnt in 1624.\n\n"
+        "## Later\n\nIt grew in __1924__.\n"
     )
     documents, questions = load(tmp_path / "set", texts=tmp_path / "texts")
     assert [(document.entity, document.text, document.section) for document in documents] == [
