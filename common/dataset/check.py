@@ -82,9 +82,10 @@ class _Promises:
 def _read_promises(parameters: dict[str, Any]) -> _Promises:
     language = parameters.get("language") or ENGLISH
     if parameters.get("generator") != "wikiqa":
-        return _Promises(parameters.get("generator") == "biogen", True, True, language)
-    filters, shots = parameters.get("filters") or (), parameters.get("shots")
-    return _Promises(False, "leak" in filters, bool(shots), language)
+        shots = parameters.get("num_shot_people", 1)
+        return _Promises(parameters.get("generator") == "biogen", True, shots > 0, language)
+    filters, shots = parameters.get("filters") or (), parameters.get("shots") or 0
+    return _Promises(False, "leak" in filters, shots > 0, language)
 
 
 def _check_opening(folder: Path) -> Iterator[Problem]:
@@ -288,14 +289,15 @@ def _check_question_text(
 ) -> Iterator[str]:
     """Check that a question names its entity and does not contain its answer.
 
-    The entity's name may contain the answer, as in a question about Jackson Smith of Jackson.
+    The entity's name may contain the answer, as in a question about Jackson Smith of Jackson, and a
+    value may contain a yes or no, as in one about Dr. No.
     """
     question, entity = row["question"], row["entity"]
     if row["kind"] != "reverse":
         if promises.named_in_full and entity not in question:
             yield f"the question {question!r} does not name {entity!r}"
         question = question.replace(entity, "")
-    for answer in answers if promises.leak_free else ():
+    for answer in answers if promises.leak_free and row["kind"] != "yes-no" else ():
         if answer.strip() and find_whole_words(question.casefold(), [answer.casefold()]):
             yield f"the answer {answer!r} occurs in the question {row['question']!r}"
 
