@@ -46,6 +46,7 @@ class TrainingTextFolder(Folder):
 
     kind = KIND
     made_by = MADE_BY
+    needs = ("method", "dataset")
 
     @cached_property
     def config(self) -> AugmentConfig:

@@ -18,6 +18,11 @@ MAX_INDEX = 10_000_000
 QuestionKind = Literal["direct", "yes-no", "reverse", "multi-hop"]
 
 
+def _squeeze(text: str) -> str:
+    """Return a text without what makes no other sentence of it: case, blanks, marks at its end."""
+    return " ".join(text.casefold().split()).rstrip(" .?!")
+
+
 class BiogenConfig(BaseModel, frozen=True, extra="forbid"):
     """Settings that decide the content of a biography dataset."""
 
@@ -166,6 +171,28 @@ class BiogenConfig(BaseModel, frozen=True, extra="forbid"):
                 raise InputError(f"fields: {name!r} is a list: repeat the option for each field")
             if name not in own and name not in list_built_in_names():
                 raise build_unknown_name_error("field", name, [*list_built_in_names(), *own])
+        if own:  # those that come with the package differ, and reading them takes time
+            self._check_wordings()
+
+    def _check_wordings(self) -> None:
+        """Check that no two fields ask the same, and that no template is on both sides."""
+        asked: dict[str, str] = {}
+        for field in map(self.find_field, self.fields):
+            questions = [*field.questions, field.held_out_question, field.yes_no, field.reverse]
+            for question in {_squeeze(text) for text in questions if text}:
+                if question in asked:
+                    raise InputError(
+                        f"fields {asked[question]!r} and {field.name!r} ask the same question "
+                        f"({question!r}), which would have two answers: change one"
+                    )
+                asked[question] = field.name
+            first = len(field.templates) - self.held_out_wordings
+            templates = [_squeeze(template) for template in field.templates]
+            if both := sorted({*templates[: max(first, 0)]} & {*templates[max(first, 0) :]}):
+                raise InputError(
+                    f"field {field.name!r} has the template {both[0]!r} among those that are held "
+                    "out and among the others: leave one out"
+                )
 
     def _check_layout(self) -> None:
         if self.multi > 1 and self.wordings == 1 and not self.permute and not self.distance:

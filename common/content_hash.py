@@ -9,6 +9,7 @@ check a column without the other tables: see `collapse`.
 # (pyarrow.compute creates its functions when it is imported)
 
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -61,6 +62,20 @@ def collapse(tree: Tree, path: tuple[str, ...]) -> Tree:
     }
 
 
+def list_data_files(folder: Path) -> list[Path]:
+    """List the tables (Arrow, Parquet) below a folder, also in folders that are symbolic links."""
+    seen: set[str] = set()
+    paths: list[Path] = []
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:  # a link to a folder above it
+            folders.clear()
+            continue
+        seen.add(real)
+        paths += [Path(parent, name) for name in names if name.endswith((".arrow", ".parquet"))]
+    return sorted(paths)
+
+
 def build_content_tree(folder: Path) -> dict[str, Tree]:
     """Hash the tables (Arrow, Parquet) below a folder, by the name of their folder or file.
 
@@ -71,7 +86,7 @@ def build_content_tree(folder: Path) -> dict[str, Tree]:
         OSError, pa.ArrowException: a file cannot be read.
     """
     files: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted([*folder.rglob("*.arrow"), *folder.rglob("*.parquet")]):
+    for path in list_data_files(folder):
         relative = path.relative_to(folder)
         name = relative.parent.as_posix() if len(relative.parts) > 1 else relative.stem
         files[name].append(path)

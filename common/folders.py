@@ -16,7 +16,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from elusive.common.cache import is_verified, remember_verified
-from elusive.common.content_hash import build_content_tree, hash_tree
+from elusive.common.content_hash import build_content_tree, hash_tree, list_data_files
 from elusive.common.errors import InputError
 
 MANIFEST = "manifest.json"
@@ -52,11 +52,6 @@ def hash_content(folder: Path) -> str:
         OSError, pa.ArrowException: a file cannot be read.
     """
     return hash_tree(build_content_tree(folder))
-
-
-def list_data_files(folder: Path) -> list[Path]:
-    """List the tables (Arrow, Parquet) below a folder."""
-    return sorted([*folder.rglob("*.arrow"), *folder.rglob("*.parquet")])
 
 
 def _hash_bytes(folder: Path) -> str:
@@ -200,7 +195,8 @@ def read_manifest(folder: Path, what: str) -> Manifest:
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        reason = error.errors()[0]["msg"]
+        problem = error.errors()[0]
+        reason = ": ".join([*map(str, problem["loc"]), problem["msg"]])
         raise InputError(
             f"{path} is broken ({reason}): make the {what} again or restore the file"
         ) from None
@@ -240,6 +236,8 @@ class Folder:
     kind: str
     made_by: str
     """Command that makes one, for errors."""
+    needs: tuple[str, ...] = ()
+    """Parameters that every manifest of the kind has."""
 
     def __init__(self, path: Path) -> None:
         name = self.kind.replace("-", " ")
@@ -249,6 +247,13 @@ class Folder:
         if self.manifest.kind != self.kind:
             raise InputError(
                 f"{path} holds a {self.manifest.kind}, not a {name}: make one with `{self.made_by}`"
+            )
+
+        lacking = [key for key in self.needs if key not in self.manifest.parameters]
+        if lacking:
+            raise InputError(
+                f"{path / MANIFEST} lacks the parameters {', '.join(lacking)}: make the {name} "
+                "again or restore the file"
             )
 
     @property

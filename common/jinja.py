@@ -1,9 +1,11 @@
 """Jinja templates: HTML, in which values are escaped, and markdown, in which they are not."""
 
 import html
+import sys
 from functools import cache
 from pathlib import Path
 
+import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 
@@ -31,7 +33,18 @@ def _environment(folder: Path) -> Environment:
     )
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
     environment.filters["markdown"] = escape_markdown
+    environment.filters["yaml"] = render_yaml
     return environment
+
+
+def render_yaml(value: object) -> str:
+    """Render a value for the header of a card, quoted where YAML would read something else.
+
+    >>> render_yaml("no"), render_yaml("a: b #1"), render_yaml("en")
+    ("'no'", "'a: b #1'", 'en')
+    """
+    text = yaml.safe_dump(value, allow_unicode=True, width=sys.maxsize, default_flow_style=True)
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def escape_markdown(text: str) -> str:

@@ -51,6 +51,15 @@ class Article:
     url: str = ""
 
 
+def read_title(value: object) -> str:
+    """Return a title as text: numbers are titles too, and nothing is none.
+
+    >>> read_title(1984), read_title(None)
+    ('1984', '')
+    """
+    return "" if value is None else str(value)
+
+
 def to_entity(title: str) -> str:
     """Return the entity of an article: its title with spaces.
 

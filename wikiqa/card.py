@@ -12,7 +12,7 @@ from elusive.common.folders import write_atomically
 from elusive.common.intervals import format_estimate
 from elusive.common.jinja import render_template
 from elusive.wikiqa.articles import Counts
-from elusive.wikiqa.config import SOURCES, WikiqaConfig
+from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.left_out import LEFT_OUT, list_left_out
 from elusive.wikiqa.questions.exam import ExamResult
 
@@ -61,12 +61,14 @@ def write_card(
 
 def build_command_line(config: WikiqaConfig, source: str) -> str:
     """Build the command that makes this dataset, without the settings that have their default."""
-    (kind,) = [name for name in SOURCES if getattr(config, name) is not None]
+    kind = config.source
     words = ["elusive", "wikiqa", f"--{kind}", source]
     for name, setting in config.model_dump(exclude_defaults=True, exclude={kind}).items():
         flag = f"--{name.replace('_', '-')}"
         if isinstance(setting, bool):
             words.append(flag)
+        elif isinstance(setting, Path):
+            words += [flag, setting.resolve().name]
         else:
             values = setting if isinstance(setting, tuple) else [setting]
             words += [word for value in values for word in (flag, str(value))]

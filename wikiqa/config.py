@@ -16,7 +16,7 @@ TEXT_FILTERS: tuple[FilterName, ...] = ("length", "leak", "dependent", "duplicat
 EXAM_FILTERS: tuple[FilterName, ...] = ("known", "unanswerable")
 """Questions that the examiner answers without the paragraph, or fails to answer with it."""
 CLOZE = "cloze"
-SOURCES = ("squad", "table", "hub", "dump")
+SOURCES = ("squad", "table", "hub", "dump", "texts")
 
 
 class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
@@ -26,7 +26,9 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
         default=None, description="Source: a JSON file in SQuAD layout, version 1.1 or 2.0."
     )
     table: Path | None = Field(
-        default=None, description="Source: a JSON Lines or Parquet file with a question per row."
+        default=None,
+        description="Source: a file with a question per row: JSON Lines, JSON array, CSV, TSV or "
+        "Parquet.",
     )
     hub: str | None = Field(
         default=None,
@@ -36,6 +38,12 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
     dump: Path | None = Field(
         default=None,
         description="Source: pages-articles XML (plain, .gz, .bz2); questions are written for it.",
+    )
+    texts: Path | None = Field(
+        default=None,
+        description="Source: a folder of .txt and .md files, whose names are titles. Questions are "
+        "written for them; with --table or --hub, whose rows lack the context, they are those of "
+        "the rows.",
     )
     revision: str | None = Field(
         default=None,
@@ -128,7 +136,7 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
     @model_validator(mode="after")
     def _one_source(self) -> "WikiqaConfig":
         sources = [f"--{name}" for name in SOURCES if getattr(self, name) is not None]
-        if len(sources) != 1:
+        if len(sources) != 1 and sources not in (["--table", "--texts"], ["--hub", "--texts"]):
             raise InputError(
                 f"exactly one source is needed, got {' and '.join(sources) or 'none'}: choose one "
                 f"of {', '.join(f'--{name}' for name in SOURCES)}"
@@ -138,8 +146,12 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
         for name in EXAM_FILTERS:
             if name in self.filters and not self.examiner:
                 raise InputError(f"filters: {name} needs examiner: name a model to examine")
+        if self.raw and self.texts:
+            raise InputError("raw and texts exclude each other: remove one")
         if self.writes_by_model and not self.is_raw:
-            raise InputError("writer needs dump or raw: other sources already have questions")
+            raise InputError(
+                "writer needs dump, texts or raw: other sources already have questions"
+            )
         if self.endpoint and not (self.examiner or self.writes_by_model):
             raise InputError("endpoint needs writer or examiner: name a model that it serves")
         if not CODE.fullmatch(self.language):
@@ -161,7 +173,12 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
     @property
     def is_raw(self) -> bool:
         """Whether the source has no questions, so that questions are written."""
-        return self.raw or self.dump is not None
+        return self.raw or self.source in ("dump", "texts")
+
+    @property
+    def source(self) -> str:
+        """Field of the source; that of the rows if --texts goes with them."""
+        return next(name for name in SOURCES if getattr(self, name) is not None)
 
     @property
     def writes_by_model(self) -> bool:

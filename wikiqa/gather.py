@@ -21,6 +21,7 @@ from elusive.wikiqa.sampling import sample_paragraphs
 from elusive.wikiqa.sources.dump import Page, build_article, read_pages
 from elusive.wikiqa.sources.row_tables import read_hub, read_table_file
 from elusive.wikiqa.sources.squad import read_squad
+from elusive.wikiqa.sources.text_folder import read_text_folder
 
 Item = TypeVar("Item")
 
@@ -69,6 +70,9 @@ def load_counts(folder: Path) -> Counts:
 def _read_source(config: WikiqaConfig, counts: Counts) -> Iterator[Article]:
     if config.squad:
         return read_squad(config.squad, counts)
+    if config.source == "texts":
+        assert config.texts is not None
+        return read_text_folder(config.texts, counts)
     if config.table:
         return read_table_file(config.table, config, counts)
     assert config.hub is not None
@@ -82,7 +86,7 @@ def _gather_rows(config: WikiqaConfig, folder: Path, on_articles: Callable[[int]
     for number, chunk in enumerate(_split_into_chunks(articles)):
         path = _chunk_path(folder, number)
         if not path.exists():
-            if config.raw:
+            if config.is_raw:
                 chunk = [_drop_short_paragraphs(article, config, counts) for article in chunk]
                 chunk = [_add_questions(article, config, counts) for article in chunk]
             _write_chunk(path, chunk, counts)

@@ -17,7 +17,7 @@ from elusive.common.dataset.shards import (
     open_shard,
 )
 from elusive.common.errors import InputError
-from elusive.common.folders import hash_file
+from elusive.common.folders import hash_file, hash_parameters
 from elusive.common.seeding import stream
 from elusive.wikiqa.articles import Article, Counts
 from elusive.wikiqa.card import write_card
@@ -33,6 +33,7 @@ from elusive.wikiqa.gather import (
 from elusive.wikiqa.questions.exam import Exam, drop_failed_questions
 from elusive.wikiqa.selection import Selection
 from elusive.wikiqa.sources.row_tables import find_hub_revision
+from elusive.wikiqa.sources.text_folder import list_texts
 
 GATHERED = "articles"
 TABLES = {
@@ -67,7 +68,7 @@ def generate_dataset(
         config = config.model_copy(update={"revision": revision})
     parameters = {
         "generator": "wikiqa",
-        **config.model_dump(mode="json", exclude={"squad", "table", "dump"}),
+        **config.model_dump(mode="json", exclude={"squad", "table", "dump", "texts"}),
         "source": _source_name(config),
         "source_hash": _hash_source(config),
         "filters": list(config.active_filters),
@@ -138,23 +139,26 @@ def _identify_models(config: WikiqaConfig) -> dict[str, str]:
     }
 
 
-def _source_file(config: WikiqaConfig) -> Path | None:
-    return config.squad or config.table or config.dump
-
-
 def _source_name(config: WikiqaConfig) -> str:
-    path = _source_file(config)
-    return path.name if path else str(config.hub)
+    name = getattr(config, config.source)
+    return name.resolve().name if isinstance(name, Path) else str(name)
 
 
 def _hash_source(config: WikiqaConfig) -> str:
-    """Return the hash of the source's file, or the commit of its Hub dataset."""
-    path = _source_file(config)
-    if path is None:
-        return str(config.revision)
-    if not path.is_file():
+    """Return the hash of the source's files, or the commit of its Hub dataset."""
+    path = getattr(config, config.source)
+    texts = _hash_texts(config.texts) if config.texts else ""
+    if config.source == "texts":
+        return texts
+    if isinstance(path, Path) and not path.is_file():
         raise InputError(f"no file at {path}")
-    return hash_file(path)
+    own = hash_file(path) if isinstance(path, Path) else str(config.revision)
+    return hash_parameters([own, texts]) if texts else own
+
+
+def _hash_texts(folder: Path) -> str:
+    paths = list_texts(folder)
+    return hash_parameters([[str(path.relative_to(folder)), hash_file(path)] for path in paths])
 
 
 def _write_tables(
@@ -183,6 +187,12 @@ def _write_tables(
                 counts["questions kept"] += count_questions(article)
             on_articles(1)
         if not counts["questions kept"]:
+            unanswered = counts["question without an answer"]
+            if unanswered and unanswered == counts["questions read"]:
+                raise NothingLeft(
+                    f"none of the {unanswered} questions of {_source_name(config)} has an answer, "
+                    "as in a hidden test set: choose the file or split train or dev"
+                )
             raise NothingLeft(
                 f"no question of {_source_name(config)} is left: {counts['articles read']} "
                 f"articles were read, and {counts['articles for shots']} of them set aside for "

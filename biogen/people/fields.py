@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from elusive.biogen.people import pools
 from elusive.biogen.texts.templates import check_template
+from elusive.common.answers import normalize_answer
 from elusive.common.errors import InputError, build_unknown_name_error, validate_config
 from elusive.common.yaml_files import load_yaml
 
@@ -110,6 +111,11 @@ class FactField(BaseModel, frozen=True, extra="forbid"):
         required += [(self.held_out_question, {"name"}), (self.yes_no, {"name", "value"})]
         required += [(self.reverse, {"value"})]
         for text, slots in required:
+            if text is not None and text == self.held_out_question and text in self.questions:
+                raise InputError(
+                    f"field {self.name!r}: its held_out_question is one of its questions: ask in "
+                    "other words"
+                )
             if text is not None and {s for s in ("name", "value") if f"{{{s}}}" in text} != slots:
                 names = " and ".join(f"{{{slot}}}" for slot in sorted(slots))
                 raise InputError(
@@ -148,7 +154,28 @@ def _list_values(field: FactField) -> tuple[str, ...]:
         raise InputError(
             f"field {field.name!r} lists the value {repeated!r} twice: list each value once"
         )
+    _check_apart(field, values)
     return values
+
+
+def _check_apart(field: FactField, values: tuple[str, ...]) -> None:
+    """Raise InputError if two values are the same answer where answers are scored."""
+    if field.pool or field.dates or (field.numbers and field.numbers[0] >= 0):
+        return
+    known: dict[str, str] = {}
+    for value in values:
+        normal = normalize_answer(value)
+        if not normal:
+            raise InputError(
+                f"field {field.name!r}: nothing is left of the value {value!r} without articles "
+                "and punctuation: choose another"
+            )
+        if normal in known:
+            raise InputError(
+                f"field {field.name!r}: the values {known[normal]!r} and {value!r} are the same "
+                "answer, because case, articles and punctuation do not count: leave one out"
+            )
+        known[normal] = value
 
 
 def _read_source(field: FactField) -> tuple[str, ...]:

@@ -29,7 +29,23 @@ class Names:
 
     @cached_property
     def _first(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        return pools.list_first_names(self.config.locale)
+        """Female and male first names, without those that make two full names equal."""
+        female, male = pools.list_first_names(self.config.locale)
+        known = {*female, *male}
+        last = [f"{name} " for name in pools.list_last_names(self.config.locale) if " " in name]
+
+        def is_clear(name: str) -> bool:
+            """With Ana, Ana Maria and Maria Silva, Ana Maria Silva could be two people."""
+            words = name.split()
+            if len(words) == 1 or self.config.middle_names:
+                return len(words) == 1
+            splits = [(" ".join(words[:k]), " ".join(words[k:])) for k in range(1, len(words))]
+            return not any(
+                head in known and any(entry.startswith(f"{tail} ") for entry in last)
+                for head, tail in splits
+            )
+
+        return tuple(filter(is_clear, female)), tuple(filter(is_clear, male))
 
     @cached_property
     def _num_first(self) -> int:

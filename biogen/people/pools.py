@@ -2,6 +2,7 @@
 
 import calendar
 import datetime
+import re
 from functools import cache
 from pathlib import Path
 
@@ -32,6 +33,9 @@ UNIVERSITY_PATTERNS = (
     "{} Wesleyan University",
     "{} College",
 )
+
+ODD_NAME = re.compile(r"[,;()\[\]{}]|[^\s.\-]{2,}\.(?=\s|$)")
+"""A remark in brackets, words in another order than spoken, or a title; initials are names."""
 
 _MONTHS = list(calendar.month_name)  # indexing calendar's own list formats a date each time
 
@@ -83,7 +87,7 @@ def list_last_names(locale: str) -> tuple[str, ...]:
 
 
 def _read_names(locale: str, kind: str) -> set[str]:
-    """Return one of Faker's lists of names for a locale.
+    """Return one of Faker's lists of names for a locale, without commas, brackets and titles.
 
     Raises:
         InputError: there is no such locale, or Faker falls back on another language for it.
@@ -100,7 +104,8 @@ def _read_names(locale: str, kind: str) -> set[str]:
         raise InputError(
             f"Faker has no names for locale {locale!r}, only those of {source}: choose that one"
         )
-    return {" ".join(name.split()) for name in getattr(provider, kind, ())}
+    names = {" ".join(name.split()) for name in getattr(provider, kind, ())}
+    return {name for name in names if not ODD_NAME.search(name)}
 
 
 @cache

@@ -1,5 +1,6 @@
 """Checks of a dataset folder: its schema, spans and splits, and that no answer leaks."""
 
+import json
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -81,14 +82,18 @@ class _Promises:
 def _read_promises(parameters: dict[str, Any]) -> _Promises:
     language = parameters.get("language") or ENGLISH
     if parameters.get("generator") != "wikiqa":
-        return _Promises(parameters.get("generator") == "biogen", True, True, language)
-    return _Promises(False, "leak" in parameters["filters"], parameters["shots"] > 0, language)
+        shots = parameters.get("num_shot_people", 1)
+        return _Promises(parameters.get("generator") == "biogen", True, shots > 0, language)
+    filters, shots = parameters.get("filters") or (), parameters.get("shots") or 0
+    return _Promises(False, "leak" in filters, shots > 0, language)
 
 
 def _check_opening(folder: Path) -> Iterator[Problem]:
-    """Check that `datasets` opens the folder, and that it has a card."""
+    """Check that `datasets` opens the folder and reads the files that are hashed; and the card."""
     from datasets import load_from_disk
 
+    for name in TABLES:
+        yield from _check_state(folder, name)
     try:
         load_from_disk(str(folder))
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -96,6 +101,25 @@ def _check_opening(folder: Path) -> Iterator[Problem]:
         yield Problem("folder", None, "", f"datasets.load_from_disk cannot open it: {reason}")
     if not (folder / "README.md").is_file():
         yield Problem("README.md", None, "", "the card is missing")
+
+
+def _check_state(folder: Path, name: str) -> Iterator[Problem]:
+    """Check that `state.json`, by which `datasets` loads a table, names exactly its Arrow files."""
+    path = folder / name / "state.json"
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))["_data_files"]
+        loaded = [str(entry["filename"]) for entry in entries]
+    except FileNotFoundError:
+        return  # `datasets` says what is missing
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"it does not list the files of the table ({type(error).__name__})"
+        yield Problem(f"{name}/state.json", None, "", message)
+        return
+    hashed = sorted(file.name for file in (folder / name).glob("*.arrow"))
+    if loaded != hashed:
+        other = [*({*loaded} - {*hashed}), *({*hashed} - {*loaded}), *loaded]
+        message = f"datasets would load other files than those that are hashed: {other[0]!r}"
+        yield Problem(f"{name}/state.json", None, "", message)
 
 
 def _check_schema(folder: Path, name: str) -> Iterator[Problem]:
@@ -265,14 +289,15 @@ def _check_question_text(
 ) -> Iterator[str]:
     """Check that a question names its entity and does not contain its answer.
 
-    The entity's name may contain the answer, as in a question about Jackson Smith of Jackson.
+    The entity's name may contain the answer, as in a question about Jackson Smith of Jackson, and a
+    value may contain a yes or no, as in one about Dr. No.
     """
     question, entity = row["question"], row["entity"]
     if row["kind"] != "reverse":
         if promises.named_in_full and entity not in question:
             yield f"the question {question!r} does not name {entity!r}"
         question = question.replace(entity, "")
-    for answer in answers if promises.leak_free else ():
+    for answer in answers if promises.leak_free and row["kind"] != "yes-no" else ():
         if answer.strip() and find_whole_words(question.casefold(), [answer.casefold()]):
             yield f"the answer {answer!r} occurs in the question {row['question']!r}"
 

@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from elusive.common.cache import remember_verified
 from elusive.common.claims import ClaimedError, hold_claim
+from elusive.common.content_hash import list_data_files
 from elusive.common.errors import InputError
 from elusive.common.folders import (
     MANIFEST,
@@ -30,7 +31,6 @@ from elusive.common.folders import (
     hash_content,
     hash_parameters,
     is_made,
-    list_data_files,
     read_manifest,
     write_atomically,
     write_manifest,

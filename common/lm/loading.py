@@ -97,7 +97,9 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     """
     what = f"model {source.reference!r} has no usable tokenizer"
     with explain_failures(what, "copy or download its files again if they are broken"):
-        tokenizer = AutoTokenizer.from_pretrained(source.folder, gguf_file=source.gguf_file)
+        tokenizer = AutoTokenizer.from_pretrained(
+            source.folder, gguf_file=source.gguf_file, trust_remote_code=False
+        )
     if not tokenizer.is_fast:
         raise InputError(
             f"the tokenizer of {source.reference!r} ({type(tokenizer).__name__}) gives no "
@@ -138,6 +140,8 @@ def load_model(
             dtype=dtype,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are refused below, with their shapes
+            trust_remote_code=False,
+            use_safetensors=None if source.gguf_file else True,
             **options,
         )
     model, report = loaded
@@ -173,7 +177,7 @@ def load_config(source: ModelSource) -> PreTrainedConfig:
     place = source.gguf_file or "config.json"
     options = {"gguf_file": source.gguf_file} if source.gguf_file else {}
     with explain_failures(f"cannot read {place} of model {source.reference!r}"):
-        return AutoConfig.from_pretrained(source.folder, **options)
+        return AutoConfig.from_pretrained(source.folder, trust_remote_code=False, **options)
 
 
 def _choose_options(source: ModelSource, dtype: torch.dtype, quantization: str) -> dict[str, Any]:

@@ -215,6 +215,11 @@ def find_weight_files(source: ModelSource) -> list[Path]:
     files = [source.folder / name for name in names]
     if not files:
         raise InputError(f"{source.folder} has no weight files ({', '.join(WEIGHT_SUFFIXES)})")
+    if all(path.suffix == ".bin" for path in files):
+        raise InputError(
+            f"{source.folder} has weights in the format of pickle alone ({files[0].name}), which "
+            "can run code: save the model again as safetensors, with its save_pretrained"
+        )
     return files
 
 
@@ -282,7 +287,7 @@ def hash_adapter(adapter: Path) -> str:
         InputError: the folder contains no PEFT adapter.
     """
     settings, weights = adapter / "adapter_config.json", sorted(adapter.glob("adapter_model.*"))
-    if not weights or not settings.exists():
+    if not any(path.suffix == ".safetensors" for path in weights) or not settings.exists():
         raise InputError(
             f"{adapter} is not a PEFT adapter: it needs adapter_config.json and "
             "adapter_model.safetensors, as in the folder adapter/ of a cell"

@@ -58,6 +58,7 @@ class CellFolder(Folder):
 
     kind = "cell"
     made_by = "elusive evaluate DATASET --out DIR"
+    needs = ("label", "seed", "dataset", "augment", "model", "weights", "answering", "scoring")
 
     def load(self) -> CellResult:
         """Read the cell.

@@ -23,6 +23,7 @@ from elusive.biogen.people.fields import list_built_in_names
 from elusive.biogen.questions import generate_questions, generate_shots
 from elusive.cli.main import cli
 from elusive.common.dataset.folder import load_dataset_folder
+from elusive.common.dataset.records import NOT_STORED
 from elusive.common.dataset.shards import read_batches
 from elusive.common.errors import InputError
 from elusive.common.folders import hash_content, hash_parameters, read_manifest
@@ -204,7 +205,7 @@ GOLDEN = {
     ),
     "everything": (
         EVERYTHING,
-        "2960c68e8c02167a",
+        "9bb530bc32f8b719",
     ),
     "distances": (
         BiogenConfig(people=40, distance=(12, 40), people_per_first_name=4, people_per_last_name=2),
@@ -218,7 +219,10 @@ def test_a_change_of_output_is_noticed(name):
     """Golden hashes: if you change one on purpose, update it here and record it in CHANGELOG."""
     config, expected = GOLDEN[name]
     records = [*generate_biographies(config), *generate_questions(config), *generate_shots(config)]
-    assert hash_parameters([asdict(record) for record in records])[:16] == expected
+    rows = [asdict(record) for record in records]
+    for row in rows:
+        row.pop(NOT_STORED, None)
+    assert hash_parameters(rows)[:16] == expected
 
 
 def test_a_dataset_that_is_there_is_not_made_again(folders):

@@ -1,39 +1,64 @@
-"""Sources with a question or an article per row: datasets of the Hub, JSON Lines, Parquet."""
+"""Sources with a question or an article per row: datasets of the Hub, and files of rows."""
 
+import csv
+import io
 import json
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
+import ijson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from elusive.common.errors import InputError
-from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
+from elusive.wikiqa.articles import Article, Counts, Paragraph, read_title
 from elusive.wikiqa.config import WikiqaConfig
+from elusive.wikiqa.sources.files import get_suffix, open_source
+from elusive.wikiqa.sources.joining import AskedRow, join_rows
+from elusive.wikiqa.sources.layouts import Row, convert_row
+from elusive.wikiqa.sources.row_questions import read_question
+from elusive.wikiqa.sources.text_folder import TextFolder
 
 NEEDED, NEEDED_RAW = ("context", "question", "answers"), ("title", "text")
-
-Row = Mapping[str, Any]
+LEGACY_NAMES = {
+    "hotpot_qa": "hotpotqa/hotpot_qa",
+    "kilt_tasks": "facebook/kilt_tasks",
+    "mlqa": "facebook/mlqa",
+    "natural_questions": "google-research-datasets/natural_questions",
+    "nq_open": "google-research-datasets/nq_open",
+    "popqa": "akariasai/PopQA",
+    "squad": "rajpurkar/squad",
+    "squad_v2": "rajpurkar/squad_v2",
+    "trivia_qa": "mandarjoshi/trivia_qa",
+    "wikipedia": "wikimedia/wikipedia",
+    "xquad": "google/xquad",
+}
+"""Where datasets of the Hub are that once had no owner in their names."""
 
 
 def read_table_file(path: Path, config: WikiqaConfig, counts: Counts) -> Iterator[Article]:
-    """Read the articles of a JSON Lines or Parquet file.
+    """Read the articles of a file of rows: JSON Lines, a JSON array, CSV, TSV or Parquet.
+
+    What its name ends in tells CSV, TSV and Parquet; all but Parquet may be packed.
 
     Raises:
         InputError: the file does not exist, has another format or a broken line, or lacks a column.
     """
     if not path.is_file():
         raise InputError(f"no file at {path}")
-    rows = _read_parquet(path) if path.suffix == ".parquet" else _read_json_lines(path)
-    return _read_articles(rows, config, str(path), counts)
+    read = READERS.get(get_suffix(path), _read_json_rows)
+    return _read_articles(read(path), config, str(path), counts)
 
 
 def _read_articles(
     rows: Iterator[Row], config: WikiqaConfig, source: str, counts: Counts
 ) -> Iterator[Article]:
-    build = build_raw_articles if config.raw else build_articles
-    return build(rows, config.column_names, source, counts)
+    if config.raw:
+        return build_raw_articles(rows, config.column_names, source, counts)
+    texts = TextFolder(config.texts) if config.texts else None
+    asked = read_asked_rows(rows, config.column_names, source, counts, texts)
+    return (_count_article(article, counts) for article in join_rows(asked, config.limit))
 
 
 def _read_parquet(path: Path) -> Iterator[Row]:
@@ -44,20 +69,73 @@ def _read_parquet(path: Path) -> Iterator[Row]:
         raise InputError(f"{path} is not a Parquet file: {str(error).splitlines()[0]}") from None
 
 
+def _read_csv(path: Path) -> Iterator[Row]:
+    delimiter = "\t" if get_suffix(path) == ".tsv" else ","
+    csv.field_size_limit(sys.maxsize)
+    with open_source(path) as file, io.TextIOWrapper(file, "utf-8", newline="") as lines:
+        reader = csv.DictReader(lines, delimiter=delimiter)
+        try:
+            for row in reader:
+                if None in row or None in row.values():
+                    raise InputError(
+                        f"{path}, line {reader.line_num}: the row has another number of columns "
+                        f"than the first line ({len(reader.fieldnames or ())})"
+                    )
+                yield row
+        except csv.Error as error:
+            raise InputError(f"{path}, line {reader.line_num}: {error}") from None
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is not UTF-8 ({error.reason}): convert it first") from None
+
+
+def _read_json_rows(path: Path) -> Iterator[Row]:
+    """Read JSON Lines, or a file that is one JSON array."""
+    with open_source(path) as file:
+        first = next((line for line in file if line.strip()), b"").lstrip()[:1]
+    return _read_json_array(path) if first == b"[" else _read_json_lines(path)
+
+
+def _read_json_array(path: Path) -> Iterator[Row]:
+    with open_source(path) as file:
+        try:
+            for number, row in enumerate(ijson.items(file, "item", use_float=True)):
+                if not isinstance(row, dict):
+                    raise InputError(f"{path}, row {number}: not a JSON object")
+                yield row
+        except ijson.JSONError as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{path} is not complete JSON ({reason[:160]}): restore it") from None
+
+
 def _read_json_lines(path: Path) -> Iterator[Row]:
-    with path.open("rb") as file:
+    with open_source(path) as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
             try:
                 row = json.loads(line)
             except ValueError as error:
-                raise InputError(f"{path}, line {number}: not JSON ({error})") from None
+                hint = ""
+                if number == 1 and line.strip() == b"{":
+                    hint = (
+                        ": every row should have a line; name a file in SQuAD layout with --squad"
+                    )
+                raise InputError(f"{path}, line {number}: not JSON ({error}){hint}") from None
             if not isinstance(row, dict):
                 raise InputError(
                     f"{path}, line {number}: not a JSON object, which every row should be"
                 )
+            if number == 1 and isinstance(row.get("data"), list):
+                raise InputError(f"{path} is in SQuAD layout: name it with --squad")
             yield row
+
+
+READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_csv,
+    ".parquet": _read_parquet,
+}
+"""Readers by what the names of files end in; other files hold JSON."""
 
 
 def read_hub(name: str, config: WikiqaConfig, counts: Counts) -> Iterator[Article]:
@@ -106,45 +184,54 @@ def find_hub_revision(name: str, revision: str | None) -> str:
 
 def _build_hub_error(message: str, error: Exception) -> InputError:
     reason = str(error).splitlines()[0][:160]
+    name = next((name for name in LEGACY_NAMES if f"{name!r}" in message), None)
+    if name:
+        return InputError(f"{message} ({reason}): it is now {LEGACY_NAMES[name]!r}")
     return InputError(
         f"{message} ({type(error).__name__}: {reason}): without a network, download one of its "
         "Parquet files elsewhere and name it with --table FILE"
     )
 
 
-def build_articles(
-    rows: Iterator[Row], columns: dict[str, str], source: str, counts: Counts
-) -> Iterator[Article]:
-    """Group adjacent rows with the same paragraph, and adjacent paragraphs with the same title.
+def read_asked_rows(
+    rows: Iterator[Row],
+    columns: dict[str, str],
+    source: str,
+    counts: Counts,
+    texts: TextFolder | None = None,
+) -> Iterator[AskedRow]:
+    """Read the paragraph and the question of each row.
+
+    Args:
+        rows: of any layout of `layouts.py`, or with our columns.
+        columns: the source's name of each of our columns.
+        source: for messages.
+        counts: of what is read and left out.
+        texts: where the paragraphs are, if the rows have none.
 
     Raises:
         InputError: a column is missing, or a row has another shape.
     """
-    title: str | None = None
-    paragraphs: list[Paragraph] = []
-    for number, row in enumerate(rows):
+    for number, given in enumerate(rows):
+        row = convert_row(given)
         if number == 0:
-            _check_columns(row, columns, NEEDED, source)
+            _check_columns(row, columns, ("question", "answers") if texts else NEEDED, source)
         counts["questions read"] += 1
-        row_title = str(row.get(columns["title"]) or "")
-        text = row.get(columns["context"])
+        asked = read_question(row, columns, source, number)
+        title = read_title(row.get(columns["title"]))
+        if texts:
+            text = texts.find_paragraph(title, [answer for answer, _ in asked.answers], counts)
+        else:
+            text = row.get(columns["context"])
         if not isinstance(text, str):
             raise InputError(
                 f"{source}, row {number}: the context is not a text (got {text!r:.60})"
             )
-        if title is not None and row_title != title:
-            yield _count_article(Article(title, paragraphs), counts)
-            paragraphs = []
-        title = row_title
-        if not paragraphs or paragraphs[-1].text != text:
-            paragraphs.append(Paragraph(text))
-        asked = _read_question(row, columns, source, number)
-        if asked.answers:
-            paragraphs[-1].asked.append(asked)
-        else:
-            counts["question without an answer"] += 1
-    if title is not None:
-        yield _count_article(Article(title, paragraphs), counts)
+        if not text and (texts or row is not given):
+            counts["question left out: no text states its answer"] += 1
+            continue
+        counts["question without an answer"] += not asked.answers
+        yield AskedRow(title, text, asked if asked.answers else None)
 
 
 def _count_article(article: Article, counts: Counts) -> Article:
@@ -168,7 +255,7 @@ def build_raw_articles(
             " ".join(line.split()) for line in str(row.get(columns["text"]) or "").splitlines()
         )
         paragraphs = [Paragraph(line) for line in lines if line]
-        title, url = (str(row.get(columns[name]) or "") for name in ("title", "url"))
+        title, url = (read_title(row.get(columns[name])) for name in ("title", "url"))
         yield _count_article(Article(title, paragraphs, url=url), counts)
 
 
@@ -177,37 +264,9 @@ def _check_columns(row: Row, columns: dict[str, str], needed: tuple[str, ...], s
     renamed = [name for name, theirs in columns.items() if name != theirs]
     missing = [columns[name] for name in (*needed, *renamed) if columns[name] not in row]
     if missing:
+        advice = "name the right one with --columns OURS=THEIRS"
+        if missing == ["context"]:
+            advice += ", or the folder of the texts that state the answers with --texts DIR"
         raise InputError(
-            f"{source} has no column {missing[0]!r} (it has {', '.join(row)}): name the right one "
-            "with --columns OURS=THEIRS"
+            f"{source} has no column {missing[0]!r} (it has {', '.join(row)}): {advice}"
         )
-
-
-def _read_question(row: Row, columns: dict[str, str], source: str, number: int) -> Asked:
-    """Read a row's question, whose answers are {text, answer_start}, a list of texts, or one text.
-
-    An answer without a position gets -1; its position is found later.
-    """
-    answers, question = row.get(columns["answers"]), row.get(columns["question"])
-    if isinstance(answers, Mapping):
-        texts, starts = answers.get("text"), answers.get("answer_start")
-    else:
-        texts = [answers] if isinstance(answers, str) else answers
-        starts = [-1] * len(texts) if isinstance(texts, list) else None
-    texts, starts = ([] if value is None else value for value in (texts, starts))
-    if (
-        not isinstance(question, str)
-        or not isinstance(texts, list)
-        or not isinstance(starts, list)
-        or len(texts) != len(starts)
-        or not all(isinstance(text, str) for text in texts)
-        or not all(isinstance(start, int) for start in starts)
-    ):
-        raise InputError(
-            f"{source}, row {number}: the question should be a text, and answers a text, a list of "
-            f"texts, or {{text: [...], answer_start: [...]}} (got {question!r:.60} and "
-            f"{answers!r:.60})"
-        )
-    identifier = str(row.get(columns["id"]) or f"row-{number}")
-    pairs = [(str(text), int(start)) for text, start in zip(texts, starts, strict=True)]
-    return Asked(identifier, question, pairs)

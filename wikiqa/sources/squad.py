@@ -10,25 +10,27 @@ import ijson
 
 from elusive.common.dataset.records import WikiDocument, WikiQuestion
 from elusive.common.errors import InputError
-from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
+from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph, read_title
+from elusive.wikiqa.sources.files import open_source
 
 
 def read_squad(path: Path, counts: Counts) -> Iterator[Article]:
     """Read the articles of a file in SQuAD layout, version 1.1 or 2.0, in their order.
 
-    Questions without an answer are left out and counted.
+    The file may be packed. Questions without an answer are left out and counted.
 
     Raises:
         InputError: the file does not exist, or is not UTF-8, JSON, or in SQuAD layout.
     """
     is_empty = True
     try:
-        with path.open("rb") as file:
-            for entry in ijson.items(file, "data.item"):
+        prefix = _find_articles(path)
+        with open_source(path) as file:
+            for entry in ijson.items(file, prefix, use_float=True):
                 is_empty = False
                 yield _read_article(entry, path, counts)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except (OSError, EOFError) as error:
+        raise InputError(f"cannot read {path}: {error}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 ({error.reason}): convert it first") from None
     except ijson.JSONError as error:
@@ -40,11 +42,25 @@ def read_squad(path: Path, counts: Counts) -> Iterator[Article]:
         raise InputError(f"{path} has no articles: SQuAD layout is {{'data': [{{'title': ...}}]}}")
 
 
+def _find_articles(path: Path) -> str:
+    """Return where the articles are in the file: below `data`, or in a list without a name.
+
+    Raises:
+        InputError: the file is JSON Lines.
+    """
+    with open_source(path) as file:
+        first = next((line for line in file if line.strip()), b"").strip()
+        rest = next((line for line in file if line.strip()), b"")
+    if rest and first.startswith(b"{") and first.endswith(b"}"):
+        raise InputError(f"{path} is JSON Lines, with a question per row: name it with --table")
+    return "item" if first.startswith(b"[") else "data.item"
+
+
 def _read_article(entry: Any, path: Path, counts: Counts) -> Article:
     try:
         counts["articles read"] += 1
         paragraphs = [_read_paragraph(paragraph, counts) for paragraph in entry["paragraphs"]]
-        return Article(title=entry.get("title") or "", paragraphs=paragraphs)
+        return Article(title=read_title(entry.get("title")), paragraphs=paragraphs)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         number = counts["articles read"]
         raise InputError(
@@ -57,9 +73,9 @@ def _read_paragraph(entry: dict[str, Any], counts: Counts) -> Paragraph:
     """Read a paragraph with those of its questions that have an answer."""
     counts["paragraphs read"] += 1
     asked = []
-    for qa in entry["qas"]:
+    for qa in entry.get("qas") or []:
         counts["questions read"] += 1
-        if qa.get("is_impossible") or not qa["answers"]:
+        if is_true(qa.get("is_impossible")) or not qa.get("answers"):
             counts["question without an answer"] += 1
             continue
         answers = [
@@ -67,6 +83,17 @@ def _read_paragraph(entry: dict[str, Any], counts: Counts) -> Paragraph:
         ]
         asked.append(Asked(str(qa["id"]), _check_text(qa["question"]), answers))
     return Paragraph(_check_text(entry["context"]), asked)
+
+
+def is_true(value: object) -> bool:
+    """Return whether a value means yes, also if it is written as text.
+
+    >>> is_true("False"), is_true("true"), is_true(1), is_true(None)
+    (False, True, True, False)
+    """
+    if isinstance(value, str):
+        return value.strip().casefold() in ("true", "yes", "1")
+    return bool(value)
 
 
 def _check_text(value: object) -> str:

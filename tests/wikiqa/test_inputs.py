@@ -1,0 +1,344 @@
+"""Question sets as people have them: formats, packers and layouts, each with a tiny file."""
+
+import bz2
+import csv
+import gzip
+import json
+import lzma
+import random
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from elusive.common.dataset.check import check_dataset
+from elusive.common.dataset.records import Shot, WikiDocument, WikiQuestion, from_table
+from elusive.common.errors import InputError, validate_config
+from elusive.common.folders import read_table
+from elusive.wikiqa.config import WikiqaConfig
+from elusive.wikiqa.generate import generate_dataset
+from elusive.wikiqa.sources.joining import AskedRow, join_rows
+from elusive.wikiqa.sources.row_tables import _build_hub_error
+
+ROME = "Rome lies on the Tiber. It was founded in 753."
+OSLO = "Oslo is cold. It lies in Norway."
+
+
+def load(out: Path, **settings: object) -> tuple[list[WikiDocument], list[WikiQuestion]]:
+    """Build a question set, check it, and return its tables."""
+    config = validate_config(WikiqaConfig, {"shots": 0, "min_words": 3} | settings)
+    generate_dataset(config, out)
+    assert list(check_dataset(out)) == []
+    assert from_table(read_table(out, "shots"), Shot) == []
+    return (
+        from_table(read_table(out, "corpus"), WikiDocument),
+        from_table(read_table(out, "questions"), WikiQuestion),
+    )
+
+
+def get_error(out: Path, **settings: object) -> str:
+    with pytest.raises(InputError) as error:
+        load(out, **settings)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def count_left_out(out: Path) -> dict[str, int]:
+    return json.loads((out / "statistics.json").read_text())["read_and_left_out"]
+
+
+def build_squad(**changes: object) -> dict:
+    qa = {"id": "1", "question": "On what?", "answers": [{"text": "Tiber", "answer_start": 17}]}
+    paragraph = {"context": ROME, "qas": [qa | changes]}
+    return {"version": "1.1", "data": [{"title": "Rome", "paragraphs": [paragraph]}]}
+
+
+ROWS = [
+    {"title": "Rome", "context": ROME, "question": "On what?", "answers": "Tiber"},
+    {"title": "Oslo", "context": OSLO, "question": "Where?", "answers": "Norway"},
+]
+
+
+def pack_zstd(data: bytes) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
+        stream.write(data)
+    return sink.getvalue().to_pybytes()
+
+
+PACKERS = {
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": pack_zstd,
+    "": bytes,
+}
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_files_may_be_packed_and_begin_with_a_byte_order_mark(suffix, mark, tmp_path):
+    contents = {
+        "squad": (".json", json.dumps(build_squad())),
+        "table": (".jsonl", "\n".join(map(json.dumps, ROWS))),
+    }
+    for option, (ending, content) in contents.items():
+        path = tmp_path / f"{option}{ending}{suffix}"
+        path.write_bytes(PACKERS[suffix](mark + content.encode()))
+        _, questions = load(tmp_path / option, **{option: path})
+        assert questions[0].answers == ["Tiber"]
+
+
+def test_a_cut_archive_and_utf_16_are_one_line(tmp_path):
+    packed = gzip.compress(json.dumps(build_squad()).encode() * 200)
+    (tmp_path / "cut.json.gz").write_bytes(packed[: len(packed) // 2])
+    assert "cut.json.gz" in get_error(tmp_path / "a", squad=tmp_path / "cut.json.gz")
+    (tmp_path / "wide.jsonl").write_bytes(json.dumps(ROWS[0]).encode("utf-16"))
+    assert "convert it to UTF-8" in get_error(tmp_path / "b", table=tmp_path / "wide.jsonl")
+
+
+def test_the_wrong_option_for_a_json_file_is_named(tmp_path):
+    rows, squad = tmp_path / "rows.jsonl", tmp_path / "squad.json"
+    rows.write_text("\n".join(map(json.dumps, ROWS)))
+    squad.write_text(json.dumps(build_squad()))
+    assert "name it with --table" in get_error(tmp_path / "a", squad=rows)
+    assert "name it with --squad" in get_error(tmp_path / "b", table=squad)
+    squad.write_text(json.dumps(build_squad(), indent=1))
+    assert "with --squad" in get_error(tmp_path / "c", table=squad)
+
+
+def test_articles_in_a_list_and_rows_in_an_array_are_read(tmp_path):
+    (tmp_path / "list.json").write_text(json.dumps(build_squad()["data"]))
+    assert load(tmp_path / "a", squad=tmp_path / "list.json")[1][0].answers == ["Tiber"]
+    (tmp_path / "rows.json").write_text(json.dumps(ROWS, indent=1))
+    assert len(load(tmp_path / "b", table=tmp_path / "rows.json")[1]) == 2
+
+
+@pytest.mark.parametrize(("suffix", "delimiter"), [(".csv", ","), (".tsv", "\t")])
+def test_csv_and_tsv_hold_answers_as_text_json_or_python(suffix, delimiter, tmp_path):
+    rows = [
+        ROWS[0],
+        ROWS[1] | {"answers": '["Norway", "Norge"]'},
+        ROWS[0] | {"question": "When?", "answers": "{'text': ['753'], 'answer_start': [42]}"},
+    ]
+    path = tmp_path / f"rows{suffix}"
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, list(ROWS[0]), delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows(rows)
+    documents, questions = load(tmp_path / "set", table=path)
+    assert [document.title for document in documents] == ["Rome", "Oslo"]
+    answers = {question.question: question.answers for question in questions}
+    assert answers == {"On what?": ["Tiber"], "When?": ["753"], "Where?": ["Norway", "Norge"]}
+    path.write_text(delimiter.join(ROWS[0]) + "\na\n")
+    assert "line 2: the row has another number of columns" in get_error(tmp_path / "b", table=path)
+
+
+def test_numeric_titles_are_titles(tmp_path):
+    squad = build_squad()
+    squad["data"][0]["title"] = 1984
+    (tmp_path / "s.json").write_text(json.dumps(squad))
+    assert load(tmp_path / "a", squad=tmp_path / "s.json")[0][0].entity == "1984"
+    (tmp_path / "t.jsonl").write_text(json.dumps(ROWS[0] | {"title": 0}))
+    assert load(tmp_path / "b", table=tmp_path / "t.jsonl")[0][0].title == "0"
+
+
+def test_a_paragraph_may_have_no_questions(tmp_path):
+    squad = build_squad()
+    squad["data"][0]["paragraphs"].append({"context": OSLO})
+    (tmp_path / "s.json").write_text(json.dumps(squad))
+    documents, questions = load(tmp_path / "set", squad=tmp_path / "s.json")
+    assert (len(documents), len(questions)) == (2, 1)
+
+
+@pytest.mark.parametrize("changes", [{"answers": []}, {"answers": None}])
+def test_a_hidden_test_set_is_called_one(changes, tmp_path):
+    (tmp_path / "s.json").write_text(json.dumps(build_squad(**changes)))
+    message = get_error(tmp_path / "a", squad=tmp_path / "s.json")
+    assert message.startswith(
+        "none of the 1 questions of s.json has an answer, as in a hidden test"
+    )
+    (tmp_path / "t.jsonl").write_text(json.dumps(ROWS[0] | changes))
+    assert "hidden test" in get_error(tmp_path / "b", table=tmp_path / "t.jsonl")
+
+
+@pytest.mark.parametrize(("value", "count"), [("False", 1), ("false", 1), (False, 1), ("True", 0)])
+def test_is_impossible_may_be_written_as_text(value, count, tmp_path):
+    squad = build_squad(is_impossible=value)
+    squad["data"][0]["paragraphs"] += build_squad(id="2")["data"][0]["paragraphs"]
+    (tmp_path / "s.json").write_text(json.dumps(squad))
+    assert len(load(tmp_path / "set", squad=tmp_path / "s.json")[1]) == 1 + count
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"value": "Tiber", "aliases": ["Tevere", "TIBER"]},
+        ["Tiber", "Tevere"],
+        [{"text": "Tiber", "answer_start": 17}, {"text": "Tevere"}],
+        '["Tiber", "Tevere"]',
+    ],
+)
+def test_other_names_of_an_answer_count_as_right(answers, tmp_path):
+    (tmp_path / "t.jsonl").write_text(json.dumps(ROWS[0] | {"answers": answers}))
+    (document,), (question,) = load(tmp_path / "set", table=tmp_path / "t.jsonl")
+    assert question.answers == ["Tiber", "Tevere"]
+    assert question.answer_starts == [17, -1]
+    assert [fact.value for fact in document.facts] == ["Tiber"]
+
+
+PAGE = "<H1> Rome </H1> <P> Rome lies on the Tiber . </P> <P> Other . </P>"
+TOKENS = PAGE.split(" ")
+LAYOUTS = {
+    "TriviaQA": {
+        "question": "On what?",
+        "question_id": "tc_1",
+        "answer": {"value": "Tiber", "aliases": ["Tiber", "Tevere"], "type": "WikipediaEntity"},
+        "entity_pages": {
+            "title": ["Oslo", "Rome"],
+            "wiki_context": [OSLO, f"A city.\n\n{ROME}\n\nMore of the Tiber."],
+        },
+        "search_results": {"title": [], "search_context": []},
+    },
+    "Natural Questions, simplified": {
+        "document_text": PAGE,
+        "question_text": "On what?",
+        "document_url": "https://en.wikipedia.org//w/index.php?title=Rome&amp;oldid=1",
+        "example_id": 7,
+        "annotations": [
+            {
+                "long_answer": {"start_token": 3, "end_token": 11},
+                "short_answers": [{"start_token": 8, "end_token": 9}],
+            }
+        ],
+    },
+    "Natural Questions": {
+        "id": "7",
+        "document": {
+            "title": "Rome",
+            "tokens": {"token": TOKENS, "is_html": [token[0] == "<" for token in TOKENS]},
+        },
+        "question": {"text": "On what?"},
+        "annotations": {
+            "id": ["1"],
+            "long_answer": [{"start_token": 3, "end_token": 11}],
+            "short_answers": [{"start_token": [8], "end_token": [9], "text": ["Tiber"]}],
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_rows_of_a_public_question_set_are_read_as_they_are(name, tmp_path):
+    (tmp_path / "t.jsonl").write_text(json.dumps(LAYOUTS[name]))
+    (document,), (question,) = load(tmp_path / "set", table=tmp_path / "t.jsonl")
+    assert (document.title, question.question) == ("Rome", "On what?")
+    assert question.answers[0] == "Tiber"
+    assert document.text[question.answer_starts[0] :].startswith("Tiber")
+    assert "<" not in document.text
+    assert "More of" not in document.text
+
+
+NO_TEXTS = {
+    "KILT": {
+        "id": "1",
+        "input": "On what?",
+        "output": [{"answer": "Tiber", "provenance": [{"title": "Rome"}]}, {"answer": "Tevere"}],
+    },
+    "PopQA": {
+        "question": "On what?",
+        "possible_answers": '["Tiber", "Tevere"]',
+        "s_wiki_title": "Rome",
+        "subj": "Rome",
+    },
+    "own": {"title": "Rome", "question": "On what?", "answers": ["Tiber", "Tevere"]},
+}
+
+
+@pytest.mark.parametrize("name", NO_TEXTS)
+def test_questions_without_texts_go_with_a_folder_of_texts(name, tmp_path):
+    table, texts = tmp_path / "t.jsonl", tmp_path / "texts"
+    table.write_text(json.dumps(NO_TEXTS[name]))
+    assert "--texts DIR" in get_error(tmp_path / "a", table=table)
+    (texts / "cities").mkdir(parents=True)
+    (texts / "cities" / "rome.md").write_text(
+        f"---\nauthor: me\n---\n# Rome\n\nA *fine* [city](x.html).\n\n## Place\n\n{ROME}\n"
+    )
+    (texts / "Oslo.txt").write_text(OSLO)
+    (document,), (question,) = load(tmp_path / "set", table=table, texts=texts)
+    assert (document.text, question.answers) == (ROME, ["Tiber", "Tevere"])
+    table.write_text(json.dumps(NO_TEXTS["own"] | {"title": "Paris"}))
+    get_error(tmp_path / "b", table=table, texts=texts)
+
+
+def test_a_folder_of_texts_is_asked_about(tmp_path):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "Rome.txt").write_text("Rome lies\non the Tiber.\n\nIt fell in 1527.\n")
+    (tmp_path / "texts" / "Oslo.md").write_text(
+        "# Oslo\n\n```\ncode 1999\n```\n- **Oslo** burnt in 1624.\n\n"
+        "## Later\n\nIt grew in __1924__.\n"
+    )
+    documents, questions = load(tmp_path / "set", texts=tmp_path / "texts")
+    assert [(document.entity, document.text, document.section) for document in documents] == [
+        ("Oslo", "Oslo burnt in 1624.", ""),
+        ("Oslo", "It grew in 1924.", "Later"),
+        ("Rome", "Rome lies on the Tiber.", ""),
+        ("Rome", "It fell in 1527.", ""),
+    ]
+    assert [question.answers for question in questions] == [["1624"]]
+    assert count_left_out(tmp_path / "set")["question left out: dependent"] == 2
+    assert "no folder at" in get_error(tmp_path / "a", texts=tmp_path / "none")
+    assert "exactly one source" in get_error(tmp_path / "b", texts=tmp_path, squad=tmp_path)
+    (tmp_path / "texts" / "oslo.txt").write_text("x")
+    (tmp_path / "t.jsonl").write_text(json.dumps(NO_TEXTS["own"]))
+    settings = {"texts": tmp_path / "texts", "table": tmp_path / "t.jsonl"}
+    assert "have one name: rename one" in get_error(tmp_path / "c", **settings)
+
+
+def test_a_shuffled_table_gives_each_paragraph_once(tmp_path):
+    rows = [
+        {
+            "title": f"T{t}",
+            "context": f"T{t} has a{t}{p} and b.",
+            "question": f"{t}{p}{q}?",
+            "answers": f"a{t}{p}",
+            "id": f"{t}{p}{q}",
+        }
+        for t in range(3)
+        for p in range(3)
+        for q in range(5)
+    ]
+    (tmp_path / "sorted.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    random.Random(1).shuffle(rows)
+    (tmp_path / "mixed.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    tables = [
+        load(tmp_path / name, table=tmp_path / f"{name}.jsonl") for name in ("sorted", "mixed")
+    ]
+    for documents, questions in tables:
+        assert len(documents) == len({document.text for document in documents}) == 9
+        assert len(questions) == 45
+        assert len({document.doc_id.split("-")[0] for document in documents}) == 3
+    assert {q.question for q in tables[0][1]} == {q.question for q in tables[1][1]}
+
+
+def test_rows_without_a_title_are_articles_of_their_own():
+    rows = [AskedRow("", text, None) for text in "abab"]
+    articles = list(join_rows(rows))
+    assert [[p.text for p in article.paragraphs] for article in articles] == [["a"], ["b"]]
+    assert len(list(join_rows(rows, limit=1))) == 1
+
+
+def test_an_old_name_of_the_hub_is_given_with_its_new_one():
+    message = str(_build_hub_error("cannot reach 'squad' on the Hub", ValueError("no such name")))
+    assert message.endswith("it is now 'rajpurkar/squad'")
+    assert "--table FILE" in str(_build_hub_error("cannot reach 'my/squad'", ValueError("x")))
+
+
+def test_counts_name_what_each_row_lacked(tmp_path):
+    rows = [ROWS[0], ROWS[1] | {"answers": None}, ROWS[1] | {"answers": "Sweden", "question": "W?"}]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    load(tmp_path / "set", table=tmp_path / "t.jsonl")
+    counts = Counter(count_left_out(tmp_path / "set"))
+    assert counts["question without an answer"] == 1
+    assert counts["question left out: no answer stands in the paragraph"] == 1

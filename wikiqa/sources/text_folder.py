@@ -1,0 +1,119 @@
+"""A folder of text files: a file is an article, and its name is the title."""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from elusive.common.errors import InputError
+from elusive.common.text_spans import find_whole_words
+from elusive.wikiqa.articles import Article, Counts, Paragraph, to_entity
+from elusive.wikiqa.sources.files import open_source
+
+SUFFIXES = (".txt", ".md")
+FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+MARKUP = (
+    (re.compile(r"^(```|~~~).*?^\1[^\n]*$", re.DOTALL | re.MULTILINE), ""),
+    (re.compile(r"<!--.*?-->", re.DOTALL), ""),
+    (re.compile(r"!\[[^\]]*\]\([^)]*\)"), ""),
+    (re.compile(r"\[([^\]]*)\]\([^)]*\)"), r"\1"),
+    (re.compile(r"(\*\*|__|`+)(?=\S)(.+?)(?<=\S)\1"), r"\2"),
+    (re.compile(r"(?<!\w)([*_])(?=\S)(.+?)(?<=\S)\1(?!\w)"), r"\2"),
+    (re.compile(r"^\s*(?:[-*+]|\d+[.)]|>)\s+", re.MULTILINE), ""),
+)
+"""Marks of Markdown, and what stands for them."""
+HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*")
+
+
+class TextFolder:
+    """The articles of a folder and of those below it.
+
+    Raises:
+        InputError: there is no such folder, it has no text, or two texts have one name.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.paths: dict[str, Path] = {}
+        for path in list_texts(folder):
+            other = self.paths.setdefault(_make_key(path.stem), path)
+            if other != path:
+                raise InputError(f"{other} and {path} have one name: rename one, it is its title")
+        self.read = lru_cache(64)(read_text)
+
+    def find_paragraph(self, title: str, answers: list[str], counts: Counts) -> str:
+        """Return the first paragraph of an article that states an answer; empty if none does."""
+        path = self.paths.get(_make_key(title)) or self.paths.get(_make_key(Path(title).stem))
+        if path is None:
+            counts["title that no file of the folder has"] += 1
+            return ""
+        texts = [paragraph.text for paragraph in self.read(path).paragraphs]
+        whole = (text for text in texts if find_whole_words(text, answers))
+        return next(whole, "")
+
+
+def list_texts(folder: Path) -> list[Path]:
+    """List the text files of a folder, and of those below it, by name.
+
+    Raises:
+        InputError: there is no such folder, or it has no text.
+    """
+    if not folder.is_dir():
+        raise InputError(f"no folder at {folder}")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise InputError(f"{folder} has no file that ends in {' or '.join(SUFFIXES)}")
+    return paths
+
+
+def read_text_folder(folder: Path, counts: Counts) -> Iterator[Article]:
+    """Read the articles of a folder in the order of their names.
+
+    Raises:
+        InputError: there is no such folder, it has no text, or one is not UTF-8.
+    """
+    for path in list_texts(folder):
+        article = read_text(path)
+        counts["articles read"] += 1
+        counts["paragraphs read"] += len(article.paragraphs)
+        yield article
+
+
+def read_text(path: Path) -> Article:
+    """Read a text: its paragraphs stand between empty lines, and headings are those of Markdown.
+
+    Raises:
+        InputError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        with open_source(path) as file:
+            text = file.read().decode().replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 ({error.reason}): convert it first") from None
+    if path.suffix.lower() != ".md":
+        blocks = (" ".join(block.split()) for block in re.split(r"\n\s*\n", text))
+        return Article(path.stem, [Paragraph(block) for block in blocks if block])
+    text = FRONT_MATTER.sub("", text)
+    for pattern, replacement in MARKUP:
+        text = pattern.sub(replacement, text)
+    return Article(path.stem, list(_read_markdown(text)))
+
+
+def _read_markdown(text: str) -> Iterator[Paragraph]:
+    headings: list[tuple[int, str]] = []
+    lines: list[str] = []
+    for line in [*text.split("\n"), ""]:
+        heading = HEADING.fullmatch(line.strip())
+        if line.strip() and not heading:
+            lines.append(line.strip())
+            continue
+        if lines:
+            section = " > ".join(name for level, name in headings if level > 1)
+            yield Paragraph(" ".join(" ".join(lines).split()), section=section)
+            lines = []
+        if heading:
+            level = len(heading[1])
+            headings = [pair for pair in headings if pair[0] < level] + [(level, heading[2])]
+
+
+def _make_key(title: str) -> str:
+    return to_entity(title).casefold()
