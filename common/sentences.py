@@ -7,7 +7,12 @@ from itertools import accumulate
 
 import sentencex
 
+from elusive.common.languages import get_base_code
+
 Span = tuple[int, int]
+
+SENTENCE_RULES = "sentencex 1"
+"""Name of the rules, for the parameters of what is made with them."""
 
 ABBREVIATIONS = {
     "ar": "د أ م",
@@ -54,7 +59,7 @@ def find_sentences(text: str, unbroken: list[Span], language: str = "en") -> lis
     >>> find_sentences("他1990年出生。他在罗马。", [], "zh")
     [(0, 9), (9, 14)]
     """
-    code = re.split("[-_]", language.casefold())[0]
+    code = get_base_code(language)
     ordered = sorted(unbroken)
     firsts = [first for first, _ in ordered]
     furthest = [0, *accumulate((last for _, last in ordered), max)]  # of the spans before each

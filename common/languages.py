@@ -1,0 +1,44 @@
+"""Codes of languages, and scripts that put no blank between words."""
+
+import re
+
+ENGLISH = "en"
+CODE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]+)*")
+"""A code of a language as in BCP 47, such as `de` or `pt-BR`."""
+RANGES = (
+    r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
+    r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+UNSPACED = re.compile(f"[{RANGES}]")
+"""A character of Thai, Lao, Burmese, Khmer, Japanese or Chinese, which put no blank between words:
+where words are counted, each such character counts as a word."""
+WORD_START, WORD_END = rf"(?<![^\W{RANGES}])", rf"(?![^\W{RANGES}])"
+"""Patterns of the edges of whole words: no letter, digit or underscore is next to them, except of
+scripts without blanks."""
+UNSPACED_LANGUAGES = ("ja", "km", "lo", "my", "th", "yue", "zh")
+
+
+def get_base_code(language: str) -> str:
+    """Return the code of a language without script and region.
+
+    >>> get_base_code("pt-BR")
+    'pt'
+    """
+    return re.split("[-_]", language.casefold())[0]
+
+
+def count_words_between(text: str, start: int, end: int, language: str = ENGLISH) -> int:
+    """Count the words from the one that ends at `start` to the one at `end`: 1 for the next word.
+
+    Words are counted by the blanks between them; in languages without blanks, by characters.
+
+    >>> count_words_between("Rome is in Italy", 4, 11)
+    2
+    >>> count_words_between("罗马位于意大利", 2, 4, "zh")
+    3
+    """
+    blanks = text.count(" ", start, end)
+    if get_base_code(language) not in UNSPACED_LANGUAGES:
+        return blanks
+    unspaced = sum(1 for _ in UNSPACED.finditer(text, start, end))
+    return blanks + unspaced + (UNSPACED.match(text, end) is not None)
