@@ -125,7 +125,10 @@ ARGUMENTS = st.one_of(
         ]
     ),
     st.text(
-        st.characters(exclude_characters="{}[]<>|='&#:;*!\n", max_codepoint=0x2FFF), max_size=6
+        st.characters(
+            exclude_characters="{}[]<>|='&#:;*!\n", exclude_categories=["C", "Z"], max_codepoint=0x2FFF
+        ),
+        max_size=6,
     ),
 )  # fmt: skip
 
