@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 
 from elusive.common.dataset.records import Span
+from elusive.common.languages import WORD_END, WORD_START
 from elusive.common.sentences import find_sentences
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph, to_entity
 from elusive.wikiqa.wikitext.languages import find_separators
@@ -32,15 +33,16 @@ def build_patterns(language: str) -> dict[str, re.Pattern[str]]:
     """
     group, point = (re.escape(separator) for separator in find_separators(language))
     grouped = rf"\d{{1,3}}(?:{group}\d{{3}})+(?:{point}\d+)?"
-    before = r"(?<![\d.,$€£-])" + (r"(?<!\d )\b" if group == r"\ " else r"\b")
-    after = r"(?!\w|[.,]\d|×)"
+    before = rf"(?<![\d.,$€£-]){WORD_START}" + (r"(?<!\d )" if group == r"\ " else "")
+    after = rf"(?![.,]\d|×){WORD_END}"
     return {
         "date": re.compile(
-            rf"\b\d{{1,2}} (?:{MONTHS})(?: \d{{4}})?\b|\b(?:{MONTHS}) \d{{1,2}}(?:, \d{{4}})?\b"
-            rf"|\b(?:{MONTHS}) \d{{4}}\b|{before}(?:1\d{{3}}|20\d{{2}}){after}"
+            rf"{WORD_START}(?:\d{{1,2}} (?:{MONTHS})(?: \d{{4}})?|(?:{MONTHS}) \d{{1,2}}(?:, \d{{4}})?"
+            rf"|(?:{MONTHS}) \d{{4}}){WORD_END}|{before}(?:1\d{{3}}|20\d{{2}}){after}"
         ),
         "quantity": re.compile(
-            rf"(?<![\d.,])[$€£]?\b(?:{grouped}|\d+(?:{point}\d+)?){POWER}\s?(?:{UNITS})(?!\w)"
+            rf"(?<![\d.,])(?:[$€£]|{WORD_START})(?:{grouped}|\d+(?:{point}\d+)?){POWER}\s?(?:{UNITS})"
+            rf"(?!\w)"
         ),
         "number": re.compile(rf"{before}(?:{grouped}|\d+{point}\d+){POWER}{after}"),
     }
