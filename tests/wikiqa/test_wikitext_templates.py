@@ -126,7 +126,9 @@ ARGUMENTS = st.one_of(
     ),
     st.text(
         st.characters(
-            exclude_characters="{}[]<>|='&#:;*!\n", exclude_categories=["C", "Z"], max_codepoint=0x2FFF
+            exclude_characters="{}[]<>|='&#:;*!\n",
+            exclude_categories=["C", "Z"],
+            max_codepoint=0x2FFF,
         ),
         max_size=6,
     ),
