@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from elusive.wikiqa.wikitext.clean import clean_article
 from elusive.wikiqa.wikitext.marks import MARKS
+from elusive.wikiqa.wikitext.namespaces import build_wiki
 from elusive.wikiqa.wikitext.prose import LEFTOVER
 
 
@@ -22,10 +23,10 @@ def text_of(wikitext: str) -> str:
     [
         ("'''Rome''' is ''old''.", "Rome is old."),
         ("Rome<ref>Livy</ref> is<ref name=a /> old.", "Rome is old."),
-        ("Rome (; {{lang-it|Roma}}) is old.", "Rome is old."),
-        ("Rome ({{IPA|x}}, founded 753) is old.", "Rome (founded 753) is old."),
+        ("Rome (; {{lang-it|Roma}}) is old.", "Rome (Italian: Roma) is old."),
+        ("Rome ({{IPA-it|x}}, founded 753) is old.", "Rome (founded 753) is old."),
         ("Rome {{citation needed}} is old {{nowrap|by now}}.", "Rome is old by now."),
-        ("It is {{convert|5|km|mi}} long.", "It is 5 km long."),
+        ("It is {{convert|5|km|mi}} long.", "It is 5 kilometres long."),
         ("{{lang|fr|Bonjour}} is French.", "Bonjour is French."),
         ("A&nbsp;b &amp; c &ndash; d.", "A b & c \u2013 d."),
         ("See [[File:a.jpg|thumb|A [[b]] c]] Rome.", "See Rome."),
@@ -34,14 +35,14 @@ def text_of(wikitext: str) -> str:
         ("Rome is old.<!-- not so -->", "Rome is old."),
         ("__NOTOC__Rome is old.", "Rome is old."),
         ("One line\ngoes on.", "One line goes on."),
-        ("Intro:\n* one\n* two", "Intro:"),
+        ("Rome is old. It has:\n* one\n* two", "Rome is old."),
         ("{| class=x\n| a\n|}\nRome is old.", "Rome is old."),
         ("Rome<br />is old.", "Rome is old."),
         ("''[[Alien: Covenant]]'' and [[Halo: Reach|it]].", "Alien: Covenant and it."),
         ("[[wikt:foo|The word]] is [[:fr:Rome|here]].", "The word is here."),
         ("Rome is old.[[fr:Rome]]", "Rome is old."),
         ("<gallery>\na.jpg|b\n</gallery>Rome is old.", "Rome is old."),
-        ("<small>Rome</small> is H<sub>2</sub>O.", "Rome is H2O."),
+        ("<small>Rome</small> is H<sub>2</sub>O.", "Rome is H₂O."),
     ],
 )
 def test_markup_is_removed(wikitext, text):
@@ -89,7 +90,9 @@ def test_what_is_left_out_is_counted():
     assert len(article.paragraphs) == 1
     assert counts == {
         "short paragraph": 1,
-        "paragraph with a formula": 1,
+        "sentence left out: <math>": 1,
+        "sentences left out": 1,
+        "sentences read": 4,
         "paragraph with broken markup": 1,
     }
 
@@ -97,6 +100,130 @@ def test_what_is_left_out_is_counted():
 def test_bold_words_of_the_lead_are_names():
     article = clean_article("'''Rome''' or '''Roma''' is old.\n==A==\n'''Not''' this.", Counter())
     assert article.bold == ["Rome", "Roma"]
+
+
+def test_sections_left_out_are_counted_and_prose_about_literature_is_kept():
+    counts: Counter[str] = Counter()
+    article = clean_article(
+        "==Culture==\n===Literature===\nBooks are read.\n==Literature==\nA book.\n"
+        "==References==\nA note.\n===Notes===\nAnother.",
+        counts,
+    )
+    assert [p.section for p in article.paragraphs] == ["Culture > Literature"]
+    assert counts["section left out: literature"] == 1
+    assert counts["section left out: references"] == 1
+
+
+def test_sections_are_left_out_by_the_words_of_the_wiki():
+    source = "==Geschichte==\nSie ist alt.\n==Weblinks==\nEine Seite.\n==Einzelnachweise==\nDort."
+    german = clean_article(source, Counter(), wiki=build_wiki("de"))
+    assert [p.section for p in german.paragraphs] == ["Geschichte"]
+
+
+@pytest.mark.parametrize(
+    "wikitext",
+    [
+        "A ''b c.\n==H==\nThe ''d is.",
+        "A '''b c.\n==H==\nThe d'' is.",
+        "A b c.<!-- never closed\n==H==\nThe d is.",
+        "<div>\nA b c.\n==H==\nThe d is.\n</div>",
+    ],
+)
+def test_what_is_not_closed_hides_no_heading_and_leaks_nothing(wikitext):
+    article = clean_article(wikitext, Counter())
+    assert [(p.section, p.text) for p in article.paragraphs] == [
+        ("", "A b c."),
+        ("H", "The d is."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wikitext", "text"),
+    [
+        ("[[Re:Zero]] and [[CSI:NY]] run.", "Re:Zero and CSI:NY run."),
+        ("[[Paris, Texas|]] is a town.", "Paris is a town."),
+        ("[[Mercury (planet)|]] is hot.", "Mercury is hot."),
+        ("See [[File: a.jpg|thumb|A [[b]] c]] Rome.", "See Rome."),
+        ("See [[image : a.jpg|thumb|Words]] Rome.", "See Rome."),
+        ("L'''amour'' is old.", "L'amour is old."),
+        ("The '''''Iliad''''' is old.", "The Iliad is old."),
+        ("It is ''x''{{'s}} end.", "It is x's end."),
+    ],
+)
+def test_links_and_apostrophes_keep_their_words(wikitext, text):
+    assert text_of(wikitext) == text
+
+
+GERMAN = build_wiki("de", "https://de.wikipedia.org", {6: "Datei", 14: "Kategorie", 2: "Benutzer"})
+
+
+def test_a_german_page_is_read_by_its_own_words():
+    (paragraph,) = clean_article(
+        "[[Datei: x.jpg|mini|Ein [[Bild]] davon]]Die [[Ostsee]]küste hat [[Bild:y.jpg]]Strände und "
+        "einen [[Benutzer:Ich|Wart]].[[Kategorie:Stadt]]",
+        Counter(),
+        wiki=GERMAN,
+    ).paragraphs
+    assert paragraph.text == "Die Ostseeküste hat Strände und einen Wart."
+    assert [paragraph.text[li.start : li.end] for li in paragraph.links] == ["Ostseeküste"]
+
+
+def test_a_link_ends_where_a_script_without_blanks_goes_on():
+    article = clean_article("[[東京]]は日本の首都である。", Counter(), wiki=build_wiki("ja"))
+    (paragraph,) = article.paragraphs
+    assert [paragraph.text[li.start : li.end] for li in paragraph.links] == ["東京"]
+
+
+@pytest.mark.parametrize(
+    ("wikitext", "text", "reason"),
+    [
+        ("It was {{Inflation|US|5|1950}} then. Rome is old.", "Rome is old.", "{{inflation}}"),
+        ("He said {{quote|Go}} and left. Rome is old.", "Rome is old.", "{{quote}}"),
+        ("Rome is old. It has {{Foo bar|2}}. It is big.", "Rome is old. It is big.", "{{foo bar}}"),
+        ("It is {{formatnum:{{Inflation|US|8|1861}}}}. Rome is.", "Rome is.", "{{inflation}}"),
+        ("It is <math>x</math> long. Rome is old.", "Rome is old.", "<math>"),
+        ("Rome is old. It is V<sub>f</sub>.", "Rome is old.", "<sub>"),
+        ("Rome is old. It is {{convert|5|foos|bars}} long.", "Rome is old.", "{{convert}}"),
+        ("Rome is. It is given by\n:x = y\nwhere y is.", "Rome is.", "a list or table follows"),
+        ("Rome is old. It has the parts", "Rome is old.", "it does not end"),
+    ],
+)
+def test_a_sentence_with_a_hole_goes_and_is_counted(wikitext, text, reason):
+    counts: Counter[str] = Counter()
+    (paragraph,) = clean_article(wikitext, counts).paragraphs
+    assert paragraph.text == text
+    assert counts[f"sentence left out: {reason}"] == 1
+    assert counts["sentences left out"] == 1
+
+
+def test_links_after_a_sentence_with_a_hole_move_with_their_words():
+    (paragraph,) = clean_article(
+        "[[Rome]] is old. It is {{foo}} on the [[Tiber]]. It lies in [[Italy]] by [[Ostia]].",
+        Counter(),
+    ).paragraphs
+    links = [(paragraph.text[li.start : li.end], li.target) for li in paragraph.links]
+    assert links == [("Rome", "Rome"), ("Italy", "Italy"), ("Ostia", "Ostia")]
+
+
+def test_a_template_on_a_line_of_its_own_interrupts_no_sentence():
+    counts: Counter[str] = Counter()
+    article = clean_article(
+        "{{Foo\n| a = b\n}}'''Rome''' is old.\n{{Foo}}\nIt is big.\n\n{{Foo}}\n\nIt is far.", counts
+    )
+    assert [p.text for p in article.paragraphs] == ["Rome is old. It is big.", "It is far."]
+    assert "sentences left out" not in counts
+
+
+def test_a_pronunciation_goes_in_brackets_and_is_printed_elsewhere():
+    spoken = "{{IPAc-en|'|eɪ}}"
+    assert text_of(f"A ({spoken} {{{{respell|AY}}}}; named ''a'') is one.") == "A (named a) is one."
+    assert text_of(f"A {spoken}, or ''ay'', is one.") == "A /ˈeɪ/, or ay, is one."
+
+
+def test_a_paragraph_too_long_to_be_prose_is_counted():
+    counts: Counter[str] = Counter()
+    assert not clean_article("Rome is old. " * 10_000, counts).paragraphs
+    assert counts["paragraph of more than 100,000 characters"] == 1
 
 
 PIECES = st.sampled_from(

@@ -33,16 +33,17 @@ def build_patterns(language: str) -> dict[str, re.Pattern[str]]:
     """
     group, point = (re.escape(separator) for separator in find_separators(language))
     grouped = rf"\d{{1,3}}(?:{group}\d{{3}})+(?:{point}\d+)?"
-    before = r"(?<![\d.,$€£-])" + (rf"(?<!\d ){WORD_START}" if group == r"\ " else WORD_START)
-    after = rf"{WORD_END}(?![.,]\d|×)"
+    before = rf"(?<![\d.,$€£±-]){WORD_START}" + (r"(?<!\d )" if group == r"\ " else "")
+    after = rf"(?![.,]\d|[×±]){WORD_END}"
+    day = rf"\d{{1,2}} (?:{MONTHS})(?: \d{{4}})?|(?:{MONTHS}) \d{{1,2}}(?:, \d{{4}})?"
     return {
         "date": re.compile(
-            rf"{WORD_START}(?:\d{{1,2}} (?:{MONTHS})(?: \d{{4}})?"
-            rf"|(?:{MONTHS}) \d{{1,2}}(?:, \d{{4}})?|(?:{MONTHS}) \d{{4}}){WORD_END}"
+            rf"{WORD_START}(?:{day}|(?:{MONTHS}) \d{{4}}){WORD_END}"
             rf"|{before}(?:1\d{{3}}|20\d{{2}}){after}"
         ),
         "quantity": re.compile(
-            rf"(?<![\d.,])[$€£]?\b(?:{grouped}|\d+(?:{point}\d+)?){POWER}\s?(?:{UNITS})(?!\w)"
+            rf"(?<![\d.,±])(?:(?:{WORD_START}(?:US|CA|AU|A|NZ|HK))?[$€£]|{WORD_START})"
+            rf"(?:{grouped}|\d+(?:{point}\d+)?){POWER}\s?(?:{UNITS})(?!\w)"
         ),
         "number": re.compile(rf"{before}(?:{grouped}|\d+{point}\d+){POWER}{after}"),
     }

@@ -59,7 +59,7 @@ class BoundedXml:
             last = chunk.rfind(b"<")
             self._run = self._run + len(chunk) if last < 0 else len(chunk) - last
             self._is_cut = self._is_cut and last < 0
-            self._tail = chunk[-16:]
+            self._tail = (self._tail + chunk[-16:])[-16:]
             return chunk
         pieces = []
         for index, piece in enumerate(chunk.split(b"<")):

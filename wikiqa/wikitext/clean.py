@@ -19,7 +19,7 @@ from elusive.wikiqa.wikitext.render import HOLE_TAGS, SILENT_TAGS, Renderer
 SWITCHES = re.compile(r"__[A-Z]+__")
 COMMENT = re.compile(r"<!--(?>[^-]+|-(?!->))*+-->")
 COMMENT_LINE = re.compile(rf"^[ \t]*+{COMMENT.pattern}[ \t]*\n", re.M)
-OPEN_COMMENT = re.compile(r"<!--.*?(?=^==|\Z)", re.M | re.S)
+OPEN_COMMENT = re.compile(r"<!--.*?(?=\n==|\Z)", re.S)
 """A comment that nothing closes ends at the next heading."""
 
 

@@ -1,0 +1,200 @@
+"""Dumps of any wiki, with pages that are too much for a parser: counted, not waited for."""
+
+import bz2
+import resource
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from commands import run
+from handmade import dump_file
+
+from elusive.common.errors import InputError
+from elusive.wikiqa.articles import Article, Counts, Paragraph
+from elusive.wikiqa.page_workers import Job, Limits, PageWorkers
+from elusive.wikiqa.questions.cloze import add_cloze_questions
+from elusive.wikiqa.sources.dump import build_article, read_pages
+from elusive.wikiqa.sources.xml_stream import CUT, BoundedXml
+from elusive.wikiqa.wikitext.clean import clean_article
+
+PROSE = "'''Rome''' is the capital of [[Italy]] and lies on the Tiber. "
+
+
+def read_titles(path: Path, counts: Counts, language: str = "en") -> list[str]:
+    return [page.title for page in read_pages(path, counts, language)]
+
+
+def test_a_text_that_unpacks_to_gigabytes_is_counted_without_being_held(tmp_path):
+    path = dump_file(tmp_path / "d.xml", {"Rome": PROSE, "Bomb": "HERE", "Oslo": PROSE})
+    head, tail = path.read_bytes().split(b"HERE")
+    packed = tmp_path / "d.xml.bz2"
+    with bz2.BZ2File(packed, "wb") as file:
+        file.write(head)
+        for _ in range(200):
+            file.write(b"a" * 1_000_000)
+        file.write(tail)
+    assert packed.stat().st_size < 4000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    counts: Counts = Counter()
+    assert read_titles(packed, counts) == ["Rome", "Oslo"]
+    assert counts["article of more than 2,000,000 characters"] == 1
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150 * 1024  # KiB
+
+
+class Pieces:
+    """A file that is read in pieces of a few bytes."""
+
+    def __init__(self, content: bytes, size: int) -> None:
+        self.content, self.size = content, size
+
+    def read(self, size: int = -1) -> bytes:
+        piece, self.content = self.content[: self.size], self.content[self.size :]
+        return piece
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_a_text_is_cut_between_characters_and_outside_of_entities(size):
+    whole = "é&amp;中&#x4e2d;aé &lt;b&gt;éé" * 3
+    source = f"<mediawiki><siteinfo></siteinfo><page>{whole}</page><a>short</a>"
+    for limit in range(30, 60):
+        stream = BoundedXml(Pieces(source.encode(), size), limit)
+        text = b"".join(iter(stream.read, b"")).decode()
+        body = text.split("<page>")[1].split("</page>")[0]
+        assert body.endswith(CUT)
+        assert whole.startswith(body.removesuffix(CUT))
+        assert body.count("&") == body.count(";")
+        assert len(body.encode()) <= limit + 16
+        assert text.endswith("</page><a>short</a>")
+
+
+def test_a_dump_without_siteinfo_is_read(tmp_path):
+    path = dump_file(tmp_path / "d.xml", {"Rom": PROSE, "Kategorie:Stadt": PROSE})
+    xml = path.read_text()
+    xml = xml[: xml.index("<siteinfo>")] + xml[xml.index("</siteinfo>") + len("</siteinfo>") :]
+    path.write_text(xml.replace("<ns>0</ns>", ""))
+    counts: Counts = Counter()
+    assert read_titles(path, counts, "de") == ["Rom"]
+    assert counts["page of another namespace"] == 1
+
+
+def german_dump(path: Path) -> Path:
+    """A dump of the German Wikipedia, with its namespaces."""
+    text = "[[Datei: x.jpg|mini|Bild]]Rom hat 2.872.800 Einwohner und 3,5 km Mauern." + (
+        "[[Kategorie:Stadt]] [[Ostsee]]küste gibt es keine in Rom."
+    )
+    xml = dump_file(path, {"Rom": text}).read_text()
+    names = (
+        '<namespaces><namespace key="6">Datei</namespace><namespace key="14">Kategorie</namespace>'
+    )
+    xml = xml.replace("<namespaces/>", f"{names}</namespaces>").replace("//en.", "//de.")
+    path.write_text(xml)
+    return path
+
+
+def test_a_german_dump_asks_for_german_numbers_and_no_category(tmp_path):
+    (page,) = read_pages(german_dump(tmp_path / "d.xml"), Counter(), "de")
+    article = add_cloze_questions(build_article(page, 1, Counter()), "de")
+    (paragraph,) = article.paragraphs
+    answers = {asked.answers[0][0]: asked.field for asked in paragraph.asked}
+    assert answers == {"2.872.800": "number", "3,5 km": "quantity", "Ostseeküste": "link"}
+    assert "Kategorie" not in paragraph.text
+
+
+def test_a_dump_in_another_language_than_stated_is_one_line(tmp_path):
+    with pytest.raises(InputError, match=r"is a dump of https://de.*--language is en: add --lang"):
+        list(read_pages(german_dump(tmp_path / "d.xml"), Counter()))
+
+
+@pytest.mark.parametrize(
+    ("text", "answers"),
+    [
+        ("There are 10<sup>11</sup> stars.", []),
+        ("It has 5.98{{e|24}} kg there.", ["5.98×10²⁴ kg"]),
+        ("It is 5.98{{e|24}} there.", ["5.98×10²⁴"]),
+        ("It is 3.1415 or $1500 long.", ["3.1415"]),
+        ("It has 1,048,576.5 parts.", ["1,048,576.5"]),
+        ("It began in 1990, and ended.", ["1990"]),
+        ("It cost US$2 billion there.", ["US$2 billion"]),
+        ("It is {{val|1.2|0.3}} there.", []),
+    ],
+)
+def test_an_answer_is_the_whole_number(text, answers):
+    article = Article("Rome", clean_article(text, Counter()).paragraphs)
+    (paragraph,) = add_cloze_questions(article).paragraphs
+    assert [asked.answers[0][0] for asked in paragraph.asked] == answers
+
+
+def clean_or_misbehave(page: str, counts: Counts, settings: object) -> Article:
+    """What the workers run: a page is a word, or the wikitext of a real one."""
+    if page == "memory":
+        bytearray(settings.memory + (64 << 20))  # pyright: ignore[reportAttributeAccessIssue]
+    if page == "crash":
+        resource.setrlimit(resource.RLIMIT_CPU, (0, resource.RLIM_INFINITY))
+        while True:
+            pass
+    if page == "error":
+        raise InputError("wrong")
+    counts["cleaned"] += 1
+    return Article(page[:4], clean_article(page, counts).paragraphs)
+
+
+def write_titles(path: Path, articles: list[Article], counts: Counts) -> None:
+    path.write_text(f"{[article.title for article in articles]} {sorted(counts.items())}")
+
+
+def test_a_page_beyond_a_limit_is_left_out_and_counted_and_the_others_are_kept(tmp_path):
+    limits = Limits(seconds=2, memory=256 << 20)
+    endless = "{{a|" * 20_000  # takes mwparserfromhell minutes
+    with PageWorkers(1, clean_or_misbehave, write_titles, limits) as pool:
+        job = Job(
+            tmp_path / "a", ["one.", endless, "memory", "two.", "crash", "six."], Counter(), limits
+        )
+        start = time.monotonic()
+        assert pool.submit(job).result() == 6
+        assert time.monotonic() - start < 120
+        assert pool.submit(Job(tmp_path / "b", ["ten."], Counter(), limits)).result() == 1
+    assert (tmp_path / "a").read_text() == (
+        "['one.', 'two.', 'six.'] [('article that takes more than 2 s', 2), "
+        "('article that takes more than 256 MiB', 1), ('cleaned', 3), ('sentences read', 3)]"
+    )
+    assert (tmp_path / "b").read_text().startswith("['ten.']")
+
+
+def test_an_error_in_a_worker_reaches_the_command(tmp_path):
+    with PageWorkers(1, clean_or_misbehave, write_titles, Limits()) as pool:
+        job = Job(tmp_path / "a", ["one.", "error"], Counter(), Limits())
+        with pytest.raises(InputError, match="wrong"):
+            pool.submit(job).result()
+
+
+def test_half_a_megabyte_of_one_paragraph_is_asked_about_in_seconds():
+    text = "".join(
+        f"In {1000 + n % 900} the Town {n} had {n * 7 + 1000:,} inhabitants. "
+        for n in range(10_000)
+    )
+    start = time.process_time()
+    clean_article(text, Counter())
+    article = add_cloze_questions(Article("T", [Paragraph(text)]))
+    assert len(article.paragraphs[0].asked) > 5000
+    assert time.process_time() - start < 30
+
+
+def test_a_sentence_too_long_to_be_one_is_counted():
+    counts: Counts = Counter()
+    text = "It lies, " + "they say, " * 200 + "in the year 1990."
+    assert (
+        not add_cloze_questions(Article("T", [Paragraph(text)]), "en", counts).paragraphs[0].asked
+    )
+    assert counts["answer in a sentence of more than 1,000 characters"] == 1
+
+
+def test_the_command_and_the_card_say_what_sentences_were_left_out_for(tmp_path):
+    hole = "It is {{foo}} long. " * 3 + "It is {{bar}} wide. "
+    path = dump_file(tmp_path / "d.xml", {"Rome": PROSE + hole + "It is old."})
+    options = ["--shots", "0", "--min-words", "5", "--workers", "1", "--filters", "none"]
+    result = run("wikiqa", "--dump", path, *options, "--out", tmp_path / "o")
+    assert result.exit_code == 0, result.output
+    assert "4 of 6 sentences left out (66.7%): {{foo}} 3, {{bar}} 1" in result.output
+    card = (tmp_path / "o" / "README.md").read_text()
+    assert card.index("| `{{foo}}` | 3 |") < card.index("| `{{bar}}` | 1 |")
