@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,19 @@ import click
 from elusive.cli.options import add_list_option
 from elusive.common.errors import InputError
 
-Builder = Callable[[Path], None]
-"""Writes the content of a repository to a folder."""
+
+@dataclass(frozen=True)
+class Part:
+    """One repository that a folder is published to."""
+
+    kind: str
+    owned: tuple[str, ...]
+    folder: str = "."
+    """Folder of its content, below that of the whole."""
+
+
+Builder = tuple[Callable[[Path], None], list[Part]]
+"""What writes the content of a folder's repositories, and what they are."""
 
 
 @click.command()
@@ -72,19 +84,21 @@ def publish(
 
     check_repository(repository)
     details = CardDetails(title, authors, licence, _read_citation(citation), tags)
-    build, kind, owned = _find_builder(folder, repository, dataset, dry_run, details)
+    build, parts = _find_builder(folder, repository, dataset, dry_run, details)
     if dry_run != (out is not None):
         raise InputError("use --dry-run and --out together: --dry-run --out FOLDER")
     if out:
-        _write(build, out, repository, owned)
+        _write(build, out, repository, parts)
         click.echo(f"wrote {out}: the content that {repository} would have")
         return
     from elusive.report.hub.publish import Target
 
-    target = Target(repository, kind, owned, revision, private)
+    message = message or f"Publish {folder.resolve().name} with elusive"
     with tempfile.TemporaryDirectory(prefix="elusive-publish-") as temporary:
         build(Path(temporary))
-        _send(Path(temporary), target, message or f"Publish {folder.resolve().name} with elusive")
+        for part in parts:
+            target = Target(repository, part.kind, part.owned, revision, private)
+            _send(Path(temporary) / part.folder, target, message)
 
 
 def _read_citation(citation: str | None) -> str | None:
@@ -96,8 +110,8 @@ def _read_citation(citation: str | None) -> str | None:
 
 def _find_builder(
     folder: Path, repository: str, dataset: str | None, dry_run: bool, details: Any
-) -> tuple[Builder, str, tuple[str, ...]]:
-    """The function that writes a folder's repository, the kind of repository, and its own files."""
+) -> Builder:
+    """The function that writes the content of a folder's repositories, and what they are."""
     from elusive.common.dataset.shards import check_finished
     from elusive.common.folders import MANIFEST, read_manifest
     from elusive.report.hub import dataset_repository, run_repository
@@ -114,7 +128,7 @@ def _find_builder(
         kind = "folder without a manifest"
     if kind == "cell":
         build = partial(_build_run, folder, repository, dataset, dry_run, details)
-        return build, "model", run_repository.OWNED
+        return build, [Part("model", run_repository.OWNED)]
     builders = {
         "dataset": dataset_repository.build_dataset_repository,
         "training-text": build_text_repository,
@@ -124,7 +138,7 @@ def _find_builder(
     if dataset:
         raise InputError(f"--dataset is for runs, but this is a {kind}: leave it out")
     build = partial(_build_tables, builders[kind], folder, repository, details)
-    return build, "dataset", dataset_repository.OWNED
+    return build, [Part("dataset", dataset_repository.OWNED)]
 
 
 def _build_tables(
@@ -161,11 +175,12 @@ def _build_run(
     click.echo(f"{num_cells} cells{results if dataset else ''}")
 
 
-def _write(build: Builder, out: Path, repository: str, owned: tuple[str, ...]) -> None:
+def _write(build: Callable[[Path], None], out: Path, repository: str, parts: list[Part]) -> None:
     """Build a repository's content in a new folder, or in place of an earlier dry run."""
     from elusive.report.hub.publish import holds_dry_run
 
     is_free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    owned = {part.folder: part.owned for part in parts}
     if not is_free and not holds_dry_run(out, repository, owned):
         raise InputError(
             f"{out} holds files other than a dry run for {repository}: choose another --out or "
