@@ -13,8 +13,19 @@ import click
 from elusive.cli.options import add_list_option
 from elusive.common.errors import InputError
 
-Builder = Callable[[Path], None]
-"""Writes the content of a repository to a folder."""
+
+@dataclass(frozen=True)
+class Part:
+    """One repository that a folder is published to."""
+
+    kind: str
+    owned: tuple[str, ...]
+    folder: str = "."
+    """Folder of its content, below that of the whole."""
+
+
+Builder = tuple[Callable[[Path], None], list[Part]]
+"""What writes the content of a folder's repositories, and what they are."""
 
 
 @click.command()
@@ -93,16 +104,6 @@ def publish(
             _send(Path(temporary) / part.folder, target, message)
 
 
-@dataclass(frozen=True)
-class Part:
-    """One repository that a folder is published to."""
-
-    kind: str
-    owned: tuple[str, ...]
-    folder: str = "."
-    """Folder of its content, below that of the whole."""
-
-
 def _read_citation(citation: str | None) -> str | None:
     """The citation, or the content of the file that it names."""
     if citation and "\n" not in citation and len(citation) < 250 and Path(citation).is_file():
@@ -112,7 +113,7 @@ def _read_citation(citation: str | None) -> str | None:
 
 def _find_builder(
     folder: Path, repository: str, dataset: str | None, dry_run: bool, details: Any
-) -> tuple[Builder, list[Part]]:
+) -> Builder:
     """The function that writes the content of a folder's repositories, and what they are."""
     from elusive.common.dataset.shards import check_finished
     from elusive.common.folders import MANIFEST, read_manifest
@@ -198,14 +199,14 @@ def _build_run(
     click.echo(f"{num_cells} cells{results if dataset else ''}")
 
 
-def _write(build: Builder, out: Path, repository: str, parts: list[Part]) -> None:
+def _write(build: Callable[[Path], None], out: Path, repository: str, parts: list[Part]) -> None:
     """Build a repository's content in a new folder, or in place of an earlier dry run."""
     from elusive.report.hub.publish import holds_dry_run
 
     is_free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
-    if not is_free and not all(
-        holds_dry_run(out / part.folder, repository, (*part.owned, "entries/")) for part in parts
-    ):
+    # Entries are not owned, as others may have added some on the Hub, but a dry run writes them.
+    owned = {part.folder: (*part.owned, "entries/") for part in parts}
+    if not is_free and not holds_dry_run(out, repository, owned):
         raise InputError(
             f"{out} holds files other than a dry run for {repository}: choose another --out or "
             "empty it"

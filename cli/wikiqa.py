@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from elusive.cli.options import add_config_options
+from elusive.cli.options import add_config_options, list_given_options
 from elusive.common.errors import InputError, validate_config
 from elusive.wikiqa.config import WikiqaConfig
+from elusive.wikiqa.known_sets import fill_known_set
 
 
 @click.command()
@@ -26,6 +27,7 @@ def wikiqa(workers: int | None, preview: int | None, out: Path | None, **setting
 
     \b
     elusive wikiqa --squad dev-v1.1.json --out data/squad
+    elusive wikiqa --hub squad --limit 20 --out data/hub
     elusive wikiqa --hub rajpurkar/squad --hub-split validation --limit 20 --out data/hub
     elusive wikiqa --table mine.jsonl --columns context=passage --shots 0 --out data/mine
     elusive wikiqa --dump enwiki-pages-articles.xml.bz2 --limit 1000 --out data/wiki
@@ -34,7 +36,7 @@ def wikiqa(workers: int | None, preview: int | None, out: Path | None, **setting
     elusive wikiqa --hub wikimedia/wikipedia --hub-config 20231101.en --raw --limit 500 --out data/w
     elusive wikiqa --squad dev-v1.1.json --preview 1
     """
-    config = validate_config(WikiqaConfig, settings)
+    config = validate_config(WikiqaConfig, fill_known_set(settings, list_given_options()))
     cores = workers or len(os.sched_getaffinity(0))
     if preview:
         _show(config, preview)

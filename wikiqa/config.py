@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from elusive.common.errors import InputError
 from elusive.common.languages import CODE
-from elusive.wikiqa.known_sets import KNOWN_SETS, fill_known_set
+from elusive.wikiqa.known_sets import KNOWN_SETS
 
 FilterName = Literal[
     "length", "leak", "dependent", "duplicate", "ambiguous", "known", "unanswerable", "none"
@@ -33,7 +33,7 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
     hub: str | None = Field(
         default=None,
         description="Source: a dataset of the Hub with a question per row, or the name of a known "
-        f"one with its commit and columns: {', '.join(KNOWN_SETS)}.",
+        f"one, which stands for its commit, split and columns: {', '.join(KNOWN_SETS)}.",
     )
     dump: Path | None = Field(
         default=None,
@@ -124,14 +124,6 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
     seed: int = Field(
         default=0, description="Seed of all random draws: articles, questions, splits."
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_known_set(cls, values: object) -> object:
-        if not isinstance(values, dict):
-            return values
-        defaults = {name: field.default for name, field in cls.model_fields.items()}
-        return fill_known_set(values, defaults)
 
     @model_validator(mode="after")
     def _one_source(self) -> "WikiqaConfig":

@@ -3,7 +3,7 @@
 Whatever changes there later, the same name gives the same questions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 KNOWN_SETS: dict[str, dict[str, Any]] = {
@@ -28,16 +28,18 @@ KNOWN_SETS: dict[str, dict[str, Any]] = {
 """Settings of `elusive wikiqa` by the name of a set. PopQA has questions without texts."""
 
 
-def fill_known_set(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill in the settings of a set that `hub` names; settings that were changed stay.
+def fill_known_set(settings: Mapping[str, Any], given: Container[str]) -> dict[str, Any]:
+    """Fill in the settings of a set that `hub` names.
 
     Args:
-        values: settings, among them those that have their defaults.
-        defaults: of all settings.
+        settings: all settings, among them defaults.
+        given: names of those that the user gave, which stay.
 
-    >>> fill_known_set({"hub": "squad", "hub_split": "train"}, {"hub_split": "train"})["hub"]
-    'rajpurkar/squad'
+    >>> fill_known_set({"hub": "squad", "hub_split": "train"}, ["hub"])["hub_split"]
+    'validation'
     """
-    known = KNOWN_SETS.get(str(values.get("hub")), {})
-    unset = {name for name in known if values.get(name) in (None, (), [], defaults.get(name))}
-    return {**values, **{name: known[name] for name in known if name in unset | {"hub"}}}
+    known = KNOWN_SETS.get(str(settings.get("hub")), {})
+    return {
+        **settings,
+        **{name: value for name, value in known.items() if name == "hub" or name not in given},
+    }

@@ -146,7 +146,8 @@ def _list_patterns(hub_id: str) -> list[str]:
         siblings = HfApi().model_info(hub_id).siblings or []
     except HUB_ERRORS:  # `snapshot_download` then finds a stored copy, or says what is wrong
         return [*settings, "*.safetensors", "pytorch_model*.bin"]
-    return [*settings, *select_loaded(file.rfilename for file in siblings)]
+    names = [file.rfilename for file in siblings if not file.rfilename.endswith(".gguf")]
+    return [*settings, *select_loaded(names)]
 
 
 def _build_missing_error(reference: str, hub_id: str, error: Exception) -> InputError:

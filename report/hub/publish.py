@@ -77,16 +77,23 @@ def check_repository(repository: str) -> None:
         )
 
 
-def holds_dry_run(folder: Path, repository: str, owned: tuple[str, ...]) -> bool:
+def holds_dry_run(folder: Path, repository: str, owned: dict[str, tuple[str, ...]]) -> bool:
     """Whether a folder holds nothing but an earlier dry run for this repository.
 
     A folder of `elusive biogen` or `elusive run` is none, as its card does not name the repository.
+
+    Args:
+        folder: what may be replaced.
+        repository: identifier of the repository.
+        owned: what a dry run writes, as in `Target`, by the folder below.
     """
-    card = folder / "README.md"
-    if not card.is_file() or repository not in card.read_text(encoding="utf-8"):
+    cards = [folder / part / "README.md" for part in owned]
+    if not all(card.is_file() and repository in card.read_text("utf-8") for card in cards):
         return False
-    paths = [path for path in folder.rglob("*") if path.is_file()]
-    return all(_is_owned(path.relative_to(folder).as_posix(), owned) for path in paths)
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    allowed = {(Path(part) / name).as_posix(): name for part, own in owned.items() for name in own}
+    kept = tuple(f"{place}/" if name.endswith("/") else place for place, name in allowed.items())
+    return all(_is_owned(name, kept) for name in names)
 
 
 def publish_folder(

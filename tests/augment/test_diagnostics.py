@@ -126,3 +126,12 @@ def test_the_command_says_and_keeps_what_looks_wrong(people_folder, tmp_path):
     assert result.exit_code == 0, result.output
     assert "warning: 100% of the documents lose" in result.output
     assert TrainingTextFolder(tmp_path / "text").summary.diagnostics.lost_names == 1.0
+
+
+@pytest.mark.parametrize("method", ["contrast", "depth-contrast"])
+def test_noisy_scores_are_not_advised_to_be_what_they_are(method):
+    noisy = Diagnostics(0, 0, 0, 0, halves_agree=0.01)
+    (line,) = noisy.list_warnings(method)
+    advice = line.split(": use ")[1]
+    assert ("depth-contrast" in advice) == (method != "depth-contrast")
+    assert ("--depth" in advice) == (method == "depth-contrast")

@@ -59,7 +59,7 @@ def parse_command(line: str) -> None:
     """Raise the error of click for a command line that it rejects."""
     command: click.Command = cli
     words = shlex.split(line)[1:]
-    while isinstance(command, click.Group):
+    while isinstance(command, click.Group) and words:  # a group may do something by itself
         command = command.commands[words.pop(0)]
     command.make_context(command.name, words)
 
