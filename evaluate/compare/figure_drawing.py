@@ -15,7 +15,7 @@ from elusive.evaluate.compare.clue_gains import ClueGains
 from elusive.evaluate.compare.distances import METRICS, DistanceRow
 
 KIND_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#999999")
-"""Colors of the kinds of tokens, of Okabe and Ito's palette like those of arms in `arm_marks.py`."""
+"""Colors of the kinds of tokens, from Okabe and Ito's palette, as are those of arms."""
 NAMES = {"em": "Exact match", "log_probability": "Gold log-probability"}
 UNITS = {"em": "%", "log_probability": "nats per token"}
 GAIN_UNITS = {"em": "EM points", "log_probability": "nats per token"}
@@ -139,13 +139,11 @@ def draw_top(rows: list[TopRow], title: str) -> Figure:
     # A path as a model's name would leave no room for the bars.
     axes.set_yticks(range(len(scorers)), [fill(scorer, LABEL_WIDTH) for scorer in scorers])
     axes.invert_yaxis()
-    axes.set(
-        xlabel="tokens among the ten highest, mean number over values", xlim=(0, 10), title=title
-    )
+    label = "tokens among the ten highest, mean number over values"
+    axes.set(xlabel=label, xlim=(0, 10), title=title)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(
-        loc="outside lower center", ncols=count_columns(len(KINDS)), frameon=False, fontsize=9
-    )
+    columns = count_columns(len(KINDS))
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     return figure
 
 

@@ -52,12 +52,8 @@ def test_a_table_warns_if_the_model_knew_the_answers(layout):
 
 
 def test_a_run_warns_before_it_starts(tmp_path: Path):
-    plan = write_plan(
-        tmp_path / "plan.yaml",
-        Path("nano-small"),
-        dataset={"people": 3, "start": 0},
-        arms=["plain"],
-    )
+    dataset = {"people": 3, "start": 0}
+    plan = write_plan(tmp_path / "plan.yaml", Path("nano-small"), dataset=dataset, arms=["plain"])
     done = run("run", plan, "--out", tmp_path / "run")
     assert done.exit_code == 0, done.output
     assert "nano-small was pretrained on 3 of the 3 people of dataset" in done.stderr
