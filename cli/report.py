@@ -1,6 +1,7 @@
 """`elusive report`: write the results of runs as a page."""
 
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -43,15 +44,17 @@ def report(
     elusive report runs/demo --baseline plain --metric log_probability --out by-log-probability.html
     elusive report runs/demo runs/nano --out both.html
     """
-    if out is None and len(runs) > 1:
+    first, *others = runs
+    if out is None and others:
         raise InputError(f"--out: {len(runs)} runs share one page: name its file, --out FILE.html")
-    write_report(runs, out or runs[0] / PAGE, title, baseline, metric)
+    path = out or first / PAGE
+    write_report(runs, path, title, baseline, metric)
     if is_opened:
-        webbrowser.open((out or runs[0] / PAGE).resolve().as_uri())
+        webbrowser.open(path.resolve().as_uri())
 
 
 def write_report(
-    runs: tuple[Path, ...],
+    runs: Sequence[Path],
     out: Path,
     title: str | None = None,
     baseline: str | None = None,

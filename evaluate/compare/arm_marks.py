@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from elusive.augment.arms import ARMS
+from elusive.evaluate.cells.cell import get_arm
+from elusive.evaluate.cells.cell_folder import CellResult
 
 PALETTE = {
     "control": ("#767676", "#a8a8a8"),
@@ -95,6 +97,11 @@ def assign_marks(methods: Mapping[str, str]) -> dict[str, ArmMark]:
         taken = set(marks.values())
         marks[label] = next((mark for mark in choices if mark not in taken), choices[0])
     return marks
+
+
+def mark_arms(arms: Mapping[str, list[CellResult]]) -> dict[str, ArmMark]:
+    """Assign a mark to every arm of a table, given the cells of each."""
+    return assign_marks({arm: get_arm(cells[0].parameters) for arm, cells in arms.items()})
 
 
 def _is_in(family: str, method: str) -> bool:

@@ -1,33 +1,42 @@
 """Draw the figures of a run."""
 
+import math
+from collections.abc import Mapping
 from textwrap import fill
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from elusive.augment.clues.top_tokens import KINDS, TopRow
 from elusive.common.intervals import Estimate, format_estimate
+from elusive.evaluate.compare.arm_marks import ArmMark
 from elusive.evaluate.compare.clue_gains import ClueGains
 from elusive.evaluate.compare.distances import METRICS, DistanceRow
 
-# Okabe and Ito's colors, which color-blind readers can tell apart.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-MARKERS = "osD^vP*Xdhp<>8"
-LABELS = {"em": "exact match, %", "log_probability": "gold log-probability, nats per token"}
+KIND_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#999999")
+"""Colors of the kinds of tokens, from Okabe and Ito's palette, as are those of arms."""
+NAMES = {"em": "Exact match", "log_probability": "Gold log-probability"}
+UNITS = {"em": "%", "log_probability": "nats per token"}
+GAIN_UNITS = {"em": "EM points", "log_probability": "nats per token"}
 SCALES = {"em": 100, "log_probability": 1}
 LABEL_WIDTH = 48
 """Characters in a line of a scorer's label."""
+MOST_COLUMNS = 6
+"""Largest number of columns of a legend."""
+WHISKERS = "Whiskers: 95% intervals over people and, with several seeds, trainings."
 
 
-def draw_distance(rows: list[DistanceRow], fields: list[str]) -> Figure:
+def draw_distance(
+    rows: list[DistanceRow], fields: list[str], marks: Mapping[str, ArmMark]
+) -> Figure:
     """Draw exact match and gold log-probability by distance, one line per arm."""
-    figure = Figure(figsize=(11, 5.2), layout="constrained")
+    figure = Figure(figsize=(11, 5.8), layout="constrained")
     arms = list(dict.fromkeys(row.arm for row in rows))
     # 1) Label each bin with its distances, and with its field if every bin has only one.
     bins = [row for row in rows if row.arm == arms[0]]
     labels = [
-        str(row.first) if row.first == row.last else f"{row.first}-{row.last}" for row in bins
+        str(row.first) if row.first == row.last else f"{row.first}\u2013{row.last}" for row in bins
     ]
     if all("," not in names for names in fields):
         labels = [f"{label}\n{field}" for label, field in zip(labels, fields, strict=True)]
@@ -37,25 +46,21 @@ def draw_distance(rows: list[DistanceRow], fields: list[str]) -> Figure:
             estimates = [getattr(row, metric) for row in rows if row.arm == arm]
             shift = min(0.1, 0.5 / len(arms)) * (number - (len(arms) - 1) / 2)
             positions = [index + shift for index in range(len(estimates))]
-            _draw_estimates(axes, positions, estimates, metric, number, arm)
+            _draw_estimates(axes, positions, estimates, SCALES[metric], marks[arm])
         axes.set_xticks(range(len(labels)), labels, fontsize=8)
-        axes.set(xlabel="words from the name to the value", ylabel=LABELS[metric])
+        unit = f"{NAMES[metric].lower()}, {UNITS[metric]}"
+        axes.set(xlabel="words from the name to the value", ylabel=unit)
+        axes.set_title(f"{NAMES[metric]} by distance", fontsize=11)
         axes.spines[["top", "right"]].set_visible(False)
-    handles, names = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=6, frameon=False, fontsize=9)
+    _add_arm_legend(figure, arms, marks)
+    figure.supxlabel(WHISKERS, fontsize=8.5, color="#555555")
     return figure
 
 
 def _draw_estimates(
-    axes: Axes,
-    positions: list[float],
-    estimates: list[Estimate],
-    metric: str,
-    number: int,
-    label: str,
+    axes: Axes, positions: list[float], estimates: list[Estimate], scale: float, mark: ArmMark
 ) -> None:
     """Draw means with their intervals, joined by a line."""
-    scale = SCALES[metric]
     means = [scale * estimate.mean for estimate in estimates]
     errors = [
         [scale * (estimate.mean - estimate.low) for estimate in estimates],
@@ -65,14 +70,47 @@ def _draw_estimates(
         positions,
         means,
         yerr=errors,
-        label=label,
-        color=COLORS[number % len(COLORS)],
-        marker=MARKERS[number % len(MARKERS)],
+        color=mark.color,
+        marker=mark.marker,
+        markerfacecolor="white" if mark.hollow else mark.color,
         markersize=5,
         linewidth=1,
         elinewidth=0.8,
         capsize=2,
     )
+
+
+def _add_arm_legend(figure: Figure, arms: list[str], marks: Mapping[str, ArmMark]) -> None:
+    """Name the arms above the panels, in rows of about equal length."""
+    handles = [
+        Line2D(
+            [],
+            [],
+            linestyle="none",
+            marker=marks[arm].marker,
+            color=marks[arm].color,
+            markerfacecolor="white" if marks[arm].hollow else marks[arm].color,
+            label=arm,
+        )
+        for arm in arms
+    ]
+    figure.legend(
+        handles=handles,
+        loc="outside upper center",
+        ncols=count_columns(len(arms)),
+        frameon=False,
+        fontsize=9,
+    )
+
+
+def count_columns(num_labels: int) -> int:
+    """Count the columns of a legend so that no label is alone in its last row, where possible.
+
+    >>> [count_columns(number) for number in (1, 6, 7, 13, 14)]
+    [1, 6, 4, 5, 5]
+    """
+    num_rows = math.ceil(num_labels / MOST_COLUMNS)
+    return math.ceil(num_labels / num_rows)
 
 
 def draw_top(rows: list[TopRow], title: str) -> Figure:
@@ -86,7 +124,7 @@ def draw_top(rows: list[TopRow], title: str) -> Figure:
         for number, kind in enumerate(KINDS):
             mean = counts[scorer, kind].mean
             label = kind if height == 0 else None
-            axes.barh(height, mean, left=left, height=0.7, color=COLORS[number], label=label)
+            axes.barh(height, mean, left=left, height=0.7, color=KIND_COLORS[number], label=label)
             if mean >= 0.4:
                 axes.text(
                     left + mean / 2,
@@ -101,45 +139,37 @@ def draw_top(rows: list[TopRow], title: str) -> Figure:
     # A path as a model's name would leave no room for the bars.
     axes.set_yticks(range(len(scorers)), [fill(scorer, LABEL_WIDTH) for scorer in scorers])
     axes.invert_yaxis()
-    axes.set(xlabel="tokens among the ten highest, mean over values", xlim=(0, 10), title=title)
+    label = "tokens among the ten highest, mean number over values"
+    axes.set(xlabel=label, xlim=(0, 10), title=title)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=len(KINDS), frameon=False, fontsize=9)
+    columns = count_columns(len(KINDS))
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     return figure
 
 
-def draw_gains(gains: ClueGains) -> Figure:
-    """Draw clue recall against the gain over random: a marker per arm, a color per field."""
+def draw_gains(gains: ClueGains, marks: Mapping[str, ArmMark]) -> Figure:
+    """Draw clue recall against the gain over random, one point per arm and field."""
     figure = Figure(figsize=(11, 5.4), layout="constrained")
-    arms = list(dict.fromkeys(row.arm for row in gains.rows))
-    fields = list(dict.fromkeys(row.field for row in gains.rows))
     for axes, metric in zip(figure.subplots(1, 2), METRICS, strict=True):
         for row in gains.rows:
+            mark = marks[row.arm]
             axes.scatter(
                 100 * row.recall,
                 SCALES[metric] * getattr(row, metric),
-                color=COLORS[fields.index(row.field) % len(COLORS)],
-                marker=MARKERS[arms.index(row.arm) % len(MARKERS)],
+                edgecolors=mark.color,
+                facecolors="none" if mark.hollow else mark.color,
+                marker=mark.marker,
                 s=45,
             )
         axes.axhline(0, color="gray", linewidth=0.8, linestyle=":")
         pearson = next(c.pearson for c in gains.correlations if c.metric == metric)
-        axes.set_title(f"r = {format_estimate(pearson)}", fontsize=11)
+        axes.set_title(f"{NAMES[metric]}: r = {format_estimate(pearson)}", fontsize=11)
         axes.set(
             xlabel="copies that keep a name and the value, %",
-            ylabel=f"gain over random: {LABELS[metric]}",
+            ylabel=f"gain over random, {GAIN_UNITS[metric]}",
         )
         axes.spines[["top", "right"]].set_visible(False)
-    # The legends show the arms' markers above the panels, and the fields' colors below.
-    axes = figure.axes[0]
-    markers = [
-        axes.scatter([], [], color="gray", marker=MARKERS[n % len(MARKERS)], label=arm)
-        for n, arm in enumerate(arms)
-    ]
-    colors = [
-        axes.scatter([], [], color=COLORS[n % len(COLORS)], marker="s", label=field)
-        for n, field in enumerate(fields)
-    ]
-    settings: dict[str, Any] = {"ncols": 6, "frameon": False, "fontsize": 9}
-    figure.legend(handles=markers, loc="outside upper center", **settings)
-    figure.legend(handles=colors, loc="outside lower center", **settings)
+    _add_arm_legend(figure, list(dict.fromkeys(row.arm for row in gains.rows)), marks)
+    note = "Each point is one arm and one field. r: Pearson's correlation with its 95% interval."
+    figure.supxlabel(note, fontsize=8.5, color="#555555")
     return figure

@@ -26,9 +26,15 @@ from elusive.common.intervals import format_estimate
 from elusive.common.lm.loading import load_model
 from elusive.evaluate.cells.cell import make_file_name
 from elusive.evaluate.cells.cell_folder import CellResult, find_cells
+from elusive.evaluate.compare.arm_marks import mark_arms
 from elusive.evaluate.compare.clue_gains import measure_gains
 from elusive.evaluate.compare.distances import measure_distances
-from elusive.evaluate.compare.figure_drawing import draw_distance, draw_gains, draw_top
+from elusive.evaluate.compare.figure_drawing import (
+    WHISKERS,
+    draw_distance,
+    draw_gains,
+    draw_top,
+)
 from elusive.evaluate.compare.table import group_arms, group_benchmarks
 from elusive.evaluate.plans import find_dataset
 
@@ -97,10 +103,12 @@ def _draw_distances(folder: Path, arms: dict[str, list[CellResult]]) -> str:
         rows, fields = measure_distances(arms)
     except InputError as reason:
         return _render_missing(title, str(reason))
-    _save(folder, "accuracy-by-distance", draw_distance(rows, fields), rows)
+    figure = draw_distance(rows, fields, mark_arms(arms))
+    _save(folder, "accuracy-by-distance", figure, rows)
     is_confounded = all("," not in names for names in fields)
     caption = (
-        "Distance: number of words between a value and the nearest mention of the name before it."
+        "Distance: number of words between a value and the nearest mention of the name before it. "
+        f"{WHISKERS}"
     )
     if is_confounded:
         caption += (
@@ -165,7 +173,7 @@ def _draw_gains(
         gains = measure_gains(arms, dataset, run)
     except InputError as reason:
         return _render_missing(title, str(reason))
-    _save(folder, "recall-against-gain", draw_gains(gains), gains.rows)
+    _save(folder, "recall-against-gain", draw_gains(gains, mark_arms(arms)), gains.rows)
     caption = (
         "One point per field and arm that drops tokens: the share of copies that keep a mention of "
         "the name and the whole value, and the gain over `random`. Intervals resample "

@@ -151,8 +151,9 @@ def _create(api: HfApi, target: Target) -> None:
     """Create a repository, unless somebody else just created it."""
     repository, kind = target.repository, target.kind
     try:
-        sdk = {"space_sdk": "static"} if kind == "space" else {}
-        call_hub(api.create_repo, repository, repo_type=kind, private=target.private or None, **sdk)
+        settings: dict[str, Any] = {"repo_type": kind, "private": target.private or None}
+        settings |= {"space_sdk": "static"} if kind == "space" else {}
+        call_hub(api.create_repo, repository, **settings)
     except HfHubHTTPError as error:
         if find_status(error) != 409:
             raise

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from elusive.common.errors import InputError
@@ -66,4 +67,8 @@ def load_board_settings(board: Path) -> BoardSettings:
 
 def render_board_settings(settings: BoardSettings) -> str:
     """Render settings as YAML, with what each of them means."""
-    return render_template(Path(__file__).parent / "board.yaml.j2", settings=settings)
+    lines = {
+        name: yaml.safe_dump({name: value}, allow_unicode=True, width=100).rstrip()
+        for name, value in settings.model_dump(mode="json").items()
+    }
+    return render_template(Path(__file__).parent / "board.yaml.j2", **lines)

@@ -9,9 +9,8 @@ import numpy as np
 from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError
 from elusive.common.intervals import Estimate
-from elusive.evaluate.cells.cell import get_arm
 from elusive.evaluate.cells.cell_folder import CellResult
-from elusive.evaluate.compare.arm_marks import assign_marks
+from elusive.evaluate.compare.arm_marks import mark_arms
 from elusive.evaluate.compare.distances import METRICS, DistanceRow, measure_distances
 from elusive.evaluate.compare.seed_noise import estimate_arms
 from elusive.evaluate.compare.table import build_table, group_arms
@@ -80,8 +79,7 @@ def build_benchmark_data(
 
 def _list_marks(arms: dict[str, list[CellResult]]) -> dict[str, list[Any]]:
     """List the family, the shape and whether it is hollow of each arm's mark."""
-    methods = {arm: get_arm(cells[0].parameters) for arm, cells in arms.items()}
-    marks = assign_marks(methods)
+    marks = mark_arms(arms)
     return {arm: [mark.family, mark.shape, mark.hollow] for arm, mark in marks.items()}
 
 

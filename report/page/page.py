@@ -91,7 +91,8 @@ def build_page_data(
         except InputError as reason:
             reasons[name] = reason
             continue
-        shown[-1] |= {"anchor": make_anchor(name)} | _build_run_data(members, runs)
+        order = _list_best_first(shown[-1])
+        shown[-1] |= {"anchor": make_anchor(name)} | _build_run_data(members, runs, order)
     if not shown:
         raise next(iter(reasons.values()), InputError("there are no cells to report"))
     return {
@@ -114,10 +115,24 @@ def make_anchor(name: str) -> str:
     return re.sub(r"[^\w.]+", "-", name.lower()).strip("-")
 
 
-def _build_run_data(cells: list[CellResult], runs: Sequence[Path]) -> dict[str, Any]:
+def _list_best_first(benchmark: dict[str, Any]) -> list[str]:
+    """List the arms of a benchmark by rank, and arms of the same rank by score."""
+    metric = benchmark["metric"]
+    rows = sorted(benchmark["rows"], key=lambda row: (row["rank"] or 0, -row[metric]))
+    return [row["arm"] for row in rows]
+
+
+def _build_run_data(
+    cells: list[CellResult], runs: Sequence[Path], order: list[str]
+) -> dict[str, Any]:
     """Build what the texts of a benchmark's run show, or say why they show nothing.
 
     Of several runs, it is the one that holds the most cells of the benchmark.
+
+    Args:
+        cells: of the benchmark.
+        runs: folders that may hold them.
+        order: labels of the arms, the best arm first.
     """
     counts = Counter(run for cell in cells for run in runs if run in cell.folder.parents)
     run = max(counts, key=lambda run: counts[run], default=None)
@@ -127,6 +142,7 @@ def _build_run_data(cells: list[CellResult], runs: Sequence[Path]) -> dict[str, 
     dataset = load_dataset_folder(folder)
     kept = [cell for cell in select_comparable_cells(cells)[0] if run in cell.folder.parents]
     arms = group_arms(kept)
+    arms = {name: arms[name] for name in order if name in arms}
     if cells[0].parameters["dataset"] != dataset.content_hash:
         why = {"why": f"{folder} is not the dataset of these cells"}
         return {"gains": why, "viewer": why}

@@ -351,6 +351,9 @@ document.getElementById("frame").onload = (event) => {
   result.hash = view.location.hash;
   $("brief").click();
   const struck = [...inner.querySelectorAll("article del")];
+  result.recolored = struck.filter((unit) =>
+    !inner.querySelector(`#original [data-index="${unit.dataset.index}"]`).classList.contains(
+      unit.classList[1])).length;
   result.struck = [struck.length > 0, struck.filter((unit) => unit.offsetWidth).length];
   $("search").value = "SEARCHED";
   $("search").dispatchEvent(new view.Event("input"));
@@ -387,6 +390,7 @@ def test_keys_search_and_buttons_work(people_folder, tmp_path):
     assert result["stops"] == 1
     assert result["hash"] == "#document=1&arm=1"
     assert result["struck"] == [True, 0]
+    assert result["recolored"] == 0, "dropped tokens have the colors of the original"
     assert result["matches"] == [f"6. {last['entity']}"]
     assert result["chosen"] == "5"
     assert result["ends"] == [True, True]

@@ -34,14 +34,18 @@ from elusive.common.dataset.records import TrainingText
 from elusive.common.intervals import Estimate
 from elusive.common.lm.loading import LoadedModel
 from elusive.common.lm.references import ModelSource
+from elusive.evaluate.compare.arm_marks import assign_marks
 from elusive.evaluate.compare.clue_gains import (
+    ClueGains,
+    Correlation,
+    GainRow,
     _correlate,
     _resample_seeds,
     _resample_weights,
     keeps_clue,
 )
-from elusive.evaluate.compare.distances import choose_distance_bins
-from elusive.evaluate.compare.figure_drawing import draw_top
+from elusive.evaluate.compare.distances import DistanceRow, choose_distance_bins
+from elusive.evaluate.compare.figure_drawing import draw_distance, draw_gains, draw_top
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=200))
@@ -222,3 +226,39 @@ def test_a_long_path_as_a_models_name_leaves_room_for_the_bars():
     figure = draw_top(rows, "a title")
     figure.savefig(BytesIO())
     assert figure.axes[0].get_position().width > 0.3
+
+
+def drawn_figures(arms: list[str]) -> list:
+    """The figures of some arms that show one point per arm or distance."""
+    one = Estimate(0.5, 0.4, 0.6)
+    rows = [DistanceRow(arm, first, first + 2, 5, one, one) for arm in arms for first in (0, 3)]
+    gains = [GainRow(arm, "major", 0.5, 0.1, 0.2) for arm in arms]
+    correlations = [Correlation(metric, one, one) for metric in ("em", "log_probability")]
+    marks = assign_marks({arm: arm for arm in arms})
+    distances = draw_distance(rows, ["major, company"] * 2, marks)
+    return [distances, draw_gains(ClueGains(gains, correlations), marks)]
+
+
+def test_figures_have_titles_and_units_and_explain_their_whiskers():
+    distances, gains = drawn_figures(["plain", "random"])
+    assert [axes.get_title() for axes in distances.axes] == [
+        "Exact match by distance", "Gold log-probability by distance"
+    ]  # fmt: skip
+    assert [axes.get_ylabel() for axes in distances.axes] == [
+        "exact match, %", "gold log-probability, nats per token"
+    ]  # fmt: skip
+    assert "95% intervals" in distances.get_supxlabel()
+    assert [axes.get_ylabel() for axes in gains.axes] == [
+        "gain over random, EM points", "gain over random, nats per token"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("others", [["eda"], ["contrast", "attention", "eda"]])
+def test_an_arm_has_one_color_and_mark_in_every_figure(others):
+    """Whatever other arms stand beside it."""
+    for figure in drawn_figures([*others, "oracle"]):
+        (legend,) = figure.legends
+        marks = [(line.get_color(), line.get_marker()) for line in legend.legend_handles]
+        names = [text.get_text() for text in legend.get_texts()]
+        assert dict(zip(names, marks, strict=True))["oracle"] == ("#009e73", "o")
+        assert len(set(marks)) == len(names)

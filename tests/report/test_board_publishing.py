@@ -24,7 +24,11 @@ from elusive.evaluate.run import run_plan
 from elusive.report.hub.publish import Target, publish_folder
 from elusive.report.leaderboard.board import WORKFLOW, add_cells, init_board
 from elusive.report.leaderboard.board_repository import OWNED, build_board_repositories
-from elusive.report.leaderboard.board_settings import BoardSettings, load_board_settings
+from elusive.report.leaderboard.board_settings import (
+    BoardSettings,
+    load_board_settings,
+    render_board_settings,
+)
 
 NAME = "org/board"
 
@@ -173,6 +177,15 @@ def test_wrong_settings_are_one_line(board, tmp_path, capsys):
     assert load_board_settings(board) == BoardSettings()
 
 
+@pytest.mark.parametrize(
+    "text", ['A: "x" #1', "two\n\nlines: of # text", "- 'yes'", "\u00e9 & <b>"]
+)
+def test_settings_that_are_written_are_read_again(text, tmp_path):
+    settings = BoardSettings(title=text, about=text, names={"0" * 12: text, "1e5": text})
+    (tmp_path / "board.yaml").write_text(render_board_settings(settings))
+    assert load_board_settings(tmp_path) == settings
+
+
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *args: object) -> None:
         """Keep quiet."""
@@ -214,7 +227,7 @@ def test_a_space_and_a_dataset_are_published_and_lead_back_to_a_leaderboard(hub,
         (tmp_path / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "copy" / name).write_bytes(content)
     assert run("leaderboard", "check", tmp_path / "copy").exit_code == 0
-    assert load_board_settings(tmp_path / "copy").submit_to.endswith(f"/datasets/{NAME}")
+    assert (load_board_settings(tmp_path / "copy").submit_to or "").endswith(f"/datasets/{NAME}")
     again = outside(CLI, hub, tmp_path / "home", "publish", board, "--to", NAME)
     assert again.stdout.count("nothing changed") == 2, again.stdout
 

@@ -290,12 +290,16 @@ def test_the_text_viewer_shows_what_the_arms_were_trained_on(finished):
     page = json.loads(
         re.findall(r'id="data">(.*?)</script>', shown["viewer"]["html"], re.DOTALL)[0]
     )
-    assert [arm["method"] for arm in page["arms"]] == ["plain", "random", "position", "permute"]
-    for number, (arm, cells) in enumerate(
-        (arm, cells)
-        for arm, cells in group_arms(find_cells(finished)).items()
-        if arm != "untrained"
-    ):
+    labels = [arm["method"] for arm in page["arms"]]
+    em = {row["arm"]: row["em"] for row in shown["rows"]}
+    assert set(labels) == {"plain", "random", "position", "permute"}
+    assert [em[label] for label in labels] == sorted(map(em.get, labels), reverse=True), (
+        "best first"
+    )
+    for arm, cells in group_arms(find_cells(finished)).items():
+        if arm == "untrained":
+            continue
+        number = labels.index(arm)
         (folder,) = finished.glob(f"train/{arm}-seed{cells[0].parameters['seed']}-*")
         stored = {
             (text.doc_id, text.copy): text for text in TrainingTextFolder(folder).read_texts()
@@ -319,13 +323,15 @@ def test_a_browser_opens_the_text_viewer_inside_the_page(finished, tmp_path):
       const frame = inner.querySelector('#viewer iframe');
       await new Promise((done) => { frame.onload = done; });
       result.arms = frame.contentDocument.querySelectorAll('#arms input').length;
-      frame.contentDocument.querySelectorAll('#arms input')[1].click();
+      const labels = [...frame.contentDocument.querySelectorAll('#arms label')];
+      result.index = labels.findIndex((label) => label.textContent === 'random');
+      labels[result.index].querySelector('input').click();
       result.struck = frame.contentDocument.querySelectorAll('article del').length;
       result.hash = frame.contentWindow.location.hash"""
     result = tried(out, script, tmp_path)
     assert result["arms"] == 4
     assert result["struck"] > 0
-    assert result["hash"] == "#document=0&arm=1"
+    assert result["hash"] == f"#document=0&arm={result['index']}"
 
 
 def test_wrong_input_is_one_line_and_nothing_is_overwritten(finished, tmp_path, capsys):

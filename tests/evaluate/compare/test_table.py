@@ -1,14 +1,13 @@
 """Tables by kind of question, with the share of tokens predicted, and of missed questions alone."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from answered_cells import cell
 from click.testing import CliRunner
 from commands import write_grid_plan
 
 from elusive.cli.main import cli
-from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError
 from elusive.common.text_tables import render_terminal_table
 from elusive.evaluate.cells.cell_folder import CellResult, find_cells
@@ -17,29 +16,6 @@ from elusive.evaluate.compare.table_columns import flatten_row, format_cells
 from elusive.evaluate.compare.table_formats import RENDERERS, render_note, render_tables
 
 TARGETS = {"tokens": 0.6, "values": 0.5, "names": 0.9, "relations": 0.7}
-
-
-def answer(person: int, kind: str, em: float) -> Prediction:
-    name = f"{person}-{kind}"
-    scores = (em, em, em, em, -1.0)
-    return Prediction(name, f"P{person}", "major", "?", ["x"], "x", *scores, None, kind=kind)
-
-
-def cell(label: str, seed: int, ems: dict[str, list[float]], targets: dict | None = None):
-    """A cell with one answer per person and kind of question."""
-    predictions = [
-        answer(person, kind, em) for kind, values in ems.items() for person, em in enumerate(values)
-    ]
-    costs = {
-        "seconds": {},
-        "peak_memory_mib": {},
-        "drop_rate": 0.0,
-        "training_tokens": 0,
-        "questions": len(predictions),
-    }
-    log = None if label == "untrained" else {"targets": targets or {}}
-    parameters = {"label": label, "seed": seed, "augment": {"method": label}}
-    return CellResult(Path(label), parameters, predictions, [], {}, costs, log)
 
 
 @pytest.fixture
