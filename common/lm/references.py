@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
 from elusive.common.errors import InputError
 from elusive.common.folders import hash_file, hash_parameters
 
@@ -107,6 +104,9 @@ def _refuse_adapter(path: Path) -> None:
 
 
 def _download(reference: str, hub_id: str) -> Path:
+    from huggingface_hub import snapshot_download  # takes as long to import as all else together
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
     names = ", ".join([*BUILT_IN_NAMES, *ALIASES])
     hint = f"it is not a local folder, a GGUF file or an alias ({names})"
     try:
