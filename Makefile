@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 	@echo "setup: done"
 
 demo: $(STAMP)
-	.venv/bin/elusive run presets/nano-demo.yaml --jobs 2 --out runs/demo
+	.venv/bin/elusive run presets/nano-demo.yaml --out runs/demo
 
 test: $(STAMP)
 	.venv/bin/pytest -n logical --maxprocesses 4 --dist loadfile

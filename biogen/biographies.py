@@ -8,7 +8,10 @@ import pyarrow as pa
 from elusive.biogen.compiled_config import CompiledConfig, compile_config
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.people.draw import People, draw_people, iterate_few_first
-from elusive.biogen.texts.arrow_arrays import (
+from elusive.biogen.texts.piece_layout import Layout, build_layout
+from elusive.biogen.texts.pieces import Strings
+from elusive.biogen.texts.sentence_order import Sentences, build_rows, build_sentences
+from elusive.common.dataset.arrow_arrays import (
     build_digit_array,
     build_integer_array,
     build_list_array,
@@ -16,9 +19,6 @@ from elusive.biogen.texts.arrow_arrays import (
     build_struct_array,
     join_columns,
 )
-from elusive.biogen.texts.piece_layout import Layout, build_layout
-from elusive.biogen.texts.pieces import Strings
-from elusive.biogen.texts.sentence_order import Sentences, build_rows, build_sentences
 from elusive.common.dataset.records import SCHEMAS, Document, from_table
 
 _SPLITS = build_string_array(["train", "dev"])

@@ -11,14 +11,14 @@ from elusive.biogen.compiled_config import CompiledConfig, compile_config
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.people.draw import People, compute_shot_numbers, draw_people, iterate_few_first
 from elusive.biogen.people.values import PARTNER_BITS
-from elusive.biogen.texts.arrow_arrays import (
+from elusive.biogen.texts.pieces import Strings
+from elusive.biogen.texts.question_kinds import Reply, build_replies
+from elusive.biogen.texts.question_templates import Asking
+from elusive.common.dataset.arrow_arrays import (
     build_boolean_array,
     build_integer_array,
     join_columns,
 )
-from elusive.biogen.texts.pieces import Strings
-from elusive.biogen.texts.question_kinds import Reply, build_replies
-from elusive.biogen.texts.question_templates import Asking
 from elusive.common.dataset.records import SCHEMAS, Question, Shot, from_table
 
 

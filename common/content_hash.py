@@ -197,9 +197,22 @@ def _list_values(array: pa.Array, path: str) -> Iterator[tuple[str, memoryview |
 
 def _to_bytes(array: pa.Array, kind: type[np.generic]) -> memoryview:
     """Return the numbers of an array without nulls as little-endian bytes."""
-    numbers = array.to_numpy(zero_copy_only=False)
     wanted = np.dtype(kind).newbyteorder("<")
-    return np.ascontiguousarray(numbers, wanted).data.cast("B")
+    return np.ascontiguousarray(read_numbers(array), wanted).data.cast("B")
+
+
+def read_numbers(array: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """Return an array's numbers or booleans, without importing pandas as `to_numpy` would.
+
+    Where the array has a null, the number is arbitrary.
+    """
+    whole = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    if pa.types.is_boolean(whole.type):
+        return read_numbers(whole.cast(pa.uint8())).astype(bool)
+    data, kind = whole.buffers()[1], np.dtype(whole.type.to_pandas_dtype())
+    if data is None or not len(whole):
+        return np.zeros(0, kind)
+    return np.frombuffer(data, kind)[whole.offset : whole.offset + len(whole)]
 
 
 def _get_text_bytes(texts: pa.LargeStringArray) -> memoryview | bytes:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from elusive.biogen.texts.arrow_arrays import build_integer_array, build_string_array, join_rows
+from elusive.common.dataset.arrow_arrays import build_integer_array, build_string_array, join_rows
 
 _CHARACTERS, _SPACES = 32, 12
 """Lowest bits of two of the three counts that a measure packs."""

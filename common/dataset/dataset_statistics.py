@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from elusive.common.content_hash import read_numbers
+from elusive.common.dataset.arrow_arrays import build_boolean_array, build_integer_array
 from elusive.common.dataset.shards import read_batches
 
 MOST_PARTS = 1_000
@@ -94,16 +96,17 @@ class _Tally:
         self._rows = 0
 
     def add(self, columns: list[pa.Array]) -> None:
-        table = pa.table(columns, names=self._keys)
-        counted = table.append_column("n", pa.repeat(pa.scalar(1, pa.int64()), len(table)))
-        self._parts.append(counted)
+        table = pa.Table.from_arrays(columns, names=self._keys)
+        counted = table.group_by(self._keys).aggregate([([], "count_all")])
+        self._parts.append(counted.rename_columns([*self._keys, "n"]))
         self._rows += len(counted)
         if self._rows > 500_000 or len(self._parts) > MOST_PARTS:
             self._parts, self._rows = [self.table()], 0
 
     def table(self) -> pa.Table:
         if not self._parts:
-            return pa.table({**{key: pa.array([], pa.string()) for key in self._keys}, "n": []})
+            kinds = [(key, pa.string()) for key in self._keys]
+            return pa.schema([*kinds, ("n", pa.int64())]).empty_table()
         joined = pa.concat_tables(self._parts)
         return (
             joined.group_by(self._keys).aggregate([("n", "sum")]).rename_columns([*self._keys, "n"])
@@ -145,38 +148,36 @@ def _count_documents(corpus: _Corpus, batch: pa.RecordBatch, texts_repeat: bool)
     corpus.documents += len(batch)
     for split in pc.value_counts(batch.column("split")).to_pylist():
         corpus.splits[split["values"]] = corpus.splits.get(split["values"], 0) + split["counts"]
-    spaces = pc.count_substring(batch.column("text"), " ").to_numpy(zero_copy_only=False)
+    spaces = read_numbers(pc.count_substring(batch.column("text"), " "))
     corpus.words = _add_counts(corpus.words, np.bincount(spaces + 1))
     is_new = _is_new_entity(corpus, batch.column("entity"))
     _count_names(corpus, batch.column("entity").filter(is_new))
-    is_counted = is_new if texts_repeat else pa.array(np.ones(len(batch), bool))
-    _count_facts(corpus, batch.column("facts"), is_counted)
+    _count_facts(corpus, batch.column("facts"), is_new if texts_repeat else None)
 
 
 def _is_new_entity(corpus: _Corpus, entities: pa.Array) -> pa.Array:
     """Return a mask of the rows that are the first about their entity."""
-    shifted = pa.concat_arrays(
-        [pa.array([corpus.last_entity], pa.string()), entities.slice(0, len(entities) - 1)]
-    )
+    is_same = entities[0].as_py() == corpus.last_entity
     corpus.last_entity = entities[-1].as_py()
-    return pc.fill_null(pc.not_equal(entities, shifted), True)
+    is_next_new = pc.not_equal(entities.slice(1), entities.slice(0, len(entities) - 1))
+    return pa.concat_arrays([build_boolean_array(np.array([not is_same])), is_next_new])
 
 
 def _count_names(corpus: _Corpus, names: pa.Array) -> None:
     corpus.entities += len(names)
     words = pc.split_pattern(names, " ")
     corpus.first_words.add([pc.list_element(words, 0)])
-    ends = np.asarray(words.offsets)[1:] - 1
-    corpus.last_words.add([words.values.take(pa.array(ends))])
+    ends = read_numbers(words.offsets)[1:] - 1
+    corpus.last_words.add([words.values.take(build_integer_array(ends))])
 
 
-def _count_facts(corpus: _Corpus, facts: pa.ListArray, is_counted: pa.Array) -> None:
+def _count_facts(corpus: _Corpus, facts: pa.ListArray, is_counted: pa.Array | None) -> None:
     """Add the distances of all facts, and the values of the texts whose values count."""
     flat = facts.flatten()
     fields = flat.field("field").dictionary_encode()
-    codes, distances = np.asarray(fields.indices), flat.field("distance")
-    known = np.asarray(distances.is_valid())
-    words = np.asarray(distances.fill_null(0))
+    codes, distances = read_numbers(fields.indices), flat.field("distance")
+    known = read_numbers(distances.is_valid())
+    words = np.where(known, read_numbers(distances), 0)
     for code, name in enumerate(fields.dictionary.to_pylist()):
         mask = codes == code
         counts = np.bincount(words[mask & known], minlength=1)
@@ -184,7 +185,8 @@ def _count_facts(corpus: _Corpus, facts: pa.ListArray, is_counted: pa.Array) -> 
             corpus.distances.get(name, np.zeros(1, np.int64)), counts
         )
         corpus.no_head[name] = corpus.no_head.get(name, 0) + int((mask & ~known).sum())
-    flat = facts.filter(is_counted).flatten()
+    if is_counted is not None:
+        flat = facts.filter(is_counted).flatten()
     corpus.values.add([flat.field("field"), flat.field("value")])
 
 
@@ -202,21 +204,24 @@ def _to_histogram(counts: np.ndarray) -> Histogram:
 
 def _count_sharing(tally: _Tally) -> Histogram:
     """Count how many names are shared by each number of entities."""
-    return _to_histogram(np.bincount(np.asarray(tally.table()["n"], np.int64), minlength=1))
+    return _to_histogram(np.bincount(read_numbers(tally.table()["n"]), minlength=1))
 
 
 def _compute_field_statistics(
     corpus: _Corpus, order: tuple[str, ...]
 ) -> dict[str, FieldStatistics]:
     table = corpus.values.table()
+    encoded = table["field"].combine_chunks().dictionary_encode()
+    codes, names = read_numbers(encoded.indices), encoded.dictionary.to_pylist()
     statistics = {}
     stated = [name for name in order if name in corpus.distances]
     for name in [*stated, *sorted(corpus.distances.keys() - set(stated))]:
         distances = corpus.distances[name]
-        rows = table.filter(pc.equal(table["field"], name)).sort_by(
+        is_own = codes == names.index(name) if name in names else np.zeros(len(codes), bool)
+        rows = table.filter(build_boolean_array(is_own)).sort_by(
             [("n", "descending"), ("value", "ascending")]
         )
-        counts = np.asarray(rows["n"], np.float64)
+        counts = read_numbers(rows["n"]).astype(np.float64)
         shares = counts / counts.sum()
         statistics[name] = FieldStatistics(
             facts=int(distances.sum()) + corpus.no_head[name],

@@ -9,13 +9,6 @@ from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
-from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
-from huggingface_hub.errors import (
-    HFValidationError,
-    HTTPError,  # pyright: ignore[reportPrivateImportUsage]
-    LocalEntryNotFoundError,
-)
-
 from elusive.common.errors import InputError
 from elusive.common.folders import hash_file, hash_parameters
 
@@ -37,8 +30,6 @@ ORIGINS = (
     *("transformers_version", "peft_version", "dtype", "torch_dtype", "inference_mode"),
 )
 """Keys of these files that say where they come from, and the precision, which we choose."""
-HUB_ERRORS = (HFValidationError, HTTPError, LocalEntryNotFoundError, OSError, ValueError)
-"""What calls of the Hub raise if a name is wrong or there is no network."""
 SMALL_WEIGHTS = 50 << 20
 """Bytes of weight files up to which a model computes with one thread."""
 LARGE_THREADS = 2
@@ -124,39 +115,15 @@ def check_model_exists(reference: str) -> None:
     if alias or reference in BUILT_IN_NAMES or Path(reference).expanduser().exists():
         find_weight_files(find_model(reference))
         return
-    try:
-        if not isinstance(try_to_load_from_cache(hub_id, "config.json"), str):
-            HfApi().model_info(hub_id)
-    except HUB_ERRORS as error:
-        raise _build_missing_error(reference, hub_id, error) from None
+    from elusive.common.lm.hub_models import check_hub_model  # imports the Hub's library
+
+    check_hub_model(reference, hub_id)
 
 
 def _download(reference: str, hub_id: str) -> Path:
-    try:
-        folder = snapshot_download(hub_id, allow_patterns=_list_patterns(hub_id))
-    except HUB_ERRORS as error:
-        raise _build_missing_error(reference, hub_id, error) from None
-    return Path(folder)
+    from elusive.common.lm.hub_models import download_model  # imports the Hub's library
 
-
-def _list_patterns(hub_id: str) -> list[str]:
-    """List what to download: settings, and one copy of the weights, which transformers loads."""
-    settings = ["*.json", "*.txt", *SETTINGS]
-    try:
-        siblings = HfApi().model_info(hub_id).siblings or []
-    except HUB_ERRORS:  # `snapshot_download` then finds a stored copy, or says what is wrong
-        return [*settings, "*.safetensors", "pytorch_model*.bin"]
-    names = [file.rfilename for file in siblings if not file.rfilename.endswith(".gguf")]
-    return [*settings, *select_loaded(names)]
-
-
-def _build_missing_error(reference: str, hub_id: str, error: Exception) -> InputError:
-    names = ", ".join([*BUILT_IN_NAMES, *ALIASES])
-    return InputError(
-        f"no model {reference!r}: it is not a local folder, a GGUF file or an alias ({names}), and "
-        f"the Hub answered {type(error).__name__} for {hub_id!r}: check the name and the network; "
-        "for a gated model, accept its terms and run `hf auth login`"
-    )
+    return download_model(reference, hub_id)
 
 
 def select_loaded(names: Iterable[str]) -> list[str]:

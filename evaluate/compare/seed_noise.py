@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import digamma, polygamma
 
 from elusive.common.dataset.records import Prediction
@@ -173,6 +172,8 @@ def _estimate_prior_df(variances: np.ndarray, df: np.ndarray) -> float:
     excess = logs.var(ddof=1) - polygamma(1, df / 2).mean()
     if excess < 1e-3:
         return LARGE_DF
+    from scipy.optimize import brentq  # takes a quarter of a second to import
+
     half = brentq(lambda half: polygamma(1, half) - excess, 1e-6, LARGE_DF)
     return float(2 * half)  # type: ignore[arg-type]
 

@@ -172,7 +172,7 @@ def test_what_attention_has_learnt_finds_names_wherever_they_stand(method, docum
 
 
 def test_a_built_in_model_needs_no_network(monkeypatch):
-    monkeypatch.setattr("elusive.common.lm.references.snapshot_download", None)
+    monkeypatch.setattr("elusive.common.lm.references._download", None)
     assert load_model("nano-small").model.config.model_type == "llama"
 
 

@@ -1,0 +1,57 @@
+"""Models of the Hub: whether there is one, and one copy of its weights on this machine."""
+
+from pathlib import Path
+
+from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import (
+    HFValidationError,
+    HTTPError,  # pyright: ignore[reportPrivateImportUsage]
+    LocalEntryNotFoundError,
+)
+
+from elusive.common.errors import InputError
+from elusive.common.lm.references import ALIASES, BUILT_IN_NAMES, SETTINGS, select_loaded
+
+HUB_ERRORS = (HFValidationError, HTTPError, LocalEntryNotFoundError, OSError, ValueError)
+"""What calls of the Hub raise if a name is wrong or there is no network."""
+
+
+def check_hub_model(reference: str, hub_id: str) -> None:
+    """Raise InputError unless a model is in the cache or, as far as can be known, on the Hub."""
+    try:
+        if not isinstance(try_to_load_from_cache(hub_id, "config.json"), str):
+            HfApi().model_info(hub_id)
+    except HUB_ERRORS as error:
+        raise _build_missing_error(reference, hub_id, error) from None
+
+
+def download_model(reference: str, hub_id: str) -> Path:
+    """Download settings and one copy of the weights of a model; return their folder.
+
+    Raises:
+        InputError: there is no such model, or no network.
+    """
+    try:
+        return Path(snapshot_download(hub_id, allow_patterns=_list_patterns(hub_id)))
+    except HUB_ERRORS as error:
+        raise _build_missing_error(reference, hub_id, error) from None
+
+
+def _list_patterns(hub_id: str) -> list[str]:
+    """List what to download: settings, and the weights that transformers loads."""
+    settings = ["*.json", "*.txt", *SETTINGS]
+    try:
+        siblings = HfApi().model_info(hub_id).siblings or []
+    except HUB_ERRORS:  # `snapshot_download` then finds a stored copy, or says what is wrong
+        return [*settings, "*.safetensors", "pytorch_model*.bin"]
+    names = [file.rfilename for file in siblings if not file.rfilename.endswith(".gguf")]
+    return [*settings, *select_loaded(names)]
+
+
+def _build_missing_error(reference: str, hub_id: str, error: Exception) -> InputError:
+    names = ", ".join([*BUILT_IN_NAMES, *ALIASES])
+    return InputError(
+        f"no model {reference!r}: it is not a local folder, a GGUF file or an alias ({names}), and "
+        f"the Hub answered {type(error).__name__} for {hub_id!r}: check the name and the network; "
+        "for a gated model, accept its terms and run `hf auth login`"
+    )

@@ -1,0 +1,98 @@
+"""A run chooses how many cells are made at a time, the longest first, and prints each of them."""
+
+import re
+from pathlib import Path
+
+import pytest
+from commands import run, write_grid_plan
+
+from elusive.evaluate.cells.cell_folder import load_cell
+from elusive.evaluate.engines.side_by_side import (
+    Load,
+    Machine,
+    choose_processes,
+    measure_load,
+    render_choice,
+    sort_longest_first,
+)
+from elusive.evaluate.jobs import list_jobs
+from elusive.evaluate.plans import load_plan
+from elusive.evaluate.run import run_plan
+from elusive.evaluate.run_folder import RunFolder
+
+GRID = Load(cells=7, threads=1, seconds=300.0, memory_gib=0.7)
+
+
+@pytest.mark.parametrize(
+    ("change", "machine", "processes"),
+    [
+        ({}, Machine(2, 8.0), 2),
+        ({}, Machine(16, 8.0), 7),
+        ({"threads": 2}, Machine(16, 16.0), 7),
+        ({"threads": 2}, Machine(3, 8.0), 1),
+        ({"threads": 2}, Machine(1, 8.0), 1),
+        ({"memory_gib": 3.0}, Machine(16, 8.0), 2),
+        ({"memory_gib": 9.0}, Machine(16, 8.0), 1),
+        ({}, Machine(4, None), 4),
+        ({"seconds": 50.0}, Machine(16, 8.0), 2),
+        ({"seconds": 3.0}, Machine(16, 8.0), 1),
+        ({}, Machine(16, 64.0, has_gpu=True), 1),
+    ],
+)
+def test_cores_memory_and_work_limit_the_processes(change, machine, processes):
+    assert choose_processes(Load(**{**vars(GRID), **change}), machine) == processes
+
+
+def test_the_choice_is_one_line():
+    line = render_choice(GRID, Machine(2, 8.0), 2)
+    assert line == (
+        "2 cells at a time, 1 thread each (2 cores, 8.0 GiB free, about 0.7 GiB a cell): "
+        "--jobs N changes it"
+    )
+
+
+def test_the_demo_is_worth_two_processes_and_a_large_model_needs_more():
+    demo = load_plan(Path("nano-demo"))
+    load = measure_load(demo)
+    assert (load.cells, load.threads) == (7, 1)
+    assert choose_processes(load, Machine(2, 8.0)) == 2
+    larger = measure_load(demo.model_copy(update={"model": "nano-small"}))
+    assert larger.seconds < load.seconds
+    assert larger.memory_gib < load.memory_gib
+    full = load_plan(Path("nano-demo"), ["training.tuning=full"])
+    assert measure_load(full).memory_gib > load.memory_gib
+
+
+def test_the_longest_cells_come_first(tmp_path, model_folder):
+    longer = {"method": "random", "training": {"epochs": 3}}
+    plan = load_plan(write_grid_plan(tmp_path, model_folder, arms=["plain", longer], seeds=[0]))
+    folder = RunFolder(plan, tmp_path / "out")
+    names = [job.label for job in sort_longest_first(list_jobs(plan), folder.count_steps)]
+    assert names == ["random", "plain", "untrained"]
+
+
+def test_the_command_prints_each_finished_cell_and_no_bars_in_a_log(tmp_path, model_folder):
+    plan = write_grid_plan(tmp_path, model_folder, seeds=[0])
+    result = run("run", plan, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    lines = result.stderr.splitlines()
+    assert lines[0].startswith("elusive: 1 cell at a time, 1 thread each ("), "too little work"
+    header = next(number for number, line in enumerate(lines) if line.startswith("finished cell"))
+    rows = lines[header + 1 : header + 4]
+    assert [row.split()[0] for row in rows] == ["untrained-seed0", "plain-seed0", "random-seed0"]
+    for row in rows:
+        (folder,) = (tmp_path / "out" / "cells").glob(f"{row.split()[0]}-*")
+        em = round(100 * load_cell(folder).metrics["em"])
+        assert re.match(rf"\S+ +{em} \[\d+, \d+\] ", row)
+    assert "\r" not in result.stderr
+    assert "\x1b" not in result.stderr
+    again = run("run", plan, "--out", tmp_path / "out")
+    assert "finished cell" not in again.stderr
+
+
+def test_processes_side_by_side_print_their_cells_too(tmp_path, model_folder, capsys):
+    plan = load_plan(write_grid_plan(tmp_path, model_folder, arms=["plain"], seeds=[0]))
+    assert run_plan(plan, tmp_path / "out", jobs=2).failures == []
+    printed = capsys.readouterr().err
+    for name in ("untrained-seed0", "plain-seed0"):
+        assert re.search(rf"^{name} .*\[\d+, \d+\]", printed, re.MULTILINE)
