@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +12,7 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+from elusive.common.cache import recall_hash, remember_verified
 from elusive.common.errors import InputError
 from elusive.common.folders import hash_file, hash_parameters
 
@@ -35,6 +37,7 @@ ORIGINS = (
 SMALL_WEIGHTS = 50 << 20
 """Bytes of weight files up to which a model computes with one thread."""
 LARGE_THREADS = 2
+SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -126,8 +129,8 @@ def _download(reference: str, hub_id: str) -> Path:
 def hash_weights(source: ModelSource) -> str:
     """Hash names and bytes of the weight files with SHA-256, in the order of their names.
 
-    A file is read once per process as long as it stays the same: every arm of a run asks, and large
-    files take long to read.
+    Every arm and every process of a run asks, and 140 GB take minutes to read. So a file is read
+    once as long as it stays the same, and one in the Hub's cache not at all.
 
     Raises:
         InputError: the folder has no weights.
@@ -135,8 +138,24 @@ def hash_weights(source: ModelSource) -> str:
     digest = hashlib.sha256()
     for path in find_weight_files(source):
         digest.update(path.name.encode())
-        digest.update(bytes.fromhex(_hash_once(path, hash_file)))
+        digest.update(bytes.fromhex(_hash_once(path, _hash_weight_file)))
     return digest.hexdigest()
+
+
+def _hash_weight_file(path: Path) -> str:
+    """Return a file's SHA-256: its name in the Hub's cache, or the hash that was remembered.
+
+    The Hub's cache names large files by their SHA-256, which is checked when they are downloaded,
+    and small ones by a shorter hash of Git.
+    """
+    blob = path.resolve()
+    if path.is_symlink() and blob.parent.name == "blobs" and SHA256.fullmatch(blob.name):
+        return blob.name
+    digest = recall_hash(path, [path])
+    if digest is None:
+        digest = hash_file(path)
+        remember_verified(path, [path], digest)
+    return digest
 
 
 def _hash_once(path: Path, compute: Callable[[Path], str]) -> str:
