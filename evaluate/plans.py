@@ -83,7 +83,8 @@ class Plan(CellSettings):
         description="How to choose each arm's settings; without it, arms use the plan's settings.",
     )
     resources: PlanResources = Field(
-        default=PlanResources(), description="What each cell needs on Slurm or Ray."
+        default=PlanResources(),
+        description="What each cell needs on Slurm or Ray, and how models share devices.",
     )
     then: tuple[Literal["clues", "figures"], ...] = Field(
         default=(), description="What to make once the cells are finished."
@@ -105,6 +106,11 @@ class Plan(CellSettings):
     def list_controls(self) -> list[str]:
         """List the rows in which nothing is trained."""
         return [*([UNTRAINED] if self.untrained else []), *self.controls]
+
+    def list_scorers(self) -> list[str]:
+        """List the models that arms name to score tokens with."""
+        roles = [role for arm in self.arms for role in (arm.model, arm.large, arm.small)]
+        return list(dict.fromkeys(role for role in roles if role))
 
     def find_dataset_folder(self, name: str, run: Path) -> Path:
         """Return the folder where a dataset of the plan is, or where a run puts it."""
@@ -161,9 +167,10 @@ class Plan(CellSettings):
 
     @model_validator(mode="after")
     def _check_resources(self) -> "Plan":
+        known = [*self.trained, *self.list_scorers()]
         for model in self.resources.models:
-            if model not in self.trained:
-                raise build_unknown_name_error("model under resources", model, self.trained)
+            if model not in known:
+                raise build_unknown_name_error("model under resources", model, known)
         return self
 
     @model_validator(mode="after")

@@ -96,9 +96,22 @@ def find_model(reference: str) -> ModelSource:
         if not (path / "config.json").exists():
             raise InputError(f"{path} is not a model folder: it has no config.json")
         return ModelSource(reference, path)
-    folder = _download(reference, alias.hub_id if alias else reference)
+    folder = _download(reference, get_hub_id(reference))
     _refuse_adapter(folder)
     return ModelSource(reference, folder)
+
+
+def get_hub_id(reference: str) -> str:
+    """Return the Hub id of an alias, or the reference itself."""
+    return ALIASES[reference].hub_id if reference in ALIASES else reference
+
+
+def is_on_hub(reference: str) -> bool:
+    """Whether a model's files come from the Hub, or from its cache."""
+    alias = ALIASES.get(reference)
+    if alias:
+        return importlib.util.find_spec(alias.package) is None
+    return reference not in BUILT_IN_NAMES and not Path(reference).expanduser().exists()
 
 
 def _refuse_adapter(path: Path) -> None:

@@ -35,10 +35,12 @@ class Engine:
             raise InputError(
                 f"address {self.address!r} is that of a Ray cluster: give it with --on ray only"
             )
+        from elusive.evaluate.model_memory import check_memory
+
+        check_memory(plan, on_this_machine=self.is_local)
         if self.is_local:
             return
         cluster = self._open_cluster(out)
-        _check_memory(plan)
         kinds = [(model, gpus) for model in plan.trained for gpus in (True, False)]
         cluster.check(dict.fromkeys(plan.resources.get_for(*kind) for kind in kinds))
 
@@ -66,16 +68,3 @@ class Engine:
 
 
 LOCAL = Engine()
-
-
-def _check_memory(plan: Plan) -> None:
-    """Raise InputError if a model alone needs more memory than its cells are given."""
-    from elusive.evaluate.dry_run import estimate_least_memory_gib
-
-    for model in plan.trained:
-        given = plan.resources.get_for(model).memory_gib
-        if given and (needed := estimate_least_memory_gib(plan, model)) > given:
-            raise InputError(
-                f"resources.memory_gib {given:g} is too little for {model}, which needs at least "
-                f"{needed:.1f} GiB: raise it, or choose a smaller model or quantization"
-            )

@@ -3,12 +3,14 @@
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel, set_seed
 
 from elusive.common.errors import InputError
 from elusive.common.lm.adapters import ignore_adapter_warnings
+from elusive.common.large.placement import check_trainable, is_shared
 from elusive.common.lm.loaded_model import LoadedModel, get_attention, is_packed
 from elusive.evaluate.config import TrainingConfig
 from elusive.evaluate.training.lora_targets import find_lora_targets
@@ -45,8 +47,9 @@ def open_lora_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> I
     The adapter is on what the config names, or on all linear layers of the text decoder.
 
     Raises:
-        InputError: the model has none of the named layers.
+        InputError: the model has none of the named layers, or does not fit on what trains it.
     """
+    check_trainable(loaded.model, loaded.source.reference)
     set_seed(seed)
     targets = find_lora_targets(loaded.model, config.lora_targets)
     lora = LoraConfig(
@@ -71,3 +74,12 @@ def open_lora_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> I
         loaded.model.activation_checkpointing_disable()
         loaded.model.set_attn_implementation(attention)
         loaded.model.eval()
+
+
+def save_adapter(model: Model, folder: Path) -> None:
+    """Save an adapter alone; PEFT would first put all shared weights of its base together."""
+    state = None
+    if is_shared(model):
+        weights = model.named_parameters()
+        state = {name: weight.detach() for name, weight in weights if weight.requires_grad}
+    model.save_pretrained(str(folder), state_dict=state, save_embedding_layers=False)

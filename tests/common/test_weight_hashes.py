@@ -1,4 +1,4 @@
-"""Weights are hashed once, and those of the Hub's cache not at all; the hash is that of the bytes."""
+"""Weights are hashed once, and those of the Hub's cache not at all."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ def hash_plainly(path: Path) -> str:
 
 @pytest.fixture
 def reads(monkeypatch) -> list[Path]:
-    """The files that are read to be hashed; what a process remembers of earlier ones is forgotten."""
+    """The files that are read to be hashed."""
     files: list[Path] = []
 
     def read(path: Path) -> str:
