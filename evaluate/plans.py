@@ -11,7 +11,7 @@ from elusive.augment.config import AugmentConfig
 from elusive.biogen.config import BiogenConfig
 from elusive.common.errors import InputError, build_unknown_name_error, validate_config
 from elusive.common.yaml_files import load_config
-from elusive.evaluate.config import CellSettings, TrainingConfig, check_not_asked
+from elusive.evaluate.config import CellSettings, TrainingConfig, check_not_asked, check_shared
 from elusive.evaluate.engines.resources import PlanResources
 from elusive.evaluate.sweep_config import SweepConfig
 
@@ -171,6 +171,14 @@ class Plan(CellSettings):
         for model in self.resources.models:
             if model not in known:
                 raise build_unknown_name_error("model under resources", model, known)
+        return self
+
+    @model_validator(mode="after")
+    def _check_processes(self) -> "Plan":
+        for model in self.trained:
+            for arm in self.arms:
+                processes = self.resources.get_devices(model).processes
+                check_shared(self.build_settings(arm).training, processes)
         return self
 
     @model_validator(mode="after")

@@ -19,7 +19,12 @@ class Devices:
     processes: int = 1
     """Number of processes that share it, each with a GPU of its own if there are any."""
     memory_gib: float | None = None
-    """Main memory that the weights may take if the placement is `auto`; all that is free if None."""
+    """Main memory that weights may take if the placement is `auto`; all that is free if None."""
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the model needs more than one device."""
+        return self.placement != "one" or self.processes > 1
 
 
 ONE = Devices()

@@ -14,7 +14,8 @@ from elusive.common.probe.texts import get_text_config
 
 def is_spread(model: PreTrainedModel) -> bool:
     """Whether this process's first device does not hold all weights of a model."""
-    return is_shared(model) or len(set(getattr(model, "hf_device_map", {}).values())) > 1
+    places = set(getattr(model, "hf_device_map", {}).values())
+    return is_shared(model) or len(places) > 1 or "disk" in places
 
 
 def is_shared(model: Any) -> bool:

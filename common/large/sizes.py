@@ -67,9 +67,7 @@ def _build_config(values: dict[str, object]) -> PreTrainedConfig:
 def _load_config(reference: str) -> PreTrainedConfig:
     if not is_on_hub(reference):
         return load_config(find_model(reference))
-    return AutoConfig.from_pretrained(
-        get_hub_id(reference), local_files_only=not can_reach_hub()
-    )
+    return AutoConfig.from_pretrained(get_hub_id(reference), local_files_only=not can_reach_hub())
 
 
 @cache

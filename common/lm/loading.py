@@ -163,6 +163,11 @@ def load_model(
     require_embedding(tokenizer, embedding.weight.shape[0], reference)
     if not is_packed(model) and not is_spread(model):  # others have been placed
         model.to(choose_device())  # type: ignore[arg-type]
+    if model.device.type == "meta":
+        raise InputError(
+            f"the memory does not hold the embedding of {reference!r}, where reading begins: raise "
+            "resources.memory_gib, or choose a smaller model"
+        )
     _keep_4bit_weights_trainable(model)
     model.eval()
     if is_shared(model):

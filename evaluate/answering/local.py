@@ -98,7 +98,7 @@ def _answer_batch(
             for tokens, log_probability in zip(ids, log_probabilities, strict=True)
         ]
     except (RuntimeError, MemoryError) as error:
-        # Processes that share a model read the same batches, and one alone cannot take smaller ones.
+        # Processes that share a model read the same batches: one alone cannot take smaller ones.
         is_smallest = len(questions) == 1 or count_processes() > 1
         if is_smallest or not should_reduce_batch_size(error):
             raise

@@ -13,7 +13,6 @@ from elusive.augment.arms import OPEN_BOOK, ZERO_DELTA
 from elusive.augment.training_text import AugmentSummary, TrainingTextFolder
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.dataset.records import Prediction, Question, Shot
-from elusive.common.errors import InputError
 from elusive.common.folders import create_folder, hash_parameters, is_made
 from elusive.common.large.processes import (
     count_processes,
@@ -65,13 +64,13 @@ from elusive.evaluate.cells.cell import (
 from elusive.evaluate.cells.cell_folder import write_checksums
 from elusive.evaluate.cells.gold import select_known_questions, write_gold_proofs
 from elusive.evaluate.cells.metrics import Outcome, write_results
-from elusive.evaluate.config import CellSettings, TrainingConfig, check_not_asked
+from elusive.evaluate.config import CellSettings, TrainingConfig, check_not_asked, check_shared
 from elusive.evaluate.training.hf_trainer import OnStep
 from elusive.evaluate.training.lora import Model, open_tuned_model, save_adapter
 from elusive.evaluate.training.lora_targets import find_lora_targets
 from elusive.evaluate.training.objectives import build_objective
 from elusive.evaluate.training.rows import build_training_rows, measure_target_rates
-from elusive.evaluate.training.train import LOGS, check_divisible, train
+from elusive.evaluate.training.train import LOGS, train
 
 
 def make_cell(
@@ -155,22 +154,6 @@ def _compute(
     device, count = describe_device(loaded.model.device), count_processes()
     outcome.threads, outcome.device = threads, f"{count} x {device}" if count > 1 else device
     return outcome
-
-
-def check_shared(training: TrainingConfig, processes: int, is_trained: bool = True) -> None:
-    """Raise InputError if several processes cannot share a model with these settings."""
-    if training.quantization != "none":
-        raise InputError(
-            f"processes {processes} cannot share weights in {training.quantization}: set "
-            "resources.placement to auto and processes to 1, or leave out training.quantization"
-        )
-    if training.tuning == "full":
-        raise InputError(
-            f"processes {processes} cannot train all weights: choose training.tuning lora, or set "
-            "resources.processes to 1"
-        )
-    if is_trained:
-        check_divisible(training, processes)
 
 
 def is_without_model(train: object, settings: CellSettings) -> bool:

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Literal
 
 from elusive.common.errors import InputError
-from elusive.evaluate.engines.cluster import Cluster, make_on_cluster
+from elusive.evaluate.engines.cluster import Cluster, choose_resources, make_on_cluster
 from elusive.evaluate.engines.local import make_locally
 from elusive.evaluate.engines.ray_cluster import RayCluster
 from elusive.evaluate.engines.slurm import SlurmCluster
-from elusive.evaluate.jobs import Job
+from elusive.evaluate.jobs import Job, list_jobs
 from elusive.evaluate.plans import Plan
 from elusive.evaluate.run_folder import RunFolder
 
@@ -35,14 +35,16 @@ class Engine:
             raise InputError(
                 f"address {self.address!r} is that of a Ray cluster: give it with --on ray only"
             )
-        from elusive.evaluate.model_memory import check_memory
+        from elusive.evaluate.memory_check import check_memory
 
         check_memory(plan, on_this_machine=self.is_local)
         if self.is_local:
             return
         cluster = self._open_cluster(out)
-        kinds = [(model, gpus) for model in plan.trained for gpus in (True, False)]
-        cluster.check(dict.fromkeys(plan.resources.get_for(*kind) for kind in kinds))
+        kinds = [
+            choose_resources(plan, job, cell) for job in list_jobs(plan) for cell in (True, False)
+        ]
+        cluster.check(dict.fromkeys(kinds))
 
     def make_all(self, run: RunFolder, todo: list[Job], shown: str = "cells") -> None:
         """Make the cells that a folder lacks; those that fail are recorded in its folder `failed`.

@@ -31,8 +31,8 @@ class Resources(BaseModel):
     account: str | None = Field(default=None, description="Account to charge; Slurm only.")
     placement: Placement = Field(
         default="one",
-        description="Where a model's layers go: on one device, or, with auto, on all GPUs, and what "
-        "these do not hold in main memory and on disk.",
+        description="Where a model's layers go: one device, or, with auto, all GPUs, and for what "
+        "these do not hold main memory and the disk.",
     )
     processes: int = Field(
         default=1,

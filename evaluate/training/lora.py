@@ -9,8 +9,8 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel, set_seed
 
 from elusive.common.errors import InputError
-from elusive.common.lm.adapters import ignore_adapter_warnings
 from elusive.common.large.placement import check_trainable, is_shared
+from elusive.common.lm.adapters import ignore_adapter_warnings
 from elusive.common.lm.loaded_model import LoadedModel, get_attention, is_packed
 from elusive.evaluate.config import TrainingConfig
 from elusive.evaluate.training.lora_targets import find_lora_targets

@@ -21,7 +21,7 @@ from elusive.common.lm.loaded_model import get_attention
 from elusive.common.lm.packed_attention import IMPLEMENTATION
 from elusive.common.lm.packing import CUT, IGNORED, Packing, list_lengths
 from elusive.common.memory import keep_freed_memory
-from elusive.evaluate.config import LOSS_EVERY, TrainingConfig
+from elusive.evaluate.config import LOSS_EVERY, TrainingConfig, check_shared
 from elusive.evaluate.training.hf_trainer import (
     ChunkedTrainer,
     OnStep,
@@ -70,8 +70,8 @@ def train(
     """Train on packed rows in the given order; `accumulation` rows make one optimizer step.
 
     The base of an adapter stays frozen in its own precision, and the adapter is in float32. If the
-    base is in bfloat16, so are the matrix products. Processes that share the model divide the rows of
-    each step among them.
+    base is in bfloat16, so are the matrix products. Processes that share the model divide the rows
+    of each step among them.
 
     Args:
         model: the model with an adapter, or the model itself if all weights are trained.
@@ -88,7 +88,7 @@ def train(
             be dropped and the model does not let masks decide, or the rows of a step cannot be
             divided among the processes.
     """
-    check_divisible(config, count_processes())
+    check_shared(config, count_processes())
     base = get_base_model(model)
     attention = get_attention(base)
     has_hidden = any("hidden" in row for row in rows)
@@ -147,15 +147,6 @@ def _run(trainer: ChunkedTrainer, model: Model, checkpoints: Path, on_step: OnSt
     no_casting = disable_input_dtype_casting(model) if has_adapter else nullcontext()
     with no_casting:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
-
-
-def check_divisible(config: TrainingConfig, processes: int) -> None:
-    """Raise InputError unless each of several processes gets equally many rows of a step."""
-    if config.accumulation % processes:
-        raise InputError(
-            f"processes {processes} does not divide accumulation {config.accumulation}, the rows of "
-            f"a step: set training.accumulation to a multiple of {processes}"
-        )
 
 
 def _build_trainer(

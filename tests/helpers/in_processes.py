@@ -25,6 +25,7 @@ from elusive.common.probe.texts import read_logits
 OUTPUT = re.compile(r"0\.(self_)?attn\.(o|c)_proj\.weight")
 """A weight of the first layer's attention."""
 
+
 def exchange() -> dict[str, object]:
     """What the processes tell each other."""
     own = torch.distributed.get_rank()
@@ -71,5 +72,6 @@ def _read_model(reference: str, ids: torch.Tensor, mask: torch.Tensor) -> dict[s
         "sharing": choose_sharing(model.config),
         "own": getattr(weight, "_local_tensor", weight).numel() / weight.numel(),
         "received": compute_attention_received(model, ids, mask),
+        "fused": compute_attention_received(model, ids, mask, fused=True),
         "logits": read_logits(model, ids[0].tolist()),
     }

@@ -3,9 +3,10 @@
 MAY_IMPORT = {
     "common": (),
     "common/dataset": ("common",),
-    "common/lm": ("common", "common/dataset", "common/probe"),
+    "common/lm": ("common", "common/dataset", "common/large", "common/probe"),
+    "common/large": ("common", "common/lm", "common/probe"),
     "common/chat": ("common", "common/lm"),
-    "common/probe": ("common", "common/lm"),
+    "common/probe": ("common", "common/large", "common/lm"),
     "biogen/people": ("common", "biogen", "biogen/texts"),
     "biogen/texts": ("common", "common/dataset", "biogen", "biogen/people"),
     "biogen": ("common", "common/dataset", "biogen/people", "biogen/texts"),

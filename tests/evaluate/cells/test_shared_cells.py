@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from commands import FIELDS
 from safetensors.torch import load_file
 
@@ -25,6 +26,9 @@ from elusive.evaluate.cells.cell_folder import load_cell
 from elusive.evaluate.cells.make_cell import make_cell
 from elusive.evaluate.config import AnsweringConfig, CellSettings, TrainingConfig
 
+pytestmark = pytest.mark.skipif(
+    torch.cuda.device_count() == 1, reason="two processes need two GPUs or none"
+)
 MODEL = "nano-small"
 """It computes in float32 on every machine."""
 TOLERANCE = 1e-4
