@@ -31,7 +31,7 @@ from elusive.common.lm.references import hash_model_weights
 from elusive.evaluate.answering.prompts import sample_replay, split_shots
 from elusive.evaluate.cells.cell import Cell, count_steps, find_cell_folder, select_questions
 from elusive.evaluate.cells.cell_folder import check_weights, load_cell
-from elusive.evaluate.cells.make_cell import find_parameters, make_cell
+from elusive.evaluate.cells.make_cell import find_parameters, is_without_model, make_cell
 from elusive.evaluate.engines.resources import PlanResources
 from elusive.evaluate.jobs import Failure, Job, build_failure, render_error
 from elusive.evaluate.plans import Plan, Source
@@ -180,7 +180,7 @@ class RunFolder:
                     _clear_leftovers(folder)
                     processes = self.plan.resources.get_devices(job.model).processes
                     loaded = None
-                    if processes > 1:
+                    if processes > 1 and not is_without_model(text, job.settings):
                         self.models.forget()
                     else:
                         loaded = self.models.load(job.model, job.settings.training.quantization)

@@ -154,8 +154,10 @@ def _probe_in_float32(loaded: LoadedModel, probe: Callable[[], Finding]) -> Find
 def _compute_key(loaded: LoadedModel, topic: str) -> str:
     model = loaded.model
     quantization = getattr(model.config, "quantization_config", None)
+    spread = {"spread": True} if is_spread(model) else {}  # it is not probed in float32
     return hash_parameters(
-        {
+        spread
+        | {
             "topic": topic,
             "version": VERSION,
             "weights": loaded.weights_hash,

@@ -9,7 +9,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel, set_seed
 
 from elusive.common.errors import InputError
-from elusive.common.large.placement import check_trainable, is_shared
+from elusive.common.large.placement import check_trainable, is_shared, is_spread
 from elusive.common.lm.adapters import ignore_adapter_warnings
 from elusive.common.lm.loaded_model import LoadedModel, get_attention, is_packed
 from elusive.evaluate.config import TrainingConfig
@@ -25,7 +25,7 @@ def open_tuned_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> 
     With LoRA it is the loaded model with a fresh adapter, otherwise a copy in float32.
 
     Raises:
-        InputError: all weights are to be trained, but they are quantized.
+        InputError: all weights are to be trained, but they are quantized or spread over devices.
     """
     set_seed(seed)
     if config.tuning == "full":
@@ -33,6 +33,11 @@ def open_tuned_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> 
             raise InputError(
                 f"tuning 'full' cannot train {loaded.source.reference!r}, whose weights are "
                 "quantized: choose tuning 'lora' or another model"
+            )
+        if is_spread(loaded.model):
+            raise InputError(
+                f"tuning 'full' cannot train {loaded.source.reference!r}, whose layers are spread: "
+                "choose tuning 'lora', or set resources.placement to one"
             )
         yield copy.deepcopy(loaded.model).float()
         return

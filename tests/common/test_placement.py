@@ -9,7 +9,7 @@ from elusive.common.large.devices import Devices
 from elusive.common.lm.loading import load_model
 from elusive.common.probe.texts import read_logits
 from elusive.evaluate.config import TrainingConfig
-from elusive.evaluate.training.lora import open_lora_model
+from elusive.evaluate.training.lora import open_lora_model, open_tuned_model
 
 MODEL = "nano-small"
 ROOM = 0.003
@@ -21,7 +21,7 @@ def test_a_model_partly_on_disk_predicts_and_attends_like_a_whole_one():
         load_model(MODEL).model,
         load_model(MODEL, devices=Devices("auto", 1, ROOM)).model,
     )
-    assert set(spread.hf_device_map.values()) == {"cpu", "disk"}
+    assert set(spread.hf_device_map.values()) == {"cpu", "disk"}  # type: ignore[operator]
     ids = torch.randint(2, 500, (3, 40), generator=torch.Generator().manual_seed(0))
     mask = (torch.arange(40)[None, :] < torch.tensor([40, 25, 7])[:, None]).long()
     expected = compute_attention_received(whole, ids, mask)
@@ -39,10 +39,16 @@ def test_a_model_partly_on_disk_is_not_trained():
         pass
 
 
+def test_all_weights_of_a_spread_model_are_not_trained():
+    loaded = load_model(MODEL, devices=Devices("auto", 1, ROOM))
+    config = TrainingConfig(tuning="full")
+    line = "tuning 'full' cannot train 'nano-small', whose layers are spread"
+    with pytest.raises(InputError, match=line), open_tuned_model(loaded, config, 0):
+        pass
+
+
 def test_memory_that_does_not_hold_the_embedding_is_refused():
-    with pytest.raises(
-        InputError, match=r"^the memory does not hold the embedding"
-    ):
+    with pytest.raises(InputError, match=r"^the memory does not hold the embedding"):
         load_model(MODEL, devices=Devices("auto", 1, 0.0001))
 
 

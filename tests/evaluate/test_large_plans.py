@@ -7,7 +7,7 @@ import pytest
 import torch
 from commands import FIELDS, line_of_error, run
 
-from elusive.common.errors import InputError
+from elusive.common.errors import InputError, validate_config
 from elusive.common.large.devices import Devices
 from elusive.common.large.sizes import build_empty_model, read_known_models
 from elusive.evaluate.engines.cluster import choose_resources
@@ -28,7 +28,8 @@ PEOPLE = {"people": 20, "num_shot_people": 20, "fields": FIELDS}
 
 
 def build_plan(**changes: object) -> Plan:
-    return Plan.model_validate({"model": LARGE, "dataset": PEOPLE, "arms": ["plain"]} | changes)
+    settings = {"model": LARGE, "dataset": PEOPLE, "arms": ["plain"]}
+    return validate_config(Plan, settings | changes)
 
 
 PUBLISHED = {

@@ -22,33 +22,36 @@ MAY_IMPORT = {
     ),
     "augment/arrays": ("common", "common/dataset", "augment", "augment/scores"),
     "augment/scores": (
-        *("common", "common/dataset", "common/lm", "common/probe"),
+        *("common", "common/dataset", "common/large", "common/lm", "common/probe"),
         *("augment", "augment/arrays"),
     ),
     "augment/clues": (
         *("common", "common/dataset", "common/lm"),
         *("augment", "augment/arrays", "augment/scores"),
     ),
-    "evaluate/answering": ("common", "common/dataset", "common/lm", "common/probe", "evaluate"),
+    "evaluate/answering": (
+        *("common", "common/dataset", "common/large", "common/lm", "common/probe"),
+        "evaluate",
+    ),
     "evaluate/training": (
-        *("common", "common/dataset", "common/lm", "common/probe", "augment", "augment/scores"),
-        *("evaluate", "evaluate/answering"),
+        *("common", "common/dataset", "common/large", "common/lm", "common/probe"),
+        *("augment", "augment/scores", "evaluate", "evaluate/answering"),
     ),
     "evaluate/cells": (
-        *("common", "common/dataset", "common/lm", "common/probe", "augment"),
-        *("evaluate", "evaluate/answering", "evaluate/training"),
+        *("common", "common/dataset", "common/large", "common/lm", "common/probe"),
+        *("augment", "evaluate", "evaluate/answering", "evaluate/training"),
     ),
     "evaluate/compare": (
         *("common", "common/dataset", "common/lm", "augment", "augment/scores", "augment/clues"),
         *("evaluate", "evaluate/cells"),
     ),
     "evaluate": (
-        *("common", "common/dataset", "common/lm", "common/probe", "biogen"),
-        *("augment", "augment/scores", "augment/clues"),
+        *("common", "common/dataset", "common/large", "common/lm", "common/probe"),
+        *("biogen", "augment", "augment/scores", "augment/clues"),
         *("evaluate/answering", "evaluate/training", "evaluate/cells", "evaluate/compare"),
         "evaluate/engines",
     ),
-    "evaluate/engines": ("common", "common/dataset", "evaluate"),
+    "evaluate/engines": ("common", "common/dataset", "common/large", "augment", "evaluate"),
     "models": ("common", "common/dataset", "common/lm", "biogen", "evaluate/answering"),
     "report/page": (
         *("common", "common/dataset", "augment"),
