@@ -56,15 +56,20 @@ def remember_verified(folder: Path, files: Sequence[Path], content_hash: str) ->
 
 
 def is_verified(folder: Path, files: Sequence[Path], content_hash: str) -> bool:
-    """Return whether the files of a folder are those that were once verified with this hash.
+    """Return whether the files of a folder are those that were once verified with this hash."""
+    return recall_hash(folder, files) == content_hash
+
+
+def recall_hash(folder: Path, files: Sequence[Path]) -> str | None:
+    """Return the hash that was remembered for the files of a folder; None if there is none.
 
     They count as the same while their names, sizes, times and inodes are the same, as in Git.
     """
     try:
-        record = json.loads(_find_record(folder).read_text(encoding="utf-8"))
-        return record == [content_hash, _sign(files)]
-    except (OSError, ValueError, InputError):
-        return False
+        content_hash, signs = json.loads(_find_record(folder).read_text(encoding="utf-8"))
+        return content_hash if signs == _sign(files) else None
+    except (OSError, ValueError, TypeError, InputError):
+        return None
 
 
 def _find_record(folder: Path) -> Path:

@@ -9,6 +9,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -248,13 +249,21 @@ class Folder:
             raise InputError(
                 f"{path} holds a {self.manifest.kind}, not a {name}: make one with `{self.made_by}`"
             )
-
         lacking = [key for key in self.needs if key not in self.manifest.parameters]
         if lacking:
             raise InputError(
                 f"{path / MANIFEST} lacks the parameters {', '.join(lacking)}: make the {name} "
                 "again or restore the file"
             )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process gets; it reads the tables itself."""
+        kind = type(self)
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if not isinstance(getattr(kind, name, None), cached_property)
+        }
 
     @property
     def parameters(self) -> dict[str, Any]:

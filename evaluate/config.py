@@ -289,6 +289,27 @@ def check_not_asked(method: str, answering: AnsweringConfig) -> None:
         )
 
 
+def check_shared(training: TrainingConfig, processes: int, is_trained: bool = True) -> None:
+    """Raise InputError if several processes cannot share a model with these settings."""
+    if processes == 1:
+        return
+    if training.quantization != "none":
+        raise InputError(
+            f"processes {processes} cannot share weights in {training.quantization}: set "
+            "resources.placement to auto and processes to 1, or leave out training.quantization"
+        )
+    if training.tuning == "full":
+        raise InputError(
+            f"processes {processes} cannot train all weights: choose training.tuning lora, or set "
+            "resources.processes to 1"
+        )
+    if is_trained and training.accumulation % processes:
+        raise InputError(
+            f"processes {processes} does not divide accumulation {training.accumulation}, the rows "
+            f"of a step: set training.accumulation to a multiple of {processes}"
+        )
+
+
 class CellSettings(BaseModel):
     """Settings that all cells of a plan share."""
 

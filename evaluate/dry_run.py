@@ -7,8 +7,6 @@ from statistics import median
 from time import perf_counter
 
 import torch
-from accelerate import init_empty_weights
-from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
@@ -16,28 +14,29 @@ from elusive.biogen.questions import generate_questions, generate_shots
 from elusive.common.dataset.folder import TRAIN, load_dataset_folder
 from elusive.common.dataset.records import Document, Question
 from elusive.common.errors import InputError
-from elusive.common.lm.loading import choose_model_dtype, load_config, load_model_tokenizer
-from elusive.common.lm.loading_report import explain_failures
+from elusive.common.large.sizes import build_empty_model, load_tokenizer_alone
+from elusive.common.lm.loading import choose_model_dtype
 from elusive.common.lm.packing import build_text_sequence
-from elusive.common.lm.references import find_model
 from elusive.evaluate.cells.cell import count_steps, select_asked
 from elusive.evaluate.cells.cell_folder import CellResult, find_cells
 from elusive.evaluate.compare.power import count_questions, render_design
 from elusive.evaluate.jobs import Job, list_jobs
+from elusive.evaluate.model_memory import (
+    TOKENS_PER_QUESTION,
+    estimate_least_memory_gib,
+    estimate_training,
+    render_memory,
+)
 from elusive.evaluate.plan_checks import check_arms, check_questions, check_run_folder
 from elusive.evaluate.plans import Plan, Source
 from elusive.evaluate.status import format_seconds
 
 SAMPLED_TEXTS = 50
 """Number of texts that are tokenized to estimate their length."""
-TOKENS_PER_QUESTION = 40
-"""Question and answer; the shots before them are cached."""
+CHARACTERS_PER_TOKEN = 4
+"""Of English under usual tokenizers, where a model's own cannot be had."""
 EFFICIENCY = 0.25
 """Speed of training as a share of the speed of matrix products, roughly."""
-ACTIVATIONS = 40
-"""Bytes that training keeps per token, layer and unit of width, roughly."""
-LIBRARIES_GIB = 0.6
-"""Memory of a process that has loaded PyTorch and transformers."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +81,12 @@ def render_estimate(
     contents = {name: _load_content(plan, name, source) for name, source in plan.sources.items()}
     lines, seconds_left, num_missing, sweep_seconds = [], 0.0, 0, 0.0
     memory: list[float] = []
+    all_sizes: list[dict[str, Size]] = []
     for model in plan.trained:
         # 1) Measure the datasets in the model's tokens, and its speed.
         finished = [cell for cell in all_finished if cell.parameters["model"] == model]
         sizes = {name: _measure_size(model, *content) for name, content in contents.items()}
+        all_sizes.append(sizes)
         speed = _estimate_speed(plan, model, finished)
         memory += [_estimate_memory_gib(plan, model, size, finished) for size in sizes.values()]
         # 2) Add up the model's cells.
@@ -110,6 +111,8 @@ def render_estimate(
             f"arm: up to about {format_seconds(sweep_seconds)}"
         )
     lines.append(f"memory: about {max(memory):.1f} GiB per process")
+    longest = {name: max(size[name].tokens_per_text for size in all_sizes) for name in contents}
+    lines += render_memory(plan, max(longest.values()))
     lines += [_render_design(plan, name, questions) for name, (_, questions) in contents.items()]
     return "\n".join(lines) + "\n"
 
@@ -161,9 +164,12 @@ def _load_content(plan: Plan, name: str, source: Source) -> tuple[list[Document]
 
 
 def _measure_size(model: str, documents: list[Document], questions: list[Question]) -> Size:
-    tokenizer = load_model_tokenizer(model)
-    sample = documents[:SAMPLED_TEXTS]
-    lengths = [len(build_text_sequence(document.text, tokenizer).input_ids) for document in sample]
+    tokenizer = load_tokenizer_alone(model)
+    texts = [document.text for document in documents[:SAMPLED_TEXTS]]
+    if tokenizer is None:
+        lengths = [len(text) / CHARACTERS_PER_TOKEN for text in texts]
+    else:
+        lengths = [len(build_text_sequence(text, tokenizer).input_ids) for text in texts]
     return Size(len(documents), sum(lengths) / max(1, len(lengths)), len(questions))
 
 
@@ -176,22 +182,13 @@ def _estimate_speed(plan: Plan, model: str, finished: list[CellResult]) -> Speed
             median(cost["seconds"]["answering"] / cost["questions"] for cost in costs),
             f"from {len(costs)} finished cells",
         )
-    parameters = _build_empty_model(model).num_parameters()
+    parameters = build_empty_model(model).model.num_parameters()
     flops = EFFICIENCY * _measure_flops(choose_model_dtype(model))
     per_token = 2 * parameters / flops
     # Forward, and backward through the activations; if all weights are trained, to them as well.
     passes = 3 if plan.training.tuning == "full" else 2
     source = f"from {parameters / 1e6:,.1f} million parameters and this machine's speed; rough"
     return Speed(passes * per_token, TOKENS_PER_QUESTION * per_token, source)
-
-
-def _build_empty_model(reference: str) -> PreTrainedModel:
-    """Build a model without loading its weights."""
-    config = load_config(find_model(reference))
-    with explain_failures(f"cannot load model {reference!r}"), init_empty_weights():
-        model = AutoModelForCausalLM.from_config(config)
-    model.tie_weights()
-    return model
 
 
 def _measure_flops(dtype: torch.dtype) -> float:
@@ -210,21 +207,5 @@ def _estimate_memory_gib(plan: Plan, model: str, size: Size, finished: list[Cell
     measured = [max(cell.costs["peak_memory_mib"].values()) for cell in finished if cell.log]
     if measured:
         return max(measured) / 1024
-    training = plan.training
-    config = load_config(find_model(model))
-    tokens = size.tokens_per_text * training.batch_size / training.accumulation
-    layers = 1 if training.gradient_checkpointing else config.num_hidden_layers
-    activations = tokens * layers * config.hidden_size * ACTIVATIONS
-    return estimate_least_memory_gib(plan, model) + activations / 2**30
-
-
-def estimate_least_memory_gib(plan: Plan, model: str) -> float:
-    """Estimate what a cell needs in GiB without activations: what is trained, and libraries."""
-    parameters = _build_empty_model(model).num_parameters()
-    training = plan.training
-    bytes_per_weight = {"none": choose_model_dtype(model).itemsize, "8bit": 1, "4bit": 0.6}[
-        training.quantization
-    ]
-    # Full training keeps weights, gradients and two moments of AdamW, each in 4 bytes.
-    weights = parameters * (16 if training.tuning == "full" else bytes_per_weight)
-    return weights / 2**30 + LIBRARIES_GIB
+    need = estimate_training(model, plan.training, plan.answering, size.tokens_per_text)
+    return estimate_least_memory_gib(plan, model) + need.activations

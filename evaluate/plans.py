@@ -11,7 +11,7 @@ from elusive.augment.config import AugmentConfig
 from elusive.biogen.config import BiogenConfig
 from elusive.common.errors import InputError, build_unknown_name_error, validate_config
 from elusive.common.yaml_files import load_config
-from elusive.evaluate.config import CellSettings, TrainingConfig, check_not_asked
+from elusive.evaluate.config import CellSettings, TrainingConfig, check_not_asked, check_shared
 from elusive.evaluate.engines.resources import PlanResources
 from elusive.evaluate.sweep_config import SweepConfig
 
@@ -83,7 +83,8 @@ class Plan(CellSettings):
         description="How to choose each arm's settings; without it, arms use the plan's settings.",
     )
     resources: PlanResources = Field(
-        default=PlanResources(), description="What each cell needs on Slurm or Ray."
+        default=PlanResources(),
+        description="What each cell needs on Slurm or Ray, and how models share devices.",
     )
     then: tuple[Literal["clues", "figures", "report"], ...] = Field(
         default=(),
@@ -107,6 +108,11 @@ class Plan(CellSettings):
     def list_controls(self) -> list[str]:
         """List the rows in which nothing is trained."""
         return [*([UNTRAINED] if self.untrained else []), *self.controls]
+
+    def list_scorers(self) -> list[str]:
+        """List the models that arms name to score tokens with."""
+        roles = [role for arm in self.arms for role in (arm.model, arm.large, arm.small)]
+        return list(dict.fromkeys(role for role in roles if role))
 
     def find_dataset_folder(self, name: str, run: Path) -> Path:
         """Return the folder where a dataset of the plan is, or where a run puts it."""
@@ -163,9 +169,18 @@ class Plan(CellSettings):
 
     @model_validator(mode="after")
     def _check_resources(self) -> "Plan":
+        known = [*self.trained, *self.list_scorers()]
         for model in self.resources.models:
-            if model not in self.trained:
-                raise build_unknown_name_error("model under resources", model, self.trained)
+            if model not in known:
+                raise build_unknown_name_error("model under resources", model, known)
+        return self
+
+    @model_validator(mode="after")
+    def _check_processes(self) -> "Plan":
+        for model in self.trained:
+            for arm in self.arms:
+                processes = self.resources.get_devices(model).processes
+                check_shared(self.build_settings(arm).training, processes)
         return self
 
     @model_validator(mode="after")

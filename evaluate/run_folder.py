@@ -29,7 +29,8 @@ from elusive.common.lm.references import hash_model_weights
 from elusive.common.process.progress import print_line
 from elusive.evaluate.cells.cell import Cell, count_steps, find_cell_folder
 from elusive.evaluate.cells.cell_folder import check_weights, load_cell
-from elusive.evaluate.cells.make_cell import find_parameters, make_cell
+from elusive.evaluate.cells.make_cell import find_parameters, is_without_model, make_cell
+from elusive.evaluate.engines.resources import PlanResources
 from elusive.evaluate.jobs import Failure, Job, build_failure, render_error
 from elusive.evaluate.plan_checks import check_questions
 from elusive.evaluate.plans import Plan, Source
@@ -45,7 +46,7 @@ class RunFolder:
 
     def __init__(self, plan: Plan, out: Path) -> None:
         self.plan, self.root, self.out = plan, out, out
-        self.models = _Models()
+        self.models = _Models(plan.resources)
         self.datasets = {
             name: _prepare_dataset(source, plan.find_dataset_folder(name, out), name)
             for name, source in plan.sources.items()
@@ -71,8 +72,9 @@ class RunFolder:
             check_questions(self.plan, name, dataset.questions, dataset.shots)
         for model in self.plan.trained:
             hash_model_weights(model)
-        if with_model:
-            self.models.load(self.plan.trained[0], self.plan.training.quantization)
+        first = self.plan.trained[0]
+        if with_model and self.plan.resources.get_devices(first).processes == 1:
+            self.models.load(first, self.plan.training.quantization)
 
     def count_steps(self, job: Job) -> int:
         """Return the number of optimizer steps of a cell; 0 if nothing is trained."""
@@ -125,7 +127,11 @@ class RunFolder:
                 return self._open_text(path)
             _clear_leftovers(path)
             scorers = Scorers(
-                job.augment, self.models.load, self.models.load_tokenizer, job.settings.threads
+                job.augment,
+                self.models.load,
+                self.models.load_tokenizer,
+                job.settings.threads,
+                self.plan.resources.get_devices,
             )
             augment_dataset(self.datasets[job.dataset], job.augment, path, scorers=scorers)
             return self._open_text(path)
@@ -168,9 +174,15 @@ class RunFolder:
             with self.lock(folder.name, wait) as claim:
                 if not self.keeps_cell(folder):
                     _clear_leftovers(folder)
-                    loaded = self.models.load(job.model, job.settings.training.quantization)
+                    processes = self.plan.resources.get_devices(job.model).processes
+                    loaded = None
+                    if processes > 1 and not is_without_model(text, job.settings):
+                        self.models.forget()
+                    else:
+                        loaded = self.models.load(job.model, job.settings.training.quantization)
                     cell, asked = self._build_cell(job, text), self.datasets[job.dataset]
-                    make_cell(cell, asked, loaded, folder, lambda: (claim.check(), on_step()))
+                    step = lambda: (claim.check(), on_step())  # noqa: E731
+                    make_cell(cell, asked, loaded, folder, step, processes)
         except (ClaimedError, LostClaimError):
             return False
         except Exception as error:
@@ -279,9 +291,14 @@ def _prepare_dataset(source: Source, folder: Path, name: str | None = None) -> D
 class _Models:
     """The models of a run; the last one stays loaded, so that consecutive cells share it."""
 
-    def __init__(self) -> None:
+    def __init__(self, resources: PlanResources) -> None:
+        self._resources = resources
         self._key: tuple[str, str] | None = None
         self._loaded: LoadedModel | None = None
+
+    def forget(self) -> None:
+        """Free the memory of the last model, which other processes need."""
+        self._key = self._loaded = None
 
     def load(self, reference: str, quantization: str = "none") -> LoadedModel:
         """Return a model; load it unless it was the last one that was asked for.
@@ -290,7 +307,8 @@ class _Models:
         """
         if self._loaded is None or (reference, quantization) != self._key:
             self._loaded = None
-            self._loaded = load_model(reference, quantization=quantization)
+            devices = self._resources.get_devices(reference)
+            self._loaded = load_model(reference, quantization=quantization, devices=devices)
             self._key = (reference, quantization)
         return self._loaded
 

@@ -23,6 +23,8 @@ from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.scores.units import cut_words, encode
 from elusive.augment.scores.user_scores import compute_user_scores
 from elusive.common.dataset.records import Document, Span
+from elusive.common.large.devices import ONE, Devices
+from elusive.common.large.processes import run_in_processes
 from elusive.common.lm.loading import (
     LoadedModel,
     choose_model_dtype,
@@ -37,6 +39,10 @@ TINY = 1e-9
 """Least attention in a ratio, as the last token of a text receives none at all."""
 
 
+def _choose_one(reference: str) -> Devices:
+    return ONE
+
+
 @dataclass(frozen=True)
 class Scorers:
     """What a score may use besides the documents."""
@@ -48,6 +54,8 @@ class Scorers:
     """Loads the tokenizer of a model reference."""
     threads: int | None = None
     """Number of CPU threads that models compute with; None for each model's default."""
+    choose_devices: Callable[[str], Devices] = _choose_one
+    """Chooses what the model of a reference gets to compute with."""
 
     def cut_units(self, documents: list[Document]) -> list[list[Span]]:
         """Cut documents into the tokens of the model in use, or into words if there is none."""
@@ -97,12 +105,32 @@ class Scorers:
             "precision": str(choose_model_dtype(reference)),
             "threads": threads,
         }
+        processes = self.choose_devices(reference).processes
+        if processes > 1:
+
+            def score_missing(missing: list[Document]) -> list[TokenScores]:
+                inputs = (score, missing, reference, threads)
+                return run_in_processes(processes, "heads", _score_in_process, *inputs)
+
+            # The processes load the model anew for each chunk.
+            return read_or_score(documents, definition | model, score_missing, len(documents) or 1)
         with use_threads(threads):
             return read_or_score(
                 documents,
                 definition | model,
                 lambda missing: score(missing, self.load(reference)),
             )
+
+
+def _score_in_process(
+    score: Callable[[list[Document], LoadedModel], list[TokenScores]],
+    documents: list[Document],
+    reference: str,
+    threads: int,
+) -> list[TokenScores]:
+    """Load this process's share of a model, and score with the others."""
+    with use_threads(threads):
+        return score(documents, load_model(reference))
 
 
 Score = Callable[[list[Document], Scorers], list[TokenScores]]

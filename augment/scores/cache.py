@@ -24,13 +24,15 @@ from elusive.common.folders import hash_parameters
 VERSION = 5
 """To be raised when the same definition gives other scores, or when the file format changes."""
 CHUNK = 256
-"""Number of documents after which scores are written: an interruption loses at most these."""
+"""Number of documents after which scores are written by default: an interruption loses at most
+these."""
 
 
 def read_or_score(
     documents: list[Document],
     definition: dict[str, object],
     score: Callable[[list[Document]], list[TokenScores]],
+    chunk_size: int = CHUNK,
 ) -> list[TokenScores]:
     """Read the scores of every document from the cache; compute and keep those that it lacks.
 
@@ -38,14 +40,15 @@ def read_or_score(
         documents: to be scored.
         definition: all that decides the scores: model, weights, precision and options.
         score: computes the scores of documents.
+        chunk_size: number of documents that are scored and written at a time.
     """
     definition_hash = hash_parameters({**definition, "version": VERSION})[:32]
     folder = prepare_cache_folder() / "scores" / definition_hash
     keys = [hash_document(document) for document in documents]
     scores = _read(folder, set(keys))
     missing = [index for index, key in enumerate(keys) if key not in scores]
-    for first in range(0, len(missing), CHUNK):
-        chunk = missing[first : first + CHUNK]
+    for first in range(0, len(missing), chunk_size):
+        chunk = missing[first : first + chunk_size]
         scored = score([documents[index] for index in chunk])
         new_scores = dict(zip([keys[index] for index in chunk], scored, strict=True))
         _write(folder, new_scores)

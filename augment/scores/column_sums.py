@@ -17,6 +17,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.masking_utils import sdpa_mask
 
 from elusive.common.errors import InputError
+from elusive.common.large.placement import gather_heads
 from elusive.common.lm.loaded_model import get_attention
 from elusive.common.probe.texts import get_text_config
 
@@ -37,7 +38,8 @@ class _Collection:
     last_layer: int
     """The forward pass ends after the attention of this layer."""
     queries: torch.Tensor
-    """1 for queries that count, 0 for others and for padding.  # (batch, query)"""
+    """1 for queries that count, 0 for others and for padding; moved to the device of each layer.
+    # (batch, query)"""
     own_query: bool
     fused: bool
     sums: dict[int, torch.Tensor] = field(default_factory=dict)
@@ -119,9 +121,11 @@ def compute_attention_received(
     if sorted(collection.sums) != list(range(last + 1)):
         raise _build_no_attention_error(model, len(collection.sums))
     layers = range(last + 1)
-    sums = torch.stack([collection.sums[layer] for layer in layers])  # (layer, batch, head, token)
+    parts = [collection.sums[layer].to(input_ids.device) for layer in layers]
+    sums = gather_heads(torch.stack(parts), model)  # (layer, batch, head, token)
     # 2) Compare with even attention.
-    even = torch.stack([collection.even[layer] for layer in layers])[:, None]
+    parts = [collection.even[layer].to(input_ids.device) for layer in layers]
+    even = torch.stack(parts)[:, None]
     received = sums.transpose(1, 2) / even  # (layer, head, batch, token)
     return torch.where((even > LEAST_EVEN) & mask.bool(), received, torch.nan)
 
@@ -206,7 +210,8 @@ def _read_maps(model: PreTrainedModel, input_ids: torch.Tensor) -> list[torch.Te
             output = model.base_model(input_ids=input_ids, output_attentions=True, use_cache=False)
     finally:
         model.config._attn_implementation = before
-    maps = [layer for layer in getattr(output, "attentions", None) or [] if layer is not None]
+    maps = getattr(output, "attentions", None) or []
+    maps = [layer.to(input_ids.device) for layer in maps if layer is not None]
     return [] if any(layer.triu(1).any() for layer in maps) else maps
 
 
@@ -236,6 +241,7 @@ def _attend_and_sum(
     value = value.repeat_interleave(groups, dim=1)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     collection, layer = _collection.get(), int(module.layer_idx)  # type: ignore[arg-type]
+    collection.queries = collection.queries.to(query.device)
     if collection.fused and softcap is None and _is_causal(attention_mask):
         output, sums = _attend_fused(query, key, value, scale, collection)
     else:

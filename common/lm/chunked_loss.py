@@ -73,9 +73,11 @@ def compute_chunked_losses(
     labels = inputs["labels"][:, 1:]  # (row, token - 1)
     rest = {name: value for name, value in inputs.items() if name != "labels"}
     hidden = decoder(**rest, use_cache=False).last_hidden_state[:, :-1]  # (row, token - 1, width)
+    labels = labels.to(hidden.device)
     counted = labels != -100
-    hidden = hidden[counted].to(head.weight.dtype)  # (labeled token, width)
-    return _ChunkedCrossEntropy.apply(hidden, head.weight, labels[counted])
+    # The head may be on another device than the last layer.
+    hidden = hidden[counted].to(head.weight)  # (labeled token, width)
+    return _ChunkedCrossEntropy.apply(hidden, head.weight, labels[counted].to(head.weight.device))
 
 
 def compute_whole_losses(

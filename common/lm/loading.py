@@ -20,6 +20,14 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from elusive.common.errors import InputError
+from elusive.common.large.devices import ONE, Devices
+from elusive.common.large.placement import (
+    choose_map_options,
+    choose_sharing_options,
+    is_shared,
+    is_spread,
+)
+from elusive.common.large.processes import count_processes
 from elusive.common.lm.loaded_model import LoadedModel, is_packed
 from elusive.common.lm.loading_report import (
     check_loading_report,
@@ -114,14 +122,19 @@ def load_model_tokenizer(reference: str) -> PreTrainedTokenizerBase:
 
 
 def load_model(
-    reference: str, dtype: torch.dtype | None = None, quantization: str = "none"
+    reference: str,
+    dtype: torch.dtype | None = None,
+    quantization: str = "none",
+    devices: Devices = ONE,
 ) -> LoadedModel:
-    """Load a causal language model in evaluation mode.
+    """Load a causal language model in evaluation mode; several processes load their shares of it.
 
     Args:
         reference: Hub id, local folder, GGUF file or alias.
         dtype: of the weights; `choose_model_dtype(reference)` if None.
         quantization: `none`, or `8bit` or `4bit` (NF4) by bitsandbytes.
+        devices: whether its layers are spread over devices. Their number of processes is that of
+            this process and of those that were started with it.
 
     Raises:
         InputError: there is no such model, it is not a decoder, its tokenizer reports no offsets,
@@ -132,6 +145,10 @@ def load_model(
     check_weight_files(reference, find_weight_files(source))
     dtype = dtype or choose_model_dtype(reference)
     options = _choose_options(source, dtype, quantization)
+    if count_processes() > 1:
+        options |= choose_sharing_options(reference, load_config(source), quantization)
+    else:
+        options |= choose_map_options(devices)
     tokenizer = load_tokenizer(source)
     disable_progress_bar()
     with silence_loading_report(), explain_failures(f"cannot load model {reference!r}"):
@@ -148,13 +165,31 @@ def load_model(
     check_loading_report(reference, report)
     embedding: Any = model.get_input_embeddings()
     require_embedding(tokenizer, embedding.weight.shape[0], reference)
-    if not is_packed(model):  # packed weights are placed by their library
+    if not is_packed(model) and not is_spread(model):  # others have been placed
         model.to(choose_device())  # type: ignore[arg-type]
+    if model.device.type == "meta":
+        raise InputError(
+            f"the memory does not hold the embedding of {reference!r}, where reading begins: raise "
+            "resources.memory_gib, or choose a smaller model"
+        )
     _keep_4bit_weights_trainable(model)
     model.eval()
+    if is_shared(model):
+        _prepare_shared(model)
     loaded = LoadedModel(source, model, tokenizer, hash_weights(source))
     check_causality(loaded)
     return loaded
+
+
+def _prepare_shared(model: PreTrainedModel) -> None:
+    """Freeze the weights that processes share, and read a token with the whole model.
+
+    Freezing them later could miss some, as modules hold either the parts or the whole of them. And
+    shared weights refuse to be read by a part of the model first.
+    """
+    model.requires_grad_(False)
+    with torch.no_grad():
+        model(input_ids=torch.zeros((1, 1), dtype=torch.long, device=model.device), use_cache=False)
 
 
 def _keep_4bit_weights_trainable(model: PreTrainedModel) -> None:

@@ -3,12 +3,14 @@
 import hashlib
 import importlib.util
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
+from elusive.common.cache import recall_hash, remember_verified
 from elusive.common.errors import InputError
 from elusive.common.folders import hash_file, hash_parameters
 
@@ -33,6 +35,7 @@ ORIGINS = (
 SMALL_WEIGHTS = 50 << 20
 """Bytes of weight files up to which a model computes with one thread."""
 LARGE_THREADS = 2
+SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,22 @@ def find_model(reference: str) -> ModelSource:
         if not (path / "config.json").exists():
             raise InputError(f"{path} is not a model folder: it has no config.json")
         return ModelSource(reference, path)
-    folder = _download(reference, alias.hub_id if alias else reference)
+    folder = _download(reference, get_hub_id(reference))
     _refuse_adapter(folder)
     return ModelSource(reference, folder)
+
+
+def get_hub_id(reference: str) -> str:
+    """Return the Hub id of an alias, or the reference itself."""
+    return ALIASES[reference].hub_id if reference in ALIASES else reference
+
+
+def is_on_hub(reference: str) -> bool:
+    """Whether a model's files come from the Hub, or from its cache."""
+    alias = ALIASES.get(reference)
+    if alias:
+        return importlib.util.find_spec(alias.package) is None
+    return reference not in BUILT_IN_NAMES and not Path(reference).expanduser().exists()
 
 
 def _refuse_adapter(path: Path) -> None:
@@ -147,8 +163,8 @@ def select_loaded(names: Iterable[str]) -> list[str]:
 def hash_weights(source: ModelSource) -> str:
     """Hash names and bytes of the weight files with SHA-256, in the order of their names.
 
-    A file is read once per process as long as it stays the same: every arm of a run asks, and large
-    files take long to read.
+    Every arm and every process of a run asks, and 140 GB take minutes to read. So a file is read
+    once as long as it stays the same, and one in the Hub's cache not at all.
 
     Raises:
         InputError: the folder has no weights.
@@ -156,8 +172,24 @@ def hash_weights(source: ModelSource) -> str:
     digest = hashlib.sha256()
     for path in find_weight_files(source):
         digest.update(path.name.encode())
-        digest.update(bytes.fromhex(_hash_once(path, hash_file)))
+        digest.update(bytes.fromhex(_hash_once(path, _hash_weight_file)))
     return digest.hexdigest()
+
+
+def _hash_weight_file(path: Path) -> str:
+    """Return a file's SHA-256: its name in the Hub's cache, or the hash that was remembered.
+
+    The Hub's cache names large files by their SHA-256, which is checked when they are downloaded,
+    and small ones by a shorter hash of Git.
+    """
+    blob = path.resolve()
+    if path.is_symlink() and blob.parent.name == "blobs" and SHA256.fullmatch(blob.name):
+        return blob.name
+    digest = recall_hash(path, [path])
+    if digest is None:
+        digest = hash_file(path)
+        remember_verified(path, [path], digest)
+    return digest
 
 
 def _hash_once(path: Path, compute: Callable[[Path], str]) -> str:

@@ -19,6 +19,8 @@ from transformers.utils import logging
 
 from elusive.common.cache import prepare_cache_folder
 from elusive.common.folders import hash_parameters, write_atomically
+from elusive.common.large.placement import is_spread
+from elusive.common.large.processes import agree, count_processes, is_first
 from elusive.common.lm.loaded_model import LoadedModel, get_attention, is_packed
 from elusive.common.lm.references import hash_source_settings
 
@@ -93,11 +95,13 @@ def choose_tolerance(loaded: LoadedModel) -> float:
 def compute_in_float32(model: PreTrainedModel) -> Iterator[None]:
     """Cast a model's weights to float32 for a block, and back, which changes none of them.
 
-    Quantized models and those of more than `MOST_WEIGHTS` weights are left as they are.
+    Models that are quantized, spread over devices or shared by processes, and those of more than
+    `MOST_WEIGHTS` weights are left as they are.
     """
     tensors = [*model.parameters(), *model.buffers()]
     low = [(tensor, tensor.dtype) for tensor in tensors if tensor.is_floating_point()]
-    if is_packed(model) or sum(tensor.numel() for tensor in tensors) > MOST_WEIGHTS:
+    is_fixed = is_packed(model) or is_spread(model)
+    if is_fixed or sum(tensor.numel() for tensor in tensors) > MOST_WEIGHTS:
         low = []
     try:
         for tensor, _ in low:
@@ -117,8 +121,9 @@ def keep_finding(loaded: LoadedModel, topic: str, probe: Callable[[], Finding]) 
         probe: finds it if it is not stored.
     """
     path = prepare_cache_folder() / "probes" / f"{_compute_key(loaded, topic)}.json"
-    if path.exists():
-        return Finding(**json.loads(path.read_text(encoding="utf-8")))
+    stored = path.read_text(encoding="utf-8") if is_first() and path.exists() else None
+    if stored := agree(stored):  # processes that share a model probe together or not at all
+        return Finding(**json.loads(stored))
     was_training, verbosity = loaded.model.training, logging.get_verbosity()
     loaded.model.eval()
     logging.set_verbosity_error()  # what a model says about ways that it does not allow
@@ -127,8 +132,9 @@ def keep_finding(loaded: LoadedModel, topic: str, probe: Callable[[], Finding]) 
     finally:
         loaded.model.train(was_training)
         logging.set_verbosity(verbosity)
-    path.parent.mkdir(exist_ok=True)
-    write_atomically(path, json.dumps(asdict(finding)))
+    if is_first():
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, json.dumps(asdict(finding)))
     return finding
 
 
@@ -138,7 +144,8 @@ def _probe_in_float32(loaded: LoadedModel, probe: Callable[[], Finding]) -> Find
         with compute_in_float32(loaded.model):
             return probe()
     except RuntimeError as error:
-        if loaded.model.dtype == torch.float32 or not should_reduce_batch_size(error):
+        is_lost = loaded.model.dtype == torch.float32 or count_processes() > 1
+        if is_lost or not should_reduce_batch_size(error):
             raise
     clear_device_cache(garbage_collection=True)  # outside the handler, which holds the tensors
     return probe()
@@ -147,8 +154,10 @@ def _probe_in_float32(loaded: LoadedModel, probe: Callable[[], Finding]) -> Find
 def _compute_key(loaded: LoadedModel, topic: str) -> str:
     model = loaded.model
     quantization = getattr(model.config, "quantization_config", None)
+    spread = {"spread": True} if is_spread(model) else {}  # it is not probed in float32
     return hash_parameters(
-        {
+        spread
+        | {
             "topic": topic,
             "version": VERSION,
             "weights": loaded.weights_hash,

@@ -7,6 +7,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from elusive.common.dataset.records import Fact, Prediction, Question, Shot
 from elusive.common.errors import InputError
+from elusive.common.large.processes import count_processes
 from elusive.common.lm.context import check_positions, warn_beyond_context
 from elusive.common.lm.encoding import encode_text
 from elusive.evaluate.answering.batches import (
@@ -97,7 +98,9 @@ def _answer_batch(
             for tokens, log_probability in zip(ids, log_probabilities, strict=True)
         ]
     except (RuntimeError, MemoryError) as error:
-        if len(questions) == 1 or not should_reduce_batch_size(error):
+        # Processes that share a model read the same batches: one alone cannot take smaller ones.
+        is_smallest = len(questions) == 1 or count_processes() > 1
+        if is_smallest or not should_reduce_batch_size(error):
             raise
     clear_device_cache(garbage_collection=True)  # outside the handler, which holds the tensors
     half = len(questions) // 2

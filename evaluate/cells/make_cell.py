@@ -14,14 +14,27 @@ from elusive.augment.training_text import AugmentSummary, TrainingTextFolder
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.dataset.records import Prediction, Question, Shot
 from elusive.common.folders import create_folder, hash_parameters, is_made
+from elusive.common.large.processes import (
+    count_processes,
+    is_first,
+    report_step,
+    run_in_processes,
+    run_on_first,
+)
 from elusive.common.lm.adapters import open_adapted_model
 from elusive.common.lm.loading import (
     LoadedModel,
     choose_model_dtype,
     describe_device,
+    load_model,
     use_threads,
 )
-from elusive.common.lm.references import choose_threads, hash_model_weights, hash_settings
+from elusive.common.lm.references import (
+    choose_threads,
+    find_model,
+    hash_model_weights,
+    hash_settings,
+)
 from elusive.common.memory import Cost, measure_cost
 from elusive.common.probe.packing import find_packing
 from elusive.evaluate.answering.backends import (
@@ -51,9 +64,9 @@ from elusive.evaluate.cells.cell import (
 from elusive.evaluate.cells.cell_folder import write_checksums
 from elusive.evaluate.cells.gold import select_known_questions, write_gold_proofs
 from elusive.evaluate.cells.metrics import Outcome, write_results
-from elusive.evaluate.config import CellSettings, TrainingConfig, check_not_asked
+from elusive.evaluate.config import CellSettings, TrainingConfig, check_not_asked, check_shared
 from elusive.evaluate.training.hf_trainer import OnStep
-from elusive.evaluate.training.lora import Model, open_tuned_model
+from elusive.evaluate.training.lora import Model, open_tuned_model, save_adapter
 from elusive.evaluate.training.lora_targets import find_lora_targets
 from elusive.evaluate.training.objectives import build_objective
 from elusive.evaluate.training.rows import build_training_rows, measure_target_rates
@@ -66,46 +79,81 @@ def make_cell(
     loaded: LoadedModel | None,
     out: Path,
     on_step: OnStep = lambda: None,
+    processes: int = 1,
 ) -> bool:
     """Train, answer, score, and write the cell's folder; return False if it already holds the cell.
 
     Args:
         cell: the cell to make.
         dataset: the dataset that is asked about.
-        loaded: the model; None if an endpoint answers and nothing is trained.
+        loaded: the model; None if an endpoint answers and nothing is trained, or if several
+            processes load it.
         out: folder to write.
         on_step: called after every optimizer step.
+        processes: number of new processes that share the model.
 
     Raises:
         InputError: `out` holds other files, or the inputs do not match.
+        RuntimeError: one of several processes was killed.
     """
+    is_shared = processes > 1 and not is_without_model(cell.train, cell.settings)
     if cell.train:
         cell.train.check_origin(dataset.content_hash)
         check_not_asked(cell.train.config.method, cell.settings.answering)
     weights, dtype = (loaded.weights_hash, loaded.model.dtype) if loaded else (None, None)
+    if is_shared:
+        check_shared(cell.settings.training, processes, is_trained=cell.train is not None)
+        weights = hash_model_weights(cell.model)
     parameters = find_parameters(cell, dataset, weights, dtype)
     if is_made(out, "cell", parameters):
         return False
     unfinished = out.with_name(f".{out.name}.checkpoints")
     checkpoints = unfinished / compute_cell_id(parameters)  # never those of other settings
     with create_folder(out, "cell", parameters) as folder:
-        if loaded is None:
+        if is_shared:
+            inputs = (cell, dataset, folder, checkpoints)
+            outcome = run_in_processes(
+                processes, "weights", _compute_in_process, *inputs, on_step=on_step
+            )
+        elif loaded is None:
             outcome = _answer_by_endpoint(cell, dataset, cell.adapter)
         else:
-            threads = cell.settings.threads or choose_threads(cell.model)
-            with use_threads(threads):
-                if cell.train is None:
-                    outcome = _score_model(cell, dataset, loaded)
-                else:
-                    maker = _Maker(cell, cell.train, dataset, loaded, folder, checkpoints)
-                    outcome = maker.train_and_score(on_step)
-            outcome.threads, outcome.device = threads, describe_device(loaded.model.device)
+            outcome = _compute(cell, dataset, loaded, folder, checkpoints, on_step)
         write_results(folder, outcome)
         write_gold_proofs(folder, dataset, parameters["answering"], cell.known)
-        if loaded and (folder / "adapter").exists():
-            write_adapter_card(folder, parameters, loaded.source.base_name)
+        if (folder / "adapter").exists():
+            write_adapter_card(folder, parameters, find_model(cell.model).base_name)
     shutil.rmtree(unfinished, ignore_errors=True)
     return True
+
+
+def _compute_in_process(
+    cell: Cell, dataset: DatasetFolder, folder: Path, checkpoints: Path
+) -> Outcome:
+    """Load this process's share of the model, and compute the cell's outcome with the others."""
+    loaded = load_model(cell.model)
+    return _compute(cell, dataset, loaded, folder, checkpoints, report_step)
+
+
+def _compute(
+    cell: Cell,
+    dataset: DatasetFolder,
+    loaded: LoadedModel,
+    folder: Path,
+    checkpoints: Path,
+    on_step: OnStep,
+) -> Outcome:
+    """Train and ask the model, or only ask it."""
+    threads = cell.settings.threads or choose_threads(cell.model)
+    with use_threads(threads):
+        if cell.train is None:
+            outcome = _score_model(cell, dataset, loaded)
+        else:
+            maker = _Maker(cell, cell.train, dataset, loaded, folder, checkpoints)
+            outcome = maker.train_and_score(on_step)
+    device, count = describe_device(loaded.model.device), count_processes()
+    outcome.threads, outcome.device = threads, f"{count} x {device}" if count > 1 else device
+    return outcome
 
 
 def is_without_model(train: object, settings: CellSettings) -> bool:
@@ -159,11 +207,11 @@ def _score_model(cell: Cell, dataset: DatasetFolder, loaded: LoadedModel) -> Out
     """Ask the model before training, or with a finished adapter, or with a new one."""
     answering = cell.settings.answering
     if answering.endpoint:
-        return _answer_by_endpoint(cell, dataset, cell.adapter)
+        return run_on_first(lambda: _answer_by_endpoint(cell, dataset, cell.adapter))
     if cell.control == ZERO_DELTA:
         with TemporaryDirectory() as temporary:
             with open_tuned_model(loaded, cell.settings.training, cell.seed) as model:
-                model.save_pretrained(temporary, save_embedding_layers=False)
+                save_adapter(model, Path(temporary))
             with open_adapted_model(loaded, Path(temporary)) as model:
                 return _answer(cell, dataset, build_local_backend(model, loaded, answering))
     if cell.adapter is None:
@@ -232,15 +280,17 @@ class _Maker:
             training.seconds = log.seconds  # including those before interruptions
             rates = measure_target_rates(self.text, self.dataset, loaded, settings.training)
             log = replace(log, targets=rates, left_out=left_out)
-            if (self.checkpoints / LOGS).exists():
+            if is_first() and (self.checkpoints / LOGS).exists():
                 shutil.copytree(self.checkpoints / LOGS, self.folder / "logs")
             # 4) Save what was trained, after checking that it changes the model's output.
             probe = _render_probe(cell, self.dataset)
             check_training_acts(model, loaded.model, loaded.tokenizer, probe)
-            _save(model, loaded, self.folder)
+            if is_first():
+                _save(model, loaded, self.folder)
             # 5) Ask the questions.
             if settings.answering.endpoint:
-                outcome = _answer_by_endpoint(cell, self.dataset, self.folder / "adapter")
+                adapter = self.folder / "adapter"
+                outcome = run_on_first(lambda: _answer_by_endpoint(cell, self.dataset, adapter))
             else:
                 backend = build_local_backend(model, loaded, settings.answering)
                 outcome = _answer(cell, self.dataset, backend)
@@ -265,7 +315,7 @@ def _collect_costs(summary: AugmentSummary) -> dict[str, Cost]:
 def _save(model: Model, loaded: LoadedModel, folder: Path) -> None:
     """Save the adapter, or the whole model with its tokenizer."""
     if isinstance(model, PeftModel):
-        model.save_pretrained(str(folder / "adapter"), save_embedding_layers=False)
+        save_adapter(model, folder / "adapter")
     else:
         model.save_pretrained(str(folder / "model"))
         loaded.tokenizer.save_pretrained(str(folder / "model"))

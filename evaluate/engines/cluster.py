@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from elusive.augment.arms import ARMS
 from elusive.common.dataset.shards import is_finished
 from elusive.common.errors import InputError
 from elusive.common.process.progress import open_bar
 from elusive.evaluate.engines.resources import Resources
 from elusive.evaluate.engines.tasks import Task
 from elusive.evaluate.jobs import Failure, Job, build_failure
+from elusive.evaluate.plans import Plan
 from elusive.evaluate.run_folder import RunFolder, print_warning, write_failure
 
 POLL_SECONDS = 2.0
@@ -140,11 +142,25 @@ def _list_cells(run: RunFolder, todo: list[Job]) -> list[Task]:
 
 
 def _build_task(run: RunFolder, job: Job, kind: str, folder: Path) -> Task:
-    resources = run.plan.resources.get_for(job.model, has_gpus=kind == "cell")
+    resources = choose_resources(run.plan, job, kind == "cell")
     root = run.root.resolve()
     out = root / run.out.relative_to(run.root)
     folder = out / folder.relative_to(run.out)
     return Task(kind, job, folder, run.plan, root, out, Path.cwd(), resources)  # type: ignore
+
+
+def choose_resources(plan: Plan, job: Job, is_cell: bool) -> Resources:
+    """Choose the resources of a cell, or of its training text.
+
+    A text gets those of its scoring model if that one needs several devices; else it gets no GPU.
+    """
+    arm = ARMS.get(job.augment.method) if job.arm and not is_cell else None
+    scorers = [getattr(job.augment, role) for role in (arm.models if arm else ())]
+    for model in scorers:
+        resources = plan.resources.get_for(model)
+        if resources.devices.is_large:
+            return resources
+    return plan.resources.get_for(job.model, has_gpus=is_cell)
 
 
 def _complete(

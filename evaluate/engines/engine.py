@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Literal
 
 from elusive.common.errors import InputError
-from elusive.evaluate.engines.cluster import Cluster, make_on_cluster
+from elusive.evaluate.engines.cluster import Cluster, choose_resources, make_on_cluster
 from elusive.evaluate.engines.local import make_locally
 from elusive.evaluate.engines.ray_cluster import RayCluster
 from elusive.evaluate.engines.slurm import SlurmCluster
-from elusive.evaluate.jobs import Job
+from elusive.evaluate.jobs import Job, list_jobs
 from elusive.evaluate.plans import Plan
 from elusive.evaluate.run_folder import RunFolder
 
@@ -35,12 +35,16 @@ class Engine:
             raise InputError(
                 f"address {self.address!r} is that of a Ray cluster: give it with --on ray only"
             )
+        from elusive.evaluate.memory_check import check_memory
+
+        check_memory(plan, on_this_machine=self.is_local)
         if self.is_local:
             return
         cluster = self._open_cluster(out)
-        _check_memory(plan)
-        kinds = [(model, gpus) for model in plan.trained for gpus in (True, False)]
-        cluster.check(dict.fromkeys(plan.resources.get_for(*kind) for kind in kinds))
+        kinds = [
+            choose_resources(plan, job, cell) for job in list_jobs(plan) for cell in (True, False)
+        ]
+        cluster.check(dict.fromkeys(kinds))
 
     def make_all(self, run: RunFolder, todo: list[Job], shown: str = "cells") -> None:
         """Make the cells that a folder lacks; those that fail are recorded in its folder `failed`.
@@ -66,16 +70,3 @@ class Engine:
 
 
 LOCAL = Engine()
-
-
-def _check_memory(plan: Plan) -> None:
-    """Raise InputError if a model alone needs more memory than its cells are given."""
-    from elusive.evaluate.dry_run import estimate_least_memory_gib
-
-    for model in plan.trained:
-        given = plan.resources.get_for(model).memory_gib
-        if given and (needed := estimate_least_memory_gib(plan, model)) > given:
-            raise InputError(
-                f"resources.memory_gib {given:g} is too little for {model}, which needs at least "
-                f"{needed:.1f} GiB: raise it, or choose a smaller model or quantization"
-            )

@@ -13,6 +13,8 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 
 from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
+from elusive.common.large.placement import is_shared
+from elusive.common.large.processes import agree, count_processes, find_largest, is_first
 from elusive.common.lm.chunked_loss import (
     compute_chunked_losses,
     compute_whole_losses,
@@ -20,6 +22,7 @@ from elusive.common.lm.chunked_loss import (
 )
 from elusive.common.lm.packing import ALONE, IGNORED, Packing, build_row_columns, list_lengths
 from elusive.common.memory import give_back_freed_memory
+from elusive.evaluate.training.lora import save_adapter
 from elusive.evaluate.training.objectives import Objective
 
 OnStep = Callable[[], object]
@@ -55,7 +58,7 @@ class ProgressCallback(TrainerCallback):
             give_back_freed_memory()
         is_due = perf_counter() - self.saved > self.interval
         is_logged = state.global_step % state.logging_steps == 0
-        if (is_due and is_logged) or state.global_step == state.max_steps:
+        if agree(is_due and is_logged) or state.global_step == state.max_steps:
             control.should_save, self.saved = True, perf_counter()
         self.on_step()
 
@@ -63,7 +66,8 @@ class ProgressCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Write the seconds so far beside the checkpoint."""
-        write_atomically(self.clock, json.dumps(self.seconds))
+        if is_first():
+            write_atomically(self.clock, json.dumps(self.seconds))
 
 
 class ChunkedTrainer(Trainer):
@@ -75,7 +79,8 @@ class ChunkedTrainer(Trainer):
     def _save(self, output_dir: Any = None, state_dict: Any = None) -> None:
         """Save without asking the Hub about the base model's config, as PEFT would."""
         if isinstance(self.model, PeftModel):
-            self.model.save_pretrained(output_dir, save_embedding_layers=False)
+            if is_first():
+                save_adapter(self.model, Path(output_dir))
         else:
             super()._save(output_dir, state_dict)
 
@@ -89,13 +94,14 @@ class ChunkedTrainer(Trainer):
         """Compute a row's part of the mean loss of an optimizer step."""
         reference = inputs.pop("reference_losses", None)
         names = inputs.pop("names")
-        parts = split_row(inputs) if inputs.pop("way") == ALONE else [inputs]
+        parts = _align(split_row(inputs)) if inputs.pop("way") == ALONE else [inputs]
         with self.accelerator.autocast():
             if self._is_chunked is None:
-                self._is_chunked = matches_model_loss(model, parts[0])
+                # A part of a model that is shared cannot be computed by itself.
+                self._is_chunked = not is_shared(model) and matches_model_loss(model, parts[0])
             compute = compute_chunked_losses if self._is_chunked else compute_whole_losses
             losses = torch.cat([compute(model, part) for part in parts])
-        if self.objective.reduce_losses is None:
+        if self.objective.reduce_losses is None or not len(losses):
             loss = losses.mean() if len(losses) else losses.sum()  # a row may have no labels
         else:
             if reference is not None:
@@ -107,7 +113,14 @@ class ChunkedTrainer(Trainer):
                 f"{', '.join(names)}: lower the learning rate, or check these texts"
             )
         share = len(losses) / num_items_in_batch if num_items_in_batch else 1.0
-        return loss * share
+        return loss * share * count_processes()  # gradients and losses become their mean
+
+
+def _align(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add parts without labels, so that processes that share a model read it equally often."""
+    missing = find_largest(len(parts)) - len(parts)
+    idle = parts[0] | {"labels": torch.full_like(parts[0]["labels"], IGNORED)}
+    return parts + [idle] * missing
 
 
 def split_row(row: dict[str, Any]) -> list[dict[str, Any]]:

@@ -3,11 +3,13 @@
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel, set_seed
 
 from elusive.common.errors import InputError
+from elusive.common.large.placement import check_trainable, is_shared, is_spread
 from elusive.common.lm.adapters import ignore_adapter_warnings
 from elusive.common.lm.loaded_model import LoadedModel, get_attention, is_packed
 from elusive.evaluate.config import TrainingConfig
@@ -23,7 +25,7 @@ def open_tuned_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> 
     With LoRA it is the loaded model with a fresh adapter, otherwise a copy in float32.
 
     Raises:
-        InputError: all weights are to be trained, but they are quantized.
+        InputError: all weights are to be trained, but they are quantized or spread over devices.
     """
     set_seed(seed)
     if config.tuning == "full":
@@ -31,6 +33,11 @@ def open_tuned_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> 
             raise InputError(
                 f"tuning 'full' cannot train {loaded.source.reference!r}, whose weights are "
                 "quantized: choose tuning 'lora' or another model"
+            )
+        if is_spread(loaded.model):
+            raise InputError(
+                f"tuning 'full' cannot train {loaded.source.reference!r}, whose layers are spread: "
+                "choose tuning 'lora', or set resources.placement to one"
             )
         yield copy.deepcopy(loaded.model).float()
         return
@@ -45,8 +52,9 @@ def open_lora_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> I
     The adapter is on what the config names, or on all linear layers of the text decoder.
 
     Raises:
-        InputError: the model has none of the named layers.
+        InputError: the model has none of the named layers, or does not fit on what trains it.
     """
+    check_trainable(loaded.model, loaded.source.reference)
     set_seed(seed)
     targets = find_lora_targets(loaded.model, config.lora_targets)
     lora = LoraConfig(
@@ -71,3 +79,12 @@ def open_lora_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> I
         loaded.model.activation_checkpointing_disable()
         loaded.model.set_attn_implementation(attention)
         loaded.model.eval()
+
+
+def save_adapter(model: Model, folder: Path) -> None:
+    """Save an adapter alone; PEFT would first put all shared weights of its base together."""
+    state = None
+    if is_shared(model):
+        weights = model.named_parameters()
+        state = {name: weight.detach() for name, weight in weights if weight.requires_grad}
+    model.save_pretrained(str(folder), state_dict=state, save_embedding_layers=False)

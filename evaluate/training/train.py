@@ -13,13 +13,15 @@ from peft import PeftModel
 from peft.helpers import disable_input_dtype_casting
 from transformers import PrinterCallback, TrainingArguments
 
+from elusive.common.dataset.lazy_rows import LazyRows
 from elusive.common.errors import InputError
+from elusive.common.large.processes import count_processes
 from elusive.common.lm.adapters import get_base_model
 from elusive.common.lm.loaded_model import get_attention
 from elusive.common.lm.packed_attention import IMPLEMENTATION
-from elusive.common.lm.packing import CUT, Packing, list_lengths
+from elusive.common.lm.packing import CUT, IGNORED, Packing, list_lengths
 from elusive.common.memory import keep_freed_memory
-from elusive.evaluate.config import LOSS_EVERY, TrainingConfig
+from elusive.evaluate.config import LOSS_EVERY, TrainingConfig, check_shared
 from elusive.evaluate.training.hf_trainer import (
     ChunkedTrainer,
     OnStep,
@@ -68,7 +70,8 @@ def train(
     """Train on packed rows in the given order; `accumulation` rows make one optimizer step.
 
     The base of an adapter stays frozen in its own precision, and the adapter is in float32. If the
-    base is in bfloat16, so are the matrix products.
+    base is in bfloat16, so are the matrix products. Processes that share the model divide the rows
+    of each step among them.
 
     Args:
         model: the model with an adapter, or the model itself if all weights are trained.
@@ -81,9 +84,11 @@ def train(
         packing: how the model reads rows.
 
     Raises:
-        InputError: the loss is not finite, a package for logging is not installed, or attention is
-            to be dropped and the model does not let masks decide.
+        InputError: the loss is not finite, a package for logging is not installed, attention is to
+            be dropped and the model does not let masks decide, or the rows of a step cannot be
+            divided among the processes.
     """
+    check_shared(config, count_processes())
     base = get_base_model(model)
     attention = get_attention(base)
     has_hidden = any("hidden" in row for row in rows)
@@ -99,7 +104,7 @@ def train(
         num_steps = math.ceil(len(rows) / config.accumulation)
         args = _build_arguments(config, num_steps, seed, folder, base.dtype == torch.bfloat16)
         collator = RowCollator(packing, base.dtype)
-        trainer = _build_trainer(model, args, rows, collator, progress)
+        trainer = _build_trainer(model, args, EvenRows(rows), collator, progress)
         trainer.objective = objective
         _run(trainer, model, folder, on_step)
     if is_cut:
@@ -114,6 +119,22 @@ def train(
         seconds=progress.seconds,
         packed_attention=is_cut,
     )
+
+
+class EvenRows(LazyRows[dict[str, Any]]):
+    """Rows, and after them as many without labels as give each process equally many."""
+
+    def __init__(self, rows: Sequence[dict[str, Any]]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return -(-len(self._rows) // count_processes()) * count_processes()
+
+    def get(self, index: int) -> dict[str, Any]:
+        """Return one row."""
+        if index < len(self._rows):
+            return self._rows[index]
+        return self._rows[0] | {"labels": torch.full_like(self._rows[0]["labels"], IGNORED)}
 
 
 def _run(trainer: ChunkedTrainer, model: Model, checkpoints: Path, on_step: OnStep) -> None:
@@ -169,10 +190,10 @@ def _build_arguments(
         return TrainingArguments(
             output_dir=str(folder),
             per_device_train_batch_size=1,
-            gradient_accumulation_steps=config.accumulation,
+            gradient_accumulation_steps=config.accumulation // count_processes(),
             activation_checkpointing=config.gradient_checkpointing,
             num_train_epochs=1,
-            average_tokens_across_devices=False,
+            average_tokens_across_devices=count_processes() > 1,
             learning_rate=config.learning_rate,
             lr_scheduler_type="linear",
             warmup_steps=config.warmup if num_steps > 1 else 0,
