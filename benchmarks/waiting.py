@@ -79,6 +79,8 @@ def main(
                 f"{np.median(pairs[:, 0] / base):.2f} of one thread's; {processor:.2f} ms of "
                 "processor"
             )
+    for pipe in pipes.values():
+        pipe.send(0)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 import os
 
-SPIN_COUNT = 10_000
-"""Rounds of waiting, some tens of nanoseconds each, after which a thread sleeps."""
+SPIN_COUNT = 1_000
+"""Rounds of waiting, some tens of nanoseconds each, after which a thread sleeps: they last as long
+as the gap between two operations. benchmarks/waiting.py compares counts."""
 SPIN, POLICY = "GOMP_SPINCOUNT", "OMP_WAIT_POLICY"
 
 

@@ -91,7 +91,8 @@ def test_an_alias_falls_back_on_the_hub_without_its_package(monkeypatch, tmp_pat
     asked = []
     monkeypatch.setattr(references.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(
-        references, "snapshot_download", lambda hub_id, **_: asked.append(hub_id) or str(tmp_path)
+        "huggingface_hub.snapshot_download",
+        lambda hub_id, **_: asked.append(hub_id) or str(tmp_path),
     )
     assert find_model("smollm2-135m").folder == tmp_path
     assert asked == [ALIASES["smollm2-135m"].hub_id]

@@ -323,7 +323,7 @@ TYPOS = [
     (["run", "nano-demo", "--set", "training.epoch=3", "--out", "out"], "training.epochs"),
     (["run", "nano-demo", "--set", "model=adapter", "--out", "out"], "holds an adapter"),
     (["run", "nano-demo", "--set", "dataset=none", "--out", "out"], "no dataset folder"),
-    (["run", "nano-demo", "--set", "dataset.people=-1", "--out", "out"], "dataset.people"),
+    (["run", "nano-demo", "--set", "dataset.people=-1", "--out", "out"], "people: input"),
     (["evaluate", "none", "--model", "nano-large", "--out", "out"], "no dataset folder"),
     (["evaluate", "people", "--model", "adapter", "--out", "out"], "holds an adapter"),
     (["evaluate", "people", "--model", "nano-large", "--train", "no", "--out", "out"], "no train"),
