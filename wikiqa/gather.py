@@ -13,6 +13,7 @@ from typing import TypeVar
 from elusive.common.chat.models import ChatModel
 from elusive.common.dataset.records import Link
 from elusive.common.folders import write_atomically
+from elusive.common.languages import count_words
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.questions.cloze import add_cloze_questions
@@ -129,7 +130,11 @@ def _clean_chunk(path: Path, pages: list[Page], counts: Counts, config: WikiqaCo
 
 
 def _drop_short_paragraphs(article: Article, config: WikiqaConfig, counts: Counts) -> Article:
-    paragraphs = [p for p in article.paragraphs if len(p.text.split()) >= config.min_words]
+    paragraphs = [
+        paragraph
+        for paragraph in article.paragraphs
+        if count_words(paragraph.text, config.language) >= config.min_words
+    ]
     counts["short paragraph"] += len(article.paragraphs) - len(paragraphs)
     return replace(article, paragraphs=paragraphs)
 
