@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from elusive.common.languages import count_words
 from elusive.common.seeding import derived_seed
-from elusive.common.text_spans import find_whole_words
+from elusive.common.text.languages import count_words
+from elusive.common.text.text_spans import find_whole_words
 from elusive.wikiqa.articles import Article, Asked, to_entity
 from elusive.wikiqa.config import WikiqaConfig
 

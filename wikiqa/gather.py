@@ -13,7 +13,7 @@ from typing import TypeVar
 from elusive.common.chat.models import ChatModel
 from elusive.common.dataset.records import Link
 from elusive.common.folders import write_atomically
-from elusive.common.languages import count_words
+from elusive.common.text.languages import count_words
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.questions.cloze import add_cloze_questions

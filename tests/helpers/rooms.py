@@ -1,22 +1,25 @@
 """Rooms of the package: which rooms each may import, and how many modules one may hold."""
 
 MAY_IMPORT = {
-    "common": (),
-    "common/dataset": ("common",),
+    "common": ("common/text",),
+    "common/text": (),
+    "common/dataset": ("common", "common/text"),
     "common/lm": ("common", "common/dataset", "common/probe"),
     "common/chat": ("common", "common/lm"),
     "common/probe": ("common", "common/lm"),
     "biogen/people": ("common", "biogen", "biogen/texts"),
     "biogen/texts": ("common", "common/dataset", "biogen", "biogen/people"),
     "biogen": ("common", "common/dataset", "biogen/people", "biogen/texts"),
-    "wikiqa/sources": ("common", "common/dataset", "wikiqa"),
-    "wikiqa/questions": ("common", "common/chat", "common/dataset", "common/lm", "wikiqa"),
+    "wikiqa/sources": ("common", "common/dataset", "common/text", "wikiqa"),
+    "wikiqa/questions": (
+        *("common", "common/chat", "common/dataset", "common/lm", "common/text", "wikiqa"),
+    ),
     "wikiqa": (
-        *("common", "common/chat", "common/dataset", "common/lm"),
+        *("common", "common/chat", "common/dataset", "common/lm", "common/text"),
         *("wikiqa/sources", "wikiqa/questions"),
     ),
     "augment": (
-        *("common", "common/chat", "common/dataset", "common/lm"),
+        *("common", "common/chat", "common/dataset", "common/lm", "common/text"),
         *("augment/arrays", "augment/scores", "augment/clues"),
     ),
     "augment/arrays": ("common", "common/dataset", "augment", "augment/scores"),
@@ -58,7 +61,7 @@ MAY_IMPORT = {
         *("evaluate", "evaluate/cells", "evaluate/compare"),
     ),
     "report/export": (
-        *("common", "common/dataset", "common/lm", "wikiqa/sources"),
+        *("common", "common/dataset", "common/lm", "common/text", "wikiqa/sources"),
         *("evaluate", "evaluate/answering", "evaluate/cells"),
     ),
     "report/hub": ("common", "common/dataset", "evaluate/cells", "evaluate/compare"),

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from elusive.common.dataset.records import Span
-from elusive.common.languages import WORD_END, WORD_START
-from elusive.common.sentences import find_sentences
+from elusive.common.text.languages import WORD_END, WORD_START
+from elusive.common.text.sentences import find_sentences
 from elusive.wikiqa.articles import Article, Asked, Paragraph, to_entity
 
 BLANK = "___"

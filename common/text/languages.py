@@ -33,7 +33,7 @@ def count_words_between(text: str, start: int, end: int, language: str = ENGLISH
     Words are counted by the blanks between them; in languages without blanks, by characters.
 
     >>> count_words_between("Rome is in Italy", 4, 11)
-    2
+    3
     >>> count_words_between("罗马位于意大利", 2, 4, "zh")
     3
     """
