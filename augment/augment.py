@@ -36,7 +36,7 @@ from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
 from elusive.common.lm.references import hash_model_weights, hash_settings
 from elusive.common.memory import Cost, measure_cost
-from elusive.common.sentences import SENTENCE_RULES
+from elusive.common.text.sentences import SENTENCE_RULES
 
 SHARD_DOCUMENTS = 4096
 """Documents per shard, a multiple of those that are scored or copied together."""

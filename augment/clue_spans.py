@@ -6,7 +6,7 @@ import numpy as np
 
 from elusive.augment.dropping import mark_overlaps
 from elusive.common.dataset.records import Document, Span
-from elusive.common.sentences import find_sentences
+from elusive.common.text.sentences import find_sentences
 
 BUCKETS = ((1, 10), (11, 20), (21, 30), (31, 10_000))
 """First and last of the distances, in words from the name to the value, of each bucket."""

@@ -15,7 +15,7 @@ from elusive.augment.paraphrase import find_kept, write_paraphrases
 from elusive.common.dataset.records import Document, Question, Span
 from elusive.common.errors import InputError
 from elusive.common.seeding import hash_names, hashed
-from elusive.common.sentences import find_sentences
+from elusive.common.text.sentences import find_sentences
 
 Rewrite = Callable[[Document, np.random.Generator, int], tuple[str, list[Span]]]
 """Takes a document, a source of randomness and the number of the copy, from 1; returns the copy and

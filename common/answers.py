@@ -10,7 +10,7 @@ import unicodedata
 from collections import Counter
 from functools import lru_cache
 
-from elusive.common.languages import ENGLISH, UNSPACED, get_base_code
+from elusive.common.text.languages import ENGLISH, UNSPACED, get_base_code
 
 ARTICLES = {
     "ar": re.compile("\\b\u0627\u0644"),

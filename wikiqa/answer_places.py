@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from elusive.common.text_spans import find_whole_words
+from elusive.common.text.text_spans import find_whole_words
 from elusive.wikiqa.articles import Asked, Counts
 
 NO_PLACE = -1

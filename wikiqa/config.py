@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, Field, model_validator
 
 from elusive.common.errors import InputError
-from elusive.common.languages import CODE
+from elusive.common.text.languages import CODE
 from elusive.wikiqa.known_sets import KNOWN_SETS
 
 FilterName = Literal[

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Literal
 
 from elusive.common.dataset.records import Fact, Shot, Span, WikiDocument, WikiQuestion
-from elusive.common.languages import count_words_between
-from elusive.common.sentences import find_sentences
-from elusive.common.text_spans import find_whole_words
+from elusive.common.text.languages import count_words_between
+from elusive.common.text.sentences import find_sentences
+from elusive.common.text.text_spans import find_whole_words
 from elusive.wikiqa.articles import Article, Asked, Paragraph, to_entity
 from elusive.wikiqa.config import WikiqaConfig
 

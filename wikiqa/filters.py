@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from elusive.common.seeding import derived_seed
-from elusive.common.text_spans import find_whole_words
+from elusive.common.text.languages import count_words
+from elusive.common.text.text_spans import find_whole_words
 from elusive.wikiqa.articles import Article, Asked, to_entity
 from elusive.wikiqa.config import WikiqaConfig
 
@@ -22,7 +23,7 @@ QUOTED = re.compile(r'"(.+)"$', re.S)
 
 def is_too_long(asked: Asked, article: Article, config: WikiqaConfig) -> bool:
     """Return whether the answer has more words than the config allows."""
-    return len(asked.answers[0][0].split()) > config.max_answer_words
+    return count_words(asked.answers[0][0], config.language) > config.max_answer_words
 
 
 def is_leaked(asked: Asked, article: Article, config: WikiqaConfig) -> bool:

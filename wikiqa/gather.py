@@ -12,6 +12,7 @@ from typing import TypeVar
 from elusive.common.chat.models import ChatModel
 from elusive.common.dataset.records import Link
 from elusive.common.folders import write_atomically
+from elusive.common.text.languages import count_words
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.page_workers import Job, Limits, PageWorkers
@@ -126,7 +127,11 @@ def _clean_page(page: Page, counts: Counts, config: WikiqaConfig) -> Article:
 
 
 def _drop_short_paragraphs(article: Article, config: WikiqaConfig, counts: Counts) -> Article:
-    paragraphs = [p for p in article.paragraphs if len(p.text.split()) >= config.min_words]
+    paragraphs = [
+        paragraph
+        for paragraph in article.paragraphs
+        if count_words(paragraph.text, config.language) >= config.min_words
+    ]
     counts["short paragraph"] += len(article.paragraphs) - len(paragraphs)
     return replace(article, paragraphs=paragraphs)
 

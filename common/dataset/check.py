@@ -15,8 +15,8 @@ from elusive.common.dataset.records import SCHEMAS
 from elusive.common.dataset.shards import check_finished, read_batches
 from elusive.common.errors import InputError
 from elusive.common.folders import is_intact, read_manifest
-from elusive.common.languages import ENGLISH, count_words_between
-from elusive.common.text_spans import find_whole_words
+from elusive.common.text.languages import ENGLISH, count_words_between
+from elusive.common.text.text_spans import find_whole_words
 
 SPLITS = {"corpus": ("train", "dev"), "questions": ("dev", "test")}
 KINDS = ("direct", "yes-no", "reverse", "multi-hop")

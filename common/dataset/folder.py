@@ -17,7 +17,7 @@ from elusive.common.dataset.records import Document, Fact, Question, Shot, from_
 from elusive.common.dataset.shards import check_finished, read_batches, read_rows
 from elusive.common.errors import InputError
 from elusive.common.folders import Folder, read_table
-from elusive.common.languages import ENGLISH
+from elusive.common.text.languages import ENGLISH
 
 LIMIT_MARK = ":first-"
 """Separates the hash of a dataset from the number of its documents that were read."""

@@ -8,7 +8,6 @@ from typing import Any
 from elusive.common.answers import get_scoring_language, hash_scoring, score_answer
 from elusive.common.dataset.records import Prediction
 from elusive.common.folders import write_manifest
-from elusive.common.languages import ENGLISH
 from elusive.evaluate.cells.cell import find_cell_folder
 from elusive.evaluate.cells.cell_folder import CellResult, find_cells
 from elusive.evaluate.cells.metrics import write_predictions
@@ -17,7 +16,7 @@ SCORINGS = ("scoring", "known_scoring")
 """Parameters of a cell that are hashes of a scoring."""
 
 
-def score_again(predictions: list[Prediction], language: str = ENGLISH) -> list[Prediction]:
+def score_again(predictions: list[Prediction], language: str = "en") -> list[Prediction]:
     """Return the answers, in some language, with the scores of the installed version."""
     return [
         replace(p, **score_answer(p.prediction, p.answers, language))  # type: ignore[arg-type]

@@ -16,13 +16,14 @@ from typing import Any
 
 import yaml
 
-from elusive.common import answers, languages
+from elusive.common import answers
 from elusive.common.answers import compute_exact_match, compute_f1, hash_scoring
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.dataset.records import Question, from_table
 from elusive.common.folders import create_folder, is_made
 from elusive.common.jinja import render_template
-from elusive.common.languages import ENGLISH, get_base_code
+from elusive.common.text import languages
+from elusive.common.text.languages import ENGLISH, get_base_code
 from elusive.evaluate.answering.predictions import SPARE_TOKENS
 from elusive.evaluate.answering.prompts import get_topic, render_question, split_shots
 from elusive.evaluate.cells.cell import build_no_questions_error

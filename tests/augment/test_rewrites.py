@@ -17,7 +17,7 @@ from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.common.dataset.records import Document, Span
 from elusive.common.errors import InputError, validate_config
-from elusive.common.sentences import find_sentences
+from elusive.common.text.sentences import find_sentences
 
 
 @given(st.lists(st.sampled_from(["Rome fell.", "Who?", 'He said "no."', "In 1527 it", "x"])))

@@ -19,7 +19,7 @@ from elusive.biogen.people.names import Names
 from elusive.biogen.questions import generate_questions, generate_shots
 from elusive.biogen.texts.sentence_templates import PRONOUN_ORDER
 from elusive.common.seeding import draw_integers, hashed, permute_items
-from elusive.common.text_spans import find_whole_words
+from elusive.common.text.text_spans import find_whole_words
 
 QUESTION_KINDS: list[tuple[QuestionKind, ...]] = [
     ("direct",),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elusive.common.sentences import find_sentences
+from elusive.common.text.sentences import find_sentences
 
 CUT = [
     ("en", "He lived in the U.S.|He moved to Rome.|"),

@@ -1,8 +1,8 @@
 """Rooms of the package: which rooms each may import, and how many modules one may hold."""
 
 MAY_IMPORT = {
-    "common": (),
-    "common/dataset": ("common",),
+    "common": ("common/text",),
+    "common/dataset": ("common", "common/text"),
     "common/process": (),
     "common/lm": ("common", "common/dataset", "common/process", "common/large", "common/probe"),
     "common/chat": ("common", "common/lm"),
@@ -11,7 +11,7 @@ MAY_IMPORT = {
     "biogen/texts": ("common", "common/dataset", "biogen/people", "biogen"),
     "biogen": ("common", "common/dataset", "biogen/people", "biogen/texts"),
     "wikiqa/wikitext": ("common", "common/dataset", "wikiqa"),
-    "wikiqa/sources": ("common", "common/dataset", "wikiqa/wikitext", "wikiqa"),
+    "wikiqa/sources": ("common", "common/dataset", "wikiqa/wikitext", "wikiqa", "common/text"),
     "wikiqa/questions": (
         "common",
         "common/dataset",
@@ -19,6 +19,7 @@ MAY_IMPORT = {
         "common/chat",
         "wikiqa/wikitext",
         "wikiqa",
+        "common/text",
     ),
     "wikiqa": (
         "common",
@@ -28,6 +29,7 @@ MAY_IMPORT = {
         "wikiqa/wikitext",
         "wikiqa/sources",
         "wikiqa/questions",
+        "common/text",
     ),
     "augment": (
         "common",
@@ -37,6 +39,7 @@ MAY_IMPORT = {
         "augment/arrays",
         "augment/scores",
         "augment/clues",
+        "common/text",
     ),
     "augment/arrays": ("common", "common/dataset", "augment", "augment/scores"),
     "augment/scores": (
@@ -152,9 +155,11 @@ MAY_IMPORT = {
         "evaluate/answering",
         "evaluate/cells",
         "evaluate",
+        "common/text",
     ),
     "report/hub": ("common", "common/dataset", "augment", "evaluate/cells", "evaluate/compare"),
     "common/large": ("common", "common/lm", "common/probe"),
+    "common/text": (),
 }
 """Rooms that the modules of each room may import, beside its own. Nothing imports the command line,
 which imports every room. Arrows between stages go one way: common, then biogen and wikiqa, then

@@ -163,3 +163,13 @@ def test_a_cloze_question_quotes_one_sentence_of_its_language():
 def test_a_language_is_a_code():
     with pytest.raises(InputError, match="'Deutsch' should be a code such as de or pt-BR"):
         validate_config(WikiqaConfig, {"squad": Path("x"), "language": "Deutsch"})
+
+
+def test_the_length_of_paragraphs_and_answers_counts_characters_where_no_blank_stands(tmp_path):
+    (tmp_path / "texts").mkdir()
+    long = "罗马位于意大利的台伯河边并且它在1527年被洗劫后来人们又回来了。"
+    (tmp_path / "texts" / "罗马.txt").write_text(f"{long}\n\n它很老。\n", encoding="utf-8")
+    config = WikiqaConfig(texts=tmp_path / "texts", language="zh", shots=0)
+    generate_dataset(config, tmp_path / "set")
+    (document,) = load_dataset_folder(tmp_path / "set").documents
+    assert document.text == long

@@ -25,7 +25,7 @@ from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.dataset.records import Shot, WikiDocument, WikiQuestion, from_table
 from elusive.common.errors import InputError
 from elusive.common.folders import read_manifest, read_table
-from elusive.common.text_spans import find_whole_words
+from elusive.common.text.text_spans import find_whole_words
 from elusive.evaluate.answering.prompts import get_topic, split_shots
 from elusive.wikiqa.articles import Article, Asked, Paragraph
 from elusive.wikiqa.card import build_command_line

@@ -8,8 +8,8 @@ from dataclasses import replace
 from functools import cache
 
 from elusive.common.dataset.records import Span
-from elusive.common.languages import WORD_END, WORD_START
-from elusive.common.sentences import find_sentences
+from elusive.common.text.languages import WORD_END, WORD_START
+from elusive.common.text.sentences import find_sentences
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph, to_entity
 from elusive.wikiqa.wikitext.languages import find_separators
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, StringConstraints, TypeAdapter, ValidationError
 
 from elusive.common.chat.models import ChatModel
-from elusive.common.text_spans import find_whole_words
+from elusive.common.text.text_spans import find_whole_words
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph, to_entity
 
 FIELD = "written"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from elusive.common.text_spans import find_whole_words
+from elusive.common.text.text_spans import find_whole_words
 
 Row = Mapping[str, Any]
 TAG = re.compile(r"</?[A-Za-z][^>]*>")

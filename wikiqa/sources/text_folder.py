@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from elusive.common.errors import InputError
-from elusive.common.text_spans import find_whole_words
+from elusive.common.text.text_spans import find_whole_words
 from elusive.wikiqa.articles import Article, Counts, Paragraph, to_entity
 from elusive.wikiqa.sources.files import open_source
 

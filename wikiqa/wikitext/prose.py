@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from elusive.common.dataset.records import Link, Span
-from elusive.common.sentences import find_sentences
+from elusive.common.text.sentences import find_sentences
 from elusive.wikiqa.articles import Counts
 from elusive.wikiqa.left_out import LEFT_OUT, SENTENCES_LEFT_OUT, SENTENCES_READ
 from elusive.wikiqa.wikitext.marks import (

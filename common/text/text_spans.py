@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from elusive.common.languages import WORD_END, WORD_START
+from elusive.common.text.languages import WORD_END, WORD_START
 
 Span = tuple[int, int]
 

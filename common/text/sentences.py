@@ -7,7 +7,7 @@ from itertools import accumulate
 
 import sentencex
 
-from elusive.common.languages import get_base_code
+from elusive.common.text.languages import get_base_code
 
 Span = tuple[int, int]
 
