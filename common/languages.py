@@ -42,3 +42,14 @@ def count_words_between(text: str, start: int, end: int, language: str = ENGLISH
         return blanks
     unspaced = sum(1 for _ in UNSPACED.finditer(text, start, end))
     return blanks + unspaced + (UNSPACED.match(text, end) is not None)
+
+
+def count_words(text: str, language: str = ENGLISH) -> int:
+    """Count the words of a text; in languages without blanks, each of their characters is one.
+
+    >>> count_words("Rome is old"), count_words("罗马 is old", "zh")
+    (3, 4)
+    """
+    if get_base_code(language) in UNSPACED_LANGUAGES:
+        text = UNSPACED.sub(r" \g<0> ", text)
+    return len(text.split())
