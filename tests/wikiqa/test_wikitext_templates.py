@@ -67,6 +67,7 @@ def text_of(wikitext: str, language: str = "en") -> str:
         ("{{zh|t=臺灣|p=Táiwān}}", "traditional Chinese: 臺灣; pinyin: Táiwān"),
         ("{{RailGauge|1435mm}}", "1,435 mm"),
         ("{{circa|1900}}", "c. 1900"),
+        ("{{bibleverse||Mark|3:25}} and {{bibleref|Mark|3:25|9}}", "Mark 3:25 and Mark 3:25"),
         ("{{nowrap|{{convert|5|km}}}}", "5 kilometres"),
         ("{{#if:x|yes|no}}", "yes"),
     ],

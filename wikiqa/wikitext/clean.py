@@ -10,10 +10,9 @@ from mwparserfromhell.parser import ParserError
 
 from elusive.wikiqa.articles import Counts, Paragraph
 from elusive.wikiqa.wikitext.languages import find_left_out_heading
-from elusive.wikiqa.wikitext.marks import MARKS
+from elusive.wikiqa.wikitext.marks import MARKS, mark_bold
 from elusive.wikiqa.wikitext.namespaces import Wiki
 from elusive.wikiqa.wikitext.prose import split_paragraphs
-from elusive.wikiqa.wikitext.quotes import mark_bold
 from elusive.wikiqa.wikitext.render import HOLE_TAGS, SILENT_TAGS, Renderer
 
 SWITCHES = re.compile(r"__[A-Z]+__")
