@@ -22,6 +22,11 @@ UNVERIFIED = " *"
 
 HIGHEST = ("EM %", "F1 %", "gold log-prob", "known EM %")
 """Columns of which the highest number is the best, as in those of single fields."""
+OPTIONAL = (
+    *("rank", "difference", "p-holm", "d_z", "known-em", "known-perplexity"),
+    *("tries", "verified", "value-targets", "name-targets", "relation-targets"),
+)
+"""Keys of columns that only some tables have."""
 PAPER = (
     *("rank", "em", "f1", "gold-log-prob", "difference", "p-holm"),
     *("known-em", "dropped", "exposures"),
@@ -161,10 +166,11 @@ def select_columns(table: ResultTable, keys: Sequence[str]) -> list[Column]:
     """Select columns by key, in the order of the keys.
 
     A key is the column's name in lower case without signs, such as `em` for `EM %`, or the name of
-    a group: accuracy, detail, costs. `difference` is the difference from the baseline.
+    a group: accuracy, detail, costs. `difference` is the difference from the baseline. A column
+    that other tables have, such as `rank` where there are several seeds, is left out.
 
     Raises:
-        InputError: there is no such column.
+        InputError: no table has such a column.
     """
     groups = build_columns(table)
     by_key = {build_key(name): (name, show) for group in groups.values() for name, show in group}
@@ -177,16 +183,9 @@ def select_columns(table: ResultTable, keys: Sequence[str]) -> list[Column]:
             chosen.append(by_key[versus[0]])
         elif build_key(key) in by_key:
             chosen.append(by_key[build_key(key)])
-        else:
+        elif key not in OPTIONAL:
             raise build_unknown_name_error("column", key, [*groups, *by_key])
     return chosen
-
-
-def select_paper_columns(table: ResultTable) -> list[Column]:
-    """Select the columns of a table in a paper: those of `PAPER` that the table has."""
-    keys = {build_key(name) for group in build_columns(table).values() for name, _ in group}
-    known = [key for key in PAPER if key in keys or (key == "difference" and table.baseline)]
-    return select_columns(table, known)
 
 
 def build_key(name: str) -> str:

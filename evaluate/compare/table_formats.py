@@ -18,11 +18,11 @@ from elusive.common.text_tables import (
 from elusive.evaluate.compare.table import ResultTable, sort_rows
 from elusive.evaluate.compare.table_columns import (
     GROUPS,
+    PAPER,
     find_best_cells,
     flatten_row,
     format_columns,
     select_columns,
-    select_paper_columns,
 )
 
 NOTE = """\
@@ -69,7 +69,7 @@ def render_latex(table: ResultTable, columns: Sequence[str] = ()) -> str:
 
     By default it has the columns of a table in a paper.
     """
-    chosen = select_columns(table, columns) if columns else select_paper_columns(table)
+    chosen = select_columns(table, columns or PAPER)
     best = find_best_cells(table, chosen)
     lines = filter(None, (table.differences, table.warning))
     return render_latex_table(*format_columns(table, chosen), best) + "".join(

@@ -159,3 +159,9 @@ def test_nothing_is_cut_from_the_header_of_a_table():
     assert shown.count("measure") == 10
     assert shown.count("attention") > 1
     assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_a_column_that_only_some_tables_have_is_left_out(cells):
+    one_seed = build_table([cell for cell in cells if cell.parameters["seed"] == 0])
+    shown = render_tables({"": one_seed}, "markdown", ("rank", "em", "known-em"))
+    assert [name.strip() for name in shown.splitlines()[0].split("|")[1:-1]] == ["arm", "EM %"]
