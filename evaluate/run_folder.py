@@ -174,15 +174,14 @@ class RunFolder:
             with self.lock(folder.name, wait) as claim:
                 if not self.keeps_cell(folder):
                     _clear_leftovers(folder)
-                    processes = self.plan.resources.get_devices(job.model).processes
-                    loaded = None
-                    if processes > 1 and not is_without_model(text, job.settings):
-                        self.models.forget()
-                    else:
-                        loaded = self.models.load(job.model, job.settings.training.quantization)
-                    cell, asked = self._build_cell(job, text), self.datasets[job.dataset]
-                    step = lambda: (claim.check(), on_step())  # noqa: E731
-                    make_cell(cell, asked, loaded, folder, step, processes)
+                    make_cell(
+                        self._build_cell(job, text),
+                        self.datasets[job.dataset],
+                        self._load(job, text),
+                        folder,
+                        lambda: (claim.check(), on_step()),
+                        self.plan.resources.get_devices(job.model).processes,
+                    )
         except (ClaimedError, LostClaimError):
             return False
         except Exception as error:
@@ -192,6 +191,14 @@ class RunFolder:
         else:
             self.forget_failure(job)
         return True
+
+    def _load(self, job: Job, text: TrainingTextFolder | None) -> LoadedModel | None:
+        """Load the model of a cell, unless several processes load it."""
+        is_shared = self.plan.resources.get_devices(job.model).processes > 1
+        if is_shared and not is_without_model(text, job.settings):
+            self.models.forget()
+            return None
+        return self.models.load(job.model, job.settings.training.quantization)
 
     def _build_cell(self, job: Job, text: TrainingTextFolder | None) -> Cell:
         return Cell(

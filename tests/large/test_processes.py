@@ -6,9 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-import in_processes
 import pytest
 import torch
+from large import in_processes
 from tiny import VOCABULARY, tiny_model
 
 from elusive.augment.scores.column_sums import compute_attention_received
@@ -58,7 +58,7 @@ def test_an_error_at_a_step_ends_all_processes(tmp_path):
 def test_processes_end_when_the_command_that_started_them_is_killed(tmp_path):
     path = tmp_path / "numbers"
     code = (
-        f"import sys; sys.path[:0] = {sys.path!r}; import in_processes\n"
+        f"import sys; sys.path[:0] = {sys.path!r}; from large import in_processes\n"
         "from elusive.common.large.processes import run_in_processes\n"
         f"run_in_processes(2, 'weights', in_processes.wait_and_step, {str(path)!r})"
     )
