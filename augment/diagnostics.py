@@ -9,7 +9,8 @@ import pyarrow as pa
 from elusive.augment.arrays.texts import SpanArrays, count_up, flatten_spans
 from elusive.augment.drop_probabilities import rank_scores
 from elusive.augment.scores.token_scores import TokenScores
-from elusive.common.dataset.records import Document
+from elusive.augment.sentences.restatements import DocumentRestatements
+from elusive.common.dataset.records import Document, Span
 
 LOSS_LIMIT = 0.05
 """Largest share of documents that may lose their name, or a value, from all copies."""
@@ -40,6 +41,11 @@ class Diagnostics:
     not_paraphrased: float = 0.0
     """Share of copies of `paraphrase` that repeat the original, because the writer lost a name or a
     value twice."""
+
+    restated: float = 0.0
+    """Share of the sentences that say their clue again."""
+    tokens_added: float = 0.0
+    """Tokens that this adds to a document, as a share of the tokens that it had."""
 
     def list_warnings(self, method: str) -> list[str]:
         """List what looks wrong, one line each."""
@@ -102,6 +108,14 @@ class TextCounts:
     halves_agree: float = 0.0
     """Sum over these."""
     not_paraphrased: int = 0
+    sentences: int = 0
+    """Sentences of documents in which clues are said again."""
+    restated: int = 0
+    """Those that say their clue again."""
+    tokens_before: int = 0
+    """Units of these documents as they were."""
+    tokens_after: int = 0
+    """Units of them with their clues said again."""
 
     def __add__(self, other: "TextCounts") -> "TextCounts":
         mine, others = asdict(self), asdict(other)
@@ -127,6 +141,8 @@ class TextCounts:
             like_position=self.like_position / max(self.documents, 1),
             halves_agree=self.halves_agree / self.with_halves if self.with_halves else None,
             not_paraphrased=self.not_paraphrased / copies if method == "paraphrase" else 0.0,
+            restated=self.restated / max(self.sentences, 1),
+            tokens_added=(self.tokens_after - self.tokens_before) / max(self.tokens_before, 1),
         )
 
 
@@ -169,6 +185,24 @@ def count_texts(
         with_halves=len(halves),
         halves_agree=_sum_correlations(*zip(*halves, strict=True)) if halves else 0.0,
         not_paraphrased=int((is_original & is_copy).sum()),
+    )
+
+
+def count_restated(
+    restated: list[DocumentRestatements], before: list[list[Span]], after: list[TokenScores]
+) -> TextCounts:
+    """Count the sentences that say their clues again, and the units that this adds.
+
+    Args:
+        restated: of some documents.
+        before: units of these documents as they were.
+        after: scores of the units that they then have.
+    """
+    return TextCounts(
+        sentences=sum(own.sentences for own in restated),
+        restated=sum(len(own.restatements) for own in restated),
+        tokens_before=sum(map(len, before)),
+        tokens_after=sum(len(scores.units) for scores in after),
     )
 
 

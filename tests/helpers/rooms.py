@@ -17,16 +17,20 @@ MAY_IMPORT = {
     ),
     "augment": (
         *("common", "common/chat", "common/dataset", "common/lm"),
-        *("augment/arrays", "augment/scores", "augment/clues"),
+        *("augment/arrays", "augment/scores", "augment/sentences", "augment/clues"),
     ),
     "augment/arrays": ("common", "common/dataset", "augment", "augment/scores"),
     "augment/scores": (
         *("common", "common/dataset", "common/lm", "common/probe"),
         *("augment", "augment/arrays"),
     ),
-    "augment/clues": (
+    "augment/sentences": (
         *("common", "common/dataset", "common/lm"),
         *("augment", "augment/arrays", "augment/scores"),
+    ),
+    "augment/clues": (
+        *("common", "common/dataset", "common/lm"),
+        *("augment", "augment/arrays", "augment/scores", "augment/sentences"),
     ),
     "evaluate/answering": ("common", "common/dataset", "common/lm", "common/probe", "evaluate"),
     "evaluate/training": (
