@@ -142,6 +142,12 @@ ARMS: dict[str, Arm] = {
         "a random share `noise` of the tokens that each token may attend to is masked",
         defaults={"noise": 0.2},
     ),
+    "guided-masking": Arm(
+        "objective",
+        "a share `noise` of the tokens before each sentence is hidden from it: those that a "
+        "reference model, or without one the first layers, attend to most beyond the whole model",
+        defaults={"noise": 0.4, "reference": None},
+    ),
     "rho-1": Arm(
         "objective",
         "only a share `selected` of the tokens counts: those that are hardest compared with a "

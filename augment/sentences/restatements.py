@@ -154,22 +154,27 @@ def find_best(scores: np.ndarray, least_lead: float | None) -> int | None:
 def _is_lacking(document: Document, sentence: Span, clue: str, _: Span | None) -> bool:
     """Whether a sentence has no content word of a clue."""
     words = [word for word in WORD.findall(clue) if not is_function_word(word)]
-    text = document.text[slice(*sentence)].casefold()
-    return not find_whole_words(text, [word.casefold() for word in words or [clue]])
+    return not find_whole_words(document.text[slice(*sentence)], words or [clue])
 
 
 def _restate(document: Document, sentence: Span, clue: str, where: Span | None) -> Restatement:
-    """Say a clue in place of the first pronoun of a sentence, or before the sentence."""
+    """Say a clue in place of the first pronoun of a sentence, or before the sentence.
+
+    Where it opens the sentence, it gets a capital, without which no sentence would begin there.
+    """
     start, end = where or (None, None)
+    first = clue[0].upper()
+    capital = first + clue[1:] if len(first) == 1 else clue
     # 1) The first pronoun that is no part of a name or a value.
     entities = list_entity_spans(document)
     for match in PRONOUN.finditer(document.text, *sentence):
         if any(first < match.end() and match.start() < last for first, last in entities):
             continue
         suffix = "'s" if _is_possessive(document.text, match) else ""
-        return Restatement(*match.span(), clue + suffix, len(clue), start, end)
+        words = capital if match.start() == sentence[0] else clue
+        return Restatement(*match.span(), words + suffix, len(clue), start, end)
     # 2) Else before the sentence.
-    return Restatement(sentence[0], sentence[0], f"{clue}: ", len(clue), start, end)
+    return Restatement(sentence[0], sentence[0], f"{capital}: ", len(clue), start, end)
 
 
 def _is_possessive(text: str, match: re.Match[str]) -> bool:

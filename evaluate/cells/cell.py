@@ -76,8 +76,7 @@ def collect_parameters(
         "control": cell.control if text is None and cell.control != UNTRAINED else None,
         **(local or {}),
     }
-    if text and training.objective != NEXT_TOKEN and "reference" in ARMS[training.objective].models:
-        assert training.reference is not None
+    if text and training.reference and has_reference(training.objective):
         optional["reference"] = hash_model_weights(training.reference)
         optional["reference_settings"] = hash_settings(training.reference)
         optional["reference_model"] = training.reference
@@ -95,6 +94,11 @@ def collect_parameters(
         "answering": answering | ({"served": served} if served else {}),
         "scoring": hash_scoring(),
     }
+
+
+def has_reference(objective: str) -> bool:
+    """Return whether an objective reads a reference model if it is given one."""
+    return objective != NEXT_TOKEN and "reference" in ARMS[objective].defaults
 
 
 def _select_deciding(text: TrainingTextFolder, training: TrainingConfig) -> dict[str, object]:
