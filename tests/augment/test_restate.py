@@ -1,6 +1,7 @@
 """The arm `restate`: each sentence says its clue again, and all spans move with the text."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,7 +99,8 @@ def test_only_a_clue_that_is_a_gold_mention_becomes_one():
 
 def test_a_threshold_leaves_sentences_without_a_clear_clue_alone(model_folder):
     documents = list(generate_biographies(BiogenConfig(people=8)))
-    finder = {"restate_by": "attention", "model": str(model_folder("llama"))}
+    model = str(model_folder("llama"))
+    finder: dict[str, Any] = {"restate_by": "attention", "model": model}
 
     def count_changed(lead: float | None) -> int:
         restated = restate(documents, **finder, restate_above=lead)
@@ -192,8 +194,8 @@ def test_the_original_stays_and_copies_can_be_permuted_and_lose_tokens():
 def folder(tmp_path_factory, people_folder):
     """A training text in which clues are said again, copies are permuted and tokens dropped."""
     out = tmp_path_factory.mktemp("text") / "restated"
-    settings = {"method": "random", "restate_by": "title", "rewrite": "permute", "copies": 2}
-    augment_dataset(load_dataset_folder(people_folder), AugmentConfig(**settings), out)
+    config = AugmentConfig(method="random", restate_by="title", rewrite="permute", copies=2)
+    augment_dataset(load_dataset_folder(people_folder), config, out)
     return TrainingTextFolder(out)
 
 
