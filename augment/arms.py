@@ -95,6 +95,11 @@ ARMS: dict[str, Arm] = {
         matched=False,
     ),
     "permute": Arm("rewrite", "the sentences are put in random order"),
+    "restate": Arm(
+        "rewrite",
+        "each sentence says its clue again, in place of its pronoun or before it; the clue is what "
+        "its own tokens attend to most among the words before it",
+    ),
     "eda": Arm(
         "rewrite",
         "words are replaced by synonyms, inserted, swapped or deleted (Wei and Zou 2019)",
@@ -137,6 +142,12 @@ ARMS: dict[str, Arm] = {
         "a random share `noise` of the tokens that each token may attend to is masked",
         defaults={"noise": 0.2},
     ),
+    "guided-masking": Arm(
+        "objective",
+        "a share `noise` of the tokens before each sentence is hidden from it: those that a "
+        "reference model, or without one the first layers, attend to most beyond the whole model",
+        defaults={"noise": 0.4, "reference": None},
+    ),
     "rho-1": Arm(
         "objective",
         "only a share `selected` of the tokens counts: those that are hardest compared with a "
@@ -170,11 +181,32 @@ ARMS: dict[str, Arm] = {
 """Every arm by its name, in the order in which tables show them."""
 
 
+CLUE_FINDERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "attention": ("the words that its tokens attend to most", ("model",)),
+    "contrast": (
+        "the words that its tokens attend to more under a large model than under a small one",
+        ("large", "small"),
+    ),
+    "depth-contrast": (
+        "the words that its tokens attend to more in all layers than in the first ones",
+        ("model",),
+    ),
+    "surprisal": ("the least probable words", ("model",)),
+    "random-span": ("random words; a control", ()),
+    "first-words": ("the first words of the text; a control", ()),
+    "most-frequent": ("the words that occur most often; a control", ()),
+    "title": ("the document's title, wherever it stands; needs no model", ()),
+    "oracle": ("the longest gold mention of the entity, wherever it stands", ()),
+}
+"""How the clue of a sentence is found among the words before it, and the settings that name the
+models which this needs."""
+
+
 def list_arms(*kinds: Kind) -> tuple[str, ...]:
     """List the names of the arms of some kinds, in the order of tables.
 
     >>> list_arms("rewrite")
-    ('plain', 'permute', 'eda', 'reverse-training', 'paraphrase', 'questions')
+    ('plain', 'permute', 'restate', 'eda', 'reverse-training', 'paraphrase', 'questions')
     """
     return tuple(name for name, arm in ARMS.items() if arm.kind in kinds)
 

@@ -14,14 +14,23 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from elusive.augment.arms import drops_tokens
 from elusive.augment.config import AugmentConfig
 from elusive.augment.copies import BATCH, DRAWS, draws_by_hash, iterate_copies, reads_questions
-from elusive.augment.diagnostics import TextCounts, count_texts
+from elusive.augment.diagnostics import TextCounts, count_restated, count_texts
 from elusive.augment.inputs import check_roles, list_models
 from elusive.augment.scores.arm_scores import Scorers, score_documents
 from elusive.augment.scores.token_scores import SCHEMA, scores_to_table
 from elusive.augment.scores.user_scores import hash_method_file
+from elusive.augment.sentences.restatements import (
+    RESTATED,
+    choose_restatements,
+    restate_documents,
+    restatements_to_batch,
+)
+from elusive.augment.sentences.restatements import SCHEMA as RESTATED_SCHEMA
 from elusive.augment.training_text import KIND, SCORES, SUMMARY, TEXTS, AugmentSummary
 from elusive.common.dataset.folder import TRAIN, DatasetFolder
 from elusive.common.dataset.records import SCHEMAS, TrainingText
@@ -38,9 +47,9 @@ from elusive.common.lm.references import hash_model_weights, hash_settings
 from elusive.common.memory import Cost, measure_cost
 from elusive.common.text.sentences import SENTENCE_RULES
 
+RESTATE_SETTINGS = {"restate_by", "restate_words", "restate_above"}
 SHARD_DOCUMENTS = 4096
 """Documents per shard, a multiple of those that are scored or copied together."""
-TABLES = {TEXTS: SCHEMAS[TrainingText], SCORES: SCHEMA}
 COUNTS = "counts"
 """Folder of what is counted in each shard, from which the summary follows."""
 STAGES = ("scoring", "dropping")
@@ -49,7 +58,8 @@ STAGES = ("scoring", "dropping")
 def collect_parameters(dataset: DatasetFolder, config: AugmentConfig) -> dict[str, Any]:
     """Collect what decides the training text: config, dataset, weights and tokenizers of models."""
     models = list_models(config)
-    parameters = config.model_dump() | {
+    own = config.model_dump(exclude=set() if config.clue_finder else RESTATE_SETTINGS)
+    parameters = own | {
         "dataset": dataset.content_hash,
         "weights": {role: hash_model_weights(name) for role, name in models.items()},
         "settings": {role: hash_settings(name) for role, name in models.items()},
@@ -96,6 +106,12 @@ def augment_dataset(
     return is_mine
 
 
+def list_tables(config: AugmentConfig) -> dict[str, pa.Schema]:
+    """List the tables of a training text, with their schemas."""
+    restated = {RESTATED: RESTATED_SCHEMA} if config.clue_finder else {}
+    return {TEXTS: SCHEMAS[TrainingText], SCORES: SCHEMA} | restated
+
+
 def count_shards(dataset: DatasetFolder) -> int:
     """Count the shards of a dataset's training text."""
     return -(-dataset.count_documents() // SHARD_DOCUMENTS)
@@ -128,7 +144,7 @@ def augment_shards(
     count = count_shards(dataset)
     missing = []
     for index in range(task, count, tasks):
-        if is_written(out, index, count, TABLES):
+        if is_written(out, index, count, list_tables(scorers.config)):
             on_documents(len(_find_rows(dataset, index)))
         else:
             missing.append(index)
@@ -168,20 +184,30 @@ def _write_shard(dataset: DatasetFolder, scorers: Scorers, out: Path, index: int
     documents = dataset.read_documents(rows.start, rows.stop)
     documents = [document for document in documents if document.split == TRAIN]
     counts, costs = TextCounts(), {stage: Cost() for stage in STAGES}
-    with open_shard(out, index, count_shards(dataset), TABLES) as append:
+    with open_shard(out, index, count_shards(dataset), list_tables(config)) as append:
         if documents:
             with measure_cost() as costs["scoring"]:
-                scored = score_documents(documents, scorers)
-            costs["scoring"].seconds = sum(scores.seconds for scores in scored)
+                sources, restated, finding = documents, [], Cost()
+                if config.clue_finder:
+                    with measure_cost() as finding:
+                        restated = choose_restatements(documents, scorers)
+                    sources = restate_documents(documents, restated)
+                scored = score_documents(sources, scorers)
+            costs["scoring"].seconds = sum(scores.seconds for scores in scored) + finding.seconds
+            if restated:
+                append(RESTATED, restatements_to_batch(restated))
+                counts += count_restated(restated, scorers.cut_units(documents), scored)
             doc_ids = [document.doc_id for document in documents]
             append(SCORES, scores_to_table(doc_ids, scored).combine_chunks().to_batches()[0])
             with measure_cost() as costs["dropping"]:
                 questions = dataset.read_questions(set(doc_ids)) if reads_questions(config) else []
-                batches = iterate_copies(documents, scored, config, questions=questions)
+                batches = iterate_copies(
+                    sources, scored, config, questions=questions, originals=documents
+                )
                 for start, batch in zip(range(0, len(documents), BATCH), batches, strict=True):
                     chosen = slice(start, start + BATCH)
                     append(TEXTS, batch)
-                    counts += count_texts(documents[chosen], scored[chosen], batch)
+                    counts += count_texts(sources[chosen], scored[chosen], batch)
         content = {"counts": asdict(counts), "costs": {k: asdict(v) for k, v in costs.items()}}
         write_atomically(_find_counts(out, index), json.dumps(content) + "\n")
     return len(rows)
@@ -198,7 +224,8 @@ def finish_training_text(dataset: DatasetFolder, config: AugmentConfig, out: Pat
         InputError: shards are missing.
     """
     count = count_shards(dataset)
-    missing = [index for index in range(count) if not is_written(out, index, count, TABLES)]
+    tables = list_tables(config)
+    missing = [index for index in range(count) if not is_written(out, index, count, tables)]
     if missing:
         raise InputError(
             f"{out}: {len(missing)} of {count} shards are missing "
@@ -219,4 +246,4 @@ def finish_training_text(dataset: DatasetFolder, config: AugmentConfig, out: Pat
         },
     )
     write_atomically(out / SUMMARY, json.dumps(asdict(summary), indent=2) + "\n")
-    finish_folder(out, KIND, collect_parameters(dataset, config), TABLES)
+    finish_folder(out, KIND, collect_parameters(dataset, config), tables)

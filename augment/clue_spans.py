@@ -17,6 +17,16 @@ FUNCTION_WORD = re.compile(
 """Words that do not count as relation words."""
 
 
+def list_entity_spans(document: Document) -> list[Span]:
+    """List names and values, which must stay whole."""
+    return [*document.heads, *((fact.start, fact.end) for fact in document.facts)]
+
+
+def split_sentences(document: Document) -> list[Span]:
+    """Split a document into sentences, none of which ends within a name or a value."""
+    return find_sentences(document.text, list_entity_spans(document), document.language)
+
+
 def mark_targets(document: Document, units: list[Span]) -> dict[str, np.ndarray]:
     """Mark the units of each kind of clue with True.
 

@@ -6,20 +6,24 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from elusive.augment.arms import ARMS, drops_tokens, is_objective, list_arms
+from elusive.augment.arms import ARMS, CLUE_FINDERS, drops_tokens, is_objective, list_arms
 from elusive.common.errors import InputError, build_unknown_name_error
 
 METHODS = list_arms("score", "rewrite")
-READ_ATTENTION = ("attention", "contrast", "depth-contrast", "reverse-contrast")
+RESTATE = "restate"
+READ_ATTENTION = ("attention", "contrast", "depth-contrast", "reverse-contrast", RESTATE)
 USED_BY: dict[str, Callable[[str], bool]] = {
     **dict.fromkeys(
         ("layers", "heads", "own_query", "queries"), lambda method: method in READ_ATTENTION
     ),
-    **dict.fromkeys(("alpha", "beta", "unit", "protect", "rewrite"), drops_tokens),
-    "difference": lambda method: method in ("contrast", "reverse-contrast"),
-    "depth": lambda method: method == "depth-contrast",
+    **dict.fromkeys(("alpha", "beta", "unit", "protect"), drops_tokens),
+    "rewrite": lambda method: method == RESTATE or drops_tokens(method),
+    "difference": lambda method: method in ("contrast", "reverse-contrast", RESTATE),
+    "depth": lambda method: method in ("depth-contrast", RESTATE),
     **dict.fromkeys(("writer", "endpoint"), lambda method: method == "paraphrase"),
-    "small": lambda method: method not in ARMS or "small" in ARMS[method].models,
+    "small": lambda method: (
+        method not in ARMS or method == RESTATE or "small" in ARMS[method].models
+    ),
 }
 """Which arms use a setting; all of them use one that is not here."""
 FILE_AND_FUNCTION = re.compile(r".+\.py:[A-Za-z_]\w*")
@@ -111,7 +115,21 @@ class AugmentConfig(BaseModel):
     )
     rewrite: Literal["none", "permute", "reverse-training"] = Field(
         default="none",
-        description="How an arm that drops tokens rewrites each copy first.",
+        description="How an arm that drops tokens, or `restate`, rewrites each copy first.",
+    )
+    restate_by: str | None = Field(
+        default=None,
+        description="How the clue is found that each sentence says again: "
+        f"{', '.join(CLUE_FINDERS)}; by default depth-contrast in the arm `restate`, and in others "
+        "nothing is said again.",
+    )
+    restate_words: int = Field(
+        default=2, ge=1, description="Most words of a clue that is said again."
+    )
+    restate_above: float | None = Field(
+        default=None,
+        description="Say a clue again only if its score is this many standard deviations above the "
+        "mean of all that stands before the sentence; by default always.",
     )
     writer: str | None = Field(
         default=None,
@@ -162,9 +180,27 @@ class AugmentConfig(BaseModel):
             )
         elif self.method not in METHODS:
             raise build_unknown_name_error("method", self.method, METHODS)
-        if self.rewrite != "none" and not drops_tokens(self.method):
+        if self.rewrite != "none" and not (drops_tokens(self.method) or self.method == RESTATE):
             raise InputError(
                 f"rewrite {self.rewrite!r} and method {self.method!r}: an arm has one rewrite at "
                 f"most: use --method {self.rewrite}, or --rewrite with a method that drops tokens"
             )
         return self
+
+    @model_validator(mode="after")
+    def _check_restating(self) -> "AugmentConfig":
+        if self.restate_by is None:
+            return self
+        if self.restate_by not in CLUE_FINDERS:
+            raise build_unknown_name_error("restate_by", self.restate_by, CLUE_FINDERS)
+        if not drops_tokens(self.method) and self.method != RESTATE:
+            raise InputError(
+                f"restate_by {self.restate_by!r} and method {self.method!r}: use it with --method "
+                "restate, to which --rewrite adds another order, or with a method that drops tokens"
+            )
+        return self
+
+    @property
+    def clue_finder(self) -> str:
+        """How clues are found that sentences say again; empty if nothing is said again."""
+        return self.restate_by or ("depth-contrast" if self.method == RESTATE else "")

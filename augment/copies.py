@@ -27,7 +27,7 @@ from elusive.augment.arrays.texts import (
     flatten_spans,
     join_texts,
 )
-from elusive.augment.config import AugmentConfig
+from elusive.augment.config import RESTATE, AugmentConfig
 from elusive.augment.drop_probabilities import (
     compute_drop_probabilities,
     compute_thresholds,
@@ -59,12 +59,13 @@ def build_training_texts(
     config: AugmentConfig,
     epoch: int = 0,
     questions: Sequence[Question] = (),
+    originals: list[Document] | None = None,
 ) -> list[TrainingText]:
     """Build the original and `config.copies` copies of every document as records.
 
     Arguments and errors as in `iterate_copies`.
     """
-    batches = iterate_copies(documents, scored, config, epoch, questions)
+    batches = iterate_copies(documents, scored, config, epoch, questions, originals)
     return [text for batch in batches for text in from_table(batch, TrainingText)]
 
 
@@ -74,6 +75,7 @@ def iterate_copies(
     config: AugmentConfig,
     epoch: int = 0,
     questions: Sequence[Question] = (),
+    originals: list[Document] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the original and `config.copies` copies of every document, document by document.
 
@@ -82,6 +84,15 @@ def iterate_copies(
     Every draw is a hash of the seed, the document's id, the copy and the unit, so no document and
     no copy depends on another. Every epoch has different copies; `elusive augment` writes those of
     epoch 0.
+
+    Args:
+        documents: what copies are made of; where sentences say their clues again, the restated
+            documents.
+        scored: scores of their units.
+        config: settings of the arm.
+        epoch: number of the epoch.
+        questions: of the dataset.
+        originals: the documents as the dataset has them; by default `documents`.
 
     Yields:
         Rows of the schema of `TrainingText`, for `BATCH` documents at a time.
@@ -97,12 +108,13 @@ def iterate_copies(
             texts = list(_write_copies(documents[chosen], rewrites[chosen], config, epoch))
             yield to_table(texts, TrainingText).combine_chunks().to_batches()[0]
         else:
-            yield DocumentBatch(documents[chosen], scored[chosen], config, epoch).build()
+            batch = DocumentBatch(documents[chosen], scored[chosen], config, epoch)
+            yield batch.build(originals[chosen] if originals else None)
 
 
 def draws_by_hash(config: AugmentConfig) -> bool:
     """Return whether copies depend on how hashes are turned into draws, which `DRAWS` counts."""
-    return drops_tokens(config.method) or config.method == "permute"
+    return drops_tokens(config.method) or "permute" in (config.method, config.rewrite)
 
 
 def reads_questions(config: AugmentConfig) -> bool:
@@ -172,9 +184,13 @@ class DocumentBatch:
             scores, self.droppable, config.alpha, config.beta, matched, self.units.documents
         )
 
-    def build(self) -> pa.RecordBatch:
-        """Build the rows of all originals and copies, document by document."""
-        copies = [self._build_original()] if self.config.original else []
+    def build(self, originals: list[Document] | None = None) -> pa.RecordBatch:
+        """Build the rows of all originals and copies, document by document.
+
+        Args:
+            originals: the originals, if they are not the documents that copies are made of.
+        """
+        copies = [self._build_original(originals)] if self.config.original else []
         rearrange = self._prepare_rearrangement()
         copies += [self._build_copy(copy, rearrange) for copy in list_copies(self.config)]
         # 1) Put the copies of one document together, which stand in tables of their own.
@@ -195,12 +211,17 @@ class DocumentBatch:
 
     def _prepare_rearrangement(self) -> Callable[[int, int], SpanArrays] | None:
         config = self.config
-        name = config.rewrite if drops_tokens(config.method) else config.method
+        has_own = config.method in REARRANGEMENTS and config.method != RESTATE
+        name = config.method if has_own else config.rewrite
         rearrange = REARRANGEMENTS.get(name)
         return rearrange(self.documents) if rearrange else None
 
-    def _build_original(self) -> pa.Table:
+    def _build_original(self, originals: list[Document] | None) -> pa.Table:
         texts, pieces = self._written_originals
+        if originals:
+            whole = flatten_spans([(0, len(document.text))] for document in originals)
+            texts = pa.array([document.text for document in originals], pa.string())
+            pieces = whole.to_arrow()
         return self._build_table(0, texts, pieces, pieces, None)
 
     @cached_property

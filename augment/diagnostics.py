@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from elusive.augment.arrays.texts import SpanArrays, count_up, flatten_spans
 from elusive.augment.drop_probabilities import rank_scores
 from elusive.augment.scores.token_scores import TokenScores
-from elusive.common.dataset.records import Document
+from elusive.augment.sentences.restatements import DocumentRestatements
+from elusive.common.dataset.records import Document, Span
 
 LOSS_LIMIT = 0.05
 """Largest share of documents that may lose their name, or a value, from all copies."""
@@ -56,6 +57,11 @@ class Diagnostics:
     unchanged: float = 0.0
     """Share of copies that equal their original, among those that the arm should change: all but
     those of `plain`, and every second one of `reverse-training`."""
+
+    restated: float = 0.0
+    """Share of the sentences that say their clue again."""
+    tokens_added: float = 0.0
+    """Tokens that this adds to a document, as a share of the tokens that it had."""
 
     def list_warnings(self, method: str) -> list[str]:
         """List what looks wrong, one line each."""
@@ -130,6 +136,14 @@ class TextCounts:
     """Copies with an odd number."""
     odd_unchanged: int = 0
     """Those of them that equal their original."""
+    sentences: int = 0
+    """Sentences of documents in which clues are said again."""
+    restated: int = 0
+    """Those that say their clue again."""
+    tokens_before: int = 0
+    """Units of these documents as they were."""
+    tokens_after: int = 0
+    """Units of them with their clues said again."""
 
     def __add__(self, other: "TextCounts") -> "TextCounts":
         mine, others = asdict(self), asdict(other)
@@ -156,6 +170,8 @@ class TextCounts:
             halves_agree=self.halves_agree / self.with_halves if self.with_halves else None,
             not_paraphrased=self.not_paraphrased / copies if method == "paraphrase" else 0.0,
             unchanged=self._compute_unchanged(method),
+            restated=self.restated / max(self.sentences, 1),
+            tokens_added=(self.tokens_after - self.tokens_before) / max(self.tokens_before, 1),
         )
 
     def _compute_unchanged(self, method: str) -> float:
@@ -213,6 +229,24 @@ def count_texts(
         not_paraphrased=int((is_original & is_copy).sum()),
         odd_copies=int(is_odd.sum()),
         odd_unchanged=int((is_original & is_odd).sum()),
+    )
+
+
+def count_restated(
+    restated: list[DocumentRestatements], before: list[list[Span]], after: list[TokenScores]
+) -> TextCounts:
+    """Count the sentences that say their clues again, and the units that this adds.
+
+    Args:
+        restated: of some documents.
+        before: units of these documents as they were.
+        after: scores of the units that they then have.
+    """
+    return TextCounts(
+        sentences=sum(own.sentences for own in restated),
+        restated=sum(len(own.restatements) for own in restated),
+        tokens_before=sum(map(len, before)),
+        tokens_after=sum(len(scores.units) for scores in after),
     )
 
 

@@ -1,6 +1,6 @@
 """Faults of an arm's settings that can be found without PyTorch, which takes seconds to load."""
 
-from elusive.augment.arms import ARMS
+from elusive.augment.arms import ARMS, CLUE_FINDERS
 from elusive.augment.config import AugmentConfig
 from elusive.augment.scores.user_scores import load_user_score
 from elusive.common.errors import InputError
@@ -23,6 +23,10 @@ def check_roles(config: AugmentConfig) -> None:
     for role in arm.models if arm else ():
         if getattr(config, role) is None:
             raise InputError(f"method {config.method!r} needs --{role} MODEL")
+    finder = config.clue_finder
+    for role in CLUE_FINDERS[finder][1] if finder else ():
+        if getattr(config, role) is None:
+            raise InputError(f"restating by {finder!r} needs --{role} MODEL")
 
 
 def check_augment_inputs(config: AugmentConfig) -> None:

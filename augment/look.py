@@ -10,8 +10,10 @@ from elusive.augment.config import AugmentConfig
 from elusive.augment.inputs import check_roles
 from elusive.augment.look_page import build_look_page, render_augment_command, render_look_page
 from elusive.augment.scores.arm_scores import Scorers, score_documents
+from elusive.augment.sentences.restatements import choose_restatements, restate_documents
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.common.dataset.folder import load_dataset_folder
+from elusive.common.dataset.records import Document
 from elusive.common.errors import InputError, validate_config
 from elusive.common.folders import write_atomically
 from elusive.common.lm.loading import load_model
@@ -40,8 +42,12 @@ def write_look_page(
     dataset = load_dataset_folder(folder, limit)
     documents = dataset.select_training_documents()
     load = cache(load_model)
-    scored = [score_documents(documents, Scorers(config, load)) for config in configs]
-    page = build_look_page(documents, configs, scored, dataset.questions) | {
+    sources = [_restate(documents, Scorers(config, load)) for config in configs]
+    scored = [
+        score_documents(own, Scorers(config, load))
+        for own, config in zip(sources, configs, strict=True)
+    ]
+    page = build_look_page(documents, configs, scored, dataset.questions, sources) | {
         "dataset": folder.resolve().name,
         "commands": [render_augment_command(folder, config, limit) for config in configs],
     }
@@ -97,6 +103,12 @@ def select_first_seeds(texts: Iterable[TrainingTextFolder]) -> list[TrainingText
     for text in sorted(texts, key=lambda text: text.config.seed):
         first.setdefault(text.config.model_copy(update={"seed": 0}).model_dump_json(), text)
     return sorted(first.values(), key=lambda text: order.get(text.config.method, len(order)))
+
+
+def _restate(documents: list[Document], scorers: Scorers) -> list[Document]:
+    if not scorers.config.clue_finder:
+        return documents
+    return restate_documents(documents, choose_restatements(documents, scorers))
 
 
 def choose_methods(settings: dict[str, object]) -> tuple[str, ...]:

@@ -33,11 +33,15 @@ def render_augment_command(folder: Path, config: AugmentConfig, limit: int) -> s
     return shlex.join([*words, "--limit", str(limit)])
 
 
+NO_SCORES = TokenScores([], np.empty(0, np.float32))
+
+
 def build_look_page(
     documents: list[Document],
     configs: list[AugmentConfig],
     scored: list[list[TokenScores]],
     questions: Sequence[Question] = (),
+    sources: list[list[Document]] | None = None,
     stored: list[list[TrainingText]] | None = None,
 ) -> dict:
     """Build what the page shows, as JSON; probabilities and copies are those of `elusive augment`.
@@ -50,10 +54,17 @@ def build_look_page(
         configs: of the arms.
         scored: for each arm, the scores of every document.
         questions: of the dataset.
+        sources: for each arm, what its copies are made of; by default `documents`. Where clues
+            are said again, the page shows the copies' text, but no scores.
         stored: for each arm, the texts that `elusive augment` has written; made if None.
     """
+    sources = sources or [documents] * len(configs)
     copies = stored or [
-        build_training_texts(documents, scores, config, questions=questions)
+        build_training_texts(own, scores, config, questions=questions, originals=documents)
+        for own, config, scores in zip(sources, configs, scored, strict=True)
+    ]
+    scored = [
+        [NO_SCORES] * len(documents) if config.clue_finder else scores
         for config, scores in zip(configs, scored, strict=True)
     ]
     by_arm = [_group_copies(texts) for texts in copies]
@@ -79,7 +90,7 @@ def _group_copies(texts: list[TrainingText]) -> dict[str, list[TrainingText]]:
 
 def _find_kind(config: AugmentConfig) -> str:
     """Find how to show the copies of an arm: with dropped units, as a new text, or neither."""
-    if drops_tokens(config.method) and config.rewrite == "none":
+    if drops_tokens(config.method) and config.rewrite == "none" and not config.clue_finder:
         return "drop"
     return "plain" if config.method == "plain" else "rewrite"
 

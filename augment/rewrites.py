@@ -9,13 +9,13 @@ from functools import partial
 import numpy as np
 
 from elusive.augment.arrays.texts import SpanArrays, count_within, flatten_spans
+from elusive.augment.clue_spans import list_entity_spans, split_sentences
 from elusive.augment.config import AugmentConfig
 from elusive.augment.eda import apply_eda
 from elusive.augment.paraphrase import find_kept, write_paraphrases
 from elusive.common.dataset.records import Document, Question, Span
 from elusive.common.errors import InputError
 from elusive.common.seeding import hash_names, hashed
-from elusive.common.text.sentences import find_sentences
 
 Rewrite = Callable[[Document, np.random.Generator, int], tuple[str, list[Span]]]
 """Takes a document, a source of randomness and the number of the copy, from 1; returns the copy and
@@ -30,10 +30,7 @@ def permute_sentences(documents: list[Document]) -> Callable[[int, int], SpanArr
 
     Source: `permute` of the bioS data (arXiv 2309.14316, section 2), here for any text.
     """
-    sentences = flatten_spans(
-        find_sentences(document.text, _find_entities(document), document.language)
-        for document in documents
-    )
+    sentences = flatten_spans(split_sentences(document) for document in documents)
     names = hash_names(document.doc_id for document in documents)
     owners = sentences.documents
     indices = count_within(sentences.offsets)
@@ -53,7 +50,7 @@ def reverse_words(documents: list[Document]) -> Callable[[int, int], SpanArrays]
     Source: entity-preserving reversal, Golovneva et al. 2024, arXiv 2403.13799, section 3.
     """
     reversed_words = flatten_spans(
-        _find_words(document.text, _find_entities(document))[::-1] for document in documents
+        _find_words(document.text, list_entity_spans(document))[::-1] for document in documents
     )
     whole = flatten_spans([(0, len(document.text))] for document in documents)
     return lambda copy, key: reversed_words if copy % 2 else whole
@@ -62,15 +59,11 @@ def reverse_words(documents: list[Document]) -> Callable[[int, int], SpanArrays]
 REARRANGEMENTS: dict[str, Rearrange | None] = {
     "plain": None,
     "permute": permute_sentences,
+    "restate": None,  # its documents are restated before copies are made
     "reverse-training": reverse_words,
 }
 """The rewrites that put pieces of a document in another order, joined by single spaces;
 None for the one that leaves documents as they are."""
-
-
-def _find_entities(document: Document) -> list[Span]:
-    """Find names and values, which must stay whole."""
-    return [*document.heads, *((fact.start, fact.end) for fact in document.facts)]
 
 
 def _find_words(text: str, unbroken: list[Span]) -> list[Span]:

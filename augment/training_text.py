@@ -1,6 +1,7 @@
 """A training-text folder: originals and copies, the scores behind them, and a summary."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,9 +10,14 @@ from elusive.augment.config import AugmentConfig
 from elusive.augment.copies import DRAWS, draws_by_hash
 from elusive.augment.diagnostics import Diagnostics
 from elusive.augment.scores.token_scores import TokenScores, scores_from_table
+from elusive.augment.sentences.restatements import (
+    RESTATED,
+    DocumentRestatements,
+    restate_document,
+)
 from elusive.common.dataset.folder import LIMIT_MARK
 from elusive.common.dataset.lazy_rows import TableRows
-from elusive.common.dataset.records import DocumentScores, TrainingText, from_table
+from elusive.common.dataset.records import Document, DocumentScores, TrainingText, from_table
 from elusive.common.dataset.shards import read_batches
 from elusive.common.errors import InputError
 from elusive.common.folders import Folder, read_table
@@ -66,6 +72,34 @@ class TrainingTextFolder(Folder):
         """The scores of each document, each read when it is asked for."""
         self.verify()
         return TableRows(read_batches(self.path, SCORES), DocumentScores)
+
+    @cached_property
+    def restatements(self) -> TableRows[DocumentRestatements] | None:
+        """What each document's copies say again, read when it is asked for; None for nothing."""
+        if not self.config.clue_finder:
+            return None
+        self.verify()
+        return TableRows(read_batches(self.path, RESTATED), DocumentRestatements)
+
+    def get_source(self, document: Document, row: int) -> Document:
+        """Return the document that copies are made of, to which their spans refer.
+
+        Args:
+            document: as the dataset has it; the original, copy 0, is made of this one.
+            row: of the document among those that are trained on.
+        """
+        if self.restatements is None:
+            return document
+        return restate_document(document, self.restatements[row].restatements)
+
+    def get_sources(self, documents: Iterable[Document]) -> list[Document]:
+        """Return the documents that the copies of some documents are made of."""
+        if self.restatements is None:
+            return list(documents)
+        restated = {own.doc_id: own.restatements for own in self.restatements}
+        return [
+            restate_document(document, restated.get(document.doc_id, ())) for document in documents
+        ]
 
     def read_texts(self) -> list[TrainingText]:
         """Read all originals and their copies, document by document."""

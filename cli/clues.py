@@ -22,17 +22,30 @@ from elusive.cli.options import add_list_option
     show_default=True,
     help="Share of the layers, counted from the first, that depth-contrast subtracts.",
 )
+@click.option(
+    "--words",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="Most words of the spans among which a sentence's clue is sought.",
+)
 @click.option("--limit", type=int, help="Read only the first LIMIT documents.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 def clues(
-    dataset: Path, models: tuple[str, ...], depth: float, limit: int | None, out: Path
+    dataset: Path,
+    models: tuple[str, ...],
+    depth: float,
+    words: int,
+    limit: int | None,
+    out: Path,
 ) -> None:
     """Measure how well attention finds the clues in DATASET.
 
     Clues are names, values and relation words. Reports AUROC, mean rank and recall in the top 10 of
     each score, by field and distance, with intervals; the same for each layer alone; and how well
-    two halves of the heads agree. If the name opens every text, position alone finds it: compare
-    with a dataset made with --name-position any.
+    two halves of the heads agree. A second table takes each sentence that does not have the name,
+    and tells how often the earlier words that it attends to most are the name. If the name opens
+    every text, position alone finds it: compare with a dataset made with --name-position any.
 
     \b
     elusive clues data/people --model nano-large --model nano-small --out runs/clues
@@ -41,6 +54,6 @@ def clues(
     from elusive.augment.clues.report import render_terminal
     from elusive.common.dataset.folder import load_dataset_folder
 
-    report = write_clues(load_dataset_folder(dataset, limit), list(models), depth, out)
+    report = write_clues(load_dataset_folder(dataset, limit), list(models), depth, out, words)
     click.echo(render_terminal(report))
     click.echo(f"wrote all rows, tables and the picture to {out}")

@@ -132,7 +132,8 @@ class TrainingConfig(BaseModel):
         gt=0,
         lt=1,
         description="Share of the input tokens of copies that `d-ar`, `meap` and "
-        "`masked-fine-tuning` replace, or of the attention mask that `attention-dropout` closes"
+        "`masked-fine-tuning` replace, of the attention mask that `attention-dropout` closes, or "
+        "of the tokens before a sentence that `guided-masking` hides"
         f"{_list_defaults('noise')}.",
     )
     selected: float | None = Field(
@@ -157,8 +158,8 @@ class TrainingConfig(BaseModel):
     )
     reference: str | None = Field(
         default=None,
-        description="Reference model that `rho-1` compares losses with; it must share the trained "
-        "model's tokenizer.",
+        description="Reference model that `rho-1` compares losses with, and, if given, "
+        "`guided-masking` compares attention with; it must share the trained model's tokenizer.",
     )
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from elusive.augment.arms import ARMS, UNTRAINED, ZERO_DELTA, is_objective, list_arms
-from elusive.augment.config import AugmentConfig
+from elusive.augment.config import RESTATE, AugmentConfig
 from elusive.biogen.config import BiogenConfig
 from elusive.common.errors import InputError, build_unknown_name_error, validate_config
 from elusive.common.yaml_files import load_config
@@ -36,8 +36,12 @@ class ArmConfig(AugmentConfig):
     @property
     def name(self) -> str:
         """Name in tables."""
-        rewrite = f"{self.rewrite} + " if self.rewrite != "none" else ""
-        return self.label or rewrite + self.method
+        parts = [] if self.rewrite == "none" else [self.rewrite]
+        if self.restate_by:
+            parts.append(f"{RESTATE} by {self.restate_by}")
+        if self.method != RESTATE or not self.restate_by:
+            parts.append(self.method)
+        return self.label or " + ".join(parts)
 
 
 class Plan(CellSettings):

@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
+from elusive.augment.clues.sentences import SentenceRow, measure_sentences, read_sentences
 from elusive.augment.clues.targets import ClueMeasure, compute_rank_correlation, measure_clues
 from elusive.augment.diagnostics import NOISE_LIMIT, POSITION_LIMIT
 from elusive.augment.scores.alignment import contrast_scores
@@ -74,6 +75,7 @@ class ClueReport:
     rows: list[ClueRow]
     scorers: list[ScorerRow]
     layers: list[LayerRow]
+    sentences: list[SentenceRow]
     seconds: dict[str, float]
     """Seconds that each model took to read all documents."""
 
@@ -105,6 +107,7 @@ def run_clues(
     models: list[str],
     depth: float,
     load: Callable[[str], LoadedModel] = load_model,
+    words: int = 2,
 ) -> ClueReport:
     """Score the documents under every model, and measure what each scorer finds.
 
@@ -116,18 +119,25 @@ def run_clues(
         models: references, larger before smaller; only one is in memory at a time.
         depth: share of the layers, from the first, that depth-contrast subtracts.
         load: loads the model of a reference.
+        words: most words of the spans that sentences could take up again.
 
     Raises:
         InputError: a model cannot be loaded or exposes no attention.
     """
-    by_head = {name: score_heads(documents, load(name)) for name in models}
+    by_head, by_sentence = {}, {}
+    for name in models:
+        loaded = load(name)
+        by_head[name] = score_heads(documents, loaded)
+        by_sentence[name] = read_sentences(documents, loaded, depth)
     scorers = list(_build_scorers(by_head, depth))
     rows = [row for scorer in scorers for row in _measure_scorer(documents, scorer)]
     layers = [
         row for name, scored in by_head.items() for row in _measure_layers(documents, name, scored)
     ]
     seconds = {name: sum(scores.seconds for scores in scored) for name, scored in by_head.items()}
-    return ClueReport(rows, [_describe_scorer(scorer) for scorer in scorers], layers, seconds)
+    sentences = measure_sentences(documents, by_sentence, words)
+    described = [_describe_scorer(scorer) for scorer in scorers]
+    return ClueReport(rows, described, layers, sentences, seconds)
 
 
 def _build_scorers(by_head: dict[str, list[TokenScores]], depth: float) -> Iterator[ClueScorer]:

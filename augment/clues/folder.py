@@ -4,7 +4,13 @@ import json
 from pathlib import Path
 
 from elusive.augment.clues.benchmark import ClueReport, ClueRow, LayerRow, ScorerRow, run_clues
-from elusive.augment.clues.report import draw_clues, render_csv, render_markdown
+from elusive.augment.clues.report import (
+    draw_clues,
+    render_csv,
+    render_markdown,
+    render_sentences_csv,
+)
+from elusive.augment.clues.sentences import SentenceRow
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.errors import InputError
 from elusive.common.folders import create_folder, is_made, write_atomically
@@ -14,10 +20,17 @@ from elusive.common.lm.references import hash_model_weights, hash_settings
 REPORT = "clues.json"
 
 
-def write_clues(dataset: DatasetFolder, models: list[str], depth: float, out: Path) -> ClueReport:
+VERSION = 2
+"""To be raised when the report measures something else."""
+
+
+def write_clues(
+    dataset: DatasetFolder, models: list[str], depth: float, out: Path, words: int = 2
+) -> ClueReport:
     """Run the clue benchmark and write its result to `out`, or read it if `out` holds it.
 
-    `out` holds clues.json, clues.csv (all rows), table.md and clues.png.
+    `out` holds clues.json, clues.csv (all rows), sentences.csv (all rows by sentence), table.md and
+    clues.png.
 
     Raises:
         InputError: a model cannot be used, a setting is wrong, or `out` holds something else.
@@ -30,13 +43,16 @@ def write_clues(dataset: DatasetFolder, models: list[str], depth: float, out: Pa
         "dataset": dataset.content_hash,
         "models": {name: [hash_model_weights(name), hash_settings(name)] for name in models},
         "depth": depth,
+        "words": words,
+        "version": VERSION,
     }
     if is_made(out, "clues", parameters):
         return load_clues(out)
-    report = run_clues(dataset.documents, models, depth)
+    report = run_clues(dataset.documents, models, depth, words=words)
     with create_folder(out, "clues", parameters) as folder:
         write_atomically(folder / REPORT, json.dumps(report.as_json(), indent=2) + "\n")
         write_atomically(folder / "clues.csv", render_csv(report.rows))
+        write_atomically(folder / "sentences.csv", render_sentences_csv(report.sentences))
         write_atomically(folder / "table.md", render_markdown(report))
         draw_clues(report, folder / "clues.png")
     return report
@@ -49,6 +65,7 @@ def load_clues(folder: Path) -> ClueReport:
         rows=[ClueRow(**_restore_estimates(row)) for row in content["rows"]],
         scorers=[ScorerRow(**row) for row in content["scorers"]],
         layers=[LayerRow(**_restore_estimates(row)) for row in content["layers"]],
+        sentences=[SentenceRow(**_restore_estimates(row)) for row in content["sentences"]],
         seconds=content["seconds"],
     )
 

@@ -9,9 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from elusive.augment.clues.benchmark import MEASURES, ClueReport, ClueRow
+from elusive.augment.clues.sentences import ALL, SentenceRow
 from elusive.common.intervals import Estimate, format_estimate
 from elusive.common.text_tables import render_markdown_table, render_terminal_table
 
+SENTENCE_TITLE = "Sentences without the name: their best span before them, and the name"
 MAIN_TARGETS = ("name", "value", "relation")
 
 
@@ -31,6 +33,23 @@ def build_main_table(report: ClueReport) -> tuple[list[str], list[list[str]]]:
     return header, body
 
 
+def build_sentence_table(report: ClueReport) -> tuple[list[str], list[list[str]]]:
+    """Build the table by sentence, which has one row per scorer, over all distances."""
+    header = ["scorer", "sentences", "overlaps a mention", "is a mention", "mean rank"]
+    body = [
+        [
+            row.scorer,
+            str(row.sentences),
+            _format(row.overlaps, 1, 2),
+            _format(row.equals, 1, 2),
+            _format(row.mean_rank, 1, 1),
+        ]
+        for row in report.sentences
+        if row.distance == ALL
+    ]
+    return header, body
+
+
 def _format(estimate: Estimate | None, scale: float, digits: int) -> str:
     return format_estimate(estimate, scale, digits) if estimate else "-"
 
@@ -39,12 +58,20 @@ def render_terminal(report: ClueReport) -> str:
     """Render the main table for a terminal, with warnings below it."""
     table = render_terminal_table(*build_main_table(report))
     note = "Brackets hold 95% intervals from a bootstrap over entities."
-    return "\n".join([table, note, *report.list_warnings()]) + "\n"
+    parts = [table, note]
+    if report.sentences:
+        by_sentence = render_terminal_table(*build_sentence_table(report))
+        parts += ["", SENTENCE_TITLE, by_sentence]
+    return "\n".join([*parts, *report.list_warnings()]) + "\n"
 
 
 def render_markdown(report: ClueReport) -> str:
-    """Render the main table in markdown."""
-    return render_markdown_table(*build_main_table(report))
+    """Render the main table and the one by sentence in markdown."""
+    table = render_markdown_table(*build_main_table(report))
+    if not report.sentences:
+        return table
+    by_sentence = render_markdown_table(*build_sentence_table(report))
+    return f"{table}\n{SENTENCE_TITLE}\n\n{by_sentence}"
 
 
 def render_csv(rows: list[ClueRow]) -> str:
@@ -57,6 +84,19 @@ def render_csv(rows: list[ClueRow]) -> str:
         estimates = [getattr(row, name) for name in MEASURES]
         numbers = [number for estimate in estimates for number in astuple(estimate)]
         writer.writerow([row.scorer, row.target, row.documents, *numbers])
+    return file.getvalue()
+
+
+def render_sentences_csv(rows: list[SentenceRow]) -> str:
+    """Render all rows by sentence as CSV: every scorer and distance."""
+    file = io.StringIO()
+    names = ("overlaps", "equals", "mean_rank")
+    columns = [f"{name}{suffix}" for name in names for suffix in ("", "_low", "_high")]
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["scorer", "distance", "sentences", *columns])
+    for row in rows:
+        numbers = [number for name in names for number in astuple(getattr(row, name))]
+        writer.writerow([row.scorer, row.distance, row.sentences, *numbers])
     return file.getvalue()
 
 

@@ -7,18 +7,20 @@ only.
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from hashlib import sha256
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from elusive.augment.arms import drops_tokens
-from elusive.augment.clue_spans import mark_targets
+from elusive.augment.clue_spans import mark_targets, split_sentences
 from elusive.augment.config import AugmentConfig
 from elusive.augment.dropping import mark_overlaps
 from elusive.augment.scores.alignment import contrast_scores, move_to_units
-from elusive.augment.scores.cache import read_or_score
+from elusive.augment.scores.cache import hash_document, read_or_score
 from elusive.augment.scores.log_probability import score_entropy, score_log_probability
 from elusive.augment.scores.model_scores import Reading, score_attention
+from elusive.augment.scores.sentence_scores import score_sentences
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.scores.units import cut_words, encode
 from elusive.augment.scores.user_scores import compute_user_scores
@@ -78,6 +80,23 @@ class Scorers:
             role, documents, definition, partial(score_attention, reading=reading)
         )
 
+    def score_sentences(
+        self, role: str, documents: list[Document], minus_depth: float | None = None
+    ) -> list[TokenScores]:
+        """Score by attention received from each sentence.  # each (sentence, unit)."""
+        reading = Reading(self.config.layers, minus_depth, self.config.heads)
+        definition = {"score": "attention by sentence", **asdict(reading)}
+
+        def score(documents: list[Document], scorer: LoadedModel) -> list[TokenScores]:
+            scored = score_sentences(documents, scorer, reading)
+            return [replace(scores, scores=scores.scores.ravel()) for scores in scored]
+
+        scored = self._read_or_score(role, documents, definition, score, _hash_sentences)
+        return [
+            replace(scores, scores=scores.scores.reshape(len(split_sentences(document)), -1))
+            for document, scores in zip(documents, scored, strict=True)
+        ]
+
     def score_log_probability(self, role: str, documents: list[Document]) -> list[TokenScores]:
         """Score by log-probability under the model of a role."""
         scored = self._read_or_score(
@@ -95,6 +114,7 @@ class Scorers:
         documents: list[Document],
         definition: dict[str, object],
         score: Callable[[list[Document], LoadedModel], list[TokenScores]],
+        hash_one: Callable[[Document], str] = hash_document,
     ) -> list[TokenScores]:
         """Score under the model of a role, which is loaded only if the cache lacks some scores."""
         reference = getattr(self.config, role)
@@ -119,6 +139,7 @@ class Scorers:
                 documents,
                 definition | model,
                 lambda missing: score(missing, self.load(reference)),
+                hash_one,
             )
 
 
@@ -131,6 +152,11 @@ def _score_in_process(
     """Load this process's share of a model, and score with the others."""
     with use_threads(threads):
         return score(documents, load_model(reference))
+
+
+def _hash_sentences(document: Document) -> str:
+    """Hash what scores by sentence depend on."""
+    return sha256(repr((document.text, split_sentences(document))).encode()).hexdigest()
 
 
 Score = Callable[[list[Document], Scorers], list[TokenScores]]

@@ -1,5 +1,7 @@
 """Find how a model's attention is read, or refuse the model."""
 
+from collections.abc import Callable
+
 import torch
 
 from elusive.augment.scores.column_sums import compute_attention_received
@@ -26,6 +28,7 @@ def read_attention(
     queries: torch.Tensor | None = None,
     own_query: bool = False,
     last_layer: int | None = None,
+    reduce_heads: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> torch.Tensor:
     """Compute the attention received as `compute_attention_received` does, as the model allows.
 
@@ -34,7 +37,9 @@ def read_attention(
     """
     from_maps = choose_attention_way(loaded) == MAPS
     return compute_attention_received(
-        loaded.model, input_ids, mask, queries, own_query, last_layer, from_maps=from_maps
+        *(loaded.model, input_ids, mask, queries, own_query, last_layer),
+        from_maps=from_maps,
+        reduce_heads=reduce_heads,
     )
 
 

@@ -33,6 +33,7 @@ def read_or_score(
     definition: dict[str, object],
     score: Callable[[list[Document]], list[TokenScores]],
     chunk_size: int = CHUNK,
+    hash_one: Callable[[Document], str] | None = None,
 ) -> list[TokenScores]:
     """Read the scores of every document from the cache; compute and keep those that it lacks.
 
@@ -41,10 +42,11 @@ def read_or_score(
         definition: all that decides the scores: model, weights, precision and options.
         score: computes the scores of documents.
         chunk_size: number of documents that are scored and written at a time.
+        hash_one: hashes what the scores of a document depend on; by default `hash_document`.
     """
     definition_hash = hash_parameters({**definition, "version": VERSION})[:32]
     folder = prepare_cache_folder() / "scores" / definition_hash
-    keys = [hash_document(document) for document in documents]
+    keys = [(hash_one or hash_document)(document) for document in documents]
     scores = _read(folder, set(keys))
     missing = [index for index, key in enumerate(keys) if key not in scores]
     for first in range(0, len(missing), chunk_size):

@@ -7,9 +7,11 @@ gradient of 1 for every query that counts, each channel of the values' gradient 
 over these queries.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch.nn.functional import pad
@@ -39,14 +41,16 @@ class _Collection:
     """The forward pass ends after the attention of this layer."""
     queries: torch.Tensor
     """1 for queries that count, 0 for others and for padding; moved to the device of each layer.
-    # (batch, query)"""
+    # (batch, group, query)"""
     own_query: bool
     fused: bool
+    reduce_heads: Callable[[torch.Tensor], torch.Tensor] | None = None
+    """Reduces the heads of a layer's sums at once, to keep less; None keeps every head."""
     sums: dict[int, torch.Tensor] = field(default_factory=dict)
-    """Column sums by layer.  # each (batch, head, key)"""
+    """Column sums by layer.  # each (batch, head, group, key)"""
     even: dict[int, torch.Tensor] = field(default_factory=dict)
     """Column sums by layer if each query attended evenly to all keys that it may see.
-    # each (batch, key)"""
+    # each (batch, group, key)"""
     _masks: dict[int, tuple[torch.Tensor | None, torch.Tensor]] = field(default_factory=dict)
     """Masks by their ids, with the column sums of even attention under each."""
 
@@ -59,6 +63,8 @@ class _Collection:
             visible = None if _is_causal(mask) else mask
             even = _sum_even_attention(self.queries, self.own_query, visible)
             self._masks[id(mask)] = mask, even
+        if self.reduce_heads:
+            sums = self.reduce_heads(sums)
         self.sums[layer], self.even[layer] = sums, self._masks[id(mask)][1]
 
 
@@ -78,6 +84,7 @@ def compute_attention_received(
     last_layer: int | None = None,
     fused: bool | None = None,
     from_maps: bool = False,
+    reduce_heads: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> torch.Tensor:
     """Compute the attention that each token receives from later tokens, by layer and head.
 
@@ -93,16 +100,20 @@ def compute_attention_received(
             returns its attention maps.
         input_ids: token ids, padded on the right.  # (batch, token)
         mask: 1 where a token is real, 0 on padding.  # (batch, token)
-        queries: 1 for the queries that count; all real ones if None.  # (batch, token)
+        queries: 1 for the queries that count; all real ones if None.  # (batch, token), or, for
+            sums over the queries of each of several groups, (batch, group, token)
         own_query: also count a token's attention to itself (i >= j).
         last_layer: last layer to read; later layers are not computed. None for all layers.
         fused: take the sums as gradients of fused attention; if None, for long texts on a GPU.
-            Layers that cap their logits or have a sliding window are handled in blocks anyway.
+            Layers that cap their logits or have a sliding window are handled in blocks anyway, and
+            so are groups of queries.
         from_maps: read the maps that the model returns, which takes more time and memory.
+        reduce_heads: reduces the heads of each layer's sums, (batch, head, group, token), at once,
+            so that long texts with many groups need less memory; None returns every head.
 
     Returns:
         Attention received; NaN for padding and for tokens that no query sees, about which it says
-        nothing.  # (layer, head, batch, token)
+        nothing.  # (layer, head, batch, token), or (layer, head, batch, group, token)
 
     Raises:
         InputError: the architecture exposes no attention.
@@ -111,23 +122,40 @@ def compute_attention_received(
     averaged over queries. The comparison with even attention is this toolkit's own.
     """
     # 1) Sum the attention of the queries that count, layer by layer.
-    counted = (mask if queries is None else mask * queries).float()  # (batch, token)
+    is_grouped = queries is not None and queries.ndim == 3
+    counted = mask[:, None].float()  # (batch, group, token)
+    if queries is not None:
+        counted = counted * (queries if is_grouped else queries[:, None])
     last = count_layers(model) - 1 if last_layer is None else last_layer
     is_long = input_ids.is_cuda and input_ids.shape[1] >= FUSED_FROM
-    use_fused = is_long if fused is None else fused
-    collection = _Collection(last, counted, own_query, use_fused)
+    use_fused = (is_long if fused is None else fused) and not is_grouped
+    reduce = partial(_reduce_all_heads, reduce_heads, model) if reduce_heads else None
+    collection = _Collection(last, counted, own_query, use_fused, reduce)
     collect = _collect_from_maps if from_maps else _collect_from_calls
     collect(model, input_ids, mask, collection)
     if sorted(collection.sums) != list(range(last + 1)):
         raise _build_no_attention_error(model, len(collection.sums))
     layers = range(last + 1)
     parts = [collection.sums[layer].to(input_ids.device) for layer in layers]
-    sums = gather_heads(torch.stack(parts), model)  # (layer, batch, head, token)
+    sums = torch.stack(parts)  # (layer, batch, head, group, token)
+    if reduce_heads is None:
+        sums = gather_heads(sums, model)
     # 2) Compare with even attention.
     parts = [collection.even[layer].to(input_ids.device) for layer in layers]
     even = torch.stack(parts)[:, None]
-    received = sums.transpose(1, 2) / even  # (layer, head, batch, token)
-    return torch.where((even > LEAST_EVEN) & mask.bool(), received, torch.nan)
+    received = sums.transpose(1, 2) / even  # (layer, head, batch, group, token)
+    is_seen = (even > LEAST_EVEN) & mask[:, None].bool()
+    received = torch.where(is_seen, received, torch.nan)
+    return received if is_grouped else received[..., 0, :]
+
+
+def _reduce_all_heads(
+    reduce_heads: Callable[[torch.Tensor], torch.Tensor],
+    model: PreTrainedModel,
+    sums: torch.Tensor,
+) -> torch.Tensor:
+    """Reduce the heads of a layer, those of other processes included."""
+    return reduce_heads(gather_heads(sums[None], model)[0])
 
 
 def count_layers(model: PreTrainedModel) -> int:
@@ -141,16 +169,16 @@ def _sum_even_attention(
     """Sum the attention of queries that attend evenly to all keys that they may see.
 
     Args:
-        queries: 1 for those that count.  # (batch, query)
+        queries: 1 for those that count in a group.  # (batch, group, query)
         own_query: also count a token's attention to itself.
         mask: True where a query sees a key; None where it sees all keys up to itself.
             # (batch or 1, 1, query, key)
 
     Returns:
-        Column sums.  # (batch, key)
+        Column sums.  # (batch, group, key)
     """
     if mask is None:
-        shares = queries / torch.arange(1, queries.shape[1] + 1, device=queries.device)
+        shares = queries / torch.arange(1, queries.shape[-1] + 1, device=queries.device)
         with_own = shares.flip(-1).cumsum(-1).flip(-1)
         return with_own if own_query else with_own - shares
     weights = mask / mask.sum(-1, keepdim=True).clamp(min=1)  # (batch or 1, 1, query, key)
@@ -182,7 +210,7 @@ def _collect_from_maps(
     """
     rows: list[list[tuple[torch.Tensor, torch.Tensor]]] = []
     for row, length in enumerate(mask.sum(-1).tolist()):
-        queries, own_query = collection.queries[row : row + 1, :length], collection.own_query
+        queries, own_query = collection.queries[row : row + 1, :, :length], collection.own_query
         maps = _read_maps(model, input_ids[row : row + 1, :length])[: collection.last_layer + 1]
         fill = (0, mask.shape[1] - length)
         # A key that is hidden from a query, by a window for instance, has no weight at all.
@@ -195,7 +223,8 @@ def _collect_from_maps(
         ]
         rows.append([(pad(sums, fill), pad(even, fill)) for sums, even in pairs])
     for layer, by_row in enumerate(zip(*rows, strict=True)):
-        collection.sums[layer] = torch.stack([sums for sums, _ in by_row])
+        sums = torch.stack([sums for sums, _ in by_row])
+        collection.sums[layer] = collection.reduce_heads(sums) if collection.reduce_heads else sums
         collection.even[layer] = torch.stack([even for _, even in by_row])
 
 
@@ -263,8 +292,9 @@ def _attend_in_blocks(
     softcap: float | None,
     collection: _Collection,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return output (batch, head, query, channel) and column sums (batch, head, key)."""
-    sums = torch.zeros(key.shape[:3], device=query.device)  # (batch, head, key)
+    """Return output (batch, head, query, channel) and column sums (batch, head, group, key)."""
+    num_groups = collection.queries.shape[1]
+    sums = torch.zeros((*key.shape[:2], num_groups, key.shape[2]), device=query.device)
     outputs = []
     for start in range(0, query.shape[2], QUERY_BLOCK):
         end = min(start + QUERY_BLOCK, query.shape[2])
@@ -285,8 +315,8 @@ def _attend_in_blocks(
         # 4) Attend, and sum over the queries what each key receives.
         weights = logits.softmax(-1)  # (batch, head, query, key)
         outputs.append(weights.to(value.dtype) @ value[:, :, :end])
-        queries = collection.queries[:, start:end]
-        sums[:, :, :end] += _sum_queries(weights, start, queries, collection.own_query)
+        queries = collection.queries[:, :, start:end]
+        sums[..., :end] += _sum_queries(weights, start, queries, collection.own_query)
     return torch.cat(outputs, dim=2), sums
 
 
@@ -298,17 +328,17 @@ def _sum_queries(
     Args:
         weights: attention of consecutive queries.  # (batch, head, query, key)
         start: position of the first of these queries.
-        queries: 1 for those that count.  # (batch, query)
+        queries: 1 for those that count in a group.  # (batch, group, query)
         own_query: also count a token's attention to itself.
 
     Returns:
-        Column sums.  # (batch, head, key)
+        Column sums.  # (batch, head, group, key)
     """
-    counted = queries[:, None, None]  # (batch, 1, 1, query)
-    sums = (counted @ weights)[:, :, 0]
+    counted = queries[:, None]  # (batch, 1, group, query)
+    sums = counted @ weights
     if not own_query:
         own = weights.diagonal(start, 2, 3)  # (batch, head, query)
-        sums[:, :, start:] -= own * counted[:, :, 0]
+        sums[..., start:] -= own[:, :, None] * counted
     return sums
 
 
@@ -319,7 +349,8 @@ def _attend_fused(
     scale: float,
     collection: _Collection,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return what `_attend_in_blocks` returns, from fused causal attention and its gradient.
+    """Return what `_attend_in_blocks` returns for a single group of queries, from fused causal
+    attention and its gradient.
 
     Padding follows the text, so no real query sees it.
     """
@@ -336,14 +367,14 @@ def _attend_fused(
             attend = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
             output, log_sums = attend(query, key, values, is_causal=True, scale=scale)
         # 2) The gradient by the values, with 1 upstream for each query that counts.
-        counted = collection.queries[:, None, :, None].to(value.dtype)  # (batch, 1, query, 1)
+        counted = collection.queries[..., None].to(value.dtype)  # (batch, 1, query, 1)
         (gradient,) = torch.autograd.grad(output, values, counted.expand_as(output))
     sums = gradient.float().mean(-1)  # (batch, head, key); all channels are alike
     # 3) Subtract each token's attention to itself.
     if not collection.own_query:
         own = (query.float() * key.float()).sum(-1) * scale - log_sums[..., : query.shape[2]]
-        sums -= own.exp() * collection.queries[:, None]
-    return output.detach(), sums.clamp(min=0)
+        sums -= own.exp() * collection.queries
+    return output.detach(), sums.clamp(min=0)[:, :, None]
 
 
 def _is_causal(mask: torch.Tensor | None) -> bool:

@@ -58,6 +58,10 @@ class Reading:
         heads = choose_indices(self.heads, received.shape[1], "heads")
         parts = [heads, heads[::2], heads[1::2]] if len(heads) > 1 else [heads]
         by_layer = torch.stack([received[:, part].mean(1) for part in parts], 1)
+        return self.reduce_layers(by_layer, num_layers)
+
+    def reduce_layers(self, by_layer: torch.Tensor, num_layers: int) -> torch.Tensor:
+        """Compute scores from the attention received in each layer.  # (layer, ...) -> (...)."""
         # NaN where no query of a layer sees the token: the other layers decide.
         score = by_layer[choose_indices(self.layers, num_layers, "layers")].nanmean(0)
         if self.minus_depth is None:

@@ -22,6 +22,16 @@ RowReading = Literal["cut", "positions", "mask", "alone"]
 that restart, from which transformers finds the borders; with a mask; or one sequence at a time."""
 
 
+@dataclass(frozen=True, eq=False)
+class HiddenBefore:
+    """What each group of a sequence's tokens may not attend to."""
+
+    groups: np.ndarray
+    """Number of the group of each token.  # (token,)"""
+    hidden: np.ndarray
+    """True for tokens that a group may not attend to.  # (group, token)"""
+
+
 @dataclass(frozen=True)
 class Sequence:
     """Token ids, and at each index the token to predict there from the tokens before it."""
@@ -34,6 +44,8 @@ class Sequence:
     """Probability with which each later token may not attend to each token; None for none."""
     mask_seed: int = 0
     """Seed that decides which of the hidden tokens each token may not attend to."""
+    hidden_before: HiddenBefore | None = None
+    """What groups of tokens never attend to; None for nothing."""
     name: str = "a solved question"
     """What messages call it."""
 
@@ -104,7 +116,7 @@ def pack_row(sequences: list[Sequence]) -> dict[str, Any]:
             for loss in sequence.reference_losses or [-torch.inf] * len(sequence.input_ids)
         ]
         row["reference_losses"] = torch.tensor([losses])
-    if any(sequence.hidden for sequence in sequences):
+    if any(sequence.hidden or sequence.hidden_before for sequence in sequences):
         hidden = [
             share
             for sequence in sequences
@@ -112,11 +124,16 @@ def pack_row(sequences: list[Sequence]) -> dict[str, Any]:
         ]
         row["hidden"] = torch.tensor([hidden])
         row["mask_seeds"] = [sequence.mask_seed for sequence in sequences]
+        row["hidden_before"] = [sequence.hidden_before for sequence in sequences]
     return row
 
 
 def sample_attention_mask(
-    position_ids: torch.Tensor, hidden: torch.Tensor, mask_seeds: list[int], dtype: torch.dtype
+    position_ids: torch.Tensor,
+    hidden: torch.Tensor,
+    mask_seeds: list[int],
+    dtype: torch.dtype,
+    hidden_before: list[HiddenBefore | None] | None = None,
 ) -> torch.Tensor:
     """Sample the additive attention mask of a packed row with hidden tokens.
 
@@ -127,16 +144,20 @@ def sample_attention_mask(
         hidden: probability with which a later token may not attend to each token.  # (1, token)
         mask_seeds: one per sequence.
         dtype: of the model's attention.
+        hidden_before: what groups of tokens never attend to, one per sequence.
 
     Returns:
         0 where a query sees a key, elsewhere the lowest number of `dtype`.  # (1, 1, query, key)
     """
     starts = [0, *accumulate(list_lengths(position_ids))]
     is_open = torch.zeros(starts[-1], starts[-1], dtype=torch.bool)
-    for start, end, seed in zip(starts[:-1], starts[1:], mask_seeds, strict=True):
+    groups = hidden_before or [None] * len(mask_seeds)
+    for start, end, seed, own in zip(starts[:-1], starts[1:], mask_seeds, groups, strict=True):
         length = end - start
         draws = torch.from_numpy(np.random.default_rng(seed).random((length, length)))
         sees = draws >= hidden[:, start:end]  # (query, key)
+        if own is not None:
+            sees &= torch.from_numpy(~own.hidden[own.groups])
         sees |= torch.eye(length, dtype=torch.bool)
         is_open[start:end, start:end] = sees.tril()
     return torch.where(is_open, 0.0, torch.finfo(dtype).min).to(dtype)[None, None]
@@ -159,7 +180,8 @@ def build_row_columns(
     positions = row["position_ids"]
     hidden = row.get("hidden", torch.zeros(positions.shape))
     seeds = row.get("mask_seeds", [0] * len(list_lengths(positions)))
-    return {"attention_mask": sample_attention_mask(positions, hidden, seeds, dtype)}
+    groups = row.get("hidden_before")
+    return {"attention_mask": sample_attention_mask(positions, hidden, seeds, dtype, groups)}
 
 
 def list_lengths(position_ids: torch.Tensor) -> list[int]:

@@ -78,8 +78,7 @@ def collect_parameters(
         "facts": "by place" if dataset.places_answers else None,
         **(local or {}),
     }
-    if text and training.objective != NEXT_TOKEN and "reference" in ARMS[training.objective].models:
-        assert training.reference is not None
+    if text and training.reference and has_reference(training.objective):
         optional["reference"] = hash_model_weights(training.reference)
         optional["reference_settings"] = hash_settings(training.reference)
         optional["reference_model"] = training.reference
@@ -103,6 +102,11 @@ def _hash_known_scoring(known: DatasetFolder | None, dataset: DatasetFolder) -> 
     if known is None or hash_scoring(known.language) == hash_scoring(dataset.language):
         return None
     return hash_scoring(known.language)
+
+
+def has_reference(objective: str) -> bool:
+    """Return whether an objective reads a reference model if it is given one."""
+    return objective != NEXT_TOKEN and "reference" in ARMS[objective].defaults
 
 
 def _select_deciding(text: TrainingTextFolder, training: TrainingConfig) -> dict[str, object]:

@@ -120,11 +120,11 @@ def _measure_recall(
 ) -> np.ndarray:
     """Compute the share of an arm's copies that keep the clue.  # (field, entity)."""
     kept: dict[tuple[str, str], list[float]] = defaultdict(list)
-    documents = {document.doc_id: document for document in dataset.documents}
     for cell in cells:
         folder = texts.get(cell.parameters["train"])
         if folder is None:
             raise InputError(f"the training text of {cell.folder.name} is missing: rerun the plan")
+        documents = {source.doc_id: source for source in folder.get_sources(dataset.documents)}
         for text in folder.read_texts():
             document = documents[text.doc_id]
             if text.copy > 0:

@@ -148,6 +148,6 @@ class RowCollator:
         row = dict(batch[0])
         way = self.packing.choose(list_lengths(row["position_ids"]), "hidden" in row)
         columns = build_row_columns(row, way, self.dtype)
-        for name in ("hidden", "mask_seeds"):
+        for name in ("hidden", "mask_seeds", "hidden_before"):
             row.pop(name, None)
         return {**row, **columns, "way": way}

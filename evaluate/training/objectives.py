@@ -21,6 +21,7 @@ from elusive.evaluate.training.corruption import (
     draw_mask_seed,
     list_ordinary_tokens,
 )
+from elusive.evaluate.training.guided_masking import hide_before_sentences
 
 BATCH_TOKENS = 1024
 GOLDFISH_CONTEXT = 13
@@ -102,11 +103,22 @@ def _build_attention_dropout(config: TrainingConfig, loaded: LoadedModel) -> Obj
     return Objective(change_copy=change)
 
 
+def _build_guided_masking(config: TrainingConfig, loaded: LoadedModel) -> Objective:
+    reference = load_model(config.reference) if config.reference else None
+    if reference:
+        check_same_tokenizer(loaded, reference, "guided-masking")
+
+    def change(sequences: list[Sequence]) -> list[Sequence]:
+        return hide_before_sentences(sequences, loaded, reference, config.get_setting("noise"))
+
+    return Objective(change_texts=change)
+
+
 def _build_rho_1(config: TrainingConfig, loaded: LoadedModel) -> Objective:
     """Source: Rho-1, Lin et al. 2024, arXiv 2404.07965, section 2.2."""
     assert config.reference is not None
     reference = load_model(config.reference)
-    check_same_tokenizer(loaded, reference)
+    check_same_tokenizer(loaded, reference, "rho-1")
     return Objective(
         change_texts=lambda sequences: add_reference_losses(sequences, reference),
         reduce_losses=partial(compute_selected_loss, share=config.get_setting("selected")),
@@ -151,6 +163,7 @@ OBJECTIVES: dict[str, Callable[[TrainingConfig, LoadedModel], Objective]] = {
     "meap": _build_meap,
     "masked-fine-tuning": _build_masked_fine_tuning,
     "attention-dropout": _build_attention_dropout,
+    "guided-masking": _build_guided_masking,
     "rho-1": _build_rho_1,
     "memft": _build_memft,
     "goldfish": _build_goldfish,
@@ -286,11 +299,11 @@ def _compute_losses(sequences: list[Sequence], reference: LoadedModel) -> list[l
     return losses.tolist()
 
 
-def check_same_tokenizer(trained: LoadedModel, reference: LoadedModel) -> None:
+def check_same_tokenizer(trained: LoadedModel, reference: LoadedModel, objective: str) -> None:
     """Raise InputError if the two models do not read the same tokens."""
     if trained.tokenizer.get_vocab() != reference.tokenizer.get_vocab():
         raise InputError(
             f"reference {reference.source.reference!r} and {trained.source.reference!r} have "
-            "different tokenizers, but rho-1 compares losses token by token: choose a reference "
-            "of the same family"
+            f"different tokenizers, but {objective} compares them token by token: choose a "
+            "reference of the same family"
         )

@@ -119,7 +119,7 @@ def measure_target_rates(
     chosen = [text.texts[row] for row in rows[np.sort(order)].tolist()]
     originals = Originals(dataset)
     documents = {
-        copy.doc_id: originals[row // per_document]
+        copy.doc_id: text.get_source(originals[row // per_document], row // per_document)
         for copy, row in zip(chosen, rows[np.sort(order)].tolist(), strict=True)
     }
     corruption = build_corruption(training, loaded.tokenizer)
@@ -214,7 +214,7 @@ class SequenceBuilder:
             probabilities = self._spread(number)
         sequence = build_copy_sequence(
             text,
-            self._originals[number],
+            self._get_source(number) if text.copy else self._originals[number],
             self.loaded.tokenizer,
             self._corruption,
             stream(self.seed, "corruption", *key),
@@ -234,9 +234,12 @@ class SequenceBuilder:
     def _originals(self) -> Originals:
         return Originals(self.dataset)
 
+    def _get_source(self, number: int) -> Document:
+        return self.text.get_source(self._originals[number], number)
+
     def _spread(self, number: int) -> np.ndarray:
         """Give each character of a document the drop probability of its unit.  # (character,)."""
-        document, row = self._originals[number], self.text.scores[number]
+        document, row = self._get_source(number), self.text.scores[number]
         scores = TokenScores(row.units, np.array(row.scores, np.float32))
         _, probabilities = find_drop_probabilities(document, scores, self.text.config)
         spread = np.zeros(len(document.text))
@@ -255,11 +258,15 @@ def draw_fresh_texts(
         with pa.ipc.new_stream(str(path), SCHEMAS[TrainingText]) as writer:
             for start in range(0, len(text.scores), BATCH):
                 rows = text.scores[start : start + BATCH]
-                documents = [originals[start + number] for number in range(len(rows))]
+                numbers = range(start, start + len(rows))
+                documents = [originals[number] for number in numbers]
+                sources = [text.get_source(originals[number], number) for number in numbers]
                 scored = [TokenScores(row.units, np.array(row.scores, np.float32)) for row in rows]
                 doc_ids = [document.doc_id for document in documents]
                 questions = dataset.read_questions(doc_ids) if reads_questions(text.config) else ()
-                for batch in iterate_copies(documents, scored, text.config, epoch, questions):
+                for batch in iterate_copies(
+                    sources, scored, text.config, epoch, questions, documents
+                ):
                     writer.write_batch(batch)
         # The file stays until nothing of it is mapped.
         return TableRows(pa.ipc.open_stream(pa.memory_map(str(path))), TrainingText)

@@ -69,7 +69,8 @@ def build_viewer_data(
     ]
     all_scores = [text.read_scores() for text in texts.values()]
     scored = [[scores[document.doc_id] for document in documents] for scores in all_scores]
-    page = build_look_page(documents, configs, scored)
+    sources = [text.get_sources(documents) for text in texts.values()]
+    page = build_look_page(documents, configs, scored, sources=sources)
     for arm, label in zip(page["arms"], texts, strict=True):
         arm["method"] = label
     commands = [render_augment_command(folder, config, len(documents)) for config in configs]

@@ -8,10 +8,11 @@ import pytest
 from click.testing import CliRunner
 from commands import write_plan
 
-from elusive.augment.arms import ARMS, Arm, list_arms
+from elusive.augment.arms import ARMS, CLUE_FINDERS, Arm, list_arms
 from elusive.augment.config import AugmentConfig
 from elusive.augment.rewrites import NEW_WORDS, REARRANGEMENTS
 from elusive.augment.scores.arm_scores import SCORES, _score_each
+from elusive.augment.sentences.span_scores import SPAN_SCORES, UNIT_SCORES
 from elusive.cli.main import cli
 from elusive.common.errors import InputError, validate_config
 from elusive.evaluate.cells.cell import get_arm
@@ -47,6 +48,17 @@ def test_pages_give_the_meanings_of_the_table(page: str):
     shown = {name: meaning for name, meaning in rows if name in ARMS}
     assert shown == {name: arm.meaning for name, arm in ARMS.items()}
     assert list(shown) == list(ARMS), "in the order of the table"
+
+
+def test_the_page_gives_the_meanings_of_all_ways_to_find_a_clue():
+    page = (ROOT / "docs" / "augment.md").read_text()
+    rows = re.findall(r"^\| `--restate-by ([a-z-]+)` \| (.*?) \| (.*?) ?\|", page, re.MULTILINE)
+    expected = [
+        (name, meaning, ", ".join(f"`--{role}`" for role in models))
+        for name, (meaning, models) in CLUE_FINDERS.items()
+    ]
+    assert rows == expected
+    assert {*UNIT_SCORES, *SPAN_SCORES, "title", "oracle"} == set(CLUE_FINDERS)
 
 
 def test_an_arm_is_added_by_a_line_of_the_table_and_a_function(

@@ -92,7 +92,7 @@ def test_noise_and_positions_in_disguise_are_named():
         ScorerRow("depth-contrast, a", stability=0.8, position=0.5),
         ScorerRow("position", stability=None, position=1.0),
     ]
-    noise, position = ClueReport([], rows, [], {}).list_warnings()
+    noise, position = ClueReport([], rows, [], [], {}).list_warnings()
     assert noise.startswith("contrast, a - b: two halves of the heads hardly agree")
     assert position.startswith("attention, a: tokens are ranked by position")
 

@@ -1,0 +1,176 @@
+"""The clue benchmark by sentence: is the span that a sentence looks back at most a name?"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from scipy.stats import rankdata
+
+from elusive.augment.clue_spans import BUCKETS
+from elusive.augment.scores.log_probability import score_log_probability
+from elusive.augment.scores.model_scores import Reading
+from elusive.augment.scores.sentence_scores import contrast_sentences, score_sentences
+from elusive.augment.scores.token_scores import TokenScores
+from elusive.augment.sentences.candidates import (
+    WORD,
+    Candidates,
+    find_candidates,
+    is_function_word,
+)
+from elusive.augment.sentences.span_scores import SPAN_SCORES, average_over_spans
+from elusive.common.dataset.records import Document, Span
+from elusive.common.intervals import Estimate, estimate_mean
+from elusive.common.lm.loading import LoadedModel
+from elusive.common.text.text_spans import find_whole_words
+
+WIKIPEDIA = "wikipedia"
+"""Variant of documents that are paragraphs of Wikipedia."""
+MIN_PART = 3
+"""Fewest characters of a part of a title that counts as a mention."""
+ALL = "all"
+SEED = 0
+"""Of the spans that are drawn at random."""
+
+
+@dataclass(frozen=True)
+class SentenceRow:
+    """How well one score finds the name for sentences that do not have it."""
+
+    scorer: str
+    distance: str
+    """Words from the last mention to the sentence, such as `1-10`; `all` for all sentences."""
+    sentences: int
+    overlaps: Estimate
+    """Share of the sentences whose best earlier span shares a character with a mention."""
+    equals: Estimate
+    """Share whose best earlier span is a mention, from its first to its last character."""
+    mean_rank: Estimate
+    """Mean rank of the best span that overlaps a mention, from 0 for the highest score; ties share
+    their mean rank."""
+
+
+@dataclass(frozen=True)
+class SentenceScores:
+    """A model's scores of all documents, by sentence."""
+
+    attention: list[TokenScores]
+    depth_contrast: list[TokenScores]
+    surprisal: list[TokenScores]
+
+
+def read_sentences(documents: list[Document], loaded: LoadedModel, depth: float) -> SentenceScores:
+    """Read what the benchmark by sentence needs of a model."""
+    log_probabilities = score_log_probability(documents, loaded)
+    return SentenceScores(
+        score_sentences(documents, loaded),
+        score_sentences(documents, loaded, Reading(minus_depth=depth)),
+        [TokenScores(scores.units, -scores.scores) for scores in log_probabilities],
+    )
+
+
+def measure_sentences(
+    documents: list[Document], by_model: dict[str, SentenceScores], words: int
+) -> list[SentenceRow]:
+    """Measure how often each score's best span before a sentence is a mention of the entity.
+
+    Only sentences that do not mention it, and that stand after a mention, count. In Wikipedia
+    paragraphs, the content words of the title are mentions, too.
+
+    Args:
+        documents: with gold spans.
+        by_model: what each model gives, larger models first.
+        words: most words of a span.
+    """
+    candidates = [find_candidates(document, words) for document in documents]
+    measured: dict[tuple[str, str], list[tuple[str, tuple[float, ...]]]] = defaultdict(list)
+    for scorer, scored in _score_all(documents, candidates, by_model):
+        for document, own, scores in zip(documents, candidates, scored, strict=True):
+            for distance, numbers in _measure_document(document, own, scores):
+                for target in (ALL, distance):
+                    measured[scorer, target].append((document.entity, numbers))
+    rows = []
+    for (scorer, distance), pairs in measured.items():
+        entities = [entity for entity, _ in pairs]
+        estimates = (
+            estimate_mean(list(values), entities)
+            for values in zip(*(numbers for _, numbers in pairs), strict=True)
+        )
+        rows.append(SentenceRow(scorer, distance, len(pairs), *estimates))
+    return rows
+
+
+def _score_all(
+    documents: list[Document], candidates: list[Candidates], by_model: dict[str, SentenceScores]
+) -> Iterator[tuple[str, list[list[np.ndarray]]]]:
+    """Yield every scorer's name, and its scores of the spans before each sentence."""
+    by_units: dict[str, list[TokenScores]] = {}
+    for name, scores in by_model.items():
+        by_units[f"attention, {name}"] = scores.attention
+        by_units[f"depth-contrast, {name}"] = scores.depth_contrast
+        by_units[f"surprisal, {name}"] = scores.surprisal
+    for large, small in combinations(by_model, 2):
+        pairs = zip(by_model[large].attention, by_model[small].attention, strict=True)
+        by_units[f"contrast, {large} - {small}"] = [contrast_sentences(*pair) for pair in pairs]
+    for scorer, scored in by_units.items():
+        pairs = zip(candidates, scored, strict=True)
+        yield scorer, [average_over_spans(*pair) for pair in pairs]
+    for scorer, score in SPAN_SCORES.items():
+        yield (
+            scorer,
+            [
+                [
+                    score(document, own, number, own.list_before(number), SEED)
+                    for number in range(len(own.sentences))
+                ]
+                for document, own in zip(documents, candidates, strict=True)
+            ],
+        )
+
+
+def _measure_document(
+    document: Document, candidates: Candidates, scores: list[np.ndarray]
+) -> Iterator[tuple[str, tuple[float, float, float]]]:
+    """Yield distance, overlap, equality and rank for each sentence that counts."""
+    mentions = list_mentions(document)
+    for number, (start, end) in enumerate(candidates.sentences):
+        before = [mention for mention in mentions if mention[1] <= start]
+        if not before or any(start <= first < end for first, _ in mentions):
+            continue
+        spans = [candidates.locate(span) for span in candidates.list_before(number)]
+        is_hit = np.array(
+            [any(a < last and first < b for first, last in before) for a, b in spans], bool
+        )
+        if not is_hit.any():
+            continue
+        best = int(scores[number].argmax())
+        rank = (rankdata(-scores[number]) - 1)[is_hit].min()
+        words = document.text.count(" ", max(last for _, last in before), start)
+        yield (
+            _name_distance(words),
+            (float(is_hit[best]), float(spans[best] in before), float(rank)),
+        )
+
+
+def _name_distance(words: int) -> str:
+    first, last = next(pair for pair in BUCKETS if max(words, 1) <= pair[1])
+    return f"{first}-{last}" if last < BUCKETS[-1][1] else f"{first} or more"
+
+
+def list_mentions(document: Document) -> list[Span]:
+    """List the mentions of the entity; in Wikipedia, also of parts of its title."""
+    if document.variant != WIKIPEDIA:
+        return document.heads
+    parts = [
+        word
+        for word in WORD.findall(document.entity.partition(" (")[0])
+        if len(word) >= MIN_PART and not is_function_word(word)
+    ]
+    found = find_whole_words(document.text, parts)
+    others = [
+        (start, end)
+        for start, end in found
+        if not any(start < last and first < end for first, last in document.heads)
+    ]
+    return sorted([*document.heads, *others])

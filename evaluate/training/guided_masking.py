@@ -1,0 +1,115 @@
+"""Guided masking: what a sentence attends to only at first sight is hidden from it in training."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from elusive.augment.scores.attention_probe import read_attention
+from elusive.augment.scores.column_sums import count_layers
+from elusive.augment.scores.model_scores import ALL_LAYERS, Reading
+from elusive.common.lm.batches import batch_by_length, mask_rows, pad_rows
+from elusive.common.lm.loading import LoadedModel
+from elusive.common.lm.packing import HiddenBefore, Sequence
+from elusive.common.text.text_spans import find_sentences
+
+BATCH_TOKENS = 1024
+FIRST_LAYERS = 0.5
+"""Share of the layers, from the first, whose attention is subtracted if there is no reference."""
+SPACE = re.compile("[Ġ▁]")
+"""How tokenizers write a space at the start of a token."""
+
+
+def hide_before_sentences(
+    sequences: list[Sequence], loaded: LoadedModel, reference: LoadedModel | None, share: float
+) -> list[Sequence]:
+    """Hide from each sentence the share of the tokens before it that score lowest; labels stay.
+
+    The score of a token is the attention that it receives from the sentence under the model before
+    training, minus that under a smaller reference model, or minus that in the model's first layers.
+    So what is hidden is what only the small model, or only the first layers, attend to, and the
+    sentence must be predicted from the clue that is left. The first token, which may be the start
+    token, and the sentence's own tokens stay visible.
+
+    Args:
+        sequences: of texts.
+        loaded: the model to train, before training.
+        reference: a smaller model of the same tokenizer; None for the model's own first layers.
+        share: of the tokens before a sentence, in (0, 1).
+
+    Raises:
+        InputError: the attention of a model cannot be read.
+
+    Source: the idea of arXiv 2409.17954; masks in place of deletion are this toolkit's own.
+    """
+    distinct = list({tuple(sequence.input_ids): sequence for sequence in sequences}.values())
+    groups = [group_by_sentence(sequence.input_ids, loaded.tokenizer) for sequence in distinct]
+    reading = ALL_LAYERS if reference else Reading(minus_depth=FIRST_LAYERS)
+    scored = _score(distinct, groups, loaded, reading)
+    if reference:
+        small = _score(distinct, groups, reference, ALL_LAYERS)
+        scored = [large - other for large, other in zip(scored, small, strict=True)]
+    hidden = {
+        tuple(sequence.input_ids): HiddenBefore(group, choose_hidden(scores, group, share))
+        for sequence, group, scores in zip(distinct, groups, scored, strict=True)
+    }
+    return [
+        replace(sequence, hidden_before=hidden[tuple(sequence.input_ids)]) for sequence in sequences
+    ]
+
+
+def group_by_sentence(input_ids: list[int], tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
+    """Return the number of the sentence of each token.  # (token,)."""
+    tokens = tokenizer.convert_ids_to_tokens(input_ids)
+    pieces = [SPACE.sub(" ", str(token)) for token in tokens]
+    sentences = find_sentences("".join(pieces), [])
+    # A token belongs to the sentence in which it ends.
+    ends = np.cumsum([len(piece) for piece in pieces])
+    return np.searchsorted([end for _, end in sentences], ends - 1, side="right").clip(
+        max=len(sentences) - 1
+    )
+
+
+def _score(
+    sequences: list[Sequence], groups: list[np.ndarray], loaded: LoadedModel, reading: Reading
+) -> list[np.ndarray]:
+    """Score the tokens of sequences for each of their sentences.  # each (sentence, token)."""
+    scored: list[np.ndarray] = [np.empty(0)] * len(sequences)
+    num_layers, device = count_layers(loaded.model), loaded.model.device
+    lengths = [len(sequence.input_ids) for sequence in sequences]
+    for batch in batch_by_length(lengths, BATCH_TOKENS):
+        rows = [sequences[index].input_ids for index in batch]
+        input_ids, mask = pad_rows(rows, device=device), mask_rows(rows, device=device)
+        counts = [int(groups[index].max()) + 1 for index in batch]
+        queries = torch.zeros(len(batch), max(counts), input_ids.shape[1], dtype=torch.long)
+        for row, index in enumerate(batch):
+            queries[row, groups[index], torch.arange(lengths[index])] = 1
+        received = read_attention(
+            *(loaded, input_ids, mask, queries.to(device)),
+            reduce_heads=lambda sums: sums.mean(1, keepdim=True),
+        )  # (layer, 1, batch, sentence, token)
+        scores = reading.reduce_layers(received[:, 0], num_layers).float().cpu().numpy()
+        for row, index in enumerate(batch):
+            scored[index] = scores[row, : counts[row], : lengths[index]]
+    return scored
+
+
+def choose_hidden(scores: np.ndarray, groups: np.ndarray, share: float) -> np.ndarray:
+    """Mark the tokens before each sentence that score lowest.
+
+    Args:
+        scores: of every token, for each sentence.  # (sentence, token)
+        groups: number of the sentence of each token, ascending.  # (token,)
+        share: of the tokens before a sentence that is marked, rounded.
+
+    Returns:
+        True for tokens that the sentence may not see.  # (sentence, token)
+    """
+    hidden = np.zeros(scores.shape, bool)
+    for sentence, row in enumerate(scores):
+        earlier = np.flatnonzero(groups < sentence)[1:]  # the first token stays visible
+        lowest = np.argsort(row[earlier], kind="stable")[: round(share * len(earlier))]
+        hidden[sentence, earlier[lowest]] = True
+    return hidden

@@ -1,0 +1,215 @@
+"""Clues by sentence: sums over each sentence's queries, and the spans that it could take up."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny import tiny_model
+
+from elusive.augment.clue_spans import split_sentences
+from elusive.augment.clues.sentences import SentenceScores, list_mentions, measure_sentences
+from elusive.augment.config import AugmentConfig
+from elusive.augment.scores import column_sums
+from elusive.augment.scores.arm_scores import Scorers
+from elusive.augment.scores.column_sums import compute_attention_received
+from elusive.augment.scores.model_scores import Reading
+from elusive.augment.scores.sentence_scores import contrast_sentences, score_sentences
+from elusive.augment.scores.token_scores import TokenScores
+from elusive.augment.scores.units import cut_words, encode
+from elusive.augment.sentences.candidates import find_candidates, score_words
+from elusive.augment.sentences.span_scores import SPAN_SCORES, score_spans
+from elusive.biogen.biographies import generate_biographies
+from elusive.biogen.config import BiogenConfig
+from elusive.common.dataset.records import Document
+from elusive.common.lm.loading import load_model
+
+
+def write(text: str, **fields) -> Document:
+    return Document("d", "Ada Lovelace", text, **({"heads": [], "others": [], "facts": [],
+        "split": "train", "templates": [], "variant": "single"} | fields))  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def people() -> list[Document]:
+    return list(generate_biographies(BiogenConfig(people=6, name_position="any", distractors=1)))
+
+
+def read_maps(model, ids: list[int]) -> np.ndarray:
+    """Attention maps, mean over the heads.  # (layer, query, key)."""
+    model.config._attn_implementation = "eager"
+    with torch.no_grad():
+        maps = model(input_ids=torch.tensor([ids]), output_attentions=True).attentions
+    return torch.stack(maps)[:, 0].mean(1).numpy()
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma2", "gpt2", "bloom"])
+@pytest.mark.parametrize("block", [4, 256])
+def test_sums_by_group_equal_attention_maps(name, block, monkeypatch):
+    monkeypatch.setattr(column_sums, "QUERY_BLOCK", block)
+    ids = torch.randint(2, 600, (2, 17), generator=torch.Generator().manual_seed(0))
+    queries = torch.zeros(2, 3, 17, dtype=torch.long)
+    for number, chosen in enumerate((slice(3, 6), slice(6, 12), slice(12, 17))):
+        queries[:, number, chosen] = 1
+    received = compute_attention_received(
+        tiny_model(name),
+        ids,
+        torch.ones_like(ids),
+        queries,
+        from_maps=name == "bloom",
+        reduce_heads=lambda sums: sums.mean(1, keepdim=True),
+    )
+    assert received.shape == (3, 1, 2, 3, 17)
+    for row in range(2):
+        for layer, square in enumerate(read_maps(tiny_model(name), ids[row].tolist())):
+            even = (square > 0) / (square > 0).sum(-1, keepdims=True)
+            for number in range(3):
+                chosen = queries[row, number].numpy() == 1
+                for token in range(17):
+                    later = chosen & (np.arange(17) > token)
+                    actual = received[layer, 0, row, number, token].item()
+                    if not even[later, token].sum():
+                        assert np.isnan(actual)
+                        continue
+                    expected = square[later, token].sum() / even[later, token].sum()
+                    assert actual == pytest.approx(expected, abs=2e-4)
+
+
+@pytest.mark.parametrize("depth", [None, 0.4])
+def test_scores_are_what_each_sentence_pays_to_the_tokens_before_it(people, model_folder, depth):
+    loaded = load_model(str(model_folder("llama")), dtype=torch.float32)
+    reading = Reading(minus_depth=depth, heads="0-1")
+    for document, scored in zip(people, score_sentences(people, loaded, reading), strict=True):
+        text, sentences = encode(document.text, loaded.tokenizer), split_sentences(document)
+        loaded.model.config._attn_implementation = "eager"
+        with torch.no_grad():
+            output = loaded.model(torch.tensor([text.input_ids]), output_attentions=True)
+        maps = torch.stack(output.attentions)[:, 0, :2].mean(1).numpy()
+        average = maps.mean(0) - (maps[:1].mean(0) if depth else 0.0)
+        assert scored.scores.shape == (len(sentences), len(text.units))
+        for number, (start, end) in enumerate(sentences):
+            queries = [
+                token
+                for (first, _), tokens in zip(text.units, text.unit_tokens, strict=True)
+                for token in tokens
+                if start <= first < end
+            ]
+            even = sum(1 / (query + 1) for query in queries)
+            for index, (first, _) in enumerate(text.units):
+                if first < start:
+                    tokens = text.unit_tokens[index]
+                    expected = average[np.ix_(queries, tokens)].sum(0).mean() / even
+                    assert scored.scores[number, index] == pytest.approx(expected, abs=1e-4)
+
+
+def test_scores_by_sentence_are_kept_and_read_again(people, model_folder):
+    config = AugmentConfig(method="restate", model=str(model_folder("llama")))
+    first = Scorers(config).score_sentences("model", people)
+
+    def refuse(reference: str):
+        raise AssertionError("the model is read again")
+
+    again = Scorers(config, load=refuse).score_sentences("model", people)
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.scores, other.scores)
+    # A text whose name contains the end of a sentence has fewer sentences with the name marked.
+    apart = write("Acme Inc. Hall was built. It stands.")
+    whole = replace(apart, heads=[(0, 14)])
+    by_name = [Scorers(config).score_sentences("model", [d])[0] for d in (apart, whole)]
+    assert [len(scores.scores) for scores in by_name] == [3, 2]
+
+
+def test_a_contrast_by_sentence_is_that_of_its_rows():
+    large = TokenScores([(0, 4), (4, 8)], np.array([[1.0, 2.0], [3.0, 4.0]], np.float32))
+    small = TokenScores([(0, 2), (2, 8)], np.array([[1.0, 0.0], [0.0, 1.0]], np.float32))
+    contrast = contrast_sentences(large, small)
+    np.testing.assert_allclose(contrast.scores, [[0.5, 2.0], [2.5, 3.0]])
+
+
+def test_candidates_are_neighbors_without_function_words_and_alike_in_case():
+    text = "J. K. Rowling and her editor met Dr Bo Lie's agent in New York City. It rained."
+    candidates = find_candidates(write(text), 2)
+    spans = [text[slice(*candidates.locate(span))] for span in candidates.list_before(1)]
+    assert spans == ["J. K", "K. Rowling", "editor met", "Dr Bo", "Bo Lie", "New York", "York City"]
+    assert candidates.list_before(0) == []
+
+
+def test_shorter_spans_count_only_where_there_are_no_longer_ones():
+    text = "Normandy is old. It is in France. The Vikings came there."
+    candidates = find_candidates(write(text), 2)
+    before = [
+        [text[slice(*candidates.locate(span))] for span in candidates.list_before(number)]
+        for number in range(3)
+    ]
+    assert before == [[], ["Normandy", "old"], ["Normandy", "old", "France"]]
+
+
+def test_a_word_scores_as_its_highest_token():
+    units = [(0, 2), (2, 5), (6, 8)]
+    scores = np.array([[1.0, 3.0, 2.0], [0.0, -1.0, -2.0]])
+    by_word = score_words(scores, units, [(0, 5), (6, 8), (9, 10)])
+    np.testing.assert_array_equal(by_word, [[3, 2, 1], [0, -2, -2]])
+
+
+def test_spans_without_a_model_are_ranked_as_their_names_say(people):
+    candidates = [find_candidates(document, 2) for document in people]
+
+    def best(finder: str, seed: int = 0) -> list[str]:
+        config = AugmentConfig(method="restate", restate_by=finder, seed=seed)
+        scored = score_spans(people, candidates, Scorers(config), finder)
+        return [
+            document.text[slice(*own.locate(own.list_before(number)[scores.argmax()]))]
+            for document, own, by_sentence in zip(people, candidates, scored, strict=True)
+            for number, scores in enumerate(by_sentence)
+            if len(scores)
+        ]
+
+    firsts = [document.text[slice(*own.locate(own.list_before(1)[0]))]
+              for document, own in zip(people, candidates, strict=True)]  # fmt: skip
+    assert set(best("first-words")) == set(firsts)
+    assert best("random-span") == best("random-span")
+    assert best("random-span") != best("random-span", seed=1)
+    text = "Bo Lie left. Ada Lovelace came. Ada Lovelace won. She was glad."
+    own = find_candidates(write(text), 2)
+    scores = SPAN_SCORES["most-frequent"](write(text), own, 3, own.list_before(3), 0)
+    assert text[slice(*own.locate(own.list_before(3)[scores.argmax()]))] == "Ada Lovelace"
+
+
+def score_gold(documents: list[Document], sign: float) -> list[TokenScores]:
+    """Scores that rise at names."""
+    scored = []
+    for document in documents:
+        units = cut_words(document.text)
+        marks = [any(s <= u[0] and u[1] <= e for s, e in document.heads) for u in units]
+        rows = np.tile(sign * np.array(marks, np.float32), (len(split_sentences(document)), 1))
+        scored.append(TokenScores(units, rows))
+    return scored
+
+
+def test_the_benchmark_tells_a_perfect_score_from_its_inverse(people):
+    gold, inverse = score_gold(people, 1.0), score_gold(people, -1.0)
+    rows = measure_sentences(people, {"m": SentenceScores(gold, inverse, gold)}, 2)
+    by_name = {row.scorer: row for row in rows if row.distance == "all"}
+    perfect, worst = by_name["attention, m"], by_name["depth-contrast, m"]
+    assert (perfect.overlaps.mean, perfect.equals.mean) == (1.0, 1.0)
+    assert perfect.mean_rank.mean < 0.5, "names that are said twice share their ranks"
+    assert worst.overlaps.mean == 0.0
+    assert worst.mean_rank.mean > 1
+    assert 0 < by_name["random-span"].overlaps.mean < 1
+    for row in by_name.values():
+        parts = [other.sentences for other in rows if other.scorer == row.scorer]
+        assert sum(parts) == 2 * row.sentences, "every sentence has one distance"
+    named = sum(
+        not any(start <= head < end for head, _ in document.heads)
+        and any(head_end <= start for _, head_end in document.heads)
+        for document in people
+        for start, end in split_sentences(document)
+    )
+    assert perfect.sentences == named
+
+
+def test_parts_of_a_title_are_mentions_in_wikipedia_only():
+    text = "Nikola Tesla was an inventor. In 1884, Tesla moved. Teslas are cars."
+    document = replace(write(text, heads=[(0, 12)]), entity="Nikola Tesla (inventor)")
+    assert list_mentions(document) == [(0, 12)]
+    assert list_mentions(replace(document, variant="wikipedia")) == [(0, 12), (39, 44)]
