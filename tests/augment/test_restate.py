@@ -14,6 +14,7 @@ from elusive.augment.augment import augment_dataset
 from elusive.augment.clue_spans import split_sentences
 from elusive.augment.config import AugmentConfig
 from elusive.augment.copies import build_training_texts
+from elusive.augment.inputs import check_roles
 from elusive.augment.scores.arm_scores import Scorers, score_documents
 from elusive.augment.sentences.restatements import (
     Restatement,
@@ -285,5 +286,5 @@ def test_wrong_settings_are_one_line(settings, message):
 
 def test_a_missing_model_is_named():
     with pytest.raises(InputError, match="restating by 'contrast' needs --large MODEL"):
-        Scorers(AugmentConfig(method="restate", restate_by="contrast")).check_models()
+        check_roles(AugmentConfig(method="restate", restate_by="contrast"))
     assert ArmConfig(method="restate", rewrite="permute").name == "permute + restate"
