@@ -6,6 +6,7 @@ from pathlib import Path
 from elusive.augment.config import AugmentConfig
 from elusive.augment.look_page import build_look_page, render_augment_command, render_look_page
 from elusive.augment.scores.arm_scores import Scorers, score_documents
+from elusive.augment.scores.inputs import check_roles
 from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.errors import InputError, validate_config
 from elusive.common.folders import write_atomically
@@ -67,7 +68,7 @@ def build_configs(methods: tuple[str, ...], settings: dict[str, object]) -> list
         for method in dict.fromkeys(methods)
     ]
     for config in configs:
-        Scorers(config).check_models()
+        check_roles(config)
     return configs
 
 

@@ -43,7 +43,7 @@ def augment(
     elusive augment data/people --method contrast --large nano-large --small nano-small --out data/c
     """
     config = validate_config(AugmentConfig, settings)
-    from elusive.augment.inputs import check_augment_inputs
+    from elusive.augment.scores.inputs import check_augment_inputs
     from elusive.common.dataset.folder import load_dataset_folder
     from elusive.common.process.progress import announce_loading, open_bar
 
