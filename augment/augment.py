@@ -20,8 +20,8 @@ from elusive.augment.arms import drops_tokens
 from elusive.augment.config import AugmentConfig
 from elusive.augment.copies import BATCH, DRAWS, draws_by_hash, iterate_copies, reads_questions
 from elusive.augment.diagnostics import TextCounts, count_restated, count_texts
-from elusive.augment.inputs import check_roles, list_models
 from elusive.augment.scores.arm_scores import Scorers, score_documents
+from elusive.augment.scores.inputs import check_roles, list_models
 from elusive.augment.scores.token_scores import SCHEMA, scores_to_table
 from elusive.augment.scores.user_scores import hash_method_file
 from elusive.augment.sentences.restatements import (

@@ -51,7 +51,7 @@ def augment(
     for name in list_unused(config.method, list_given_options()):
         option = name.replace("_", "-")
         click.echo(f"note: the arm {config.method} does not use --{option}", err=True)
-    from elusive.augment.inputs import check_augment_inputs
+    from elusive.augment.scores.inputs import check_augment_inputs
     from elusive.common.dataset.folder import load_dataset_folder
     from elusive.common.process.progress import announce_loading, open_bar
 

@@ -1,5 +1,6 @@
 """The command `elusive`, with one subcommand per stage."""
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -85,6 +86,8 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; wrong input prints one line on stderr and exits with code 2."""
     limit_spinning()
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")  # bars of libraries; ours become plain lines
     try:
         cli.main(standalone_mode=False)
     except InputError as error:

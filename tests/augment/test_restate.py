@@ -14,8 +14,8 @@ from elusive.augment.augment import augment_dataset
 from elusive.augment.clue_spans import split_sentences
 from elusive.augment.config import AugmentConfig
 from elusive.augment.copies import build_training_texts
-from elusive.augment.inputs import check_roles
 from elusive.augment.scores.arm_scores import Scorers, score_documents
+from elusive.augment.scores.inputs import check_roles
 from elusive.augment.sentences.restatements import (
     Restatement,
     choose_restatements,

@@ -51,7 +51,8 @@ def test_lines_without_a_total_count(capsys, monkeypatch):
 def test_a_terminal_gets_a_bar(tmp_path: Path):
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    subprocess.run([sys.executable, "-c", COUNT], stderr=theirs, check=True, cwd=tmp_path)
+    own = {name: value for name, value in os.environ.items() if name != "TQDM_DISABLE"}
+    subprocess.run([sys.executable, "-c", COUNT], stderr=theirs, check=True, cwd=tmp_path, env=own)
     os.close(theirs)
     assert b"reading: 100%|" in os.read(ours, 1 << 16)
 
