@@ -199,9 +199,10 @@ class Renderer:
         }
 
     def _render_argument(self, node: Argument, arguments: dict[str, str] | None) -> str:
-        name = str(node.name).strip()
-        if arguments is not None and name in arguments:
-            return arguments[name]
+        """Return an argument, or its default; a hole if it has none and is missing or empty."""
+        text = (arguments or {}).get(str(node.name).strip())
+        if text is not None and (text.strip() or node.default is not None):
+            return text
         if node.default is not None:
             return self.render(node.default.nodes, arguments)
         return self.mark_hole("{{{...}}}")
