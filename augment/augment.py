@@ -24,9 +24,9 @@ from elusive.augment.scores.arm_scores import Scorers, score_documents
 from elusive.augment.scores.inputs import check_roles, list_models
 from elusive.augment.scores.token_scores import SCHEMA, scores_to_table
 from elusive.augment.scores.user_scores import hash_method_file
+from elusive.augment.sentences.choice import choose_restatements
 from elusive.augment.sentences.restatements import (
     RESTATED,
-    choose_restatements,
     restate_documents,
     restatements_to_batch,
 )

@@ -10,7 +10,8 @@ from elusive.augment.config import AugmentConfig
 from elusive.augment.look_page import build_look_page, render_augment_command, render_look_page
 from elusive.augment.scores.arm_scores import Scorers, score_documents
 from elusive.augment.scores.inputs import check_roles
-from elusive.augment.sentences.restatements import choose_restatements, restate_documents
+from elusive.augment.sentences.choice import choose_restatements
+from elusive.augment.sentences.restatements import restate_documents
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.dataset.records import Document

@@ -1,23 +1,12 @@
-"""What the arm `restate` says again in each sentence, and the documents in which it is said."""
+"""What sentences say again, and the documents in which they do; this imports no PyTorch."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
-from elusive.augment.clue_spans import list_entity_spans
-from elusive.augment.scores.arm_scores import Scorers
-from elusive.augment.sentences.candidates import WORD, find_candidates, is_function_word
-from elusive.augment.sentences.span_scores import score_spans
 from elusive.common.dataset.records import Document, Fact, Span
-from elusive.common.text.text_spans import find_whole_words
-
-PRONOUN = re.compile(r"\b(?:he|she|him|his|hers?|their|them)\b", re.IGNORECASE)
-"""Pronouns that a name can replace. `they` is not one of them, because its verb is a plural."""
-POSSESSIVE = ("his", "her", "hers", "their")
-NEXT_WORD = re.compile(r" (\w+)")
 
 
 @dataclass(frozen=True)
@@ -75,115 +64,6 @@ SCHEMA = pa.schema(
         ),
     ]
 )
-
-
-def choose_restatements(documents: list[Document], scorers: Scorers) -> list[DocumentRestatements]:
-    """Choose what each sentence that lacks its clue says again, as the config of an arm says.
-
-    The clue is the best span before the sentence by the score `restate_by`; a title or a gold name
-    is said in every sentence that lacks it. A sentence that has any content word of its clue lacks
-    nothing.
-
-    Raises:
-        InputError: a model that the score reads cannot be used.
-    """
-    if scorers.config.clue_finder in ("title", "oracle"):
-        chosen = [_choose_names(document, scorers.config.clue_finder) for document in documents]
-    else:
-        chosen = _choose_spans(documents, scorers)
-    return [
-        DocumentRestatements(
-            document.doc_id,
-            len(clues),
-            [_restate(document, *clue) for clue in clues if clue and _is_lacking(document, *clue)],
-        )
-        for document, clues in zip(documents, chosen, strict=True)
-    ]
-
-
-Clue = tuple[Span, str, Span | None]
-"""A sentence, the words of its clue, and where they stand in the document."""
-
-
-def _choose_names(document: Document, finder: str) -> list[Clue | None]:
-    sentences = find_candidates(document, 1).sentences
-    if finder == "title":
-        return [(sentence, document.entity, None) for sentence in sentences]
-    if not document.heads:
-        return [None] * len(sentences)
-    start, end = max(document.heads, key=lambda span: span[1] - span[0])
-    return [(sentence, document.text[start:end], (start, end)) for sentence in sentences]
-
-
-def _choose_spans(documents: list[Document], scorers: Scorers) -> list[list[Clue | None]]:
-    config = scorers.config
-    candidates = [find_candidates(document, config.restate_words) for document in documents]
-    scored = score_spans(documents, candidates, scorers, config.clue_finder)
-    chosen = []
-    for document, own, scores in zip(documents, candidates, scored, strict=True):
-        clues: list[Clue | None] = []
-        for number, sentence in enumerate(own.sentences):
-            best = find_best(scores[number], config.restate_above)
-            if best is None:
-                clues.append(None)
-                continue
-            start, end = own.locate(own.list_before(number)[best])
-            clues.append((sentence, document.text[start:end], (start, end)))
-        chosen.append(clues)
-    return chosen
-
-
-def find_best(scores: np.ndarray, least_lead: float | None) -> int | None:
-    """Find the highest score, the first one of several; None if there is none, or no clear one.
-
-    Args:
-        scores: of spans.  # (span,)
-        least_lead: how far the highest must lie above the mean of all, in standard deviations.
-
-    >>> find_best(np.array([1.0, 3.0, 2.0]), least_lead=1.5) is None
-    True
-    """
-    if not len(scores):
-        return None
-    best = int(scores.argmax())
-    if least_lead is not None and scores[best] - scores.mean() < least_lead * scores.std():
-        return None
-    return best
-
-
-def _is_lacking(document: Document, sentence: Span, clue: str, _: Span | None) -> bool:
-    """Whether a sentence has no content word of a clue."""
-    words = [word for word in WORD.findall(clue) if not is_function_word(word)]
-    return not find_whole_words(document.text[slice(*sentence)], words or [clue])
-
-
-def _restate(document: Document, sentence: Span, clue: str, where: Span | None) -> Restatement:
-    """Say a clue in place of the first pronoun of a sentence, or before the sentence.
-
-    Where it opens the sentence, it gets a capital, without which no sentence would begin there.
-    """
-    start, end = where or (None, None)
-    first = clue[0].upper()
-    capital = first + clue[1:] if len(first) == 1 else clue
-    # 1) The first pronoun that is no part of a name or a value.
-    entities = list_entity_spans(document)
-    for match in PRONOUN.finditer(document.text, *sentence):
-        if any(first < match.end() and match.start() < last for first, last in entities):
-            continue
-        suffix = "'s" if _is_possessive(document.text, match) else ""
-        words = capital if match.start() == sentence[0] else clue
-        return Restatement(*match.span(), words + suffix, len(clue), start, end)
-    # 2) Else before the sentence.
-    return Restatement(sentence[0], sentence[0], f"{capital}: ", len(clue), start, end)
-
-
-def _is_possessive(text: str, match: re.Match[str]) -> bool:
-    """Whether a pronoun is a possessive; "her" is one before a content word."""
-    pronoun = match.group().casefold()
-    if pronoun != "her":
-        return pronoun in POSSESSIVE
-    word = NEXT_WORD.match(text, match.end())
-    return word is not None and not is_function_word(word.group(1))
 
 
 def restate_document(document: Document, restatements: Sequence[Restatement]) -> Document:

@@ -44,10 +44,10 @@ class Sequence:
     """Probability with which each later token may not attend to each token; None for none."""
     mask_seed: int = 0
     """Seed that decides which of the hidden tokens each token may not attend to."""
-    hidden_before: HiddenBefore | None = None
-    """What groups of tokens never attend to; None for nothing."""
     name: str = "a solved question"
     """What messages call it."""
+    hidden_before: HiddenBefore | None = None
+    """What groups of tokens never attend to; None for nothing."""
 
 
 @dataclass(frozen=True)

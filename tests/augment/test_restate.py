@@ -16,9 +16,9 @@ from elusive.augment.config import AugmentConfig
 from elusive.augment.copies import build_training_texts
 from elusive.augment.scores.arm_scores import Scorers, score_documents
 from elusive.augment.scores.inputs import check_roles
+from elusive.augment.sentences.choice import choose_restatements
 from elusive.augment.sentences.restatements import (
     Restatement,
-    choose_restatements,
     restate_document,
     restate_documents,
 )
