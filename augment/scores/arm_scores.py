@@ -133,13 +133,15 @@ class Scorers:
                 return run_in_processes(processes, "heads", _score_in_process, *inputs)
 
             # The processes load the model anew for each chunk.
-            return read_or_score(documents, definition | model, score_missing, len(documents) or 1)
+            return read_or_score(
+                documents, definition | model, score_missing, len(documents) or 1, hash_one
+            )
         with use_threads(threads):
             return read_or_score(
                 documents,
                 definition | model,
                 lambda missing: score(missing, self.load(reference)),
-                hash_one,
+                hash_one=hash_one,
             )
 
 

@@ -13,7 +13,7 @@ from elusive.augment.scores.model_scores import ALL_LAYERS, Reading
 from elusive.common.lm.batches import batch_by_length, mask_rows, pad_rows
 from elusive.common.lm.loading import LoadedModel
 from elusive.common.lm.packing import HiddenBefore, Sequence
-from elusive.common.text.text_spans import find_sentences
+from elusive.common.text.sentences import find_sentences
 
 BATCH_TOKENS = 1024
 FIRST_LAYERS = 0.5
