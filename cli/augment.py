@@ -6,6 +6,7 @@ import click
 
 from elusive.augment.config import AugmentConfig
 from elusive.cli.options import add_config_options, render_arms, threads_option
+from elusive.cli.sharing import On, add_sharing_options, open_share
 from elusive.common.errors import validate_config
 
 
@@ -18,8 +19,9 @@ from elusive.common.errors import validate_config
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Number of processes, each with the models of the arm.",
+    help="Number of processes of each task, each with the models of the arm.",
 )
+@add_sharing_options
 @threads_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 def augment(
@@ -27,6 +29,10 @@ def augment(
     limit: int | None,
     workers: int,
     threads: int | None,
+    on: On,
+    address: str,
+    tasks: int,
+    changes: tuple[str, ...],
     out: Path,
     **settings: object,
 ) -> None:
@@ -34,15 +40,19 @@ def augment(
 
     It holds each document of DATASET, followed by copies that the arm has changed; most arms drop
     tokens. If interrupted, rerun the same command to resume after the last finished shard of 4,096
-    documents.
+    documents. With --on slurm or ray, the command waits for the cluster; if it is ended, the
+    cluster goes on, and the same command waits again.
 
     \b
     elusive augment data/people --method random --out data/random
     elusive augment data/people --method-file my_arms.py:vowels --model nano-large --out data/mine
     elusive augment data/people --method depth-contrast --model nano-large --out data/depth
     elusive augment data/people --method contrast --large nano-large --small nano-small --out data/c
+    elusive augment data/people --method attention --model Qwen/Qwen3-8B --on slurm --tasks 8
+        --set resources.gpus=1 --out /shared/data/attention
     """
     config = validate_config(AugmentConfig, settings)
+    share = open_share(out, on, address, tasks, changes)
     from tqdm import tqdm
 
     from elusive.augment.augment import augment_dataset
@@ -51,8 +61,9 @@ def augment(
     from elusive.common.dataset.folder import load_dataset_folder
 
     folder, scorers = load_dataset_folder(dataset, limit), Scorers(config, threads=threads)
-    with tqdm(total=folder.count_documents(), desc="documents", unit="doc", delay=1) as bar:
-        is_new = augment_dataset(folder, config, out, workers, scorers, bar.update)
+    total, hidden = folder.count_documents(), share is not None  # tasks have a bar of their own
+    with tqdm(total=total, desc="documents", unit="doc", delay=1, disable=hidden) as bar:
+        is_new = augment_dataset(folder, config, out, workers, scorers, bar.update, share)
     summary = TrainingTextFolder(out).summary
     seconds = ", ".join(f"{stage} {time:.1f} s" for stage, time in summary.seconds.items())
     click.echo(

@@ -2,9 +2,10 @@
 
 import sys
 from pathlib import Path
-from typing import Literal
 
 import click
+
+from elusive.cli.sharing import On, add_on_options
 
 
 @click.command()
@@ -19,20 +20,7 @@ import click
     multiple=True,
     help="Run only this seed of the plan; repeat it for more seeds.",
 )
-@click.option(
-    "--on",
-    type=click.Choice(["local", "slurm", "ray"]),
-    default="local",
-    show_default=True,
-    help="Where cells are made: on this machine, as jobs of Slurm, or as tasks of a Ray cluster. "
-    "The plan's resources say what each needs.",
-)
-@click.option(
-    "--address",
-    default="auto",
-    show_default=True,
-    help="Address of the Ray cluster; auto is the one that this machine belongs to.",
-)
+@add_on_options("cells are made, each with the plan's resources")
 @click.option(
     "--jobs",
     type=click.IntRange(1),
@@ -52,7 +40,7 @@ def run(
     plan: Path,
     arms: tuple[str, ...],
     seeds: tuple[int, ...],
-    on: Literal["local", "slurm", "ray"],
+    on: On,
     address: str,
     jobs: int | None,
     changes: tuple[str, ...],

@@ -1,12 +1,10 @@
 """The cells that a plan asks for."""
 
-import traceback
 from dataclasses import dataclass
 from typing import Any
 
 from elusive.augment.arms import UNTRAINED
 from elusive.augment.config import AugmentConfig
-from elusive.common.errors import InputError
 from elusive.evaluate.cells.cell import make_file_name
 from elusive.evaluate.config import CellSettings
 from elusive.evaluate.plans import ArmConfig, Plan
@@ -72,25 +70,3 @@ def list_jobs(plan: Plan) -> list[Job]:
         for seed in plan.seeds
         for arm, control in rows
     ]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A cell that failed."""
-
-    cell: str
-    error: str
-    """One line."""
-    details: str
-    """The traceback."""
-
-
-def build_failure(job: Job, error: Exception) -> Failure:
-    """Build the record of a failed cell; call it while handling the error."""
-    return Failure(job.name, render_error(error), traceback.format_exc())
-
-
-def render_error(error: Exception) -> str:
-    """Render an error as one line, with its type unless the user's input is wrong."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"

@@ -24,8 +24,9 @@ from elusive.evaluate.compare.table import build_tables
 from elusive.evaluate.compare.table_columns import build_arrow_table
 from elusive.evaluate.config import NEXT_TOKEN, CellSettings
 from elusive.evaluate.engines.engine import LOCAL, Engine
+from elusive.evaluate.failures import Failure
 from elusive.evaluate.follow_ups import make_follow_ups
-from elusive.evaluate.jobs import Failure, list_jobs
+from elusive.evaluate.jobs import list_jobs
 from elusive.evaluate.plans import PLAN, Plan, load_plan
 from elusive.evaluate.run_folder import RunFolder
 from elusive.evaluate.sweep import choose_jobs

@@ -52,8 +52,10 @@ def write_card(
 
 def build_command_line(config: WikiqaConfig, source: str) -> str:
     """Build the command that makes this dataset, without the settings that have their default."""
-    (kind,) = [name for name in SOURCES if getattr(config, name) is not None]
-    words = ["elusive", "wikiqa", f"--{kind}", source]
+    (kind,) = [name for name in SOURCES if getattr(config, name)]
+    words = ["elusive", "wikiqa"]
+    for name in [path.name for path in config.dump] or [source]:
+        words += [f"--{kind}", name]
     for name, setting in config.model_dump(exclude_defaults=True, exclude={kind}).items():
         flag = f"--{name.replace('_', '-')}"
         if isinstance(setting, bool):

@@ -16,14 +16,17 @@ from elusive.common.dataset.shards import (
     finish_folder,
     open_shard,
 )
+from elusive.common.dataset.shared_work import Share
 from elusive.common.errors import InputError
-from elusive.common.folders import hash_file
+from elusive.common.folders import hash_file, hash_parameters
 from elusive.common.seeding import stream
 from elusive.wikiqa.articles import Article, Counts
 from elusive.wikiqa.card import write_card
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.documents import Split, build_document, build_question, build_shot, name_entity
 from elusive.wikiqa.gather import (
+    build_dump_work,
+    check_shareable,
     count_questions,
     gather_articles,
     load_articles,
@@ -34,7 +37,7 @@ from elusive.wikiqa.questions.exam import Exam, drop_failed_questions
 from elusive.wikiqa.selection import Selection
 from elusive.wikiqa.sources.row_tables import find_hub_revision
 
-GATHERED = "articles"
+GATHERED = "gathered"
 TABLES = {
     "corpus": SCHEMAS[WikiDocument],
     "questions": SCHEMAS[WikiQuestion],
@@ -49,6 +52,7 @@ def generate_dataset(
     workers: int = 1,
     on_articles: Callable[[int], object] = lambda count: None,
     on_stage: Callable[[str], object] = lambda name: None,
+    share: Share | None = None,
 ) -> bool:
     """Write the question set of `config` to `out`; return False if `out` already holds it.
 
@@ -58,10 +62,14 @@ def generate_dataset(
         workers: processes that clean the articles of a dump; they do not change the result.
         on_articles: called with the number of articles done since the last call.
         on_stage: called with the name of each later stage, before it goes through all articles.
+        share: has the files of a dump read by several tasks; they do not change the result, either.
 
     Raises:
-        InputError: the source cannot be read or has too little, or `out` holds something else.
+        InputError: the source cannot be read or has too little, tasks cannot share it, or `out`
+            holds something else.
     """
+    if share:
+        check_shareable(config)
     if config.hub:  # the parameters name the commit
         revision = find_hub_revision(config.hub, config.revision)
         config = config.model_copy(update={"revision": revision})
@@ -75,7 +83,7 @@ def generate_dataset(
     }
     with claim_folder(out, "dataset", parameters) as is_mine:
         if is_mine:
-            gathered = _gather(config, out, workers, on_articles, on_stage)
+            gathered = _gather(config, out, workers, on_articles, on_stage, share)
             on_stage("tables written")
             exam = None
             if config.examiner:
@@ -103,13 +111,18 @@ def _gather(
     workers: int,
     on_articles: Callable[[int], object],
     on_stage: Callable[[str], object],
+    share: Share | None,
 ) -> Path:
     """Gather what is missing, and return the folder of the articles with questions."""
     gathered = out / PROGRESS / GATHERED
     try:
-        gather_articles(config, gathered, workers, on_articles)
+        if share:
+            gathered.mkdir(exist_ok=True)
+            share(build_dump_work(config, out, gathered, workers))
+        else:
+            gather_articles(config, gathered, workers, on_articles)
     except InputError:
-        if not any(gathered.iterdir()):
+        if not share and not any(gathered.rglob("*.jsonl")):
             _free_folder(out)
         raise
     if not config.writes_by_model:
@@ -137,23 +150,24 @@ def _identify_models(config: WikiqaConfig) -> dict[str, str]:
     }
 
 
-def _source_file(config: WikiqaConfig) -> Path | None:
-    return config.squad or config.table or config.dump
+def _list_source_files(config: WikiqaConfig) -> list[Path]:
+    return [path for path in (config.squad, config.table, *config.dump) if path]
 
 
 def _source_name(config: WikiqaConfig) -> str:
-    path = _source_file(config)
-    return path.name if path else str(config.hub)
+    return ", ".join(path.name for path in _list_source_files(config)) or str(config.hub)
 
 
 def _hash_source(config: WikiqaConfig) -> str:
-    """Return the hash of the source's file, or the commit of its Hub dataset."""
-    path = _source_file(config)
-    if path is None:
+    """Return the hash of the source's files, or the commit of its Hub dataset."""
+    paths = _list_source_files(config)
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"no file at {path}")
+    hashes = [hash_file(path) for path in paths]
+    if not hashes:
         return str(config.revision)
-    if not path.is_file():
-        raise InputError(f"no file at {path}")
-    return hash_file(path)
+    return hashes[0] if len(hashes) == 1 else hash_parameters(hashes)
 
 
 def _write_tables(

@@ -7,7 +7,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from elusive.common.errors import InputError
-from elusive.evaluate.jobs import Failure, Job, build_failure
+from elusive.evaluate.failures import Failure, build_failure
+from elusive.evaluate.jobs import Job
 from elusive.evaluate.plans import Plan
 from elusive.evaluate.run_folder import RunFolder
 
@@ -60,7 +61,7 @@ def _make_side_by_side(run: RunFolder, todo: list[Job], shown: str, count: int) 
         try:
             run.prepare_text(job)
         except InputError as error:
-            run.record(build_failure(job, error))
+            run.record(build_failure(job.name, error))
     # 2) Start the processes, and count finished cells until all processes have ended.
     context, below = multiprocessing.get_context("spawn"), run.out.relative_to(run.root)
     workers = [

@@ -30,7 +30,7 @@ from grids import (
 from slurm_here import NODES, ask, find_missing, kill_node, open_slurm, start_node
 
 from elusive.evaluate.engines.slurm import CheckpointedTask
-from elusive.evaluate.engines.tasks import Task
+from elusive.evaluate.engines.tasks import RunTask
 from elusive.evaluate.jobs import list_jobs
 from elusive.evaluate.plans import load_plan
 
@@ -192,11 +192,11 @@ def test_slurm_that_does_not_answer_is_named_in_one_line(
     assert "which this machine lacks" in line
 
 
-def build_task(folder: Path, model_folder, **resources: object) -> Task:
+def build_task(folder: Path, model_folder, **resources: object) -> RunTask:
     plan = load_plan(write_grid_plan(folder, model_folder, seeds=[0], resources=resources))
     job = next(job for job in list_jobs(plan) if job.arm)
     own = plan.resources.get_for(job.model)
-    return Task("cell", job, folder / "cells" / "plain", plan, folder, folder, folder, own)
+    return RunTask("cell", job, folder / "cells" / "plain", plan, folder, folder, folder, own)
 
 
 def test_a_task_that_reaches_its_limit_without_progress_fails_in_the_end(tmp_path, model_folder):
