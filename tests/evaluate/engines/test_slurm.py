@@ -27,8 +27,10 @@ from grids import (
     wait_until,
     write_long_plan,
 )
+from shares import read_tables, start_augment, write_people
 from slurm_here import NODES, ask, find_missing, kill_node, open_slurm, start_node
 
+from elusive.evaluate.engines.parts import find_task_folder
 from elusive.evaluate.engines.slurm import CheckpointedTask
 from elusive.evaluate.engines.tasks import RunTask
 from elusive.evaluate.jobs import list_jobs
@@ -228,3 +230,38 @@ def test_a_task_saves_several_times_before_its_limit(tmp_path, model_folder):
     assert task.save_often().job.settings.training.checkpoint_minutes == 2
     longer = build_task(tmp_path, model_folder, minutes=600)
     assert longer.save_often().job.settings.training.checkpoint_minutes == 10
+
+
+def test_shards_that_jobs_write_are_those_of_one_process(slurm, tmp_path):
+    people = write_people(tmp_path / "people")
+    out, local = tmp_path / "out", tmp_path / "local"
+    options = (*ON, "--tasks", 2, "--set", "resources.cpus=1", "--set", "resources.minutes=9")
+    cluster = find_task_folder(out)
+    waiting = start_augment(people, out, *options)
+    # 1) A job's process is killed, and then the command that waits.
+    wait_until(lambda: list(find_processes({"SLURM_ARRAY_TASK_ID": "1"})), waiting)
+    for process in find_processes({"SLURM_ARRAY_TASK_ID": "1"}):
+        os.kill(process, signal.SIGKILL)
+    kill(waiting)
+    records = set(cluster.glob("jobs/slurm-*.json"))
+    assert len(records) == 1
+    # 2) The same command goes on with what is there; another number of tasks is refused.
+    others = start_augment(people, out, *ON, "--tasks", 3)
+    assert others.wait(PATIENCE) == 2
+    assert "rerun with --tasks 2" in out.with_suffix(".txt").read_text().splitlines()[-1]
+    waiting = start_augment(people, out, *options)
+    seen = set()
+    wait_until(lambda: seen.update(cluster.glob("jobs/*")) or waiting.poll() is not None)
+    assert waiting.returncode == 0, out.with_suffix(".txt").read_text()
+    assert "Traceback" not in out.with_suffix(".txt").read_text()
+    assert records <= seen
+    # 3) Nothing is left but what one process writes.
+    assert start_augment(people, local).wait(PATIENCE) == 0
+    assert read_tables(out) == read_tables(local)
+
+
+def test_shards_whose_resources_slurm_refuses_are_one_line(slurm, tmp_path, capsys):
+    command = ("biogen", "--people", 9, "--out", tmp_path / "out", *ON)
+    line = line_of_error(capsys, *command, "--set", "resources.partition=nope")
+    assert "Invalid partition name" in line
+    assert not (tmp_path / "out").exists()

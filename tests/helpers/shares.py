@@ -1,0 +1,32 @@
+"""Commands whose shards several tasks write, and what they leave."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from elusive.biogen.config import BiogenConfig
+from elusive.biogen.generate import generate_dataset
+
+NUM_SHARDS = 3
+
+
+def write_people(folder: Path) -> Path:
+    """Write a dataset whose training text has three shards."""
+    config = BiogenConfig(people=9000, fields=("company",), middle_names=True, num_shot_people=2)
+    generate_dataset(config, folder)
+    return folder
+
+
+def read_tables(out: Path) -> dict[str, bytes]:
+    """All files of a folder but the times that it took."""
+    files = {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    return {name: content for name, content in files.items() if name != "summary.json"}
+
+
+def start_augment(people: Path, out: Path, *options: object) -> subprocess.Popen:
+    """Start `elusive augment` in a process of its own."""
+    code = "from elusive.cli.main import main; main()"
+    words = ["augment", people, "--method", "random", "--copies", 1, "--out", out, *options]
+    with out.with_suffix(".txt").open("a") as log:
+        command = [sys.executable, "-c", code, *map(str, words)]
+        return subprocess.Popen(command, stdout=log, stderr=log)
