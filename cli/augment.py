@@ -48,8 +48,7 @@ def augment(
     elusive augment data/people --method-file my_arms.py:vowels --model nano-large --out data/mine
     elusive augment data/people --method depth-contrast --model nano-large --out data/depth
     elusive augment data/people --method contrast --large nano-large --small nano-small --out data/c
-    elusive augment data/people --method attention --model Qwen/Qwen3-8B --on slurm --tasks 8
-        --set resources.gpus=1 --out /shared/data/attention
+    elusive augment data/people --method random --on slurm --tasks 8 --out /shared/random
     """
     config = validate_config(AugmentConfig, settings)
     share = open_share(out, on, address, tasks, changes)

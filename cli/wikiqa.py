@@ -49,7 +49,7 @@ def wikiqa(
     elusive wikiqa --hub rajpurkar/squad --hub-split validation --limit 20 --out data/hub
     elusive wikiqa --table mine.jsonl --columns context=passage --shots 0 --out data/mine
     elusive wikiqa --dump enwiki-pages-articles.xml.bz2 --limit 1000 --out data/wiki
-    elusive wikiqa --dump articles1.xml.bz2 --dump articles2.xml.bz2 --tasks 2 --out data/two
+    elusive wikiqa --dump enwiki1.xml.bz2 --dump enwiki2.xml.bz2 --tasks 2 --out data/two
     elusive wikiqa --dump enwiki.xml.bz2 --limit 50 --writer Qwen/Qwen3-8B --out data/written
     elusive wikiqa --squad dev-v1.1.json --examiner smollm2-135m --out data/graded
     elusive wikiqa --hub wikimedia/wikipedia --hub-config 20231101.en --raw --limit 500 --out data/w

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from grids import STARTED
+
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
 
@@ -29,4 +31,5 @@ def start_augment(people: Path, out: Path, *options: object) -> subprocess.Popen
     words = ["augment", people, "--method", "random", "--copies", 1, "--out", out, *options]
     with out.with_suffix(".txt").open("a") as log:
         command = [sys.executable, "-c", code, *map(str, words)]
-        return subprocess.Popen(command, stdout=log, stderr=log)
+        STARTED.append(subprocess.Popen(command, stdout=log, stderr=log))
+    return STARTED[-1]

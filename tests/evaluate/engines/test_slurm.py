@@ -238,10 +238,11 @@ def test_shards_that_jobs_write_are_those_of_one_process(slurm, tmp_path):
     options = (*ON, "--tasks", 2, "--set", "resources.cpus=1", "--set", "resources.minutes=9")
     cluster = find_task_folder(out)
     waiting = start_augment(people, out, *options)
-    # 1) A job's process is killed, and then the command that waits.
-    wait_until(lambda: list(find_processes({"SLURM_ARRAY_TASK_ID": "1"})), waiting)
-    for process in find_processes({"SLURM_ARRAY_TASK_ID": "1"}):
-        os.kill(process, signal.SIGKILL)
+    # 1) One job's process hangs, the other's is killed, and then the command that waits.
+    for task, sign in (("0", signal.SIGSTOP), ("1", signal.SIGKILL)):
+        wait_until(lambda task=task: list(find_processes({"SLURM_ARRAY_TASK_ID": task})), waiting)
+        for process in find_processes({"SLURM_ARRAY_TASK_ID": task}):
+            os.kill(process, sign)
     kill(waiting)
     records = set(cluster.glob("jobs/slurm-*.json"))
     assert len(records) == 1
@@ -249,6 +250,8 @@ def test_shards_that_jobs_write_are_those_of_one_process(slurm, tmp_path):
     others = start_augment(people, out, *ON, "--tasks", 3)
     assert others.wait(PATIENCE) == 2
     assert "rerun with --tasks 2" in out.with_suffix(".txt").read_text().splitlines()[-1]
+    for process in find_processes({"SLURM_ARRAY_TASK_ID": "0"}):
+        os.kill(process, signal.SIGCONT)
     waiting = start_augment(people, out, *options)
     seen = set()
     wait_until(lambda: seen.update(cluster.glob("jobs/*")) or waiting.poll() is not None)
