@@ -102,7 +102,7 @@ class SlurmCluster:
         write_atomically(record, json.dumps(content, indent=2) + "\n")
         executor = submitit.SlurmExecutor(self.logs, max_num_timeout=10**6)
         executor.update_parameters(**self._build_parameters(name, resources))
-        calls = [CheckpointedTask(task.save_often()) for task in tasks]
+        calls = [CheckpointedTask(task.save_often(), task.measure_progress()) for task in tasks]
         try:
             with redirect_stderr(StringIO()):  # submitit prints what the exception says as well
                 jobs = executor.submit_array(calls)

@@ -25,10 +25,10 @@ def read_tables(out: Path) -> dict[str, bytes]:
     return {name: content for name, content in files.items() if name != "summary.json"}
 
 
-def start_augment(people: Path, out: Path, *options: object) -> subprocess.Popen:
-    """Start `elusive augment` in a process of its own."""
+def start_command(out: Path, *words: object) -> subprocess.Popen:
+    """Start a command that writes to a folder in a process of its own."""
     code = "from elusive.cli.main import main; main()"
-    words = ["augment", people, "--method", "random", "--copies", 1, "--out", out, *options]
+    words = (*words, "--out", out)
     with out.with_suffix(".txt").open("a") as log:
         command = [sys.executable, "-c", code, *map(str, words)]
         STARTED.append(subprocess.Popen(command, stdout=log, stderr=log))

@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from elusive.evaluate.engines.parts import (
     write_on_cluster,
 )
 from elusive.evaluate.engines.resources import Resources
+from elusive.evaluate.engines.slurm import MOST_IDLE_LIMITS, CheckpointedTask
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +117,25 @@ def test_what_fails_on_a_cluster_is_one_line_and_is_made_when_the_command_is_rep
     write_on_cluster(here, tasks)
     assert here.submitted == [f"part-{number}-of-3" for number in (0, 1, 2, 1)]
     assert not record.exists()
+
+
+@pytest.mark.skipif(find_spec("submitit") is None, reason="pip install 'elusive[slurm]'")
+def test_a_part_that_finishes_shards_within_its_time_limits_is_not_given_up(tmp_path):
+    missing = list(range(9))
+    work = SharedWork(tmp_path, "shard", lambda *part: None, lambda *part: len(missing))
+    task = PartTask(work, 0, 1, tmp_path, Resources(minutes=1))
+    find_task_folder(tmp_path).mkdir(parents=True)
+    call = CheckpointedTask(task, task.measure_progress())
+    for _ in range(8):
+        missing.pop()
+        call = call.checkpoint().function
+    assert call.idle == 0
+    for _ in range(MOST_IDLE_LIMITS - 1):
+        call = call.checkpoint().function
+    with pytest.raises(SystemExit):
+        call.checkpoint()
+    (record,) = (find_task_folder(tmp_path) / "failed").glob("*.json")
+    assert "saved nothing new: raise resources.minutes above 1" in record.read_text()
 
 
 def test_tasks_of_another_number_are_not_started_beside_those_at_work(tmp_path):

@@ -22,7 +22,7 @@ from grids import (
     wait_until,
     write_long_plan,
 )
-from shares import read_tables, start_augment, write_people
+from shares import read_tables, start_command
 
 from elusive.evaluate.engines.parts import find_task_folder
 
@@ -153,14 +153,14 @@ def test_an_address_without_a_cluster_is_named_in_one_line(tmp_path, model_folde
 
 
 def test_shards_that_ray_writes_are_those_of_one_process(on_ray, tmp_path):
-    people, out = write_people(tmp_path / "people"), tmp_path / "out"
+    command, out = ("biogen", "--people", 70_000, "--middle-names"), tmp_path / "out"
     options = (*on_ray, "--tasks", 2, "--set", "resources.cpus=1")
-    waiting = start_augment(people, out, *options)
+    waiting = start_command(out, *command, *options)
     wait_until(lambda: list(find_task_folder(out).glob("jobs/ray-*.json")), waiting)
     kill(waiting)
-    waiting = start_augment(people, out, *options)
+    waiting = start_command(out, *command, *options)
     assert waiting.wait(PATIENCE) == 0, out.with_suffix(".txt").read_text()
-    assert start_augment(people, tmp_path / "local").wait(PATIENCE) == 0
+    assert start_command(tmp_path / "local", *command).wait(PATIENCE) == 0
     assert read_tables(out) == read_tables(tmp_path / "local")
 
 

@@ -27,7 +27,7 @@ from grids import (
     wait_until,
     write_long_plan,
 )
-from shares import read_tables, start_augment, write_people
+from shares import read_tables, start_command, write_people
 from slurm_here import NODES, ask, find_missing, kill_node, open_slurm, start_node
 
 from elusive.evaluate.engines.parts import find_task_folder
@@ -233,11 +233,11 @@ def test_a_task_saves_several_times_before_its_limit(tmp_path, model_folder):
 
 
 def test_shards_that_jobs_write_are_those_of_one_process(slurm, tmp_path):
-    people = write_people(tmp_path / "people")
+    command = ("augment", write_people(tmp_path / "people"), "--method", "random", "--copies", 1)
     out, local = tmp_path / "out", tmp_path / "local"
     options = (*ON, "--tasks", 2, "--set", "resources.cpus=1", "--set", "resources.minutes=9")
     cluster = find_task_folder(out)
-    waiting = start_augment(people, out, *options)
+    waiting = start_command(out, *command, *options)
     # 1) One job's process hangs, the other's is killed, and then the command that waits.
     for task, sign in (("0", signal.SIGSTOP), ("1", signal.SIGKILL)):
         wait_until(lambda task=task: list(find_processes({"SLURM_ARRAY_TASK_ID": task})), waiting)
@@ -247,19 +247,19 @@ def test_shards_that_jobs_write_are_those_of_one_process(slurm, tmp_path):
     records = set(cluster.glob("jobs/slurm-*.json"))
     assert len(records) == 1
     # 2) The same command goes on with what is there; another number of tasks is refused.
-    others = start_augment(people, out, *ON, "--tasks", 3)
+    others = start_command(out, *command, *ON, "--tasks", 3)
     assert others.wait(PATIENCE) == 2
     assert "rerun with --tasks 2" in out.with_suffix(".txt").read_text().splitlines()[-1]
     for process in find_processes({"SLURM_ARRAY_TASK_ID": "0"}):
         os.kill(process, signal.SIGCONT)
-    waiting = start_augment(people, out, *options)
+    waiting = start_command(out, *command, *options)
     seen = set()
     wait_until(lambda: seen.update(cluster.glob("jobs/*")) or waiting.poll() is not None)
     assert waiting.returncode == 0, out.with_suffix(".txt").read_text()
     assert "Traceback" not in out.with_suffix(".txt").read_text()
     assert records <= seen
     # 3) Nothing is left but what one process writes.
-    assert start_augment(people, local).wait(PATIENCE) == 0
+    assert start_command(local, *command).wait(PATIENCE) == 0
     assert read_tables(out) == read_tables(local)
 
 
