@@ -229,7 +229,7 @@ def test_sampling_is_seeded_and_keeps_the_order(tmp_path):
     ],
 )
 def test_each_filter_leaves_out_what_it_is_for(question, answer, reason):
-    config = WikiqaConfig(dump=Path("x"))
+    config = WikiqaConfig(dump=(Path("x"),))
     asked = Asked("1", question, [(answer, 0)])
     assert find_drop_reason(asked, Article("X", []), config) == reason
 
@@ -302,7 +302,7 @@ def whole(tmp_path_factory) -> Path:
 @needs_data
 def test_the_real_dump_is_read_alike_by_any_number_of_processes(whole, tmp_path):
     out = tmp_path / "two"
-    generate_dataset(WikiqaConfig(dump=DUMP, limit=60), out, 2)
+    generate_dataset(WikiqaConfig(dump=(DUMP,), limit=60), out, 2)
     hashes = {read_manifest(folder, "dataset").content_hash for folder in (whole, out)}
     assert len(hashes) == 1
     assert list(check_dataset(out)) == []
@@ -328,9 +328,9 @@ def test_a_killed_run_goes_on_and_ends_the_same(whole, tmp_path):
     assert not (tmp_path / "killed" / "manifest.json").exists()
     (tmp_path / "link").hardlink_to(first)
     before = (tmp_path / "link").stat()
-    gather_articles(WikiqaConfig(dump=DUMP, limit=60), gathered, 2)
+    gather_articles(WikiqaConfig(dump=(DUMP,), limit=60), gathered, 2)
     assert (first.stat().st_ino, first.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    generate_dataset(WikiqaConfig(dump=DUMP, limit=60), tmp_path / "killed", 2)
+    generate_dataset(WikiqaConfig(dump=(DUMP,), limit=60), tmp_path / "killed", 2)
     assert (
         read_manifest(tmp_path / "killed", "dataset").content_hash
         == read_manifest(whole, "dataset").content_hash
