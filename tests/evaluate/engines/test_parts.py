@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from commands import line_of_error, run
-from shares import NUM_SHARDS, read_tables, write_people
+from grids import NUM_SHARDS, read_tables, write_people
 
 from elusive.common.dataset.shards import PARAMETERS, PROGRESS
 from elusive.common.dataset.shared_work import SharedWork

@@ -18,11 +18,12 @@ from grids import (
     read_failures,
     read_outcomes,
     read_results,
+    read_tables,
+    start_command,
     start_run,
     wait_until,
     write_long_plan,
 )
-from shares import read_tables, start_command
 
 from elusive.evaluate.engines.parts import find_task_folder
 

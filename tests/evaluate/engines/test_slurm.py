@@ -23,11 +23,13 @@ from grids import (
     read_failures,
     read_outcomes,
     read_results,
+    read_tables,
+    start_command,
     start_run,
     wait_until,
     write_long_plan,
+    write_people,
 )
-from shares import read_tables, start_command, write_people
 from slurm_here import NODES, ask, find_missing, kill_node, open_slurm, start_node
 
 from elusive.evaluate.engines.parts import find_task_folder
