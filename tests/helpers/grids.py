@@ -1,4 +1,4 @@
-"""Grids and shards that are made on a cluster while things go wrong, and compared with local ones."""
+"""Grids and shards that are made on a cluster while things go wrong, as they are made locally."""
 
 import csv
 import json
