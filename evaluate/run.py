@@ -23,12 +23,13 @@ from elusive.evaluate.compare.table_columns import build_arrow_table
 from elusive.evaluate.config import NEXT_TOKEN, CellSettings
 from elusive.evaluate.contamination import warn_about_population
 from elusive.evaluate.engines.engine import LOCAL, Engine
+from elusive.evaluate.failures import Failure, print_warning
 from elusive.evaluate.follow_ups import make_follow_ups
 from elusive.evaluate.inputs import check_cell_inputs, check_plan_inputs
-from elusive.evaluate.jobs import Failure, list_jobs
+from elusive.evaluate.jobs import list_jobs
 from elusive.evaluate.plan_checks import check_arms, check_run_folder
 from elusive.evaluate.plans import PLAN, Plan
-from elusive.evaluate.run_folder import RunFolder, print_warning
+from elusive.evaluate.run_folder import RunFolder
 from elusive.evaluate.sweep import choose_jobs
 
 
