@@ -76,7 +76,7 @@ def run(
     elusive run paper-gemma2-2b --on slurm --set resources.gpus=1 --out /shared/runs/gemma
     """
     from elusive.common.process.progress import announce_loading
-    from elusive.evaluate.inputs import check_plan_inputs
+    from elusive.evaluate.checks.inputs import check_plan_inputs
     from elusive.evaluate.plans import load_plan, select_part
 
     chosen = select_part(load_plan(plan, changes), arms, seeds)

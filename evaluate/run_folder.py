@@ -30,9 +30,9 @@ from elusive.common.process.progress import print_line
 from elusive.evaluate.cells.cell import Cell, count_steps, find_cell_folder
 from elusive.evaluate.cells.cell_folder import check_weights, load_cell
 from elusive.evaluate.cells.make_cell import find_parameters, is_without_model, make_cell
+from elusive.evaluate.checks.plan import check_questions
 from elusive.evaluate.engines.resources import PlanResources
 from elusive.evaluate.jobs import Failure, Job, build_failure, render_error
-from elusive.evaluate.plan_checks import check_questions
 from elusive.evaluate.plans import Plan, Source
 from elusive.evaluate.training.hf_trainer import OnStep
 

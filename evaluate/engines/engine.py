@@ -35,7 +35,7 @@ class Engine:
             raise InputError(
                 f"address {self.address!r} is that of a Ray cluster: give it with --on ray only"
             )
-        from elusive.evaluate.memory_check import check_memory
+        from elusive.evaluate.checks.memory import check_memory
 
         check_memory(plan, on_this_machine=self.is_local)
         if self.is_local:

@@ -210,7 +210,7 @@ def test_known_facts_are_asked_before_and_after(tmp_path, model_folder):
 def test_rescoring_needs_no_model_and_renames_what_changed(whole, tmp_path, plan_path, monkeypatch):
     out = shutil.copytree(whole, tmp_path / "out")
     result = run_plan(load_plan(plan_path), out)
-    assert run("rescore", out).output.startswith("0 cells")
+    assert run("rescore", out).output.startswith("nothing to do")
     before = {path.name for path in result.folders}
     monkeypatch.setattr("elusive.common.answers.normalize_answer", lambda text, _="en": "same")
     monkeypatch.setattr("elusive.evaluate.run_folder.load_model", None)
