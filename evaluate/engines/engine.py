@@ -29,15 +29,25 @@ class Engine:
         """Whether this machine makes the cells."""
         return self.on == "local"
 
-    def check(self, plan: Plan, out: Path) -> None:
-        """Raise InputError if the engine is missing or lacks the resources that a plan needs."""
+    def check(self, plan: Plan, out: Path, with_memory: bool = True) -> None:
+        """Check that the engine is there and has the resources that a plan needs.
+
+        Args:
+            plan: what would be made.
+            out: folder of the run.
+            with_memory: whether its models must fit into the memory given.
+
+        Raises:
+            InputError: something is missing.
+        """
         if self.on != "ray" and self.address != "auto":
             raise InputError(
                 f"address {self.address!r} is that of a Ray cluster: give it with --on ray only"
             )
-        from elusive.evaluate.checks.memory import check_memory
+        if with_memory:
+            from elusive.evaluate.checks.memory import check_memory
 
-        check_memory(plan, on_this_machine=self.is_local)
+            check_memory(plan, on_this_machine=self.is_local)
         if self.is_local:
             return
         cluster = self._open_cluster(out)
