@@ -72,7 +72,7 @@ def evaluate(
         CellSettings, {"training": training, "answering": answering, "threads": threads}
     )
     from elusive.common.process.progress import announce_loading
-    from elusive.evaluate.inputs import check_cell_inputs
+    from elusive.evaluate.checks.inputs import check_cell_inputs
 
     check_cell_inputs(dataset, train, model, cell_settings, out, known, adapter)
     announce_loading()

@@ -1,6 +1,7 @@
 """`elusive run`: run a grid of arms and seeds."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,12 +65,13 @@ def run(
     elusive run paper-gemma2-2b --on slurm --set resources.gpus=1 --out /shared/runs/gemma
     """
     from elusive.common.process.progress import announce_loading
-    from elusive.evaluate.inputs import check_plan_inputs
+    from elusive.evaluate.checks.inputs import check_plan_inputs
     from elusive.evaluate.plans import load_plan, select_part
 
     chosen = select_part(load_plan(plan, changes), arms, seeds)
     check_plan_inputs(chosen)
     if on == "local" and not dry_run:
+        _check_memory(chosen)
         jobs = jobs or _choose_jobs(chosen)
         _start_workers(chosen, jobs, out)
     announce_loading()
@@ -80,7 +82,8 @@ def run(
     if dry_run:
         from elusive.evaluate.dry_run import render_estimate
 
-        click.echo(render_estimate(chosen, out, engine.check), nl=False)
+        check = partial(engine.check, with_memory=False)  # the estimate shows the memory
+        click.echo(render_estimate(chosen, out, check), nl=False)
         return
     result = run_plan(chosen, out, engine=engine)
     if result.folders:
@@ -98,6 +101,16 @@ def run(
         count = len(result.failures)
         click.echo(f"{count} failed, see {out / 'failed'}; rerun to retry", err=True)
         sys.exit(1)
+
+
+def _check_memory(plan: "Plan") -> None:
+    """Refuse models that do not fit before their weights are fetched."""
+    from elusive.common.lm.references import is_on_hub
+
+    if any(is_on_hub(model) for model in plan.trained):
+        from elusive.evaluate.checks.memory import check_memory
+
+        check_memory(plan, on_this_machine=True)
 
 
 def _choose_jobs(plan: "Plan") -> int:

@@ -133,7 +133,11 @@ def escape_latex(text: str) -> str:
 
 
 def _mark_cells(rows: Rows, marks: Marks, bold: str) -> Rows:
+    def mark(cell: str) -> str:
+        number = cell.removesuffix(" *")  # a sign that refers to a note stays outside
+        return bold.format(number) + cell[len(number) :]
+
     return [
-        [bold.format(cell) if (r, c) in marks else cell for c, cell in enumerate(row)]
+        [mark(cell) if (r, c) in marks else cell for c, cell in enumerate(row)]
         for r, row in enumerate(rows)
     ]

@@ -19,6 +19,7 @@ from elusive.common.lm.loading import choose_model_dtype
 from elusive.common.lm.packing import build_text_sequence
 from elusive.evaluate.cells.cell import count_steps, select_asked
 from elusive.evaluate.cells.cell_folder import CellResult, find_cells
+from elusive.evaluate.checks.plan import check_arms, check_questions, check_run_folder
 from elusive.evaluate.compare.power import count_questions, render_design
 from elusive.evaluate.jobs import Job, list_jobs
 from elusive.evaluate.model_memory import (
@@ -27,7 +28,6 @@ from elusive.evaluate.model_memory import (
     estimate_training,
     render_memory,
 )
-from elusive.evaluate.plan_checks import check_arms, check_questions, check_run_folder
 from elusive.evaluate.plans import Plan, Source
 from elusive.evaluate.status import format_seconds
 

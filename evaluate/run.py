@@ -17,17 +17,17 @@ from elusive.common.process.progress import open_bar
 from elusive.evaluate.cells.cell import Cell, count_steps, select_questions
 from elusive.evaluate.cells.cell_folder import CellResult, load_cell
 from elusive.evaluate.cells.make_cell import is_without_model, make_cell
+from elusive.evaluate.checks.contamination import warn_about_population
+from elusive.evaluate.checks.inputs import check_cell_inputs, check_plan_inputs
+from elusive.evaluate.checks.plan import check_arms, check_run_folder
 from elusive.evaluate.compare.power import count_questions, render_design
 from elusive.evaluate.compare.table import build_tables
 from elusive.evaluate.compare.table_columns import build_arrow_table
 from elusive.evaluate.config import NEXT_TOKEN, CellSettings
-from elusive.evaluate.contamination import warn_about_population
 from elusive.evaluate.engines.engine import LOCAL, Engine
 from elusive.evaluate.failures import Failure, print_warning
 from elusive.evaluate.follow_ups import make_follow_ups
-from elusive.evaluate.inputs import check_cell_inputs, check_plan_inputs
 from elusive.evaluate.jobs import list_jobs
-from elusive.evaluate.plan_checks import check_arms, check_run_folder
 from elusive.evaluate.plans import PLAN, Plan
 from elusive.evaluate.run_folder import RunFolder
 from elusive.evaluate.sweep import choose_jobs

@@ -26,6 +26,7 @@ from elusive.common.lm.references import hash_model_weights
 from elusive.evaluate.cells.cell import Cell, count_steps, find_cell_folder
 from elusive.evaluate.cells.cell_folder import check_weights, load_cell
 from elusive.evaluate.cells.make_cell import find_parameters, is_without_model, make_cell
+from elusive.evaluate.checks.plan import check_questions
 from elusive.evaluate.engines.resources import PlanResources
 from elusive.evaluate.failures import (
     Failure,
@@ -37,7 +38,6 @@ from elusive.evaluate.failures import (
     render_error,
 )
 from elusive.evaluate.jobs import Job
-from elusive.evaluate.plan_checks import check_questions
 from elusive.evaluate.plans import Plan, Source
 from elusive.evaluate.training.hf_trainer import OnStep
 

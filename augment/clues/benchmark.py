@@ -134,7 +134,9 @@ def run_clues(
     layers = [
         row for name, scored in by_head.items() for row in _measure_layers(documents, name, scored)
     ]
-    seconds = {name: sum(scores.seconds for scores in scored) for name, scored in by_head.items()}
+    seconds = {
+        name: sum((scores.seconds for scores in scored), 0.0) for name, scored in by_head.items()
+    }
     sentences = measure_sentences(documents, by_sentence, words)
     described = [_describe_scorer(scorer) for scorer in scorers]
     return ClueReport(rows, described, layers, sentences, seconds)

@@ -32,7 +32,7 @@ def read_or_score(
     documents: list[Document],
     definition: dict[str, object],
     score: Callable[[list[Document]], list[TokenScores]],
-    chunk_size: int = CHUNK,
+    chunk_size: int | None = None,
     hash_one: Callable[[Document], str] | None = None,
 ) -> list[TokenScores]:
     """Read the scores of every document from the cache; compute and keep those that it lacks.
@@ -41,7 +41,7 @@ def read_or_score(
         documents: to be scored.
         definition: all that decides the scores: model, weights, precision and options.
         score: computes the scores of documents.
-        chunk_size: number of documents that are scored and written at a time.
+        chunk_size: number of documents that are scored and written at a time; CHUNK if None.
         hash_one: hashes what the scores of a document depend on; by default `hash_document`.
     """
     definition_hash = hash_parameters({**definition, "version": VERSION})[:32]
@@ -49,6 +49,7 @@ def read_or_score(
     keys = [(hash_one or hash_document)(document) for document in documents]
     scores = _read(folder, set(keys))
     missing = [index for index, key in enumerate(keys) if key not in scores]
+    chunk_size = chunk_size or CHUNK
     for first in range(0, len(missing), chunk_size):
         chunk = missing[first : first + chunk_size]
         scored = score([documents[index] for index in chunk])

@@ -14,11 +14,11 @@ from elusive.common.folders import hash_parameters
 from elusive.common.intervals import Estimate
 from elusive.evaluate.cells.cell import get_arm
 from elusive.evaluate.cells.cell_folder import CellResult
+from elusive.evaluate.checks.contamination import warn_about_answers
 from elusive.evaluate.compare.budgets import count_exposures, describe_budget
 from elusive.evaluate.compare.provenance import describe_differences
 from elusive.evaluate.compare.seed_noise import estimate_arms
 from elusive.evaluate.compare.significance import Comparison, compare_with_baseline, rank_arms
-from elusive.evaluate.contamination import warn_about_answers
 
 DECIDING = ("dataset", "weights", "settings", "precision", "answering", "scoring")
 """Parameters that cells share where their arms can be compared."""

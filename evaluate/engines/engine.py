@@ -39,12 +39,22 @@ class Engine:
         """Whether this machine makes the cells."""
         return self.on == "local"
 
-    def check(self, plan: "Plan", out: Path) -> None:
-        """Raise InputError if the engine is missing or lacks the resources that a plan needs."""
-        self._check_address()
-        from elusive.evaluate.memory_check import check_memory
+    def check(self, plan: "Plan", out: Path, with_memory: bool = True) -> None:
+        """Check that the engine is there and has the resources that a plan needs.
 
-        check_memory(plan, on_this_machine=self.is_local)
+        Args:
+            plan: what would be made.
+            out: folder of the run.
+            with_memory: whether its models must fit into the memory given.
+
+        Raises:
+            InputError: something is missing.
+        """
+        self._check_address()
+        if with_memory:
+            from elusive.evaluate.checks.memory import check_memory
+
+            check_memory(plan, on_this_machine=self.is_local)
         if self.is_local:
             return
         cluster = self._open_cluster(out)

@@ -113,8 +113,8 @@ def test_scores_by_sentence_are_kept_and_read_again(people, model_folder):
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one.scores, other.scores)
     # A text whose name contains the end of a sentence has fewer sentences with the name marked.
-    apart = write("Acme Inc. Hall was built. It stands.")
-    whole = replace(apart, heads=[(0, 14)])
+    apart = write("Is it Rome? Hall was built. It stands.")
+    whole = replace(apart, heads=[(6, 16)])
     by_name = [Scorers(config).score_sentences("model", [d])[0] for d in (apart, whole)]
     assert [len(scores.scores) for scores in by_name] == [3, 2]
 

@@ -266,7 +266,7 @@ def test_a_local_model_is_an_examiner_too(tmp_path, model_folder):
     ("arguments", "message"),
     [
         (["--filters", "known"], "known needs examiner"),
-        (["--writer", "m"], "writer needs dump or raw"),
+        (["--writer", "m"], "writer needs dump, texts or raw"),
         (["--endpoint", "http://localhost:1/v1"], "endpoint needs writer or examiner"),
         (["--examiner", "no/such-model"], "no model 'no/such-model'"),
     ],

@@ -210,12 +210,12 @@ def test_known_facts_are_asked_before_and_after(tmp_path, model_folder):
 def test_rescoring_needs_no_model_and_renames_what_changed(whole, tmp_path, plan_path, monkeypatch):
     out = shutil.copytree(whole, tmp_path / "out")
     result = run_plan(load_plan(plan_path), out)
-    assert run("rescore", out).output.startswith("0 cells")
+    assert run("rescore", out).output.startswith("nothing to do")
     before = {path.name for path in result.folders}
     monkeypatch.setattr("elusive.common.answers.normalize_answer", lambda text, _="en": "same")
     monkeypatch.setattr("elusive.evaluate.run_folder.load_model", None)
     changed = run("rescore", out)
-    assert changed.output.startswith("6 cells"), changed.output
+    assert changed.output.startswith("6 of 6 cells"), changed.output
     cells = [load_cell(path) for path in sorted(out.glob("cells/[!.]*"))]
     assert {cell.folder.name for cell in cells}.isdisjoint(before)
     assert all(p.em == 1.0 for cell in cells for p in cell.predictions)

@@ -127,6 +127,7 @@ MAY_IMPORT = {
         "evaluate/cells",
         "evaluate/compare",
         "evaluate/engines",
+        "evaluate/checks",
     ),
     "evaluate/answering": (
         "common",
@@ -168,6 +169,7 @@ MAY_IMPORT = {
         "augment/clues",
         "evaluate",
         "evaluate/cells",
+        "evaluate/checks",
     ),
     "evaluate/engines": (
         "common",
@@ -179,6 +181,7 @@ MAY_IMPORT = {
         "augment",
         "evaluate",
         "evaluate/cells",
+        "evaluate/checks",
     ),
     "models": (
         "common",
@@ -220,6 +223,18 @@ MAY_IMPORT = {
         "augment",
         "evaluate/cells",
         "evaluate/compare",
+    ),
+    "evaluate/checks": (
+        "common",
+        "common/dataset",
+        "common/large",
+        "common/lm",
+        "biogen",
+        "augment",
+        "evaluate",
+        "evaluate/answering",
+        "evaluate/cells",
+        "evaluate/engines",
     ),
 }
 """Rooms that the modules of each room may import, beside its own. Nothing imports the command line,

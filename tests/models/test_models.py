@@ -65,21 +65,22 @@ def test_one_copy_of_the_weights_is_downloaded(printed):
     assert json.loads(printed[2]) == ["model.safetensors"]
 
 
-def test_a_repository_that_has_only_old_weights_can_be_loaded(model_folder, tmp_path):
-    """As those of OPT; a folder of the user may hold several copies, too."""
+def test_weights_as_pickle_alone_are_refused(model_folder, tmp_path):
     folder = shutil.copytree(model_folder("opt"), tmp_path / "opt")
     weights = load_file(folder / "model.safetensors")
-    before = load_model(str(folder))
-    (folder / "model.safetensors").rename(folder / "consolidated.safetensors")
+    (folder / "model.safetensors").unlink()
     torch.save(weights, folder / "pytorch_model.bin")
-    loaded = load_model(str(folder))
-    assert loaded.weights_hash != before.weights_hash
-    assert all(
-        (a == b).all()
-        for a, b in zip(loaded.model.parameters(), before.model.parameters(), strict=True)
-    )
-    (folder / "pytorch_model.bin").write_bytes(b"damaged")
-    assert hash_weights(find_model(str(folder))) != loaded.weights_hash
+    with pytest.raises(InputError, match=r"pickle alone \(pytorch_model.bin\), which can run code"):
+        load_model(str(folder))
+
+
+def test_the_copy_of_the_weights_that_is_loaded_is_hashed(model_folder, tmp_path):
+    folder = shutil.copytree(model_folder("opt"), tmp_path / "opt")
+    before = hash_weights(find_model(str(folder)))
+    shutil.copy(folder / "model.safetensors", folder / "consolidated.safetensors")
+    assert hash_weights(find_model(str(folder))) == before
+    (folder / "model.safetensors").write_bytes(b"damaged")
+    assert hash_weights(find_model(str(folder))) != before
 
 
 def test_a_model_that_the_hub_does_not_have_is_one_line(printed):
@@ -91,7 +92,7 @@ def test_an_alias_falls_back_on_the_hub_without_its_package(monkeypatch, tmp_pat
     asked = []
     monkeypatch.setattr(references.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(
-        "huggingface_hub.snapshot_download",
+        "elusive.common.lm.hub_models.snapshot_download",
         lambda hub_id, **_: asked.append(hub_id) or str(tmp_path),
     )
     assert find_model("smollm2-135m").folder == tmp_path

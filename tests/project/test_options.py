@@ -33,7 +33,7 @@ def test_a_list_with_commas_is_as_good_as_repeating(name, words, parameter, valu
 
 def test_every_option_that_may_be_repeated_takes_a_list():
     """Except values with commas of their own."""
-    whole = {"changes", "source", "datasets", "tags"}
+    whole = {"changes", "source", "datasets", "tags", "authors"}
     for name, command in cli.commands.items():
         for option in command.params:
             if isinstance(option, click.Option) and option.multiple and option.name not in whole:

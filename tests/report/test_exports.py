@@ -198,7 +198,10 @@ def test_answers_that_no_text_states_are_counted(tmp_path):
     assert result.exit_code == 0, result.output
     kinds = [question.kind for question in load_dataset_folder(tmp_path / "all").questions]
     for kind in ("yes-no", "multi-hop"):
-        assert f"{kinds.count(kind)}, the answer is not in the text ({kind})" in result.output
+        assert (
+            f"{kinds.count(kind)} questions whose answer is not in the text ({kind})"
+            in result.output
+        )
     for article in json.loads((tmp_path / "a.json").read_text())["data"]:
         for paragraph in article["paragraphs"]:
             for qa in paragraph["qas"]:

@@ -334,7 +334,7 @@ def test_answers_that_the_model_gives_again_are_verified_and_shown(tmp_path, mod
         (tmp_path / name / "leaderboard.md").read_text().splitlines() for name in ("before", "site")
     )
     marked = [
-        sorted(line.split()[1] for line in lines if re.search(r"\] \* +\|", line))
+        sorted(line.split()[1] for line in lines if re.search(r"\](\*\*)? \* +\|", line))
         for lines in (before, after)
     ]
     assert marked == [["plain", "random", "untrained"], ["plain", "untrained"]]

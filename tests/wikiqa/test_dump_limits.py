@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from commands import run
 from handmade import dump_file
+from page_tasks import clean_or_misbehave, write_titles
 
 from elusive.common.errors import InputError
 from elusive.wikiqa.articles import Article, Counts, Paragraph
@@ -123,24 +124,6 @@ def test_an_answer_is_the_whole_number(text, answers):
     article = Article("Rome", clean_article(text, Counter()).paragraphs)
     (paragraph,) = add_cloze_questions(article).paragraphs
     assert [asked.answers[0][0] for asked in paragraph.asked] == answers
-
-
-def clean_or_misbehave(page: str, counts: Counts, settings: object) -> Article:
-    """What the workers run: a page is a word, or the wikitext of a real one."""
-    if page == "memory":
-        bytearray(settings.memory + (64 << 20))  # pyright: ignore[reportAttributeAccessIssue]
-    if page == "crash":
-        resource.setrlimit(resource.RLIMIT_CPU, (0, resource.RLIM_INFINITY))
-        while True:
-            pass
-    if page == "error":
-        raise InputError("wrong")
-    counts["cleaned"] += 1
-    return Article(page[:4], clean_article(page, counts).paragraphs)
-
-
-def write_titles(path: Path, articles: list[Article], counts: Counts) -> None:
-    path.write_text(f"{[article.title for article in articles]} {sorted(counts.items())}")
 
 
 def test_a_page_beyond_a_limit_is_left_out_and_counted_and_the_others_are_kept(tmp_path):

@@ -10,9 +10,9 @@ from commands import run, write_plan
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
 from elusive.common.dataset.folder import load_dataset_folder
+from elusive.evaluate.checks.contamination import warn_about_population
 from elusive.evaluate.compare.table import build_table, select_missed
 from elusive.evaluate.compare.table_formats import render_tables
-from elusive.evaluate.contamination import warn_about_population
 
 
 @pytest.mark.parametrize(

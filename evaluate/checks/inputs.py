@@ -13,7 +13,12 @@ from elusive.biogen.config import BiogenConfig
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.errors import InputError
 from elusive.common.folders import check_no_other_files
-from elusive.common.lm.references import find_model, find_weight_files, hash_adapter
+from elusive.common.lm.references import (
+    check_model_exists,
+    find_model,
+    find_weight_files,
+    hash_adapter,
+)
 from elusive.evaluate.cells.cell import build_no_questions_error
 from elusive.evaluate.config import CellSettings
 from elusive.evaluate.plans import Plan, Source
@@ -26,7 +31,7 @@ def check_plan_inputs(plan: Plan) -> None:
     if plan.known:
         _check_source(plan.known)
     for model in plan.trained:
-        find_weight_files(find_model(model))
+        check_model_exists(model)
 
 
 def check_cell_inputs(
