@@ -98,9 +98,9 @@ class RayCluster:
             if node["Alive"]:
                 strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
                 answer = probe.options(scheduling_strategy=strategy).remote(str(shared))
-                answers.append((node["NodeManagerHostname"], answer))
+                answers.append((node["NodeID"], node["NodeManagerHostname"], answer))
         own = importlib.metadata.version("elusive")
-        for name, answer in answers:
+        for node_id, name, answer in answers:
             try:
                 has_file, version = ray.get(answer, timeout=PROBE_SECONDS)
             except GetTimeoutError:
@@ -109,6 +109,8 @@ class RayCluster:
                     "with `ray status`"
                 ) from None
             except (RayError, ImportError) as error:
+                if node_id not in {node["NodeID"] for node in ray.nodes() if node["Alive"]}:
+                    continue  # it was lost just now; Ray lists lost nodes for some seconds
                 reason = str(error).strip().splitlines()[-1]
                 raise InputError(
                     f"node {name} cannot run our tasks ({reason}): install elusive {own} there"

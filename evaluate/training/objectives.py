@@ -49,7 +49,7 @@ class Objective:
     change_text: Callable[[Sequence], Sequence] | None = None
     """Map the sequence of a text, be it an original or a copy, to the one that is trained on."""
     change_epoch: Callable[[Sequences], Sequences] | None = None
-    """Map the sequences of an epoch's texts, originals included."""
+    """Map the sequences of an epoch's texts, originals included; at once, so before training."""
     reduce_losses: ReduceLosses | None = None
     """Reduce the losses of a row's labeled tokens to one loss; also takes those under a reference
     model, if the sequences have them."""
@@ -116,10 +116,10 @@ def _build_guided_masking(config: TrainingConfig, loaded: LoadedModel) -> Object
     if reference:
         check_same_tokenizer(loaded, reference, "guided-masking")
 
-    def change(sequences: list[Sequence]) -> list[Sequence]:
-        return hide_before_sentences(sequences, loaded, reference, config.get_setting("noise"))
-
-    return Objective(change_texts=change)
+    share = config.get_setting("noise")
+    return Objective(
+        change_epoch=lambda sequences: hide_before_sentences(sequences, loaded, reference, share)
+    )
 
 
 def _build_rho_1(config: TrainingConfig, loaded: LoadedModel) -> Objective:

@@ -85,8 +85,14 @@ def test_a_grid_with_a_lost_node_and_a_restart_equals_a_local_one(
     assert read_results(out) == read_results(local)
     logs = [path.read_text() for path in out.glob("logs/ray-*.log")]
     assert len(logs) == 5, "two texts and three cells"
-    starts = sum(log.startswith("on ") + log.count("\non ") for log in logs)
-    assert 5 < starts <= 7, "the cells that were lost with their node or owner were started again"
+    # A text whose result was on the lost node may be started again, too, and is found finished.
+    cells = [
+        path.read_text()
+        for path in out.glob("logs/ray-*.log")
+        if not path.name.startswith("ray-text-")
+    ]
+    starts = sum(log.startswith("on ") + log.count("\non ") for log in cells)
+    assert 3 < starts <= 5, "the cells that were lost with their node or owner were started again"
     assert not [*out.glob("jobs/*"), *out.glob("locks/*")]
     assert list_hidden(out) == list_hidden(local)
 
