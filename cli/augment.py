@@ -7,12 +7,14 @@ import click
 from elusive.augment.config import AugmentConfig, list_unused
 from elusive.cli.options import (
     add_config_options,
+    add_device_options,
     list_given_options,
     render_arms,
     threads_option,
 )
 from elusive.cli.sharing import On, add_sharing_options, open_share
-from elusive.common.errors import validate_config
+from elusive.common.errors import InputError, validate_config
+from elusive.evaluate.engines.resources import Resources
 
 
 @click.command(epilog=render_arms("score", "rewrite"))
@@ -26,6 +28,7 @@ from elusive.common.errors import validate_config
     show_default=True,
     help="Number of processes of each task, each with the models of the arm.",
 )
+@add_device_options("placement", "processes")
 @add_sharing_options
 @threads_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
@@ -33,6 +36,8 @@ def augment(
     dataset: Path,
     limit: int | None,
     workers: int,
+    placement: str,
+    processes: int,
     threads: int | None,
     on: On,
     address: str,
@@ -53,13 +58,21 @@ def augment(
     elusive augment data/people --method-file my_arms.py:vowels --model nano-large --out data/mine
     elusive augment data/people --method depth-contrast --model nano-large --out data/depth
     elusive augment data/people --method contrast --large nano-large --small nano-small --out data/c
+    elusive augment data/people --method attention --model meta-llama/Meta-Llama-3-70B \\
+      --placement auto --out data/attention
     elusive augment data/people --method random --on slurm --tasks 8 --out /shared/random
     """
     config = validate_config(AugmentConfig, settings)
     for name in list_unused(config.method, list_given_options()):
         option = name.replace("_", "-")
         click.echo(f"note: the arm {config.method} does not use --{option}", err=True)
-    share = open_share(out, on, address, tasks, changes)
+    devices = validate_config(Resources, {"placement": placement, "processes": processes}).devices
+    if devices.is_large and workers > 1:
+        raise InputError(
+            f"--workers {workers} would load the models {workers} times: leave it out with "
+            "--placement auto or --processes"
+        )
+    share = open_share(out, on, address, tasks, changes, devices)
     from elusive.augment.scores.inputs import check_augment_inputs
     from elusive.common.dataset.folder import load_dataset_folder
     from elusive.common.process.progress import announce_loading, open_bar
@@ -68,10 +81,10 @@ def augment(
     folder = load_dataset_folder(dataset, limit)
     announce_loading()
     from elusive.augment.augment import augment_dataset
-    from elusive.augment.scores.arm_scores import Scorers
+    from elusive.augment.scores.arm_scores import build_scorers
     from elusive.augment.training_text import TrainingTextFolder
 
-    scorers, total = Scorers(config, threads=threads), folder.count_documents()
+    scorers, total = build_scorers(config, devices, threads), folder.count_documents()
     hidden = share is not None  # tasks have a bar of their own
     with open_bar("documents", "doc", total, delay=1, disable=hidden) as bar:
         is_new = augment_dataset(folder, config, out, workers, scorers, bar.update, share)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 from pydantic import BaseModel, Field
 
-from elusive.common.errors import InputError
+from elusive.common.errors import InputError, validate_config
+from elusive.common.large.devices import ONE, Devices
 from elusive.common.yaml_files import build_config
 from elusive.evaluate.engines.resources import Resources
 
@@ -69,14 +70,32 @@ def add_sharing_options(command: Callable) -> Callable:
 
 
 def open_share(
-    out: Path, on: On, address: str, tasks: int, changes: tuple[str, ...]
+    out: Path,
+    on: On,
+    address: str,
+    tasks: int,
+    changes: tuple[str, ...],
+    devices: Devices = ONE,
 ) -> "Share | None":
     """Return what has shards written as the options say; None if this process writes them itself.
+
+    Args:
+        out: folder of the shards.
+        on: where the tasks run.
+        address: of a Ray cluster.
+        tasks: their number.
+        changes: of what each task needs.
+        devices: what the models of each task compute with.
 
     Raises:
         InputError: an option is wrong, or the cluster is missing or lacks the resources.
     """
     resources = build_config(SharingSettings, changes).resources
+    for name in ("placement", "processes"):
+        if name in resources.model_fields_set:
+            raise InputError(f"--set resources.{name} is for plans: use --{name}")
+    own = {"placement": devices.placement, "processes": devices.processes}
+    resources = validate_config(Resources, resources.model_dump() | own)
     if changes and on == "local":
         raise InputError(f"--set {changes[0]} needs a cluster: add --on slurm or --on ray")
     from elusive.evaluate.engines.engine import Engine

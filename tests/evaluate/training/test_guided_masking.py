@@ -106,5 +106,5 @@ def test_a_reference_of_another_family_is_refused(model_folder):
 
 
 def test_texts_that_are_drawn_during_training_are_refused():
-    with pytest.raises(ValueError, match="before training.*leave out dynamic"):
+    with pytest.raises(ValueError, match=r"before training.*leave out dynamic"):
         TrainingConfig(objective="guided-masking", dynamic=True)
