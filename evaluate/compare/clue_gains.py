@@ -238,12 +238,13 @@ def _compute_pearson(xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
 
 
 def _estimate(values: np.ndarray) -> Estimate:
-    """Return the first correlation with a 95% interval whose width is that of the others.
+    """Return the first correlation with a 95% interval from the others.
 
     Resampling adds noise to both variables, which pulls resampled correlations towards 0, so that
-    their percentiles may leave out the correlation itself. Their spread on Fisher's scale, on which
-    it depends least on where they lie, is laid around the correlation.
+    their percentiles may leave out the correlation itself. The interval therefore also covers their
+    spread laid around it, on Fisher's scale, where it depends least on where they lie.
     """
     scaled = np.arctanh(values.clip(-LARGEST, LARGEST))
-    low, high = np.tanh(scaled[0] + NORMAL_95 * scaled[1:].std() * np.array([-1, 1]))
-    return Estimate(float(values[0]), float(min(low, values[0])), float(max(high, values[0])))
+    spread = np.tanh(scaled[0] + NORMAL_95 * scaled[1:].std() * np.array([-1, 1]))
+    bounds = [values[0], *spread, *np.percentile(values[1:], [2.5, 97.5])]
+    return Estimate(float(values[0]), float(min(bounds)), float(max(bounds)))
