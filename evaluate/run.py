@@ -26,7 +26,7 @@ from elusive.evaluate.compare.table import build_tables
 from elusive.evaluate.compare.table_columns import build_arrow_table
 from elusive.evaluate.config import NEXT_TOKEN, CellSettings
 from elusive.evaluate.engines.engine import LOCAL, Engine
-from elusive.evaluate.failures import Failure, print_warning
+from elusive.evaluate.engines.failures import Failure, print_warning
 from elusive.evaluate.follow_ups import make_follow_ups
 from elusive.evaluate.jobs import list_jobs
 from elusive.evaluate.plans import PLAN, Plan

@@ -27,8 +27,7 @@ from elusive.evaluate.cells.cell import Cell, count_steps, find_cell_folder
 from elusive.evaluate.cells.cell_folder import check_weights, load_cell
 from elusive.evaluate.cells.make_cell import find_parameters, is_without_model, make_cell
 from elusive.evaluate.checks.plan import check_questions
-from elusive.evaluate.engines.resources import PlanResources
-from elusive.evaluate.failures import (
+from elusive.evaluate.engines.failures import (
     Failure,
     build_failure,
     forget_failure,
@@ -37,6 +36,7 @@ from elusive.evaluate.failures import (
     record_failure,
     render_error,
 )
+from elusive.evaluate.engines.resources import PlanResources
 from elusive.evaluate.jobs import Job
 from elusive.evaluate.plans import Plan, Source
 from elusive.evaluate.training.hf_trainer import OnStep

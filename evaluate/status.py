@@ -9,7 +9,7 @@ from statistics import median
 from elusive.common.claims import Claim
 from elusive.common.errors import InputError
 from elusive.common.folders import MANIFEST, read_manifest
-from elusive.evaluate.failures import Failure
+from elusive.evaluate.engines.failures import Failure
 from elusive.evaluate.jobs import count_trials, list_jobs
 from elusive.evaluate.plans import PLAN, load_plan
 

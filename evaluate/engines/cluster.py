@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Protocol
 
 from elusive.common.process.progress import open_bar
-from elusive.evaluate.engines.resources import Resources
-from elusive.evaluate.failures import (
+from elusive.evaluate.engines.failures import (
     Failure,
     forget_failure,
     print_warning,
     read_failure,
     write_failure,
 )
+from elusive.evaluate.engines.resources import Resources
 
 POLL_SECONDS = 2.0
 """Time between two questions to the cluster at first."""

@@ -6,9 +6,9 @@ from elusive.augment.arms import ARMS
 from elusive.common.dataset.shards import is_finished
 from elusive.common.errors import InputError
 from elusive.evaluate.engines.cluster import Cluster, complete_tasks
+from elusive.evaluate.engines.failures import Failure, build_failure, print_warning
 from elusive.evaluate.engines.resources import Resources
 from elusive.evaluate.engines.tasks import RunTask
-from elusive.evaluate.failures import Failure, build_failure, print_warning
 from elusive.evaluate.jobs import Job
 from elusive.evaluate.plans import Plan
 from elusive.evaluate.run_folder import RunFolder

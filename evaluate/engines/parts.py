@@ -14,8 +14,13 @@ from elusive.common.dataset.shards import PARAMETERS, PROGRESS
 from elusive.common.dataset.shared_work import SharedWork
 from elusive.common.errors import InputError
 from elusive.evaluate.engines.cluster import Cluster, complete_tasks, is_alive
+from elusive.evaluate.engines.failures import (
+    build_failure,
+    print_warning,
+    read_failure,
+    record_failure,
+)
 from elusive.evaluate.engines.resources import Resources
-from elusive.evaluate.failures import build_failure, print_warning, read_failure, record_failure
 
 POLL_SECONDS = 0.2
 

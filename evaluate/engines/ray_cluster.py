@@ -18,9 +18,9 @@ from typing import Any
 from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
 from elusive.evaluate.engines.cluster import Task, TaskState
+from elusive.evaluate.engines.failures import print_warning
 from elusive.evaluate.engines.node_probe import probe_node
 from elusive.evaluate.engines.resources import Resources
-from elusive.evaluate.failures import print_warning
 
 NAMESPACE = "elusive"
 MOST_RETRIES = 3

@@ -15,8 +15,8 @@ from typing import Any
 from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
 from elusive.evaluate.engines.cluster import Task, TaskState
+from elusive.evaluate.engines.failures import Failure, print_warning, record_failure
 from elusive.evaluate.engines.resources import Resources
-from elusive.evaluate.failures import Failure, print_warning, record_failure
 
 ALIVE = {
     *("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING"),

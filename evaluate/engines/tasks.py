@@ -7,8 +7,8 @@ from typing import Literal
 
 from elusive.common.dataset.shards import is_finished
 from elusive.common.errors import InputError
+from elusive.evaluate.engines.failures import build_failure, record_failure
 from elusive.evaluate.engines.resources import Resources
-from elusive.evaluate.failures import build_failure, record_failure
 from elusive.evaluate.jobs import Job
 from elusive.evaluate.plans import PLAN, Plan
 from elusive.evaluate.run_folder import RunFolder
