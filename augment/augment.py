@@ -37,10 +37,12 @@ from elusive.common.dataset.records import SCHEMAS, TrainingText
 from elusive.common.dataset.shards import (
     PROGRESS,
     claim_folder,
+    count_missing,
     finish_folder,
     is_written,
     open_shard,
 )
+from elusive.common.dataset.shared_work import Share, SharedWork
 from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
 from elusive.common.lm.references import hash_model_weights, hash_settings
@@ -81,6 +83,7 @@ def augment_dataset(
     workers: int = 1,
     scorers: Scorers | None = None,
     on_documents: Callable[[int], object] = lambda count: None,
+    share: Share | None = None,
 ) -> bool:
     """Write the training text of one arm to the folder `out`; return False if it is there already.
 
@@ -91,6 +94,8 @@ def augment_dataset(
         workers: number of processes; the bytes written do not depend on it.
         scorers: load the models; by default they are loaded as the config names them.
         on_documents: called with the number of documents done since the last call.
+        share: has the shards written by several tasks, each with as many processes; the bytes
+            written do not depend on it, either.
 
     Raises:
         InputError: `out` holds other files; a model that the arm needs is missing or unusable.
@@ -101,7 +106,10 @@ def augment_dataset(
     dataset.check_training_documents()
     with claim_folder(out, KIND, parameters) as is_mine:
         if is_mine:
-            augment_shards(dataset, out, scorers, workers, on_documents=on_documents)
+            if share:
+                share(_build_work(dataset, out, scorers, workers))
+            else:
+                augment_shards(dataset, out, scorers, workers, on_documents=on_documents)
             finish_training_text(dataset, config, out)
     return is_mine
 
@@ -110,6 +118,19 @@ def list_tables(config: AugmentConfig) -> dict[str, pa.Schema]:
     """List the tables of a training text, with their schemas."""
     restated = {RESTATED: RESTATED_SCHEMA} if config.clue_finder else {}
     return {TEXTS: SCHEMAS[TrainingText], SCORES: SCHEMA} | restated
+
+
+def _build_work(dataset: DatasetFolder, out: Path, scorers: Scorers, workers: int) -> SharedWork:
+    write = partial(_augment_part, dataset.path, dataset.limit, out, scorers, workers)
+    missing = partial(count_missing, out, count_shards(dataset), tuple(list_tables(scorers.config)))
+    return SharedWork(out, "shard", write, missing)
+
+
+def _augment_part(
+    path: Path, limit: int | None, out: Path, scorers: Scorers, workers: int, task: int, tasks: int
+) -> None:
+    """Write the shards of one task on any machine."""
+    augment_shards(DatasetFolder(path, limit), out, scorers, workers, task, tasks)
 
 
 def count_shards(dataset: DatasetFolder) -> int:

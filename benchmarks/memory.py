@@ -18,6 +18,8 @@ import click
 import psutil
 
 DATA = "data"
+POLL_SECONDS = 0.2
+"""Time between two looks at a long command; short ones are looked at more often."""
 STEPS: dict[str, tuple[str, ...]] = {
     "biogen": ("biogen", "--middle-names", "--people", "{people}", "--out", "{data}"),
     "augment, random": ("augment", "{data}", "--method", "random", "--out", "{out}"),
@@ -45,7 +47,7 @@ def run_step(words: tuple[str, ...]) -> tuple[float, float, int]:
         while process.poll() is None:
             memory, times = measure_tree(process.pid)
             peak, busy = max(peak, memory), max(busy, times)
-            threading.Event().wait(0.02)
+            threading.Event().wait(min(POLL_SECONDS, 0.02 + (perf_counter() - start) / 100))
         if process.returncode:
             errors.seek(0)
             raise SystemExit(f"{' '.join(words)}: {errors.read().decode()[-400:]}")

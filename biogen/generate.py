@@ -14,11 +14,13 @@ from elusive.common.dataset.dataset_statistics import compute_dataset_statistics
 from elusive.common.dataset.records import SCHEMAS, Document, Question, Shot
 from elusive.common.dataset.shards import (
     claim_folder,
+    count_missing,
     finish_folder,
     is_written,
     open_shard,
     write_shards,
 )
+from elusive.common.dataset.shared_work import Share, SharedWork
 
 SHARD_DOCUMENTS = 1 << 15
 """Documents per shard, the most that each worker loses when a run is killed."""
@@ -32,6 +34,7 @@ def generate_dataset(
     out: Path,
     workers: int = 1,
     on_people: Callable[[int], object] = lambda count: None,
+    share: Share | None = None,
 ) -> bool:
     """Write the dataset of `config` to `out`, unless `out` holds it already.
 
@@ -43,6 +46,8 @@ def generate_dataset(
         out: folder to write.
         workers: number of processes; the bytes written do not depend on it.
         on_people: called with the number of people written since the last call.
+        share: has the shards written by several tasks, each with as many processes; the bytes
+            written do not depend on it, either.
 
     Returns:
         Whether anything was written.
@@ -55,22 +60,35 @@ def generate_dataset(
     parameters = {"generator": "biogen", **config.model_dump(mode="json")}
     with claim_folder(out, "dataset", parameters) as is_mine:
         if is_mine:
-            _write_tables(config, out, workers, on_people)
+            write_card(config, out)  # it says that the dataset is not finished
+            _write_shots(config, out)
+            if share:
+                share(_build_work(config, out, workers))
+            else:
+                _write_people(config, out, workers, on_people=on_people)
             write_card(config, out, compute_dataset_statistics(out, config.fields))
             finish_folder(out, "dataset", parameters, PEOPLE_TABLES | SHOT_TABLES)
     return is_mine
 
 
-def _write_tables(
-    config: BiogenConfig, out: Path, workers: int, on_people: Callable[[int], object]
+def _build_work(config: BiogenConfig, out: Path, workers: int) -> SharedWork:
+    missing = partial(count_missing, out, len(_split_people(config)), tuple(PEOPLE_TABLES))
+    return SharedWork(out, "shard", partial(_write_people, config, out, workers), missing)
+
+
+def _write_people(
+    config: BiogenConfig,
+    out: Path,
+    workers: int,
+    task: int = 0,
+    tasks: int = 1,
+    on_people: Callable[[int], object] = lambda count: None,
 ) -> None:
-    """Write the shards that are missing, next to a card that says so."""
-    write_card(config, out)
-    _write_shots(config, out)
+    """Write the shards `task`, `task + tasks` and so on that are missing."""
     shards = _split_people(config)
-    count = len(shards)
-    missing = [index for index in range(count) if not is_written(out, index, count, PEOPLE_TABLES)]
-    on_people(config.people - sum(len(shards[index]) for index in missing))
+    count, mine = len(shards), range(task, len(shards), tasks)
+    missing = [index for index in mine if not is_written(out, index, count, PEOPLE_TABLES)]
+    on_people(sum(len(shards[i]) for i in mine) - sum(len(shards[i]) for i in missing))
     write_shards(partial(_write_shard, config, out), missing, workers, on_people)
 
 

@@ -7,11 +7,14 @@ import click
 from elusive.augment.config import AugmentConfig, list_unused
 from elusive.cli.options import (
     add_config_options,
+    add_device_options,
     list_given_options,
     render_arms,
     threads_option,
 )
-from elusive.common.errors import validate_config
+from elusive.cli.sharing import On, add_sharing_options, open_share
+from elusive.common.errors import InputError, validate_config
+from elusive.evaluate.engines.resources import Resources
 
 
 @click.command(epilog=render_arms("score", "rewrite"))
@@ -23,15 +26,23 @@ from elusive.common.errors import validate_config
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Number of processes, each with the models of the arm.",
+    help="Number of processes of each task, each with the models of the arm.",
 )
+@add_device_options("placement", "processes")
+@add_sharing_options
 @threads_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 def augment(
     dataset: Path,
     limit: int | None,
     workers: int,
+    placement: str,
+    processes: int,
     threads: int | None,
+    on: On,
+    address: str,
+    tasks: int,
+    changes: tuple[str, ...],
     out: Path,
     **settings: object,
 ) -> None:
@@ -39,18 +50,29 @@ def augment(
 
     It holds each document of DATASET, followed by copies that the arm has changed; most arms drop
     tokens. If interrupted, rerun the same command to resume after the last finished shard of 4,096
-    documents.
+    documents. With --on slurm or ray, the command waits for the cluster; if it is ended, the
+    cluster goes on, and the same command waits again.
 
     \b
     elusive augment data/people --method random --out data/random
     elusive augment data/people --method-file my_arms.py:vowels --model nano-large --out data/mine
     elusive augment data/people --method depth-contrast --model nano-large --out data/depth
     elusive augment data/people --method contrast --large nano-large --small nano-small --out data/c
+    elusive augment data/people --method attention --model meta-llama/Meta-Llama-3-70B \\
+      --placement auto --out data/attention
+    elusive augment data/people --method random --on slurm --tasks 8 --out /shared/random
     """
     config = validate_config(AugmentConfig, settings)
     for name in list_unused(config.method, list_given_options()):
         option = name.replace("_", "-")
         click.echo(f"note: the arm {config.method} does not use --{option}", err=True)
+    devices = validate_config(Resources, {"placement": placement, "processes": processes}).devices
+    if devices.is_large and workers > 1:
+        raise InputError(
+            f"--workers {workers} would load the models {workers} times: leave it out with "
+            "--placement auto or --processes"
+        )
+    share = open_share(out, on, address, tasks, changes, devices)
     from elusive.augment.scores.inputs import check_augment_inputs
     from elusive.common.dataset.folder import load_dataset_folder
     from elusive.common.process.progress import announce_loading, open_bar
@@ -59,12 +81,13 @@ def augment(
     folder = load_dataset_folder(dataset, limit)
     announce_loading()
     from elusive.augment.augment import augment_dataset
-    from elusive.augment.scores.arm_scores import Scorers
+    from elusive.augment.scores.arm_scores import build_scorers
     from elusive.augment.training_text import TrainingTextFolder
 
-    scorers = Scorers(config, threads=threads)
-    with open_bar("documents", "doc", folder.count_documents(), delay=1) as bar:
-        is_new = augment_dataset(folder, config, out, workers, scorers, bar.update)
+    scorers, total = build_scorers(config, devices, threads), folder.count_documents()
+    hidden = share is not None  # tasks have a bar of their own
+    with open_bar("documents", "doc", total, delay=1, disable=hidden) as bar:
+        is_new = augment_dataset(folder, config, out, workers, scorers, bar.update, share)
     summary = TrainingTextFolder(out).summary
     seconds = ", ".join(f"{stage} {time:.1f} s" for stage, time in summary.seconds.items())
     click.echo(

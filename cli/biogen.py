@@ -2,13 +2,18 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.people.fields import load_fields
 from elusive.cli.options import add_config_options
+from elusive.cli.sharing import On, add_sharing_options, open_share
 from elusive.common.errors import InputError, validate_config
+
+if TYPE_CHECKING:
+    from elusive.common.dataset.shared_work import Share
 
 MAX_QUESTIONS = 200
 """More questions than there are about one person."""
@@ -21,7 +26,12 @@ MAX_QUESTIONS = 200
     type=click.Path(path_type=Path),
     help="YAML file with a list of your own fields: name, values, templates, questions.",
 )
-@click.option("--workers", type=click.IntRange(min=1), help="Processes; by default one per core.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes of each task; by default one per core if there is one task, else one.",
+)
+@add_sharing_options
 @click.option(
     "--preview", type=click.IntRange(min=1), help="Print this many people and write nothing."
 )
@@ -30,19 +40,25 @@ def biogen(
     field_file: Path | None,
     workers: int | None,
     preview: int | None,
+    on: On,
+    address: str,
+    tasks: int,
+    changes: tuple[str, ...],
     out: Path | None,
     **settings: object,
 ) -> None:
     """Generate biographies of invented people, with questions.
 
     The position of every name and fact in the texts is known. If interrupted, rerun the same
-    command to resume after the last finished shard.
+    command to resume after the last finished shard. With --on slurm or ray, the command waits for
+    the cluster; if it is ended, the cluster goes on, and the same command waits again.
 
     \b
     elusive biogen --people 100 --seed 0 --out data/people
     elusive biogen --preview 3 --wordings 43 --permute
     elusive biogen --people 100 --distance 10 --distance 40 --out data/distances
     elusive biogen --people 1000000 --middle-names --out data/million
+    elusive biogen --people 1000000000 --middle-names --on slurm --tasks 50 --out /shared/billion
     elusive biogen --start 500000 --people 10 --middle-names --out data/part
     """
     own = load_fields(field_file) if field_file else ()
@@ -54,7 +70,9 @@ def biogen(
             "say where to write with --out DIR, or look at some texts with --preview 3"
         )
     else:
-        _write(config, out, workers or len(os.sched_getaffinity(0)))
+        share = open_share(out, on, address, tasks, changes)
+        cores = 1 if share else len(os.sched_getaffinity(0))
+        _write(config, out, workers or cores, share)
 
 
 def _show(config: BiogenConfig, count: int) -> None:
@@ -70,14 +88,15 @@ def _show(config: BiogenConfig, count: int) -> None:
     print_documents(documents, first_questions)
 
 
-def _write(config: BiogenConfig, out: Path, workers: int) -> None:
+def _write(config: BiogenConfig, out: Path, workers: int, share: "Share | None") -> None:
 
     from elusive.biogen.generate import generate_dataset
     from elusive.common.dataset.folder import count_rows
     from elusive.common.process.progress import open_bar
 
-    with open_bar("biographies", "person", config.people, delay=1) as bar:
-        is_new = generate_dataset(config, out, workers, bar.update)
+    hidden = share is not None  # tasks have a bar of their own
+    with open_bar("biographies", "person", config.people, delay=1, disable=hidden) as bar:
+        is_new = generate_dataset(config, out, workers, bar.update, share)
     rows = count_rows(out)
     click.echo(
         f"{'wrote' if is_new else 'already there:'} {out}, {rows['corpus']} documents about "

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import click
 
-from elusive.cli.options import add_list_option
+from elusive.cli.options import add_device_options, add_list_option
+from elusive.common.errors import validate_config
+from elusive.evaluate.engines.resources import Resources
 
 
 @click.command()
@@ -29,6 +31,7 @@ from elusive.cli.options import add_list_option
     show_default=True,
     help="Most words of the spans among which a sentence's clue is sought.",
 )
+@add_device_options("placement")
 @click.option("--limit", type=int, help="Read only the first LIMIT documents.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 def clues(
@@ -36,6 +39,7 @@ def clues(
     models: tuple[str, ...],
     depth: float,
     words: int,
+    placement: str,
     limit: int | None,
     out: Path,
 ) -> None:
@@ -50,10 +54,12 @@ def clues(
     \b
     elusive clues data/people --model nano-large --model nano-small --out runs/clues
     """
+    devices = validate_config(Resources, {"placement": placement}).devices
     from elusive.augment.clues.folder import write_clues
     from elusive.augment.clues.report import render_terminal
     from elusive.common.dataset.folder import load_dataset_folder
 
-    report = write_clues(load_dataset_folder(dataset, limit), list(models), depth, out, words)
+    folder = load_dataset_folder(dataset, limit)
+    report = write_clues(folder, list(models), depth, out, words, devices)
     click.echo(render_terminal(report))
     click.echo(f"wrote all rows, tables and the picture to {out}")

@@ -5,9 +5,10 @@ from pathlib import Path
 import click
 from pydantic import BaseModel
 
-from elusive.cli.options import add_config_options, render_arms, threads_option
+from elusive.cli.options import add_config_options, add_device_options, render_arms, threads_option
 from elusive.common.errors import validate_config
-from elusive.evaluate.config import AnsweringConfig, CellSettings, TrainingConfig
+from elusive.evaluate.config import AnsweringConfig, CellSettings, TrainingConfig, check_shared
+from elusive.evaluate.engines.resources import Resources
 
 
 @click.command(epilog=render_arms("objective"))
@@ -42,6 +43,7 @@ from elusive.evaluate.config import AnsweringConfig, CellSettings, TrainingConfi
 @click.option("--label", help="Name of the arm in tables; by default the method.")
 @add_config_options(TrainingConfig)
 @add_config_options(AnsweringConfig)
+@add_device_options("placement", "processes")
 @threads_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 def evaluate(
@@ -52,6 +54,8 @@ def evaluate(
     adapter: Path | None,
     known: Path | None,
     label: str | None,
+    placement: str,
+    processes: int,
     threads: int | None,
     out: Path,
     **settings: object,
@@ -71,6 +75,8 @@ def evaluate(
     cell_settings = validate_config(
         CellSettings, {"training": training, "answering": answering, "threads": threads}
     )
+    devices = validate_config(Resources, {"placement": placement, "processes": processes}).devices
+    check_shared(training, processes, is_trained=train is not None)
     from elusive.common.process.progress import announce_loading
     from elusive.evaluate.checks.inputs import check_cell_inputs
 
@@ -81,7 +87,7 @@ def evaluate(
     from elusive.evaluate.compare.table_formats import RENDERERS
     from elusive.evaluate.run import evaluate_cell
 
-    evaluate_cell(dataset, train, model, seed, label, cell_settings, out, known, adapter)
+    evaluate_cell(dataset, train, model, seed, label, cell_settings, out, known, adapter, devices)
     click.echo(RENDERERS["terminal"](build_table(find_cells(out))))
     click.echo(f"wrote adapter, predictions, metrics and costs to {out}")
 

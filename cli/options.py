@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from elusive.augment.arms import ARMS, Kind, list_arms
+from elusive.evaluate.engines.resources import Resources
 
 
 def add_config_options(model: type[BaseModel], leave_out: tuple[str, ...] = ()) -> Callable:
@@ -99,6 +100,15 @@ threads_option = click.option(
     help="Number of CPU threads that models compute with on any machine; by default 1 for models "
     "with up to 50 MB of weights and 2 for larger ones. Another number changes the last bits.",
 )
+
+
+def add_device_options(*names: str) -> Callable:
+    """Return a decorator that adds the options that say what a model computes with.
+
+    Args:
+        names: of fields of `Resources`.
+    """
+    return add_config_options(Resources, tuple(set(Resources.model_fields) - {*names}))
 
 
 def add_comparison_options(command: Callable) -> Callable:

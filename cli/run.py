@@ -3,11 +3,12 @@
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
 from elusive.cli.options import add_list_option
+from elusive.cli.sharing import On, add_on_options
 
 if TYPE_CHECKING:
     from elusive.evaluate.plans import Plan
@@ -17,20 +18,7 @@ if TYPE_CHECKING:
 @click.argument("plan", type=click.Path(path_type=Path))
 @add_list_option("--arm", "arms", help="Run only these arms of the plan.")
 @add_list_option("--seed", "seeds", of=int, help="Run only these seeds of the plan.")
-@click.option(
-    "--on",
-    type=click.Choice(["local", "slurm", "ray"]),
-    default="local",
-    show_default=True,
-    help="Where cells are made: on this machine, as jobs of Slurm, or as tasks of a Ray cluster. "
-    "The plan's resources say what each needs.",
-)
-@click.option(
-    "--address",
-    default="auto",
-    show_default=True,
-    help="Address of the Ray cluster; auto is the one that this machine belongs to.",
-)
+@add_on_options("cells are made, each with the plan's resources")
 @click.option(
     "--jobs",
     type=click.IntRange(1),
@@ -50,7 +38,7 @@ def run(
     plan: Path,
     arms: tuple[str, ...],
     seeds: tuple[int, ...],
-    on: Literal["local", "slurm", "ray"],
+    on: On,
     address: str,
     jobs: int | None,
     changes: tuple[str, ...],

@@ -3,27 +3,48 @@
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from elusive.cli.options import add_config_options, list_given_options
+from elusive.cli.sharing import On, add_sharing_options, open_share
 from elusive.common.errors import InputError, validate_config
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.known_sets import fill_known_set
 
+if TYPE_CHECKING:
+    from elusive.common.dataset.shared_work import Share
+
 
 @click.command()
 @add_config_options(WikiqaConfig)
-@click.option("--workers", type=click.IntRange(min=1), help="Processes; by default one per core.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes of each task; by default one per core if there is one task, else one.",
+)
+@add_sharing_options
 @click.option(
     "--preview", type=click.IntRange(min=1), help="Print this many articles and write nothing."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write.")
-def wikiqa(workers: int | None, preview: int | None, out: Path | None, **settings: object) -> None:
+def wikiqa(
+    workers: int | None,
+    preview: int | None,
+    on: On,
+    address: str,
+    tasks: int,
+    changes: tuple[str, ...],
+    out: Path | None,
+    **settings: object,
+) -> None:
     """Build a dataset of Wikipedia paragraphs with questions.
 
     Reads paragraphs and questions from a file, the Hub or a dump, and can also write questions. If
-    interrupted, rerun the same command to resume after the articles already read.
+    interrupted, rerun the same command to resume after the articles already read. Tasks share the
+    files of a dump. With --on slurm or ray, the command waits for the cluster; if it is ended, the
+    cluster goes on, and the same command waits again.
 
     \b
     elusive wikiqa --squad dev-v1.1.json --out data/squad
@@ -31,13 +52,13 @@ def wikiqa(workers: int | None, preview: int | None, out: Path | None, **setting
     elusive wikiqa --hub rajpurkar/squad --hub-split validation --limit 20 --out data/hub
     elusive wikiqa --table mine.jsonl --columns context=passage --shots 0 --out data/mine
     elusive wikiqa --dump enwiki-pages-articles.xml.bz2 --limit 1000 --out data/wiki
+    elusive wikiqa --dump enwiki1.xml.bz2 --dump enwiki2.xml.bz2 --tasks 2 --out data/two
     elusive wikiqa --dump enwiki.xml.bz2 --limit 50 --writer Qwen/Qwen3-8B --out data/written
     elusive wikiqa --squad dev-v1.1.json --examiner smollm2-135m --out data/graded
     elusive wikiqa --hub wikimedia/wikipedia --hub-config 20231101.en --raw --limit 500 --out data/w
     elusive wikiqa --squad dev-v1.1.json --preview 1
     """
     config = validate_config(WikiqaConfig, fill_known_set(settings, list_given_options()))
-    cores = workers or len(os.sched_getaffinity(0))
     if preview:
         _show(config, preview)
     elif out is None:
@@ -45,7 +66,9 @@ def wikiqa(workers: int | None, preview: int | None, out: Path | None, **setting
             "say where to write with --out DIR, or look at some texts with --preview 1"
         )
     else:
-        _write(config, out, cores)
+        share = open_share(out, on, address, tasks, changes)
+        cores = 1 if share else len(os.sched_getaffinity(0))
+        _write(config, out, workers or cores, share)
 
 
 def _show(config: WikiqaConfig, count: int) -> None:
@@ -63,7 +86,7 @@ def _show(config: WikiqaConfig, count: int) -> None:
         print_documents(dataset.documents, dataset.questions)
 
 
-def _write(config: WikiqaConfig, out: Path, workers: int) -> None:
+def _write(config: WikiqaConfig, out: Path, workers: int, share: "Share | None") -> None:
 
     from elusive.common.dataset.dataset_statistics import STATISTICS
     from elusive.common.dataset.folder import count_rows
@@ -77,7 +100,7 @@ def _write(config: WikiqaConfig, out: Path, workers: int) -> None:
             bar.reset(total=bar.n)
             bar.set_description(name)
 
-        is_new = generate_dataset(config, out, workers, bar.update, start_stage)
+        is_new = generate_dataset(config, out, workers, bar.update, start_stage, share)
     rows = count_rows(out)
     click.echo(
         f"{'wrote' if is_new else 'already there:'} {out}, {rows['corpus']} paragraphs, "

@@ -50,6 +50,18 @@ def load_config(
     return validate_config(model, values)
 
 
+def build_config(model: type[Config], changes: Sequence[str]) -> Config:
+    """Build a config from its defaults and some changes, written as for `load_config`.
+
+    Raises:
+        InputError: a change is wrong.
+    """
+    values: dict = {}
+    for change in changes:
+        _apply_change(values, change)
+    return validate_config(model, values)
+
+
 def _apply_change(values: dict, change: str) -> None:
     """Set one of nested settings in place."""
     name, is_given, text = change.partition("=")

@@ -184,6 +184,11 @@ class TrainingConfig(BaseModel):
             raise build_unknown_name_error(
                 "objective", self.objective, [NEXT_TOKEN, *list_arms("objective")]
             )
+        if self.objective == "guided-masking" and self.dynamic:
+            raise InputError(
+                "objective 'guided-masking' reads the model before training, but dynamic draws "
+                "texts during it: leave out dynamic"
+            )
         for role in ARMS[self.objective].models:
             if getattr(self, role) is None:
                 raise InputError(f"objective {self.objective!r} needs --{role} MODEL")

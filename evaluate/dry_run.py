@@ -78,20 +78,20 @@ def render_estimate(
         all_finished = find_cells(out)
     except InputError:
         all_finished = []
-    contents = {name: _load_content(plan, name, source) for name, source in plan.sources.items()}
+    contents = {name: load_content(plan, name, source) for name, source in plan.sources.items()}
     lines, seconds_left, num_missing, sweep_seconds = [], 0.0, 0, 0.0
     memory: list[float] = []
     all_sizes: list[dict[str, Size]] = []
     for model in plan.trained:
         # 1) Measure the datasets in the model's tokens, and its speed.
         finished = [cell for cell in all_finished if cell.parameters["model"] == model]
-        sizes = {name: _measure_size(model, *content) for name, content in contents.items()}
+        sizes = {name: measure_size(model, *content) for name, content in contents.items()}
         all_sizes.append(sizes)
         speed = _estimate_speed(plan, model, finished)
         memory += [_estimate_memory_gib(plan, model, size, finished) for size in sizes.values()]
         # 2) Add up the model's cells.
-        for job in (_take_longest(job, plan) for job in list_jobs(plan) if job.model == model):
-            tokens, steps = _count_work(job, sizes[job.dataset])
+        for job in (take_longest(job, plan) for job in list_jobs(plan) if job.model == model):
+            tokens, steps = count_work(job, sizes[job.dataset])
             answering = sizes[job.dataset].questions * speed.per_question
             seconds = tokens * speed.per_token + answering
             if plan.sweep and job.arm and job.seed == plan.seeds[0]:
@@ -117,7 +117,7 @@ def render_estimate(
     return "\n".join(lines) + "\n"
 
 
-def _count_work(job: Job, size: Size) -> tuple[float, int]:
+def count_work(job: Job, size: Size) -> tuple[float, int]:
     """Count the tokens and the optimizer steps of a cell's training."""
     if job.arm is None:
         return 0.0, 0
@@ -126,7 +126,7 @@ def _count_work(job: Job, size: Size) -> tuple[float, int]:
     return texts * training.epochs * size.tokens_per_text, count_steps(texts, training)
 
 
-def _take_longest(job: Job, plan: Plan) -> Job:
+def take_longest(job: Job, plan: Plan) -> Job:
     """Return a cell with the largest number of epochs that the plan's sweep may choose for it."""
     if job.arm is None or plan.sweep is None or not plan.sweep.epochs:
         return job
@@ -148,7 +148,7 @@ def _render_design(plan: Plan, name: str, questions: list[Question]) -> str:
     return f"design: {line}" if len(plan.sources) == 1 else f"design, {name}: {line}"
 
 
-def _load_content(plan: Plan, name: str, source: Source) -> tuple[list[Document], list[Question]]:
+def load_content(plan: Plan, name: str, source: Source) -> tuple[list[Document], list[Question]]:
     """Load or generate the documents to train on and the questions to ask."""
     if isinstance(source, BiogenConfig):
         documents, questions = list(generate_biographies(source)), list(generate_questions(source))
@@ -163,7 +163,8 @@ def _load_content(plan: Plan, name: str, source: Source) -> tuple[list[Document]
     return trained_on, select_asked(questions, plan.answering)
 
 
-def _measure_size(model: str, documents: list[Document], questions: list[Question]) -> Size:
+def measure_size(model: str, documents: list[Document], questions: list[Question]) -> Size:
+    """Measure a dataset in a model's tokens, from its first texts."""
     tokenizer = load_tokenizer_alone(model)
     texts = [document.text for document in documents[:SAMPLED_TEXTS]]
     if tokenizer is None:

@@ -1,12 +1,10 @@
 """The cells that a plan asks for."""
 
-import traceback
 from dataclasses import dataclass
 from typing import Any
 
 from elusive.augment.arms import UNTRAINED
 from elusive.augment.config import AugmentConfig
-from elusive.common.errors import InputError
 from elusive.evaluate.cells.cell import make_file_name
 from elusive.evaluate.config import CellSettings
 from elusive.evaluate.plans import ArmConfig, Plan
@@ -80,25 +78,3 @@ def count_trials(plan: Plan) -> int:
         return 0
     arms = len(plan.arms) * len(plan.trained) * len(plan.sources)
     return arms * plan.sweep.num_trials * len(plan.sweep.seeds)
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A cell that failed."""
-
-    cell: str
-    error: str
-    """One line."""
-    details: str
-    """The traceback."""
-
-
-def build_failure(job: Job, error: Exception) -> Failure:
-    """Build the record of a failed cell; call it while handling the error."""
-    return Failure(job.name, render_error(error), traceback.format_exc())
-
-
-def render_error(error: Exception) -> str:
-    """Render an error as one line, with its type unless the user's input is wrong."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"

@@ -10,6 +10,7 @@ from elusive.augment.arms import UNTRAINED
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.folders import write_atomically
+from elusive.common.large.devices import ONE, Devices
 from elusive.common.lm.adapters import check_adapter_base, read_adapter_config
 from elusive.common.lm.loading import load_model
 from elusive.common.lm.references import hash_model_weights
@@ -25,10 +26,11 @@ from elusive.evaluate.compare.table import build_tables
 from elusive.evaluate.compare.table_columns import build_arrow_table
 from elusive.evaluate.config import NEXT_TOKEN, CellSettings
 from elusive.evaluate.engines.engine import LOCAL, Engine
+from elusive.evaluate.engines.failures import Failure, print_warning
 from elusive.evaluate.follow_ups import make_follow_ups
-from elusive.evaluate.jobs import Failure, list_jobs
+from elusive.evaluate.jobs import list_jobs
 from elusive.evaluate.plans import PLAN, Plan
-from elusive.evaluate.run_folder import RunFolder, print_warning
+from elusive.evaluate.run_folder import RunFolder
 from elusive.evaluate.sweep import choose_jobs
 
 
@@ -42,10 +44,12 @@ def evaluate_cell(
     out: Path,
     known: Path | None = None,
     adapter: Path | None = None,
+    devices: Devices = ONE,
 ) -> bool:
     """Train and score one cell into `out`; return False if `out` already holds it.
 
-    Without a training text, score a finished adapter, or the model before training.
+    Without a training text, score a finished adapter, or the model before training. `devices` are
+    what the model computes with.
 
     Raises:
         InputError: a folder, the model or a setting is wrong.
@@ -70,9 +74,11 @@ def evaluate_cell(
     if not is_without_model(train, settings):
         if adapter:
             check_adapter_base(adapter, model, hash_model_weights(model))
-        loaded = load_model(model, quantization=settings.training.quantization)
+        if devices.processes == 1:
+            quantization = settings.training.quantization
+            loaded = load_model(model, quantization=quantization, devices=devices)
     with open_bar("training", "step", steps, disable=not steps) as bar:
-        return make_cell(cell, asked, loaded, out, bar.update)
+        return make_cell(cell, asked, loaded, out, bar.update, devices.processes)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,9 @@
 """The folder of a run: what its cells share, where each one goes, and how to make it."""
 
 import copy
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
@@ -22,17 +20,24 @@ from elusive.common.folders import (
     MANIFEST,
     find_full_disk_error,
     hash_parameters,
-    write_atomically,
 )
 from elusive.common.lm.loading import LoadedModel, load_model, load_model_tokenizer
 from elusive.common.lm.references import hash_model_weights
-from elusive.common.process.progress import print_line
 from elusive.evaluate.cells.cell import Cell, count_steps, find_cell_folder
 from elusive.evaluate.cells.cell_folder import check_weights, load_cell
 from elusive.evaluate.cells.make_cell import find_parameters, is_without_model, make_cell
 from elusive.evaluate.checks.plan import check_questions
+from elusive.evaluate.engines.failures import (
+    Failure,
+    build_failure,
+    forget_failure,
+    print_warning,
+    read_failure,
+    record_failure,
+    render_error,
+)
 from elusive.evaluate.engines.resources import PlanResources
-from elusive.evaluate.jobs import Failure, Job, build_failure, render_error
+from elusive.evaluate.jobs import Job
 from elusive.evaluate.plans import Plan, Source
 from elusive.evaluate.training.hf_trainer import OnStep
 
@@ -187,7 +192,7 @@ class RunFolder:
         except Exception as error:
             if full := find_full_disk_error(error):
                 raise full from None
-            self.record(build_failure(job, error))
+            self.record(build_failure(job.name, error))
         else:
             self.forget_failure(job)
         return True
@@ -234,29 +239,11 @@ class RunFolder:
 
     def forget_failure(self, job: Job) -> None:
         """Remove the record of a cell's failure, if there is one."""
-        _find_record(self.out, job.name).unlink(missing_ok=True)
+        forget_failure(self.out, job.name)
 
     def find_failure(self, job: Job) -> Failure | None:
         """Read the failure of a cell; None if it did not fail."""
-        path = _find_record(self.out, job.name)
-        return Failure(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
-
-
-def record_failure(out: Path, failure: Failure) -> None:
-    """Write down a failure in the folder of a run, and print it."""
-    write_failure(out, failure)
-    print_warning(f"{failure.cell} failed: {failure.error}")
-
-
-def write_failure(out: Path, failure: Failure) -> None:
-    """Write down a failure in the folder of a run."""
-    path = _find_record(out, failure.cell)
-    path.parent.mkdir(exist_ok=True)
-    write_atomically(path, json.dumps(asdict(failure), indent=2) + "\n")
-
-
-def _find_record(out: Path, name: str) -> Path:
-    return out / "failed" / f"{name}.json"
+        return read_failure(self.out, job.name)
 
 
 def _remove_damaged(folder: Path, error: InputError) -> None:
@@ -269,11 +256,6 @@ def _clear_leftovers(folder: Path) -> None:
     for path in folder.parent.glob(f".{folder.name}.*"):
         if path.suffix != ".checkpoints":
             shutil.rmtree(path, ignore_errors=True)
-
-
-def print_warning(message: str) -> None:
-    """Print a line on stderr without breaking progress bars."""
-    print_line(f"elusive: {message}")
 
 
 def _prepare_dataset(source: Source, folder: Path, name: str | None = None) -> DatasetFolder:

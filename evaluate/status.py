@@ -9,7 +9,8 @@ from statistics import median
 from elusive.common.claims import Claim
 from elusive.common.errors import InputError
 from elusive.common.folders import MANIFEST, read_manifest
-from elusive.evaluate.jobs import Failure, count_trials, list_jobs
+from elusive.evaluate.engines.failures import Failure
+from elusive.evaluate.jobs import count_trials, list_jobs
 from elusive.evaluate.plans import PLAN, load_plan
 
 SWEEP_FOLDER = "sweep"

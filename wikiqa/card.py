@@ -62,7 +62,9 @@ def write_card(
 def build_command_line(config: WikiqaConfig, source: str) -> str:
     """Build the command that makes this dataset, without the settings that have their default."""
     kind = config.source
-    words = ["elusive", "wikiqa", f"--{kind}", source]
+    words = ["elusive", "wikiqa"]
+    for name in [path.name for path in config.dump] or [source]:
+        words += [f"--{kind}", name]
     for name, setting in config.model_dump(exclude_defaults=True, exclude={kind}).items():
         flag = f"--{name.replace('_', '-')}"
         if isinstance(setting, bool):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from elusive.common.errors import InputError
 from elusive.common.text.languages import CODE
@@ -35,9 +35,10 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
         description="Source: a dataset of the Hub with a question per row, or the name of a known "
         f"one, which stands for its commit, split and columns: {', '.join(KNOWN_SETS)}.",
     )
-    dump: Path | None = Field(
-        default=None,
-        description="Source: pages-articles XML (plain, .gz, .bz2); questions are written for it.",
+    dump: tuple[Path, ...] = Field(
+        default=(),
+        description="Source: pages-articles XML (plain, .gz, .bz2); questions are written for it. "
+        "Repeat the option for a dump of several files.",
     )
     texts: Path | None = Field(
         default=None,
@@ -125,14 +126,21 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
         default=0, description="Seed of all random draws: articles, questions, splits."
     )
 
+    @field_validator("dump", mode="before")
+    @classmethod
+    def _accept_single_file(cls, value: object) -> object:
+        return (value,) if isinstance(value, str | Path) else value
+
     @model_validator(mode="after")
     def _one_source(self) -> "WikiqaConfig":
-        sources = [f"--{name}" for name in SOURCES if getattr(self, name) is not None]
+        sources = [f"--{name}" for name in SOURCES if getattr(self, name)]
         if len(sources) != 1 and sources not in (["--table", "--texts"], ["--hub", "--texts"]):
             raise InputError(
                 f"exactly one source is needed, got {' and '.join(sources) or 'none'}: choose one "
                 f"of {', '.join(f'--{name}' for name in SOURCES)}"
             )
+        if len(set(self.dump)) < len(self.dump):
+            raise InputError("dump: the same file is given twice: remove one")
         if "none" in self.filters and len(self.filters) > 1:
             raise InputError("filters: none excludes all other reasons: remove it or the others")
         for name in EXAM_FILTERS:
@@ -170,7 +178,7 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
     @property
     def source(self) -> str:
         """Field of the source; that of the rows if --texts goes with them."""
-        return next(name for name in SOURCES if getattr(self, name) is not None)
+        return next(name for name in SOURCES if getattr(self, name))
 
     @property
     def writes_by_model(self) -> bool:

@@ -5,12 +5,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from elusive.common.chat.models import ChatModel
 from elusive.common.dataset.records import Link
+from elusive.common.dataset.shared_work import SharedWork
+from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
 from elusive.common.text.languages import count_words
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
@@ -48,7 +51,7 @@ def gather_articles(
     """
     folder.mkdir(parents=True, exist_ok=True)
     if config.dump:
-        _gather_dump(config, config.dump, folder, workers, on_articles)
+        _gather_dumps(config, folder, workers, on_articles=on_articles)
     else:
         _gather_rows(config, folder, on_articles)
 
@@ -95,16 +98,60 @@ def _gather_rows(config: WikiqaConfig, folder: Path, on_articles: Callable[[int]
         on_articles(len(chunk))
 
 
+def check_shareable(config: WikiqaConfig) -> None:
+    """Raise InputError unless tasks can gather the source, each some files of a dump."""
+    if not config.dump:
+        raise InputError("tasks share the files of a dump: give --dump, or leave out --on, --tasks")
+    if config.limit:
+        raise InputError("limit reads one file after the other: leave it out, or --on and --tasks")
+
+
+def build_dump_work(config: WikiqaConfig, out: Path, folder: Path, workers: int) -> SharedWork:
+    """Build what tasks share: each gathers some files of a dump."""
+    missing = partial(_count_missing_dumps, folder, len(config.dump))
+    write = partial(_gather_dumps, config, folder, workers)
+    return SharedWork(out, "file", write, missing)
+
+
+def _count_missing_dumps(folder: Path, count: int, task: int, tasks: int) -> int:
+    return sum(not _find_end(folder, number).exists() for number in range(task, count, tasks))
+
+
+def _gather_dumps(
+    config: WikiqaConfig,
+    folder: Path,
+    workers: int,
+    task: int = 0,
+    tasks: int = 1,
+    on_articles: Callable[[int], object] = lambda count: None,
+) -> None:
+    """Gather the files `task`, `task + tasks` and so on of a dump."""
+    left = config.limit
+    for number in range(task, len(config.dump), tasks):
+        below = folder / f"{number:05d}"
+        if not _find_end(folder, number).exists():
+            below.mkdir(exist_ok=True)
+            _gather_dump(config, config.dump[number], below, left, workers, on_articles)
+        if left is not None:
+            left -= sum(len(_load_chunk(path)[1]) for path in _chunk_files(below))
+
+
+def _find_end(folder: Path, number: int) -> Path:
+    """Find the file that ends the articles of a dump's file; it sorts after all others."""
+    return folder / f"{number:05d}" / "articles-end.jsonl"
+
+
 def _gather_dump(
     config: WikiqaConfig,
     dump: Path,
     folder: Path,
+    limit: int | None,
     workers: int,
     on_articles: Callable[[int], object],
 ) -> None:
-    """Gather a dump: this process reads, the workers clean pages and write cloze questions."""
+    """Gather a file: this process reads, the workers clean pages and write cloze questions."""
     counts: Counts = Counter()
-    pages = islice(read_pages(dump, counts, config.language), config.limit)
+    pages = islice(read_pages(dump, counts, config.language), limit)
     queued: list[Future[int]] = []
     with PageWorkers(workers, _clean_page, _write_chunk, Limits()) as pool:
         for number, chunk in enumerate(_split_into_chunks(pages)):
@@ -119,6 +166,7 @@ def _gather_dump(
                 on_articles(queued.pop(0).result())
         for future in queued:
             on_articles(future.result())
+    _write_chunk(folder / "articles-end.jsonl", [], counts)  # what follows the last article
 
 
 def _clean_page(page: Page, counts: Counts, config: WikiqaConfig) -> Article:
@@ -164,19 +212,22 @@ def write_questions(
     Raises:
         InputError: the model cannot be asked.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, path in enumerate(_chunk_files(gathered)):
-        if (folder / path.name).exists():
-            continue
+    number = 0
+    for path in _chunk_files(gathered):
+        target = folder / path.relative_to(gathered)
         counts, articles = _load_chunk(path)
+        first, number = number, number + len(articles)
+        if target.exists():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
         articles = [
             replace(article, paragraphs=sample_paragraphs(article.paragraphs, index, config))
-            for index, article in enumerate(articles, number * CHUNK)
+            for index, article in enumerate(articles, first)
         ]
         count = config.questions_per_paragraph or QUESTIONS
         articles = add_written_questions(articles, chat, count, counts)
         counts[WRITTEN] += sum(map(count_questions, articles))
-        _write_chunk(folder / path.name, articles, counts)
+        _write_chunk(target, articles, counts)
         on_articles(len(articles))
 
 
@@ -190,7 +241,7 @@ def _chunk_path(folder: Path, number: int) -> Path:
 
 
 def _chunk_files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("articles-*.jsonl"))
+    return sorted(folder.rglob("articles-*.jsonl"))
 
 
 def _load_chunk(path: Path) -> tuple[Counts, list[Article]]:

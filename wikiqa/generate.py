@@ -16,6 +16,7 @@ from elusive.common.dataset.shards import (
     finish_folder,
     open_shard,
 )
+from elusive.common.dataset.shared_work import Share
 from elusive.common.errors import InputError
 from elusive.common.folders import hash_file, hash_parameters
 from elusive.common.seeding import stream
@@ -24,6 +25,8 @@ from elusive.wikiqa.card import write_card
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.documents import Split, build_document, build_question, build_shot, name_entity
 from elusive.wikiqa.gather import (
+    build_dump_work,
+    check_shareable,
     count_questions,
     gather_articles,
     load_articles,
@@ -35,7 +38,7 @@ from elusive.wikiqa.selection import Selection
 from elusive.wikiqa.sources.row_tables import find_hub_revision
 from elusive.wikiqa.sources.text_folder import list_texts
 
-GATHERED = "articles"
+GATHERED = "gathered"
 TABLES = {
     "corpus": SCHEMAS[WikiDocument],
     "questions": SCHEMAS[WikiQuestion],
@@ -50,6 +53,7 @@ def generate_dataset(
     workers: int = 1,
     on_articles: Callable[[int], object] = lambda count: None,
     on_stage: Callable[[str], object] = lambda name: None,
+    share: Share | None = None,
 ) -> bool:
     """Write the question set of `config` to `out`; return False if `out` already holds it.
 
@@ -59,10 +63,14 @@ def generate_dataset(
         workers: processes that clean the articles of a dump; they do not change the result.
         on_articles: called with the number of articles done since the last call.
         on_stage: called with the name of each later stage, before it goes through all articles.
+        share: has the files of a dump read by several tasks; they do not change the result, either.
 
     Raises:
-        InputError: the source cannot be read or has too little, or `out` holds something else.
+        InputError: the source cannot be read or has too little, tasks cannot share it, or `out`
+            holds something else.
     """
+    if share:
+        check_shareable(config)
     if config.hub:  # the parameters name the commit
         revision = find_hub_revision(config.hub, config.revision)
         config = config.model_copy(update={"revision": revision})
@@ -76,7 +84,7 @@ def generate_dataset(
     }
     with claim_folder(out, "dataset", parameters) as is_mine:
         if is_mine:
-            gathered = _gather(config, out, workers, on_articles, on_stage)
+            gathered = _gather(config, out, workers, on_articles, on_stage, share)
             on_stage("tables written")
             exam = None
             if config.examiner:
@@ -105,13 +113,18 @@ def _gather(
     workers: int,
     on_articles: Callable[[int], object],
     on_stage: Callable[[str], object],
+    share: Share | None,
 ) -> Path:
     """Gather what is missing, and return the folder of the articles with questions."""
     gathered = out / PROGRESS / GATHERED
     try:
-        gather_articles(config, gathered, workers, on_articles)
+        if share:
+            gathered.mkdir(exist_ok=True)
+            share(build_dump_work(config, out, gathered, workers))
+        else:
+            gather_articles(config, gathered, workers, on_articles)
     except InputError:
-        if not any(gathered.iterdir()):
+        if not share and not any(gathered.rglob("*.jsonl")):
             _free_folder(out)
         raise
     if not config.writes_by_model:
@@ -139,20 +152,27 @@ def _identify_models(config: WikiqaConfig) -> dict[str, str]:
     }
 
 
+def _list_source_files(config: WikiqaConfig) -> list[Path]:
+    return [path for path in (config.squad, config.table, *config.dump) if path]
+
+
 def _source_name(config: WikiqaConfig) -> str:
-    name = getattr(config, config.source)
-    return name.resolve().name if isinstance(name, Path) else str(name)
+    if config.source == "texts" and config.texts:
+        return config.texts.resolve().name
+    return ", ".join(path.name for path in _list_source_files(config)) or str(config.hub)
 
 
 def _hash_source(config: WikiqaConfig) -> str:
     """Return the hash of the source's files, or the commit of its Hub dataset."""
-    path = getattr(config, config.source)
     texts = _hash_texts(config.texts) if config.texts else ""
     if config.source == "texts":
         return texts
-    if isinstance(path, Path) and not path.is_file():
-        raise InputError(f"no file at {path}")
-    own = hash_file(path) if isinstance(path, Path) else str(config.revision)
+    paths = _list_source_files(config)
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"no file at {path}")
+    hashes = [hash_file(path) for path in paths] or [str(config.revision)]
+    own = hashes[0] if len(hashes) == 1 else hash_parameters(hashes)
     return hash_parameters([own, texts]) if texts else own
 
 

@@ -1,6 +1,7 @@
 """The result of the clue benchmark as a folder: computed once, read afterwards."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 from elusive.augment.clues.benchmark import ClueReport, ClueRow, LayerRow, ScorerRow, run_clues
@@ -15,6 +16,8 @@ from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.errors import InputError
 from elusive.common.folders import create_folder, is_made, write_atomically
 from elusive.common.intervals import Estimate
+from elusive.common.large.devices import ONE, Devices
+from elusive.common.lm.loading import load_model
 from elusive.common.lm.references import hash_model_weights, hash_settings
 
 REPORT = "clues.json"
@@ -25,7 +28,12 @@ VERSION = 2
 
 
 def write_clues(
-    dataset: DatasetFolder, models: list[str], depth: float, out: Path, words: int = 2
+    dataset: DatasetFolder,
+    models: list[str],
+    depth: float,
+    out: Path,
+    words: int = 2,
+    devices: Devices = ONE,
 ) -> ClueReport:
     """Run the clue benchmark and write its result to `out`, or read it if `out` holds it.
 
@@ -48,7 +56,8 @@ def write_clues(
     }
     if is_made(out, "clues", parameters):
         return load_clues(out)
-    report = run_clues(dataset.documents, models, depth, words=words)
+    load = partial(load_model, devices=devices)
+    report = run_clues(dataset.documents, models, depth, load, words)
     with create_folder(out, "clues", parameters) as folder:
         write_atomically(folder / REPORT, json.dumps(report.as_json(), indent=2) + "\n")
         write_atomically(folder / "clues.csv", render_csv(report.rows))

@@ -45,6 +45,10 @@ def _choose_one(reference: str) -> Devices:
     return ONE
 
 
+def _choose_same(devices: Devices, reference: str) -> Devices:
+    return devices
+
+
 @dataclass(frozen=True)
 class Scorers:
     """What a score may use besides the documents."""
@@ -159,6 +163,18 @@ def _score_in_process(
 def _hash_sentences(document: Document) -> str:
     """Hash what scores by sentence depend on."""
     return sha256(repr((document.text, split_sentences(document))).encode()).hexdigest()
+
+
+def build_scorers(
+    config: AugmentConfig, devices: Devices = ONE, threads: int | None = None
+) -> Scorers:
+    """Build what an arm scores with if all models compute with the same devices."""
+    return Scorers(
+        config,
+        partial(load_model, devices=devices),
+        threads=threads,
+        choose_devices=partial(_choose_same, devices),
+    )
 
 
 Score = Callable[[list[Document], Scorers], list[TokenScores]]

@@ -17,16 +17,19 @@ def list_models(config: AugmentConfig) -> dict[str, str]:
     return {role: name for role, name in names.items() if name}
 
 
+def list_needed_roles(config: AugmentConfig) -> tuple[str, ...]:
+    """List the roles of the models that an arm, and its way of finding clues, need."""
+    arm, finder = ARMS.get(config.method), config.clue_finder
+    of_arm = arm.models if arm else ()
+    return tuple(dict.fromkeys((*of_arm, *(CLUE_FINDERS[finder][1] if finder else ()))))
+
+
 def check_roles(config: AugmentConfig) -> None:
     """Raise InputError if the config does not name a model that the arm needs."""
-    arm = ARMS.get(config.method)
-    for role in arm.models if arm else ():
+    for role in list_needed_roles(config):
         if getattr(config, role) is None:
-            raise InputError(f"method {config.method!r} needs --{role} MODEL")
-    finder = config.clue_finder
-    for role in CLUE_FINDERS[finder][1] if finder else ():
-        if getattr(config, role) is None:
-            raise InputError(f"restating by {finder!r} needs --{role} MODEL")
+            restating = f" with restate_by {config.clue_finder!r}" if config.clue_finder else ""
+            raise InputError(f"method {config.method!r}{restating} needs --{role} MODEL")
 
 
 def check_augment_inputs(config: AugmentConfig) -> None:

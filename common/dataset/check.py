@@ -1,10 +1,12 @@
 """Checks of a dataset folder: its schema, spans and splits, and that no answer leaks."""
 
 import json
-from array import array
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import pyarrow as pa
 
 from elusive.common.dataset.folder import TABLES
 from elusive.common.dataset.records import SCHEMAS
+from elusive.common.dataset.row_keys import RowKeys
 from elusive.common.dataset.shards import check_finished, read_batches
 from elusive.common.errors import InputError
 from elusive.common.folders import is_intact, read_manifest
@@ -43,7 +46,7 @@ def check_dataset(
 ) -> Iterator[Problem]:
     """Yield everything that is wrong with a dataset folder.
 
-    Memory grows by a few hashes per row only.
+    Memory does not grow with the dataset: what rows are compared by is in temporary files.
 
     Args:
         folder: of the dataset.
@@ -143,66 +146,70 @@ def _check_schema(folder: Path, name: str) -> Iterator[Problem]:
                 yield Problem(name, None, path.name, f"{label} is {own_type}, not {column.type}")
 
 
-def _no_hashes() -> array:
-    return array("q")
-
-
-@dataclass
 class _Seen:
-    """Hashes of the rows read so far, for comparing rows of different tables."""
+    """Keys of the rows read so far, for comparing rows of different tables.
 
-    doc_ids: array = field(default_factory=_no_hashes)
-    entities: array = field(default_factory=_no_hashes)
-    facts: array = field(default_factory=_no_hashes)
-    """One per fact: document, field and value."""
-    question_ids: array = field(default_factory=_no_hashes)
-    asked_doc_ids: array = field(default_factory=_no_hashes)
-    placed_facts: array = field(default_factory=_no_hashes)
-    """The same, with the place of the value."""
-    asked_facts: array = field(default_factory=_no_hashes)
-    """One per question: document, field and first answer; 0 if the text need not state it."""
-    asked_places: array = field(default_factory=_no_hashes)
-    """The same, with the place of the answer; 0 if the question does not say it."""
-    subjects: array = field(default_factory=_no_hashes)
-    """One per document: itself and its entity."""
-    asked_subjects: array = field(default_factory=_no_hashes)
-    """One per question: its document and its entity."""
-    templates: dict[str, set[str]] = field(default_factory=lambda: {"train": set(), "dev": set()})
-    """Templates of the documents of each split."""
-    dev: array = field(default_factory=_no_hashes)
-    """One per question: its entity if its split is dev, else 0."""
-    test: array = field(default_factory=_no_hashes)
-    """The same for the split test."""
-    shot_entities: array = field(default_factory=_no_hashes)
+    Args:
+        folder: for temporary files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        def open_keys(name: str) -> RowKeys:
+            return RowKeys(folder / name)
+
+        self.templates: dict[str, set[str]] = {"train": set(), "dev": set()}
+        """Templates of the documents of each split."""
+        # Of documents: themselves, their entities, and both together.
+        self.doc_ids, self.entities = open_keys("doc_ids"), open_keys("entities")
+        self.subjects = open_keys("subjects")
+        # Of facts: document, field and value.
+        self.facts = open_keys("facts")
+        # The same, with the place of the value.
+        self.placed_facts = open_keys("placed_facts")
+        # Of questions, the same; the fact has the first answer, if the text must state it.
+        self.question_ids = open_keys("question_ids")
+        self.asked_doc_ids, self.asked_facts = open_keys("asked_doc_ids"), open_keys("asked_facts")
+        self.asked_subjects = open_keys("asked_subjects")
+        # The same as of the fact, with the place of the answer, if the question says it.
+        self.asked_places = open_keys("asked_places")
+        self.asked_entities = {split: open_keys(split) for split in SPLITS["questions"]}
+        # Of shots: their entities.
+        self.shot_entities = open_keys("shot_entities")
 
 
 def _check_rows(
     folder: Path, promises: _Promises, on_rows: Callable[[int], object]
 ) -> Iterator[Problem]:
     """Check single rows, then rows against each other."""
-    seen = _Seen()
     checks = {"corpus": _check_document, "questions": _check_question, "shots": _check_shot}
-    for name, check in checks.items():
-        number = 0
-        for batch in read_batches(folder, name):
-            for row in batch.to_pylist():
-                identifier = row.get("question_id") or row.get("doc_id") or row["entity"] or ""
-                nulls = [column for column, value in row.items() if value is None]
-                messages = [f"column {nulls[0]!r} is null"] if nulls else check(row, seen, promises)
-                for message in messages:
-                    yield Problem(name, number, identifier, message)
-                number += 1
-            on_rows(len(batch))
-        if not number and (name != "shots" or promises.shots):
-            yield Problem(name, None, "", "the table has no rows")
-    yield from _check_between_rows(seen)
+    with TemporaryDirectory(prefix="elusive-check-") as scratch:
+        seen = _Seen(Path(scratch))
+        for name, check in checks.items():
+            number = 0
+            for batch in read_batches(folder, name):
+                for row in batch.to_pylist():
+                    identifier = row.get("question_id") or row.get("doc_id") or row["entity"] or ""
+                    nulls = [column for column, value in row.items() if value is None]
+                    for message in (
+                        [f"column {nulls[0]!r} is null"]
+                        if nulls
+                        else check(row, number, seen, promises)
+                    ):
+                        yield Problem(name, number, identifier, message)
+                    number += 1
+                on_rows(len(batch))
+            if not number and (name != "shots" or promises.shots):
+                yield Problem(name, None, "", "the table has no rows")
+        yield from _check_between_rows(folder, seen)
 
 
-def _check_document(row: dict[str, Any], seen: _Seen, promises: _Promises) -> Iterator[str]:
+def _check_document(
+    row: dict[str, Any], number: int, seen: _Seen, promises: _Promises
+) -> Iterator[str]:
     text, entity = row["text"], row["entity"]
-    seen.doc_ids.append(hash(row["doc_id"]))
-    seen.entities.append(hash(entity))
-    seen.subjects.append(hash((row["doc_id"], entity)))
+    seen.doc_ids.add(row["doc_id"], number)
+    seen.entities.add(entity, number)
+    seen.subjects.add((row["doc_id"], entity), number)
     seen.templates.setdefault(row["split"], set()).update(row["templates"])
     if not text.strip():
         yield "the text is empty"
@@ -222,8 +229,8 @@ def _check_document(row: dict[str, Any], seen: _Seen, promises: _Promises) -> It
     heads = [(span["start"], span["end"]) for span in row["heads"]]
     for fact in row["facts"]:
         stated = (row["doc_id"], fact["field"], fact["value"])
-        seen.facts.append(hash(stated))
-        seen.placed_facts.append(hash((*stated, fact["start"])))
+        seen.facts.add(stated, number)
+        seen.placed_facts.add((*stated, fact["start"]), number)
         covered.append((fact["start"], fact["end"]))
         yield from _check_fact(text, heads, fact, promises.language)
     positions = [fact["position"] for fact in row["facts"]]
@@ -251,19 +258,22 @@ def _check_fact(
         yield f"the fact {fact['field']} has distance {fact['distance']}, but stands at {distance}"
 
 
-def _check_question(row: dict[str, Any], seen: _Seen, promises: _Promises) -> Iterator[str]:
-    is_stated = row["kind"] == "direct" and row["hops"] == 1 and row["answers"]
-    fact = (row["doc_id"], row["field"], row["answers"][0]) if is_stated else None
-    seen.question_ids.append(hash(row["question_id"]))
-    seen.asked_doc_ids.append(hash(row["doc_id"]))
-    seen.asked_subjects.append(hash((row["doc_id"], row["entity"])))
-    seen.asked_facts.append(hash(fact) if fact else 0)
+def _check_question(
+    row: dict[str, Any], number: int, seen: _Seen, promises: _Promises
+) -> Iterator[str]:
+    seen.question_ids.add(row["question_id"], number)
+    seen.asked_doc_ids.add(row["doc_id"], number)
+    seen.asked_subjects.add((row["doc_id"], row["entity"]), number)
     places = row.get("answer_starts")
-    seen.asked_places.append(hash((*fact, places[0])) if fact and places else 0)
     if places is not None and len(places) != len(row["answers"]):
         yield f"{len(row['answers'])} answers have {len(places)} places"
-    for split, entities in (("dev", seen.dev), ("test", seen.test)):
-        entities.append(hash(row["entity"]) if row["split"] == split else 0)
+    if row["kind"] == "direct" and row["hops"] == 1 and row["answers"]:
+        fact = (row["doc_id"], row["field"], row["answers"][0])
+        seen.asked_facts.add(fact, number)
+        if places:
+            seen.asked_places.add((*fact, places[0]), number)
+    if row["split"] in seen.asked_entities:
+        seen.asked_entities[row["split"]].add(row["entity"], number)
     if row["split"] not in SPLITS["questions"]:
         yield f"unknown split {row['split']!r}"
     if row["kind"] not in KINDS:
@@ -277,8 +287,10 @@ def _check_question(row: dict[str, Any], seen: _Seen, promises: _Promises) -> It
     yield from _check_question_text(row, row["answers"], promises)
 
 
-def _check_shot(row: dict[str, Any], seen: _Seen, promises: _Promises) -> Iterator[str]:
-    seen.shot_entities.append(hash(row["entity"]))
+def _check_shot(
+    row: dict[str, Any], number: int, seen: _Seen, promises: _Promises
+) -> Iterator[str]:
+    seen.shot_entities.add(row["entity"], number)
     if not row["answer"].strip():
         yield "the answer is empty"
     yield from _check_question_text(row, [row["answer"]], promises)
@@ -302,39 +314,60 @@ def _check_question_text(
             yield f"the answer {answer!r} occurs in the question {row['question']!r}"
 
 
-def _check_between_rows(seen: _Seen) -> Iterator[Problem]:
-    """Check rows against each other."""
-    doc_ids, question_ids = np.array(seen.doc_ids), np.array(seen.question_ids)
-    yield from _at("corpus", _is_repeated(doc_ids), "an earlier row has the same doc_id")
-    yield from _at("questions", _is_repeated(question_ids), "an earlier row has this question_id")
-    unknown = ~np.isin(np.array(seen.asked_doc_ids), doc_ids)
+def _check_between_rows(folder: Path, seen: _Seen) -> Iterator[Problem]:
+    """Check rows against each other; keys of the same hash are read again and compared."""
+    doc_ids, question_ids = (
+        _Column(folder, "corpus", "doc_id"),
+        _Column(folder, "questions", "question_id"),
+    )
+    asked, shot, entities = (
+        _Column(folder, name, "entity") for name in ("questions", "shots", "corpus")
+    )
+    repeated = doc_ids.select_equal(doc_ids, seen.doc_ids.find_repetitions())
+    yield from _at("corpus", repeated, "an earlier row has the same doc_id")
+    repeated = question_ids.select_equal(question_ids, seen.question_ids.find_repetitions())
+    yield from _at("questions", repeated, "an earlier row has this question_id")
+    unknown = seen.asked_doc_ids.find_absent(seen.doc_ids)
     yield from _at("questions", unknown, "no document has this doc_id")
-    mismatched = ~np.isin(np.array(seen.asked_subjects), np.array(seen.subjects)) & ~unknown
+    mismatched = np.setdiff1d(seen.asked_subjects.find_absent(seen.subjects), unknown)
     yield from _at("questions", mismatched, "the document is about another entity")
     for template in sorted(seen.templates["train"] & seen.templates["dev"]):
         yield Problem("corpus", None, template, "documents of both train and dev use the template")
-    asked_facts = np.array(seen.asked_facts)
-    unstated = (asked_facts != 0) & ~np.isin(asked_facts, np.array(seen.facts)) & ~unknown
+    unstated = np.setdiff1d(seen.asked_facts.find_absent(seen.facts), unknown)
     yield from _at("questions", unstated, "the document does not state the first gold answer")
-    asked_places = np.array(seen.asked_places)
-    misplaced = (asked_places != 0) & ~np.isin(asked_places, np.array(seen.placed_facts))
-    misplaced &= ~unstated & ~unknown
+    elsewhere = seen.asked_places.find_absent(seen.placed_facts)
+    misplaced = np.setdiff1d(np.setdiff1d(elsewhere, unstated), unknown)
     yield from _at("questions", misplaced, "no fact stands where its first gold answer should")
-    dev, test = np.array(seen.dev), np.array(seen.test)
-    in_both = np.isin(dev, test) & (dev != 0)
+    dev, test = (seen.asked_entities[split] for split in ("dev", "test"))
+    in_both = asked.select_equal(asked, dev.find_candidates(test))
     yield from _at("questions", in_both, "its entity is asked about in both dev and test")
-    shots, entities = np.array(seen.shot_entities), np.array(seen.entities)
-    known = np.isin(shots, entities) | np.isin(shots, dev) | np.isin(shots, test)
-    yield from _at("shots", known & (shots != 0), "the shot is about an entity of the corpus")
+    known = set(shot.select_equal(entities, seen.shot_entities.find_candidates(seen.entities)))
+    for keys in (dev, test):
+        known.update(shot.select_equal(asked, seen.shot_entities.find_candidates(keys)))
+    yield from _at("shots", sorted(known), "the shot is about an entity of the corpus")
 
 
-def _is_repeated(hashes: np.ndarray) -> np.ndarray:
-    """Return a mask of the values that an earlier row has, too."""
-    mask = np.ones(len(hashes), bool)
-    mask[np.unique(hashes, return_index=True)[1]] = False
-    return mask
+class _Column:
+    """A column of a table, of which single rows are read."""
+
+    def __init__(self, folder: Path, table: str, name: str) -> None:
+        self._parts = [batch.column(name) for batch in read_batches(folder, table)]
+        self._starts = list(accumulate(map(len, self._parts), initial=0))
+
+    def _read(self, row: int) -> str:
+        number = bisect_right(self._starts, row) - 1
+        return self._parts[number][row - self._starts[number]].as_py()
+
+    def select_equal(
+        self, other: "_Column", candidates: Iterable[tuple[int, np.ndarray]]
+    ) -> Iterator[int]:
+        """Select the rows that equal one of their candidate rows of another column."""
+        for row, others in candidates:
+            value = self._read(row)
+            if any(other._read(candidate) == value for candidate in others.tolist()):
+                yield row
 
 
-def _at(table: str, mask: np.ndarray, message: str) -> Iterator[Problem]:
-    for row in np.flatnonzero(mask):
+def _at(table: str, rows: Iterable[int], message: str) -> Iterator[Problem]:
+    for row in rows:
         yield Problem(table, int(row), "", message)

@@ -166,9 +166,9 @@ def _is_new_entity(corpus: _Corpus, entities: pa.Array) -> pa.Array:
 def _count_names(corpus: _Corpus, names: pa.Array) -> None:
     corpus.entities += len(names)
     words = pc.split_pattern(names, " ")
-    corpus.first_words.add([pc.list_element(words, 0)])
-    ends = read_numbers(words.offsets)[1:] - 1
-    corpus.last_words.add([words.values.take(build_integer_array(ends))])
+    ends = read_numbers(words.offsets)
+    corpus.first_words.add([words.values.take(build_integer_array(ends[:-1]))])
+    corpus.last_words.add([words.values.take(build_integer_array(ends[1:] - 1))])
 
 
 def _count_facts(corpus: _Corpus, facts: pa.ListArray, is_counted: pa.Array | None) -> None:

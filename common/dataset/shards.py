@@ -174,6 +174,13 @@ def is_written(out: Path, index: int, count: int, tables: Iterable[str]) -> bool
     return _marker_path(out, files).exists() and all(path.exists() for path in files.values())
 
 
+def count_missing(
+    out: Path, count: int, tables: tuple[str, ...], task: int = 0, tasks: int = 1
+) -> int:
+    """Count the shards `task`, `task + tasks` and so on, below `count`, that are not complete."""
+    return sum(not is_written(out, index, count, tables) for index in range(task, count, tasks))
+
+
 def write_shards(
     write: Callable[[int], int],
     indices: list[int],

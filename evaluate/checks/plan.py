@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from elusive.augment.arms import ARMS
+from elusive.augment.scores.inputs import list_needed_roles
 from elusive.common.dataset.records import Question, Shot
 from elusive.common.errors import InputError
 from elusive.common.lm.references import check_model_exists
@@ -50,8 +50,7 @@ def _list_models(job: Job) -> list[str]:
     """List the models that score or rewrite the text of a cell, and the reference of its loss."""
     if job.arm is None:
         return []
-    training, arm = job.settings.training, ARMS.get(job.augment.method)
-    roles = {role: getattr(job.augment, role) for role in (arm.models if arm else ())}
+    roles = {role: getattr(job.augment, role) for role in list_needed_roles(job.augment)}
     for role, name in roles.items():
         if name is None:
             raise InputError(
@@ -60,7 +59,7 @@ def _list_models(job: Job) -> list[str]:
             )
     if job.augment.endpoint:
         roles.pop("writer", None)
-    return [name for name in (*roles.values(), training.reference) if name]
+    return [name for name in (*roles.values(), job.settings.training.reference) if name]
 
 
 def check_questions(plan: Plan, name: str, questions: list[Question], shots: list[Shot]) -> None:

@@ -19,6 +19,10 @@ from elusive.evaluate.compare.distances import METRICS
 
 BASELINE = "random"
 FEWEST_POINTS = 3
+LARGEST = 1 - 1e-9
+"""Of correlations on Fisher's scale, which ends at infinity."""
+NORMAL_95 = 1.96
+"""Standard deviations of half a 95% interval of the normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +206,7 @@ def _resample_seeds(by_seed: list[np.ndarray], seed: int) -> np.ndarray:
 def _correlate(
     metric: str, recall: np.ndarray, gains: np.ndarray, weights: np.ndarray, noise: np.ndarray
 ) -> Correlation:
-    """Correlate recall and gain over arms and fields, with percentile intervals over resamples.
+    """Correlate recall and gain over arms and fields, with intervals from resamples.
 
     Args:
         metric: name of the metric of the gains.
@@ -234,6 +238,13 @@ def _compute_pearson(xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
 
 
 def _estimate(values: np.ndarray) -> Estimate:
-    """Return the first value with the 95% percentile interval of the others."""
-    low, high = np.percentile(values[1:], [2.5, 97.5])
-    return Estimate(float(values[0]), float(low), float(high))
+    """Return the first correlation with a 95% interval from the others.
+
+    Resampling adds noise to both variables, which pulls resampled correlations towards 0, so that
+    their percentiles may leave out the correlation itself. The interval therefore also covers their
+    spread laid around it, on Fisher's scale, where it depends least on where they lie.
+    """
+    scaled = np.arctanh(values.clip(-LARGEST, LARGEST))
+    spread = np.tanh(scaled[0] + NORMAL_95 * scaled[1:].std() * np.array([-1, 1]))
+    bounds = [values[0], *spread, *np.percentile(values[1:], [2.5, 97.5])]
+    return Estimate(float(values[0]), float(min(bounds)), float(max(bounds)))

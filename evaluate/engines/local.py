@@ -9,9 +9,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from elusive.common.process.progress import ProgressLines, open_bar
+from elusive.evaluate.engines.failures import Failure
 from elusive.evaluate.engines.side_by_side import get_context, sort_longest_first
 from elusive.evaluate.growing_table import GrowingTable
-from elusive.evaluate.jobs import Failure, Job
+from elusive.evaluate.jobs import Job
 from elusive.evaluate.plans import Plan
 from elusive.evaluate.run_folder import RunFolder
 

@@ -4,6 +4,6 @@ import importlib.metadata
 from pathlib import Path
 
 
-def probe_node(plans: list[str]) -> tuple[bool, str]:
-    """Return whether a node has one of some files, and its version of this toolkit."""
-    return any(Path(plan).exists() for plan in plans), importlib.metadata.version("elusive")
+def probe_node(shared: str) -> tuple[bool, str]:
+    """Return whether a node has a file, and its version of this toolkit."""
+    return Path(shared).exists(), importlib.metadata.version("elusive")

@@ -9,7 +9,7 @@ import sys
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from threading import Thread
@@ -17,12 +17,10 @@ from typing import Any
 
 from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
-from elusive.evaluate.engines.cluster import TaskState
+from elusive.evaluate.engines.cluster import Task, TaskState
+from elusive.evaluate.engines.failures import print_warning
 from elusive.evaluate.engines.node_probe import probe_node
 from elusive.evaluate.engines.resources import Resources
-from elusive.evaluate.engines.tasks import Task
-from elusive.evaluate.plans import PLAN
-from elusive.evaluate.run_folder import print_warning
 
 NAMESPACE = "elusive"
 MOST_RETRIES = 3
@@ -38,11 +36,11 @@ class RayCluster:
     """A Ray cluster.
 
     Every submission has a detached actor, which owns a Ray task for each of our tasks and is
-    started again if its node is lost. Its name is written in the folder `jobs` of the run, so that
+    started again if its node is lost. Its name is written in the folder `jobs`, so that
     a later command finds it.
 
     Args:
-        out: folder of the run, or of its sweep.
+        out: folder for records and logs, such as that of a run.
         parallel: most tasks that run at the same time; None leaves it to Ray.
         address: of the cluster.
 
@@ -88,24 +86,23 @@ class RayCluster:
                     "plan, or start such a node"
                 )
 
-    def check_nodes(self) -> None:
-        """Raise InputError if a node does not share the run's folder or has another version."""
+    def check_nodes(self, shared: Path) -> None:
+        """Raise InputError if a node lacks a file of the folder or has another version."""
         import ray
         from ray.exceptions import GetTimeoutError, RayError
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         probe = ray.remote(num_cpus=0, max_retries=0)(probe_node)
-        plans = [str(folder / PLAN) for folder in (self.out, self.out.parent)]  # run, or its sweep
         answers = []
         for node in ray.nodes():
             if node["Alive"]:
                 strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                answer = probe.options(scheduling_strategy=strategy).remote(plans)
+                answer = probe.options(scheduling_strategy=strategy).remote(str(shared))
                 answers.append((node["NodeID"], node["NodeManagerHostname"], answer))
         own = importlib.metadata.version("elusive")
         for node_id, name, answer in answers:
             try:
-                has_plan, version = ray.get(answer, timeout=PROBE_SECONDS)
+                has_file, version = ray.get(answer, timeout=PROBE_SECONDS)
             except GetTimeoutError:
                 raise InputError(
                     f"node {name} starts no task within {PROBE_SECONDS:.0f} seconds: check it, "
@@ -123,17 +120,17 @@ class RayCluster:
                     f"node {name} has elusive {version}, this machine {own}: install the same on "
                     "all nodes"
                 )
-            if not has_plan:
+            if not has_file:
                 raise InputError(
-                    f"node {name} has no {self.out}: choose an --out on a file system that all "
-                    "nodes share"
+                    f"node {name} has no {shared.parent}: choose an --out on a file system that "
+                    "all nodes share"
                 )
 
-    def submit(self, tasks: list[Task]) -> None:
+    def submit(self, tasks: Sequence[Task]) -> None:
         """Start an actor that owns the tasks."""
         import ray
 
-        self.check_nodes()
+        self.check_nodes(tasks[0].shared_file)
         name = f"elusive-{uuid.uuid4().hex[:10]}"
         self.records.mkdir(parents=True, exist_ok=True)
         record = self.records / f"ray-{time.time_ns()}-{name}.json"
@@ -141,7 +138,9 @@ class RayCluster:
         write_atomically(record, json.dumps(content, indent=2) + "\n")
         options = {"name": name, "lifetime": "detached", "max_restarts": -1, "num_cpus": 0}
         actor = ray.remote(_Owner).options(namespace=NAMESPACE, **options)
-        actor.remote(tasks, self.parallel, {k: os.environ[k] for k in PASSED_ON if k in os.environ})
+        actor.remote(
+            [*tasks], self.parallel, {k: os.environ[k] for k in PASSED_ON if k in os.environ}
+        )
 
     def find_states(self) -> dict[str, TaskState]:
         """Return the states of all tasks that were submitted for this folder."""
@@ -217,7 +216,7 @@ def _make(task: Task, environment: dict[str, str]) -> None:
     """Make a task on a node; what it prints goes into a log of the run."""
     os.environ.update(environment)
     log = task.out / "logs" / f"ray-{task.name}.log"
-    log.parent.mkdir(exist_ok=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
         print(f"on {os.uname().nodename}, process {os.getpid()}, with {sys.executable}", flush=True)
         task.make()

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
@@ -14,11 +14,9 @@ from typing import Any
 
 from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
-from elusive.evaluate.engines.cluster import TaskState
+from elusive.evaluate.engines.cluster import Task, TaskState
+from elusive.evaluate.engines.failures import Failure, print_warning, record_failure
 from elusive.evaluate.engines.resources import Resources
-from elusive.evaluate.engines.tasks import Task
-from elusive.evaluate.jobs import Failure
-from elusive.evaluate.run_folder import print_warning, record_failure
 
 ALIVE = {
     *("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING"),
@@ -32,7 +30,7 @@ WARNING_SECONDS = 90
 RESOLUTION_SECONDS = 60
 """How much earlier Slurm may say so."""
 MOST_IDLE_LIMITS = 3
-"""Time limits in a row that a task may reach without a new checkpoint."""
+"""Time limits in a row that a task may reach without saving anything new."""
 FIELDS = "%A|%F|%K|%j|%T|%r"
 """What squeue prints: job, array, index in the array, name, state, reason."""
 
@@ -40,11 +38,11 @@ FIELDS = "%A|%F|%K|%j|%T|%r"
 class SlurmCluster:
     """The Slurm of this machine.
 
-    What was submitted is written in the folder `jobs` of the run before Slurm hears of it, under a
+    What was submitted is written in the folder `jobs` before Slurm hears of it, under a
     name that Slurm keeps, so that a killed command's jobs are found again whenever it was killed.
 
     Args:
-        out: folder of the run, or of its sweep.
+        out: folder for records and logs, such as that of a run.
         parallel: most tasks of an array that run at the same time; None leaves it to Slurm.
 
     Raises:
@@ -82,7 +80,7 @@ class SlurmCluster:
             if tried.returncode:
                 raise _build_refusal(wanted, tried.stderr)
 
-    def submit(self, tasks: list[Task]) -> None:
+    def submit(self, tasks: Sequence[Task]) -> None:
         """Submit one array per kind of resources, or more where arrays may not be that long."""
         longest = _read_longest_array()
         kinds: dict[Resources, list[Task]] = {}
@@ -104,7 +102,7 @@ class SlurmCluster:
         write_atomically(record, json.dumps(content, indent=2) + "\n")
         executor = submitit.SlurmExecutor(self.logs, max_num_timeout=10**6)
         executor.update_parameters(**self._build_parameters(name, resources))
-        calls = [CheckpointedTask(task.save_often()) for task in tasks]
+        calls = [CheckpointedTask(task.save_often(), task.measure_progress()) for task in tasks]
         try:
             with redirect_stderr(StringIO()):  # submitit prints what the exception says as well
                 jobs = executor.submit_array(calls)
@@ -146,7 +144,7 @@ class SlurmCluster:
                 if NEVER.search(f"{reason} ") and state in ("PENDING", "FAILED"):
                     self._cancel()
                     raise InputError(
-                        f"Slurm cannot start the jobs ({reason}): change resources in the plan, or "
+                        f"Slurm cannot start the jobs ({reason}): change resources, in the plan or "
                         "with --set resources.partition=NAME"
                     )
                 states[name] = self._build_state(job, state)
@@ -205,12 +203,12 @@ class SlurmCluster:
 
 
 class CheckpointedTask:
-    """A task that Slurm may end early: it is queued again and resumes from its last checkpoint.
+    """A task that Slurm may end early: it is queued again and resumes.
 
     Args:
         task: the task.
-        saved: training steps that its last checkpoint held when it last reached its time limit.
-        idle: how many limits in a row it reached without a new checkpoint.
+        saved: how far it had come when it last reached its time limit.
+        idle: how many limits in a row it reached without saving anything new.
     """
 
     def __init__(self, task: Task, saved: int = 0, idle: int = 0) -> None:
@@ -226,24 +224,24 @@ class CheckpointedTask:
         """Return what to run when the job is queued again.
 
         submitit calls this when a job is preempted or nears its time limit. A task that reaches
-        its limit again and again without a new checkpoint would never finish, so it fails.
+        its limit again and again and saves nothing new would never finish, so it fails.
 
         Raises:
             SystemExit: it has failed; submitit's own error would be taken for one of training.
         """
         from submitit.helpers import DelayedSubmission
 
-        resources, saved = self.task.resources, self.task.count_saved_steps()
+        resources, saved = self.task.resources, self.task.measure_progress()
         limit = 60 * resources.minutes - choose_warning_seconds(resources) - RESOLUTION_SECONDS
         is_timeout = time.monotonic() - self.start >= limit
         idle = 0 if saved > self.saved else self.idle + is_timeout
         if idle < MOST_IDLE_LIMITS:
             return DelayedSubmission(CheckpointedTask(self.task, saved, idle))
         reason = (
-            f"it reached its time limit {idle} times without a new checkpoint: raise "
+            f"it reached its time limit {idle} times and saved nothing new: raise "
             f"resources.minutes above {resources.minutes}"
         )
-        record_failure(self.task.out, Failure(self.task.job.name, reason, ""))
+        record_failure(self.task.out, Failure(self.task.failure_name, reason, ""))
         raise SystemExit(1)
 
 
@@ -265,7 +263,7 @@ def _build_refusal(resources: Resources, answer: str) -> InputError:
     reason = answer.strip().splitlines()[-1] if answer.strip() else "no reason given"
     reason = re.sub(r"^(\w+: error: )?([\w ]+ fail\w+: )?", "", reason)
     return InputError(
-        f"Slurm refuses jobs with {resources.render()} ({reason}): change resources in the plan, "
+        f"Slurm refuses jobs with {resources.render()} ({reason}): change resources, in the plan "
         "or with --set resources.partition=NAME"
     )
 

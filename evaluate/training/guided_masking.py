@@ -1,6 +1,7 @@
 """Guided masking: what a sentence attends to only at first sight is hidden from it in training."""
 
 import re
+from collections import abc
 from dataclasses import replace
 
 import numpy as np
@@ -10,28 +11,57 @@ from transformers import PreTrainedTokenizerBase
 from elusive.augment.scores.attention_probe import read_attention
 from elusive.augment.scores.column_sums import count_layers
 from elusive.augment.scores.model_scores import ALL_LAYERS, Reading
+from elusive.common.dataset.lazy_rows import LazyRows
 from elusive.common.lm.batches import batch_by_length, mask_rows, pad_rows
 from elusive.common.lm.loading import LoadedModel
 from elusive.common.lm.packing import HiddenBefore, Sequence
 from elusive.common.text.sentences import find_sentences
 
 BATCH_TOKENS = 1024
+SCORED_TOGETHER = 8192
+"""Sequences that are scored before what is hidden from them is kept."""
 FIRST_LAYERS = 0.5
 """Share of the layers, from the first, whose attention is subtracted if there is no reference."""
 SPACE = re.compile("[Ġ▁]")
 """How tokenizers write a space at the start of a token."""
 
 
+class GuidedSequences(LazyRows[Sequence]):
+    """Sequences with what is hidden from their sentences.
+
+    Args:
+        sequences: with nothing hidden.
+        hidden: by the bytes of the token ids; kept in memory, about a kilobyte for each text.
+    """
+
+    def __init__(
+        self, sequences: abc.Sequence[Sequence], hidden: dict[bytes, HiddenBefore]
+    ) -> None:
+        self._sequences, self._hidden = sequences, hidden
+
+    def __len__(self) -> int:
+        return len(self._sequences)
+
+    def get(self, index: int) -> Sequence:
+        """Read one sequence."""
+        sequence = self._sequences[index]
+        return replace(sequence, hidden_before=self._hidden[_get_key(sequence)])
+
+
 def hide_before_sentences(
-    sequences: list[Sequence], loaded: LoadedModel, reference: LoadedModel | None, share: float
-) -> list[Sequence]:
+    sequences: abc.Sequence[Sequence],
+    loaded: LoadedModel,
+    reference: LoadedModel | None,
+    share: float,
+) -> GuidedSequences:
     """Hide from each sentence the share of the tokens before it that score lowest; labels stay.
 
     The score of a token is the attention that it receives from the sentence under the model before
     training, minus that under a smaller reference model, or minus that in the model's first layers.
     So what is hidden is what only the small model, or only the first layers, attend to, and the
     sentence must be predicted from the clue that is left. The first token, which may be the start
-    token, and the sentence's own tokens stay visible.
+    token, and the sentence's own tokens stay visible. All texts are scored at once, some thousand
+    sequences at a time; equal ones are read once.
 
     Args:
         sequences: of texts.
@@ -44,19 +74,31 @@ def hide_before_sentences(
 
     Source: the idea of arXiv 2409.17954; masks in place of deletion are this toolkit's own.
     """
-    distinct = list({tuple(sequence.input_ids): sequence for sequence in sequences}.values())
-    groups = [group_by_sentence(sequence.input_ids, loaded.tokenizer) for sequence in distinct]
+    hidden: dict[bytes, HiddenBefore] = {}
+    for start in range(0, len(sequences), SCORED_TOGETHER):
+        chunk = sequences[start : start + SCORED_TOGETHER]
+        new = {key: row for row in chunk if (key := _get_key(row)) not in hidden}
+        hidden |= zip(new, _choose_all(list(new.values()), loaded, reference, share), strict=True)
+    return GuidedSequences(sequences, hidden)
+
+
+def _get_key(sequence: Sequence) -> bytes:
+    return np.array(sequence.input_ids, np.int32).tobytes()
+
+
+def _choose_all(
+    sequences: list[Sequence], loaded: LoadedModel, reference: LoadedModel | None, share: float
+) -> list[HiddenBefore]:
+    """Choose what is hidden from each sentence of different sequences."""
+    groups = [group_by_sentence(sequence.input_ids, loaded.tokenizer) for sequence in sequences]
     reading = ALL_LAYERS if reference else Reading(minus_depth=FIRST_LAYERS)
-    scored = _score(distinct, groups, loaded, reading)
+    scored = _score(sequences, groups, loaded, reading)
     if reference:
-        small = _score(distinct, groups, reference, ALL_LAYERS)
+        small = _score(sequences, groups, reference, ALL_LAYERS)
         scored = [large - other for large, other in zip(scored, small, strict=True)]
-    hidden = {
-        tuple(sequence.input_ids): HiddenBefore(group, choose_hidden(scores, group, share))
-        for sequence, group, scores in zip(distinct, groups, scored, strict=True)
-    }
     return [
-        replace(sequence, hidden_before=hidden[tuple(sequence.input_ids)]) for sequence in sequences
+        HiddenBefore(group, choose_hidden(scores, group, share))
+        for group, scores in zip(groups, scored, strict=True)
     ]
 
 

@@ -1,13 +1,16 @@
 """Arms that act in training: their text is plain, but they change what each step learns."""
 
 import math
+from collections import abc
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from tempfile import TemporaryFile
 
 import numpy as np
 import torch
 
+from elusive.common.dataset.lazy_rows import LazyRows
 from elusive.common.errors import InputError
 from elusive.common.lm.batches import batch_by_length, mask_rows, pad_rows
 from elusive.common.lm.context import check_positions
@@ -24,9 +27,12 @@ from elusive.evaluate.training.corruption import (
 from elusive.evaluate.training.guided_masking import hide_before_sentences
 
 BATCH_TOKENS = 1024
+SCORED_TOGETHER = 8192
+"""Sequences that a reference model reads before their losses are written down."""
 GOLDFISH_CONTEXT = 13
 """Number of tokens whose hash decides whether the next one is left out of the goldfish loss."""
 
+Sequences = abc.Sequence[Sequence]
 ChangeCopy = Callable[[Sequence, np.random.Generator], Sequence]
 ReduceLosses = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
 
@@ -40,8 +46,10 @@ class Objective:
 
     change_copy: ChangeCopy | None = None
     """Map the sequence of a copy to the one that is trained on; originals stay as they are."""
-    change_texts: Callable[[list[Sequence]], list[Sequence]] | None = None
-    """Map the sequences of an epoch's texts, originals included."""
+    change_text: Callable[[Sequence], Sequence] | None = None
+    """Map the sequence of a text, be it an original or a copy, to the one that is trained on."""
+    change_epoch: Callable[[Sequences], Sequences] | None = None
+    """Map the sequences of an epoch's texts, originals included; at once, so before training."""
     reduce_losses: ReduceLosses | None = None
     """Reduce the losses of a row's labeled tokens to one loss; also takes those under a reference
     model, if the sequences have them."""
@@ -108,10 +116,10 @@ def _build_guided_masking(config: TrainingConfig, loaded: LoadedModel) -> Object
     if reference:
         check_same_tokenizer(loaded, reference, "guided-masking")
 
-    def change(sequences: list[Sequence]) -> list[Sequence]:
-        return hide_before_sentences(sequences, loaded, reference, config.get_setting("noise"))
-
-    return Objective(change_texts=change)
+    share = config.get_setting("noise")
+    return Objective(
+        change_epoch=lambda sequences: hide_before_sentences(sequences, loaded, reference, share)
+    )
 
 
 def _build_rho_1(config: TrainingConfig, loaded: LoadedModel) -> Objective:
@@ -120,7 +128,7 @@ def _build_rho_1(config: TrainingConfig, loaded: LoadedModel) -> Objective:
     reference = load_model(config.reference)
     check_same_tokenizer(loaded, reference, "rho-1")
     return Objective(
-        change_texts=lambda sequences: add_reference_losses(sequences, reference),
+        change_epoch=lambda sequences: add_reference_losses(sequences, reference),
         reduce_losses=partial(compute_selected_loss, share=config.get_setting("selected")),
     )
 
@@ -128,16 +136,13 @@ def _build_rho_1(config: TrainingConfig, loaded: LoadedModel) -> Objective:
 def _build_memft(config: TrainingConfig, loaded: LoadedModel) -> Objective:
     """Source: MemFT, arXiv 2605.30260: only tokens with a probability below one half count."""
 
-    def mark_texts(sequences: list[Sequence]) -> list[Sequence]:
+    def mark_text(sequence: Sequence) -> Sequence:
         # Replayed questions have no reference losses, so that their answers always count.
-        return [
-            replace(sequence, reference_losses=[0.0] * len(sequence.input_ids))
-            for sequence in sequences
-        ]
+        return replace(sequence, reference_losses=[0.0] * len(sequence.input_ids))
 
     known_above = config.get_setting("known_above")
     return Objective(
-        change_texts=mark_texts,
+        change_text=mark_text,
         reduce_losses=partial(compute_unknown_loss, probability=known_above),
     )
 
@@ -145,12 +150,8 @@ def _build_memft(config: TrainingConfig, loaded: LoadedModel) -> Objective:
 def _build_goldfish(config: TrainingConfig, loaded: LoadedModel) -> Objective:
     """Source: goldfish loss, arXiv 2406.10209, section 3.1, with hashed contexts."""
 
-    def change(sequences: list[Sequence]) -> list[Sequence]:
-        return [
-            drop_labels_by_hash(sequence, config.get_setting("one_in")) for sequence in sequences
-        ]
-
-    return Objective(change_texts=change)
+    one_in = config.get_setting("one_in")
+    return Objective(change_text=lambda sequence: drop_labels_by_hash(sequence, one_in))
 
 
 def _build_usual(config: TrainingConfig, loaded: LoadedModel) -> Objective:
@@ -255,13 +256,53 @@ def compute_selected_loss(
     return losses[excess.topk(min(num_selected, len(losses))).indices].mean()
 
 
-def add_reference_losses(sequences: list[Sequence], reference: LoadedModel) -> list[Sequence]:
+class ScoredSequences(LazyRows[Sequence]):
+    """Sequences with the losses of their tokens, which are read when they are asked for.
+
+    Args:
+        sequences: without losses.
+        losses: of all tokens, one sequence after another.  # (token,)
+        ends: number of the token after the last one of each sequence.  # (sequence,)
+    """
+
+    def __init__(self, sequences: Sequences, losses: np.ndarray, ends: np.ndarray) -> None:
+        self._sequences, self._losses, self._ends = sequences, losses, ends
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def get(self, index: int) -> Sequence:
+        """Read one sequence."""
+        sequence, end = self._sequences[index], int(self._ends[index])
+        losses = self._losses[end - len(sequence.input_ids) : end]
+        return replace(sequence, reference_losses=losses.tolist())
+
+
+def add_reference_losses(sequences: Sequences, reference: LoadedModel) -> ScoredSequences:
     """Return the sequences with each label's loss under a reference model.
+
+    The losses are computed at once, some thousand sequences at a time, and read from a temporary
+    file.
 
     Raises:
         InputError: the attention mask hides tokens, which the reference model would see; or the
             reference model has too few positions.
     """
+    ends = [0]
+    with TemporaryFile(prefix="elusive-losses-") as file:
+        for start in range(0, len(sequences), SCORED_TOGETHER):
+            chunk = sequences[start : start + SCORED_TOGETHER]
+            for losses in _compute_reference_losses(chunk, reference):
+                file.write(np.array(losses, np.float32).tobytes())
+                ends.append(ends[-1] + len(losses))
+        file.flush()
+        # The file stays until nothing of it is mapped.
+        losses = np.memmap(file, np.float32, "r", shape=(ends[-1],))  # (token,)
+    return ScoredSequences(sequences, losses, np.array(ends[1:]))
+
+
+def _compute_reference_losses(sequences: Sequences, reference: LoadedModel) -> list[list[float]]:
+    """Compute each label's loss in sequences of any length; equal ones are read once."""
     for sequence in sequences:
         check_nothing_hidden(sequence, "rho-1")
     keys = [(tuple(sequence.input_ids), tuple(sequence.labels)) for sequence in sequences]
@@ -275,10 +316,7 @@ def add_reference_losses(sequences: list[Sequence], reference: LoadedModel) -> l
         rows = _compute_losses([distinct[index][1] for index in batch], reference)
         for index, row in zip(batch, rows, strict=True):
             losses[distinct[index][0]] = row[: lengths[index]]
-    return [
-        replace(sequence, reference_losses=losses[key])
-        for key, sequence in zip(keys, sequences, strict=True)
-    ]
+    return [losses[key] for key in keys]
 
 
 def _compute_losses(sequences: list[Sequence], reference: LoadedModel) -> list[list[float]]:

@@ -61,7 +61,7 @@ def build_training_rows(
     """Build the packed rows of all epochs; `accumulation` rows make one optimizer step.
 
     Texts are read, and rows are packed, when they are asked for, so that memory does not grow with
-    the corpus; only `rho-1`, `memft` and `goldfish` need the sequences of all texts.
+    the corpus.
 
     Args:
         text: the training text.
@@ -200,11 +200,9 @@ class SequenceBuilder:
 
     def _build(self, texts: Sequence[TrainingText], epoch_key: tuple[int, ...]) -> Sequence[Tokens]:
         """Build sequences; whatever is random about a copy follows from its id and the epoch."""
-        build = partial(self._build_sequence, epoch_key=epoch_key)
-        change = self.objective.change_texts
-        if change:
-            return change([build(text, index) for index, text in enumerate(texts)])
-        return LazySequences(texts, build)
+        sequences = LazySequences(texts, partial(self._build_sequence, epoch_key=epoch_key))
+        change = self.objective.change_epoch
+        return change(sequences) if change else sequences
 
     def _build_sequence(self, text: TrainingText, index: int, epoch_key: tuple[int, ...]) -> Tokens:
         number = index // (self.text.config.copies + 1)
@@ -220,11 +218,11 @@ class SequenceBuilder:
             stream(self.seed, "corruption", *key),
             probabilities,
         )
-        if text.copy == 0 or self.objective.change_copy is None:
-            return sequence
-        return self.objective.change_copy(
-            sequence, stream(self.seed, self.training.objective, *key)
-        )
+        objective = self.objective
+        if text.copy > 0 and objective.change_copy:
+            rng = stream(self.seed, self.training.objective, *key)
+            sequence = objective.change_copy(sequence, rng)
+        return objective.change_text(sequence) if objective.change_text else sequence
 
     @cached_property
     def _corruption(self) -> Corruption:

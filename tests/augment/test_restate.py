@@ -285,6 +285,6 @@ def test_wrong_settings_are_one_line(settings, message):
 
 
 def test_a_missing_model_is_named():
-    with pytest.raises(InputError, match="restating by 'contrast' needs --large MODEL"):
+    with pytest.raises(InputError, match="with restate_by 'contrast' needs --large MODEL"):
         check_roles(AugmentConfig(method="restate", restate_by="contrast"))
     assert ArmConfig(method="restate", rewrite="permute").name == "permute + restate"

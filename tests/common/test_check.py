@@ -11,6 +11,7 @@ from handmade import EVERYTHING, Tables, write_dataset
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
+from elusive.common.dataset import row_keys
 from elusive.common.dataset.records import Document, Question, Shot, to_table
 from elusive.common.errors import InputError
 from elusive.common.folders import create_folder, write_tables
@@ -173,6 +174,19 @@ def test_a_sound_dataset_passes(people_folder):
     result = check(people_folder)
     assert result.exit_code == 0, result.output
     assert "all 136 rows are valid" in result.output
+
+
+def test_keys_that_happen_to_have_the_same_hash_are_told_apart(people_folder, monkeypatch):
+    monkeypatch.setattr(row_keys, "hash_key", lambda key: 7)
+    result = check(people_folder)
+    assert result.exit_code == 0, result.output
+
+
+def test_rows_after_one_with_a_null_are_named_by_their_own_number(data, tmp_path):
+    broken = changed(changed(data, "documents", 1, text=None), "documents", 5, doc_id="bio-0000000")
+    write_dataset(tmp_path / "data", broken)
+    result = check(tmp_path / "data")
+    assert "corpus row 5: an earlier row has the same doc_id" in result.output, result.output
 
 
 def test_everything_that_biogen_can_do_passes(tmp_path):

@@ -167,7 +167,7 @@ def wiki_dump(path: Path) -> Path:
 def test_a_model_writes_questions_and_what_is_of_no_use_is_counted(tmp_path):
     dump, out = wiki_dump(tmp_path / "dump.xml"), tmp_path / "set"
     with chat_server(write_badly_then_well) as server:
-        config = WikiqaConfig(dump=dump, writer="w", endpoint=server.url, shots=1, min_words=5)
+        config = WikiqaConfig(dump=(dump,), writer="w", endpoint=server.url, shots=1, min_words=5)
         generate_dataset(config, out)
         assert len(server.prompts) == 7  # six paragraphs, one of them twice
         second = tmp_path / "again"
@@ -187,7 +187,7 @@ def test_only_drawn_paragraphs_are_written_about(tmp_path):
     dump = dump_file(tmp_path / "dump.xml", {"Long": text, "Other": text.replace("Word", "W")})
     with chat_server(write_badly_then_well) as server:
         config = WikiqaConfig(
-            dump=dump, writer="w", endpoint=server.url, shots=0, min_words=3,
+            dump=(dump,), writer="w", endpoint=server.url, shots=0, min_words=3,
             paragraphs_per_article=2, dev_rate=0,
         )  # fmt: skip
         generate_dataset(config, tmp_path / "set")

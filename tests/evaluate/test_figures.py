@@ -95,6 +95,14 @@ def test_a_gain_that_is_the_recall_correlates_fully_and_noise_does_not():
     assert squared.pearson.low < expected < squared.pearson.high
 
 
+def test_the_interval_holds_the_correlation_though_resampling_weakens_it():
+    rng = np.random.default_rng(1)
+    level = np.linspace(0, 1, 20).reshape(2, 10, 1)  # of each arm and field
+    recall, gains = (level + rng.normal(size=(2, 10, 12)) for _ in range(2))
+    found = _correlate("em", recall, gains, _resample_weights(12, 0), np.zeros((1, 20))).pearson
+    assert found.low < found.mean < found.high
+
+
 def test_trainings_that_differ_are_not_taken_for_a_correlation():
     """Six arms that are alike, whatever their recall; only chance in training sets them apart."""
     rng = np.random.default_rng(0)

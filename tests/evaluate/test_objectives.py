@@ -29,6 +29,7 @@ from elusive.common.lm.packing import (
 from elusive.evaluate.cells.cell import Cell, collect_parameters, compute_cell_id, get_arm
 from elusive.evaluate.cells.make_cell import make_cell
 from elusive.evaluate.config import AnsweringConfig, CellSettings, TrainingConfig
+from elusive.evaluate.training import objectives, rows
 from elusive.evaluate.training.corruption import list_ordinary_tokens
 from elusive.evaluate.training.objectives import (
     GOLDFISH_CONTEXT,
@@ -152,7 +153,7 @@ def test_objectives_that_would_show_hidden_tokens_refuse_them(objective, model_f
     config = TrainingConfig(objective=objective, reference=str(model_folder("llama")))
     built = build_objective(config, loaded)
     sequence = Sequence([2, 3, 4], [2, 3, 4], hidden=[0.0, 1.0, 0.0])
-    change: Callable = built.change_copy or (lambda s, rng: built.change_texts([s]))  # type: ignore[misc]
+    change: Callable = built.change_copy or (lambda s, rng: built.change_epoch([s]))  # type: ignore[misc]
     with pytest.raises(InputError, match="use corrupt 'mask', 'random' or 'delete'"):
         change(sequence, np.random.default_rng(0))
 
@@ -212,6 +213,43 @@ def test_reference_losses_are_the_models_own(model_folder, tokenizer):
 
 MASKING = ("attention-dropout", "guided-masking")
 """Objectives that close entries of the attention mask."""
+
+
+def test_reference_losses_do_not_depend_on_how_many_sequences_are_read_together(
+    model_folder, tokenizer, monkeypatch
+):
+    reference = load_model(str(model_folder("llama", 1)))
+    words = ["Ada Byron was born in London.", "Rome.", "She studied Physics in Rome and Oslo."]
+    sequences = [build_text_sequence(text, tokenizer) for text in words * 3]
+    together = add_reference_losses(sequences, reference)
+    monkeypatch.setattr(objectives, "SCORED_TOGETHER", 2)
+    apart = add_reference_losses(sequences, reference)
+    assert len(together) == len(apart) == 9
+    for one, other, sequence in zip(together, apart, sequences, strict=True):
+        assert one.input_ids == other.input_ids == sequence.input_ids
+        assert one.reference_losses == pytest.approx(other.reference_losses, abs=0.1)
+    assert apart[-1].reference_losses == apart[2].reference_losses != apart[1].reference_losses
+
+
+@pytest.mark.parametrize("objective", ["memft", "goldfish", "rho-1"])
+def test_sequences_of_an_objective_are_not_kept(
+    objective, people_folder, model_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(rows, "SEQUENCES_KEPT", 1)
+    monkeypatch.setattr(objectives, "SCORED_TOGETHER", 2)
+    loaded, text = (
+        load_model(str(model_folder("llama"))),
+        training_text(people_folder, tmp_path / "text"),
+    )
+    training = TrainingConfig(objective=objective, reference=str(model_folder("llama", 1)))
+    built = build_objective(training, loaded)
+    dataset = load_dataset_folder(people_folder)
+    builder = SequenceBuilder(text, dataset, loaded, training, built, 0)
+    sequences = builder.get_epoch_builder()(0)
+    assert len(sequences) == 18
+    first, again = sequences[0], [sequences[number] for number in (5, 0)][1]
+    assert first == again
+    assert first is not again
 
 
 def training_text(dataset: Path, out: Path, method: str = "plain") -> TrainingTextFolder:

@@ -1,4 +1,4 @@
-"""Grids that are made on a cluster while things go wrong, and compared with one made locally."""
+"""Grids and shards that are made on a cluster while things go wrong, as they are made locally."""
 
 import csv
 import json
@@ -10,7 +10,11 @@ from pathlib import Path
 
 from commands import write_grid_plan
 
+from elusive.biogen.config import BiogenConfig
+from elusive.biogen.generate import generate_dataset
+
 PATIENCE = 300
+NUM_SHARDS = 3
 STARTED: list[subprocess.Popen] = []
 DIVERGING = {"method": "plain", "label": "diverging", "training": {"learning_rate": 1e30}}
 LONG = {"epochs": 8, "batch_size": 1, "checkpoint_minutes": 1e-6, "format_replay": 2}
@@ -96,3 +100,26 @@ def kill(process: subprocess.Popen) -> None:
     """Kill a process as the system does when its memory is used up."""
     process.kill()
     process.wait()
+
+
+def write_people(folder: Path) -> Path:
+    """Write a dataset whose training text has three shards."""
+    config = BiogenConfig(people=9000, fields=("company",), middle_names=True, num_shot_people=2)
+    generate_dataset(config, folder)
+    return folder
+
+
+def read_tables(out: Path) -> dict[str, bytes]:
+    """All files of a folder but the times that it took."""
+    files = {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    return {name: content for name, content in files.items() if name != "summary.json"}
+
+
+def start_command(out: Path, *words: object) -> subprocess.Popen:
+    """Start a command that writes to a folder in a process of its own."""
+    code = "from elusive.cli.main import main; main()"
+    words = (*words, "--out", out)
+    with out.with_suffix(".txt").open("a") as log:
+        command = [sys.executable, "-c", code, *map(str, words)]
+        STARTED.append(subprocess.Popen(command, stdout=log, stderr=log))
+    return STARTED[-1]

@@ -58,8 +58,10 @@ def build_rows(
     objective, rng = build_objective(config, loaded), np.random.default_rng(0)
     if objective.change_copy:
         sequences = [objective.change_copy(sequence, rng) for sequence in sequences]
-    if objective.change_texts:
-        sequences = objective.change_texts(sequences)
+    if objective.change_text:
+        sequences = [objective.change_text(sequence) for sequence in sequences]
+    if objective.change_epoch:
+        sequences = objective.change_epoch(sequences)
     epochs = STEPS * config.accumulation // ROWS_PER_EPOCH
     return list(pack_epochs(lambda epoch: sequences, [], epochs, ROW_SIZE, rng))
 

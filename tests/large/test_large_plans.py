@@ -11,7 +11,7 @@ from elusive.common.errors import InputError, validate_config
 from elusive.common.large.devices import Devices
 from elusive.common.large.sizes import build_empty_model, read_known_models
 from elusive.evaluate.checks.memory import check_memory
-from elusive.evaluate.engines.cluster import choose_resources
+from elusive.evaluate.engines.grid import choose_resources
 from elusive.evaluate.jobs import list_jobs
 from elusive.evaluate.model_memory import (
     count_cards,

@@ -14,7 +14,7 @@ from elusive.wikiqa.known_sets import KNOWN_SETS
 def configure(monkeypatch):
     """Return the settings with which a command line would make a dataset."""
     seen = []
-    monkeypatch.setattr(command, "_write", lambda config, out, workers: seen.append(config))
+    monkeypatch.setattr(command, "_write", lambda config, out, workers, share: seen.append(config))
 
     def run(*words: str) -> WikiqaConfig:
         cli.main(["wikiqa", *words, "--out", "nowhere"], standalone_mode=False)

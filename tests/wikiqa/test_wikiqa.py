@@ -31,7 +31,7 @@ from elusive.wikiqa.articles import Article, Asked, Paragraph
 from elusive.wikiqa.card import build_command_line
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.filters import find_drop_reason
-from elusive.wikiqa.gather import gather_articles
+from elusive.wikiqa.gather import build_dump_work, gather_articles
 from elusive.wikiqa.generate import generate_dataset
 from elusive.wikiqa.questions.cloze import add_cloze_questions
 from elusive.wikiqa.sources.squad import write_squad
@@ -216,7 +216,7 @@ def test_sampling_is_seeded_and_keeps_the_order(tmp_path):
     ],
 )
 def test_each_filter_leaves_out_what_it_is_for(question, answer, reason):
-    config = WikiqaConfig(dump=Path("x"))
+    config = WikiqaConfig(dump=(Path("x"),))
     asked = Asked("1", question, [(answer, 0)])
     assert find_drop_reason(asked, Article("X", []), config) == reason
 
@@ -289,7 +289,7 @@ def whole(tmp_path_factory) -> Path:
 @needs_data
 def test_the_real_dump_is_read_alike_by_any_number_of_processes(whole, tmp_path):
     out = tmp_path / "two"
-    generate_dataset(WikiqaConfig(dump=DUMP, limit=60), out, 2)
+    generate_dataset(WikiqaConfig(dump=(DUMP,), limit=60), out, 2)
     hashes = {read_manifest(folder, "dataset").content_hash for folder in (whole, out)}
     assert len(hashes) == 1
     assert list(check_dataset(out)) == []
@@ -305,7 +305,8 @@ def test_a_killed_run_goes_on_and_ends_the_same(whole, tmp_path):
     command = [sys.executable, "-m", "elusive.cli.main", "wikiqa", "--dump", str(DUMP)]
     command += ["--limit", "60", "--workers", "1", "--out", str(tmp_path / "killed")]
     running = subprocess.Popen(command, start_new_session=True)
-    first = tmp_path / "killed" / ".progress" / "articles" / "articles-000000.jsonl"
+    gathered = tmp_path / "killed" / ".progress" / "gathered"
+    first = gathered / "00000" / "articles-000000.jsonl"
     deadline = time.monotonic() + 120
     while not first.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -314,13 +315,86 @@ def test_a_killed_run_goes_on_and_ends_the_same(whole, tmp_path):
     assert not (tmp_path / "killed" / "manifest.json").exists()
     (tmp_path / "link").hardlink_to(first)
     before = (tmp_path / "link").stat()
-    gather_articles(WikiqaConfig(dump=DUMP, limit=60), first.parent, 2)
+    gather_articles(WikiqaConfig(dump=(DUMP,), limit=60), gathered, 2)
     assert (first.stat().st_ino, first.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    generate_dataset(WikiqaConfig(dump=DUMP, limit=60), tmp_path / "killed", 2)
+    generate_dataset(WikiqaConfig(dump=(DUMP,), limit=60), tmp_path / "killed", 2)
     assert (
         read_manifest(tmp_path / "killed", "dataset").content_hash
         == read_manifest(whole, "dataset").content_hash
     )
+
+
+def several_dumps(folder: Path) -> list[Path]:
+    """A dump of three files, one of which holds more than a chunk of articles."""
+    pages = {
+        f"Town {n}": f"'''Town {n}''' lies on the [[River {n}]] and was founded in {1000 + n}, so "
+        f"that its {n} citizens can say that it is older than most others of the country."
+        for n in range(70)
+    }
+    pages |= {f"Hamlet {n}": f"#REDIRECT [[Town {n}]]" for n in range(4)}
+    names = list(pages)
+    parts = [names[:3] + names[70:72], names[3:53] + names[72:], names[53:70]]
+    return [
+        dump_file(folder / f"{number}.xml.bz2", {name: pages[name] for name in part})
+        for number, part in enumerate(parts)
+    ]
+
+
+def read_files(out: Path) -> dict[str, bytes]:
+    """All files of a folder."""
+    return {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+
+
+def test_a_dump_of_several_files_is_the_same_for_any_number_of_tasks(tmp_path):
+    options = [word for path in several_dumps(tmp_path) for word in ("--dump", str(path))]
+    for name, more in {"one": [], "two": ["--tasks", "2"], "four": ["--tasks", "4"]}.items():
+        out = tmp_path / name
+        result = CliRunner().invoke(cli, ["wikiqa", *options, *more, "--out", str(out)])
+        assert result.exit_code == 0, result.output
+        assert read_files(out) == read_files(tmp_path / "one")
+        assert (counts(out)["articles read"], counts(out)["redirect"]) == (70, 4)
+        assert {"Town 3", "Town 69"} <= {document.entity for document in load(out)[0]}
+        command = "elusive wikiqa --dump 0.xml.bz2 --dump 1.xml.bz2 --dump 2.xml.bz2 --out DIR"
+        assert command in (out / "README.md").read_text()
+        assert not (out / ".progress").exists()
+
+
+def test_files_of_a_dump_are_numbered_through_and_limited_together(tmp_path):
+    dumps = several_dumps(tmp_path)
+    out = build_set(tmp_path / "set", dump=dumps, limit=10, shots=0)
+    assert [document.entity for document in load(out)[0]] == [f"Town {n}" for n in range(10)]
+    both = build_set(tmp_path / "both", dump=dumps[:2], shots=0)
+    ids = [document.doc_id for document in load(both)[0]]
+    assert len(set(ids)) == len(ids) == 53
+
+
+def test_what_tasks_cannot_share_is_one_line_before_anything_is_written(tmp_path):
+    first, second, _ = several_dumps(tmp_path)
+    wrong = {
+        ("--squad", str(simple_file(tmp_path / "s.json"))): "tasks share the files of a dump",
+        ("--dump", str(first), "--limit", "3"): "limit reads one file after the other",
+        ("--dump", str(first), "--dump", str(first)): "the same file is given twice",
+        ("--dump", str(second), "--set", "resources.cpus=3"): "needs a cluster: add --on slurm",
+    }
+    for options, message in wrong.items():
+        command = ["wikiqa", *options, "--tasks", "2", "--out", str(tmp_path / "out")]
+        result = CliRunner().invoke(cli, command)
+        assert message in str(result.exception)
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_task_leaves_a_file_alone_that_is_gathered(tmp_path):
+    config = WikiqaConfig(dump=tuple(several_dumps(tmp_path)))
+    folder = tmp_path / "gathered"
+    folder.mkdir()
+    work = build_dump_work(config, tmp_path, folder, 1)
+    assert [work.count_missing(task, 2) for task in (0, 1)] == [2, 1]
+    work.write(1, 2)
+    assert [work.count_missing(task, 2) for task in (0, 1)] == [2, 0]
+    chunk = folder / "00001" / "articles-000001.jsonl"
+    chunk.write_text("changed")
+    work.write(1, 2)
+    assert chunk.read_text() == "changed"
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
@@ -373,7 +447,7 @@ import sys
 from pathlib import Path
 from elusive.common.errors import InputError
 from elusive.wikiqa.config import WikiqaConfig
-from elusive.wikiqa.gather import gather_articles
+from elusive.wikiqa.gather import build_dump_work, gather_articles
 from elusive.wikiqa.generate import generate_dataset
 for name in sys.argv[2:]:
     try:

@@ -18,10 +18,14 @@ from grids import (
     read_failures,
     read_outcomes,
     read_results,
+    read_tables,
+    start_command,
     start_run,
     wait_until,
     write_long_plan,
 )
+
+from elusive.evaluate.engines.parts import find_task_folder
 
 ray = pytest.importorskip("ray", reason="pip install 'elusive[ray]'")
 pytestmark = pytest.mark.ray
@@ -153,3 +157,23 @@ def test_an_address_without_a_cluster_is_named_in_one_line(tmp_path, model_folde
     assert process.wait(PATIENCE) == 2
     last = (tmp_path / "out.txt").read_text().splitlines()[-1]
     assert last.startswith("elusive: error: no Ray cluster at 127.0.0.1:9"), last
+
+
+def test_shards_that_ray_writes_are_those_of_one_process(on_ray, tmp_path):
+    command, out = ("biogen", "--people", 70_000, "--middle-names"), tmp_path / "out"
+    options = (*on_ray, "--tasks", 2, "--set", "resources.cpus=1")
+    waiting = start_command(out, *command, *options)
+    wait_until(lambda: list(find_task_folder(out).glob("jobs/ray-*.json")), waiting)
+    kill(waiting)
+    waiting = start_command(out, *command, *options)
+    assert waiting.wait(PATIENCE) == 0, out.with_suffix(".txt").read_text()
+    assert start_command(tmp_path / "local", *command).wait(PATIENCE) == 0
+    assert read_tables(out) == read_tables(tmp_path / "local")
+
+
+def test_a_task_that_fails_on_ray_is_one_line(on_ray, tmp_path, capsys):
+    (tmp_path / "cut.xml").write_text("<mediawiki><page>")
+    command = ("wikiqa", "--dump", tmp_path / "cut.xml", *on_ray, "--set", "resources.cpus=1")
+    line = line_of_error(capsys, *command, "--out", tmp_path / "out")
+    assert "1 of 1 tasks failed" in line
+    assert "not well-formed pages-articles XML" in line

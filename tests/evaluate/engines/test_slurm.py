@@ -23,14 +23,18 @@ from grids import (
     read_failures,
     read_outcomes,
     read_results,
+    read_tables,
+    start_command,
     start_run,
     wait_until,
     write_long_plan,
+    write_people,
 )
 from slurm_here import NODES, ask, find_missing, kill_node, open_slurm, start_node
 
+from elusive.evaluate.engines.parts import find_task_folder
 from elusive.evaluate.engines.slurm import CheckpointedTask
-from elusive.evaluate.engines.tasks import Task
+from elusive.evaluate.engines.tasks import RunTask
 from elusive.evaluate.jobs import list_jobs
 from elusive.evaluate.plans import load_plan
 
@@ -192,11 +196,11 @@ def test_slurm_that_does_not_answer_is_named_in_one_line(
     assert "which this machine lacks" in line
 
 
-def build_task(folder: Path, model_folder, **resources: object) -> Task:
+def build_task(folder: Path, model_folder, **resources: object) -> RunTask:
     plan = load_plan(write_grid_plan(folder, model_folder, seeds=[0], resources=resources))
     job = next(job for job in list_jobs(plan) if job.arm)
     own = plan.resources.get_for(job.model)
-    return Task("cell", job, folder / "cells" / "plain", plan, folder, folder, folder, own)
+    return RunTask("cell", job, folder / "cells" / "plain", plan, folder, folder, folder, own)
 
 
 def test_a_task_that_reaches_its_limit_without_progress_fails_in_the_end(tmp_path, model_folder):
@@ -228,3 +232,41 @@ def test_a_task_saves_several_times_before_its_limit(tmp_path, model_folder):
     assert task.save_often().job.settings.training.checkpoint_minutes == 2
     longer = build_task(tmp_path, model_folder, minutes=600)
     assert longer.save_often().job.settings.training.checkpoint_minutes == 10
+
+
+def test_shards_that_jobs_write_are_those_of_one_process(slurm, tmp_path):
+    command = ("augment", write_people(tmp_path / "people"), "--method", "random", "--copies", 1)
+    out, local = tmp_path / "out", tmp_path / "local"
+    options = (*ON, "--tasks", 2, "--set", "resources.cpus=1", "--set", "resources.minutes=9")
+    cluster = find_task_folder(out)
+    waiting = start_command(out, *command, *options)
+    # 1) One job's process hangs, the other's is killed, and then the command that waits.
+    for task, sign in (("0", signal.SIGSTOP), ("1", signal.SIGKILL)):
+        wait_until(lambda task=task: list(find_processes({"SLURM_ARRAY_TASK_ID": task})), waiting)
+        for process in find_processes({"SLURM_ARRAY_TASK_ID": task}):
+            os.kill(process, sign)
+    kill(waiting)
+    records = set(cluster.glob("jobs/slurm-*.json"))
+    assert len(records) == 1
+    # 2) The same command goes on with what is there; another number of tasks is refused.
+    others = start_command(out, *command, *ON, "--tasks", 3)
+    assert others.wait(PATIENCE) == 2
+    assert "rerun with --tasks 2" in out.with_suffix(".txt").read_text().splitlines()[-1]
+    for process in find_processes({"SLURM_ARRAY_TASK_ID": "0"}):
+        os.kill(process, signal.SIGCONT)
+    waiting = start_command(out, *command, *options)
+    seen = set()
+    wait_until(lambda: seen.update(cluster.glob("jobs/*")) or waiting.poll() is not None)
+    assert waiting.returncode == 0, out.with_suffix(".txt").read_text()
+    assert "Traceback" not in out.with_suffix(".txt").read_text()
+    assert records <= seen
+    # 3) Nothing is left but what one process writes.
+    assert start_command(local, *command).wait(PATIENCE) == 0
+    assert read_tables(out) == read_tables(local)
+
+
+def test_shards_whose_resources_slurm_refuses_are_one_line(slurm, tmp_path, capsys):
+    command = ("biogen", "--people", 9, "--out", tmp_path / "out", *ON)
+    line = line_of_error(capsys, *command, "--set", "resources.partition=nope")
+    assert "Invalid partition name" in line
+    assert not (tmp_path / "out").exists()

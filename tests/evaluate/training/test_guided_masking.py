@@ -72,7 +72,7 @@ def test_labels_stay_and_the_share_is_held(reference):
     loaded = load_model("nano-large")
     config = TrainingConfig(objective="guided-masking", noise=0.3, reference=reference)
     sequences = [build_text_sequence(TEXT, loaded.tokenizer)] * 2
-    change = build_objective(config, loaded).change_texts
+    change = build_objective(config, loaded).change_epoch
     assert change
     for before, after in zip(sequences, change(sequences), strict=True):
         assert (after.input_ids, after.labels) == (before.input_ids, before.labels)
@@ -103,3 +103,8 @@ def test_a_reference_of_another_family_is_refused(model_folder):
     config = TrainingConfig(objective="guided-masking", reference=str(model_folder("llama")))
     with pytest.raises(InputError, match="guided-masking compares"):
         build_objective(config, load_model("nano-large"))
+
+
+def test_texts_that_are_drawn_during_training_are_refused():
+    with pytest.raises(ValueError, match=r"before training.*leave out dynamic"):
+        TrainingConfig(objective="guided-masking", dynamic=True)

@@ -1,0 +1,104 @@
+"""Options of commands whose shards can be written by several tasks, on one or more machines."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+from pydantic import BaseModel, Field
+
+from elusive.common.errors import InputError, validate_config
+from elusive.common.large.devices import ONE, Devices
+from elusive.common.yaml_files import build_config
+from elusive.evaluate.engines.resources import Resources
+
+if TYPE_CHECKING:
+    from elusive.common.dataset.shared_work import Share
+
+On = Literal["local", "slurm", "ray"]
+
+
+class SharingSettings(BaseModel, frozen=True, extra="forbid"):
+    """What `--set` can change."""
+
+    resources: Resources = Field(default=Resources(), description="What each task needs.")
+
+
+def add_on_options(what: str) -> Callable:
+    """Return a decorator that adds `--on` and `--address` to a command.
+
+    Args:
+        what: what is made there, for the help.
+    """
+
+    def decorate(command: Callable) -> Callable:
+        command = click.option(
+            "--address",
+            default="auto",
+            show_default=True,
+            help="Address of the Ray cluster; auto is the one that this machine belongs to.",
+        )(command)
+        return click.option(
+            "--on",
+            type=click.Choice(["local", "slurm", "ray"]),
+            default="local",
+            show_default=True,
+            help=f"Where {what}: on this machine, as jobs of Slurm, or as tasks of a Ray cluster.",
+        )(command)
+
+    return decorate
+
+
+def add_sharing_options(command: Callable) -> Callable:
+    """Add the options that say how many tasks write the shards, and where."""
+    command = click.option(
+        "--set",
+        "changes",
+        multiple=True,
+        metavar="SETTING=VALUE",
+        help="What each task needs on a cluster, such as resources.gpus=1; the settings are those "
+        "of plans. Repeat it for more.",
+    )(command)
+    command = click.option(
+        "--tasks",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Number of tasks that share the shards; what is written does not depend on it.",
+    )(command)
+    return add_on_options("the tasks run")(command)
+
+
+def open_share(
+    out: Path,
+    on: On,
+    address: str,
+    tasks: int,
+    changes: tuple[str, ...],
+    devices: Devices = ONE,
+) -> "Share | None":
+    """Return what has shards written as the options say; None if this process writes them itself.
+
+    Args:
+        out: folder of the shards.
+        on: where the tasks run.
+        address: of a Ray cluster.
+        tasks: their number.
+        changes: of what each task needs.
+        devices: what the models of each task compute with.
+
+    Raises:
+        InputError: an option is wrong, or the cluster is missing or lacks the resources.
+    """
+    resources = build_config(SharingSettings, changes).resources
+    for name in ("placement", "processes"):
+        if name in resources.model_fields_set:
+            raise InputError(f"--set resources.{name} is for plans: use --{name}")
+    own = {"placement": devices.placement, "processes": devices.processes}
+    resources = validate_config(Resources, resources.model_dump() | own)
+    if changes and on == "local":
+        raise InputError(f"--set {changes[0]} needs a cluster: add --on slurm or --on ray")
+    from elusive.evaluate.engines.engine import Engine
+
+    share = Engine(on, address=address).open_share(out, tasks, resources)
+    return None if on == "local" and tasks == 1 else share
