@@ -49,7 +49,7 @@ from elusive.common.lm.references import hash_model_weights, hash_settings
 from elusive.common.memory import Cost, measure_cost
 from elusive.common.text.sentences import SENTENCE_RULES
 
-RESTATE_SETTINGS = {"restate_by", "restate_words", "restate_above"}
+RESTATE_SETTINGS = {"restate_by", "restate_words", "restate_in", "restate_above"}
 SHARD_DOCUMENTS = 4096
 """Documents per shard, a multiple of those that are scored or copied together."""
 COUNTS = "counts"
@@ -61,6 +61,8 @@ def collect_parameters(dataset: DatasetFolder, config: AugmentConfig) -> dict[st
     """Collect what decides the training text: config, dataset, weights and tokenizers of models."""
     models = list_models(config)
     own = config.model_dump(exclude=set() if config.clue_finder else RESTATE_SETTINGS)
+    if config.restate_in == "all":
+        own.pop("restate_in", None)  # earlier texts do not have it
     parameters = own | {
         "dataset": dataset.content_hash,
         "weights": {role: hash_model_weights(name) for role, name in models.items()},

@@ -1,6 +1,7 @@
 """Which clue each sentence says again in the arm `restate`, and how."""
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -17,6 +18,9 @@ PRONOUN = re.compile(r"\b(?:he|she|him|his|hers?|their|them)\b", re.IGNORECASE)
 POSSESSIVE = ("his", "her", "hers", "their")
 NEXT_WORD = re.compile(r" (\w+)")
 
+Clue = tuple[Span, str, Span | None]
+"""A sentence, the words of its clue, and where they stand in the document."""
+
 
 def choose_restatements(documents: list[Document], scorers: Scorers) -> list[DocumentRestatements]:
     """Choose what each sentence that lacks its clue says again, as the config of an arm says.
@@ -32,18 +36,24 @@ def choose_restatements(documents: list[Document], scorers: Scorers) -> list[Doc
         chosen = [_choose_names(document, scorers.config.clue_finder) for document in documents]
     else:
         chosen = _choose_spans(documents, scorers)
+    only_pronouns = scorers.config.restate_in == "pronouns"
     return [
         DocumentRestatements(
-            document.doc_id,
-            len(clues),
-            [_restate(document, *clue) for clue in clues if clue and _is_lacking(document, *clue)],
+            document.doc_id, len(clues), list(_restate_all(document, clues, only_pronouns))
         )
         for document, clues in zip(documents, chosen, strict=True)
     ]
 
 
-Clue = tuple[Span, str, Span | None]
-"""A sentence, the words of its clue, and where they stand in the document."""
+def _restate_all(
+    document: Document, clues: list[Clue | None], only_pronouns: bool
+) -> Iterator[Restatement]:
+    """Yield what the sentences of a document say again, in the order of its text."""
+    for clue in clues:
+        if clue and _is_lacking(document, *clue):
+            restatement = _restate(document, *clue)
+            if restatement.end > restatement.start or not only_pronouns:
+                yield restatement
 
 
 def _choose_names(document: Document, finder: str) -> list[Clue | None]:

@@ -10,7 +10,7 @@ from commands import write_plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elusive.augment.augment import augment_dataset
+from elusive.augment.augment import augment_dataset, collect_parameters
 from elusive.augment.clue_spans import split_sentences
 from elusive.augment.config import AugmentConfig
 from elusive.augment.copies import build_training_texts
@@ -72,6 +72,25 @@ def test_pronouns_become_names_and_possessives_and_other_sentences_begin_with_th
         "It is Ada Byron's."
     )
     assert [restated.text[start:end] for start, end in restated.heads] == ["Ada Byron"] * 8
+
+
+def test_sentences_without_a_pronoun_can_be_left_as_they_are():
+    text = "Ada Byron was here. She won. Bo Lie lost. They met Bo. Her prize was gold."
+    settings = {"restate_by": "oracle", "restate_in": "pronouns"}
+    (restated,) = restate([write(text, [(0, 9)])], **settings)
+    assert restated.text == (
+        "Ada Byron was here. Ada Byron won. Bo Lie lost. They met Bo. Ada Byron's prize was gold."
+    )
+
+
+def test_only_a_setting_that_differs_changes_the_id(people_folder):
+    dataset = load_dataset_folder(people_folder)
+    before, after = (
+        collect_parameters(dataset, AugmentConfig(method="restate", restate_by="title", **changes))
+        for changes in ({}, {"restate_in": "pronouns"})
+    )
+    assert "restate_in" not in before
+    assert after == before | {"restate_in": "pronouns"}
 
 
 def test_pronouns_within_names_and_values_stay():
