@@ -284,6 +284,20 @@ print("loaded:", *sys.modules)
     assert loaded & {"torch", "datasets", "transformers"} == set()
 
 
+def test_biographies_are_generated_without_pandas(tmp_path: Path):
+    """Importing it takes longer than generating 100,000 of them."""
+    code = """
+import sys
+from elusive.cli.main import cli
+command = ["biogen", "--people", "20", "--workers", "1", "--dev-rate", "0.2", "--out", "people"]
+cli.main(command, standalone_mode=False)
+print("loaded:", *sys.modules)
+"""
+    loaded = set(run_python(code, folder=tmp_path).split("loaded:")[1].split())
+    assert (tmp_path / "people" / "statistics.png").exists()
+    assert loaded & {"pandas", "torch", "datasets"} == set()
+
+
 @pytest.fixture(scope="module")
 def finished_run(tmp_path_factory: pytest.TempPathFactory, model_folder) -> Path:
     """A small run of two arms."""
