@@ -45,7 +45,8 @@ from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
 from elusive.common.lm.references import hash_model_weights, hash_settings
 from elusive.common.memory import Cost, measure_cost
-from elusive.common.text.sentences import SENTENCE_RULES
+from elusive.common.text.languages import is_unspaced
+from elusive.common.text.sentences import name_sentence_rules
 
 RESTATE_SETTINGS = {"restate_by", "restate_words", "restate_above"}
 SHARD_DOCUMENTS = 4096
@@ -67,8 +68,10 @@ def collect_parameters(dataset: DatasetFolder, config: AugmentConfig) -> dict[st
     if config.method_file:
         parameters["method_hash"] = hash_method_file(config.method_file)
     permutes = "permute" in (config.method, config.rewrite)
-    if permutes and dataset.manifest.parameters.get("generator") != "biogen":
-        parameters["sentences"] = SENTENCE_RULES  # biographies end their sentences by any rules
+    is_wiki = dataset.manifest.parameters.get("generator") != "biogen"
+    # Biographies end their sentences by any rules, and restating changed where none has blanks.
+    if is_wiki and (permutes or (config.clue_finder and is_unspaced(dataset.language))):
+        parameters["sentences"] = name_sentence_rules(dataset.language)
     if draws_by_hash(config):
         parameters["draws"] = DRAWS
     return parameters

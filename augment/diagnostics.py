@@ -205,7 +205,7 @@ def count_texts(
     has_head = _count_marked(whole_heads, heads) > 0
     has_all_facts = _count_marked(whole_facts, facts) == facts.lengths
     originals = pa.array([document.text for document in documents], pa.string())
-    # Sentences of scripts without blanks are joined by blanks, which is no change.
+    # Another number of blanks between sentences is no change.
     bare, bare_originals = (
         np.asarray(pc.replace_substring(column, " ", ""))
         for column in (texts.column("text"), originals)

@@ -288,3 +288,17 @@ def test_a_missing_model_is_named():
     with pytest.raises(InputError, match="restating by 'contrast' needs --large MODEL"):
         check_roles(AugmentConfig(method="restate", restate_by="contrast"))
     assert ArmConfig(method="restate", rewrite="permute").name == "permute + restate"
+
+
+def test_what_is_said_again_fits_a_text_without_blanks():
+    text = "罗马是意大利的首都。它很老。人们来自1527年。"
+    fact = Fact("date", "1527年", 18, 23, None, 2)
+    document = Document("d", "罗马", text, [(0, 2)], [], [fact], "train", [], "", "zh")
+    sources, texts = make_texts([document], restate_by="title", rewrite="permute")
+    (source,) = sources
+    assert source.text == "罗马是意大利的首都。罗马\uff1a它很老。罗马\uff1a人们来自1527年。"
+    assert source.facts[0].distance == 4
+    for copy in texts:
+        assert " " not in copy.text
+        assert sorted(copy.text) == sorted(source.text if copy.copy else text)
+    assert len({copy.text for copy in texts}) > 2

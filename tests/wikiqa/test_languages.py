@@ -17,6 +17,7 @@ from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.dataset.records import WikiQuestion, from_table, to_table
 from elusive.common.errors import InputError, validate_config
 from elusive.common.folders import read_table
+from elusive.common.text.sentences import join_pieces
 from elusive.wikiqa.articles import Article, Paragraph
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.generate import generate_dataset
@@ -46,7 +47,27 @@ def test_sentences_are_permuted_and_counted_in_every_language(language, tmp_path
     augment_dataset(dataset, AugmentConfig(method="permute", copies=4), tmp_path / "text")
     text = TrainingTextFolder(tmp_path / "text")
     assert text.summary.diagnostics.unchanged < 0.15
-    assert text.parameters["sentences"]
+    assert ("joined as found" in text.parameters["sentences"]) == (language == "zh")
+
+
+@pytest.mark.parametrize("language", XQUAD)
+def test_permuted_sentences_are_joined_as_their_language_joins_them(language, tmp_path):
+    dataset = load_dataset_folder(build_xquad(tmp_path / "set", language))
+    config = AugmentConfig(method="random", rewrite="permute", copies=2)
+    augment_dataset(dataset, config, tmp_path / "text")
+    documents = {document.doc_id: document for document in dataset.documents}
+    for text in TrainingTextFolder(tmp_path / "text").texts:
+        document = documents[text.doc_id]
+        whole = join_pieces(document.text, text.pieces, language)
+        assert sorted("".join(whole.split())) == sorted("".join(document.text.split()))
+        blanks = whole.count(" ") - document.text.count(" ")
+        if language == "zh":
+            assert abs(blanks) <= 1  # the last sentence may have moved
+        else:
+            assert len(whole.split()) >= len(document.text.split())
+        if text.drop_rate == 0:
+            assert text.text == whole
+        assert text.text.count(" ") <= whole.count(" ")
 
 
 @pytest.mark.parametrize("language", XQUAD)
