@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -76,9 +76,11 @@ def _write_questions(
     links = [(link.start, link.end) for link in paragraph.links]
     sentences = find_sentences(text, links, language)
     starts = [start for start, _ in sentences]
-    for count, (kind, start, end) in enumerate(find_answer_spans(paragraph, language)):
+    spans = find_answer_spans(paragraph, language)
+    occurrences = _count_occurrences(text, {text[start:end] for _, start, end in spans})
+    for count, (kind, start, end) in enumerate(spans):
         sentence = sentences[bisect_right(starts, start) - 1]
-        if end > sentence[1] or not _occurs_once(text, start, end):
+        if end > sentence[1] or occurrences[text[start:end]] > 1:
             continue
         if sentence[1] - sentence[0] > MAX_SENTENCE:
             counts[f"answer in a sentence of more than {MAX_SENTENCE:,} characters"] += 1
@@ -91,9 +93,17 @@ def _write_questions(
         )
 
 
-def _occurs_once(text: str, start: int, end: int) -> bool:
-    answer = text[start:end]
-    return text.find(answer) == start and text.find(answer, start + 1) < 0
+def _count_occurrences(text: str, answers: set[str]) -> Counter[str]:
+    """Count how often each answer occurs; the text is read once, however many they are."""
+    lengths: dict[str, set[int]] = defaultdict(set)
+    for answer in answers:
+        lengths[answer[:2]].add(len(answer))
+    counts: Counter[str] = Counter()
+    padded = text + "\0"
+    for place in range(len(text)):
+        for key in (padded[place], padded[place : place + 2]):
+            counts.update(text[place : place + length] for length in lengths.get(key, ()))
+    return counts
 
 
 def find_answer_spans(paragraph: Paragraph, language: str = "en") -> list[tuple[str, int, int]]:
