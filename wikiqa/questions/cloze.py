@@ -93,16 +93,17 @@ def _write_questions(
         )
 
 
-def _count_occurrences(text: str, answers: set[str]) -> Counter[str]:
+def _count_occurrences(text: str, answers: set[str]) -> dict[str, int]:
     """Count how often each answer occurs; the text is read once, however many they are."""
+    counts = {answer: text.count(answer) if len(answer) == 1 else 0 for answer in answers}
     lengths: dict[str, set[int]] = defaultdict(set)
     for answer in answers:
         lengths[answer[:2]].add(len(answer))
-    counts: Counter[str] = Counter()
-    padded = text + "\0"
-    for place in range(len(text)):
-        for key in (padded[place], padded[place : place + 2]):
-            counts.update(text[place : place + length] for length in lengths.get(key, ()))
+    for place in range(len(text) - 1):
+        for length in lengths.get(text[place : place + 2], ()):
+            words = text[place : place + length]
+            if len(words) == length and words in counts:
+                counts[words] += 1
     return counts
 
 
