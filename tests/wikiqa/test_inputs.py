@@ -144,6 +144,43 @@ def test_numeric_titles_are_titles(tmp_path):
     assert load(tmp_path / "b", table=tmp_path / "t.jsonl")[0][0].title == "0"
 
 
+NUMBERS = (1969, [1969], [1969, 3.5], {"text": [1969], "answer_start": [0]}, "[1969]")
+MORE_NUMBERS = (
+    {"value": 1969, "aliases": [69]},
+    {"text": 1969, "answer_start": 0},
+    [{"text": 1969}],
+)
+
+
+@pytest.mark.parametrize("answers", [*NUMBERS, *MORE_NUMBERS])
+def test_numbers_are_answers_as_they_are_printed(answers, tmp_path):
+    row = {"title": "T", "context": "It began in 1969 at 3.5.", "question": "When?"}
+    (tmp_path / "t.jsonl").write_text(json.dumps(row | {"answers": answers}))
+    _, (question,) = load(tmp_path / "set", table=tmp_path / "t.jsonl")
+    assert (question.answers[0], question.answer_starts[0]) == ("1969", 12)
+    assert question.answers[1:] in ([], ["3.5"], ["69"])
+
+
+@pytest.mark.parametrize("answer", [1969.0, 1e-7, True, float("nan")])
+def test_numbers_that_could_be_written_in_several_ways_are_one_line(answer, tmp_path):
+    (tmp_path / "t.jsonl").write_text(json.dumps(ROWS[0] | {"answers": [answer]}))
+    message = get_error(tmp_path / "a", table=tmp_path / "t.jsonl")
+    assert "t.jsonl, row 0: " in message
+    squad = build_squad(answers=[{"text": answer, "answer_start": 0}])
+    (tmp_path / "s.json").write_text(json.dumps(squad))
+    if answer == answer:  # NaN is no JSON
+        assert "s.json: article 1: " in get_error(tmp_path / "b", squad=tmp_path / "s.json")
+    is_number = not isinstance(answer, bool)
+    assert ("put it into quotes" if is_number else "should be a text or a number") in message
+
+
+def test_a_number_is_an_answer_in_squad_layout(tmp_path):
+    (tmp_path / "s.json").write_text(
+        json.dumps(build_squad(answers=[{"text": 753, "answer_start": 41}]))
+    )
+    assert load(tmp_path / "set", squad=tmp_path / "s.json")[1][0].answers == ["753"]
+
+
 def test_a_paragraph_may_have_no_questions(tmp_path):
     squad = build_squad()
     squad["data"][0]["paragraphs"].append({"context": OSLO})
@@ -320,6 +357,21 @@ def test_a_shuffled_table_gives_each_paragraph_once(tmp_path):
         assert len(questions) == 45
         assert len({document.doc_id.split("-")[0] for document in documents}) == 3
     assert {q.question for q in tables[0][1]} == {q.question for q in tables[1][1]}
+
+
+def test_a_limit_keeps_all_questions_of_the_articles(tmp_path):
+    rows = [
+        ROWS[0] | {"title": f"T{t}", "context": f"T{t}: {ROME}", "question": f"{q}?"}
+        for q in range(4)
+        for t in range(5)
+    ]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    documents, questions = load(tmp_path / "set", table=tmp_path / "t.jsonl", limit=2)
+    assert [document.title for document in documents] == ["T0", "T1"]
+    assert len(questions) == 8
+    counts = count_left_out(tmp_path / "set")
+    assert counts["question of an article beyond the limit"] == 12
+    assert counts["questions read"] == 20
 
 
 def test_rows_without_a_title_are_articles_of_their_own():

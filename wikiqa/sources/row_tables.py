@@ -58,7 +58,7 @@ def _read_articles(
         return build_raw_articles(rows, config.column_names, source, counts)
     texts = TextFolder(config.texts) if config.texts else None
     asked = read_asked_rows(rows, config.column_names, source, counts, texts)
-    return (_count_article(article, counts) for article in join_rows(asked, config.limit))
+    return (_count_article(article, counts) for article in join_rows(asked, config.limit, counts))
 
 
 def _read_parquet(path: Path) -> Iterator[Row]:

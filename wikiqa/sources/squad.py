@@ -10,7 +10,7 @@ import ijson
 
 from elusive.common.dataset.records import WikiDocument, WikiQuestion
 from elusive.common.errors import InputError
-from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph, read_title
+from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph, read_answer, read_title
 from elusive.wikiqa.sources.files import open_source
 
 
@@ -61,6 +61,8 @@ def _read_article(entry: Any, path: Path, counts: Counts) -> Article:
         counts["articles read"] += 1
         paragraphs = [_read_paragraph(paragraph, counts) for paragraph in entry["paragraphs"]]
         return Article(title=read_title(entry.get("title")), paragraphs=paragraphs)
+    except InputError as error:
+        raise InputError(f"{path}: article {counts['articles read']}: {error}") from None
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         number = counts["articles read"]
         raise InputError(
@@ -79,7 +81,7 @@ def _read_paragraph(entry: dict[str, Any], counts: Counts) -> Paragraph:
             counts["question without an answer"] += 1
             continue
         answers = [
-            (_check_text(answer["text"]), int(answer["answer_start"])) for answer in qa["answers"]
+            (read_answer(answer["text"]), int(answer["answer_start"])) for answer in qa["answers"]
         ]
         asked.append(Asked(str(qa["id"]), _check_text(qa["question"]), answers))
     return Paragraph(_check_text(entry["context"]), asked)
