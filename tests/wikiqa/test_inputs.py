@@ -277,6 +277,25 @@ def test_rows_of_a_public_question_set_are_read_as_they_are(name, tmp_path):
     assert "More of" not in document.text
 
 
+@pytest.mark.parametrize("pack", [json.dumps, dict])
+def test_a_fact_of_wikidyk_is_a_text_with_its_questions(pack, tmp_path):
+    asked = {
+        "reliability": {"prompt": "On what does Rome lie?", "answer": "the Tiber"},
+        "paraphrase": {"prompt": "Rome lies on what?", "answer": "Tiber"},
+        "portability": {"prompt": "Which sea is near?", "answer": "the Tyrrhenian Sea"},
+        "locality": {"prompt": "What is a city?", "answer": "Rome"},
+        "counterfactual": {"prompt": "If Rome lay elsewhere?", "answer": "Rome"},
+    }
+    row = {"fact": "... that Rome lies on the Tiber?", "eval": pack(asked), "year": "2024"}
+    (tmp_path / "t.jsonl").write_text(json.dumps(row))
+    (document,), questions = load(tmp_path / "set", table=tmp_path / "t.jsonl")
+    assert document.text == "Rome lies on the Tiber."
+    assert [question.answers for question in questions] == [["the Tiber"], ["Tiber"]]
+    counts = count_left_out(tmp_path / "set")
+    assert counts["questions read"] == 3
+    assert counts["question left out: no answer stands in the paragraph"] == 1
+
+
 NO_TEXTS = {
     "KILT": {
         "id": "1",

@@ -1,5 +1,6 @@
-"""Rows of public question sets in our columns: TriviaQA, Natural Questions, KILT, PopQA."""
+"""Rows of public question sets in our columns: TriviaQA, Natural Questions, KILT, PopQA, WikiDYK."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,18 +10,26 @@ from elusive.common.text.text_spans import find_whole_words
 
 Row = Mapping[str, Any]
 TAG = re.compile(r"</?[A-Za-z][^>]*>")
+THAT = re.compile(r"^(?:\.\.\.|…)?\s*that\s+")
+ENDS = (".", "!", '."', ".”")
+BESIDE_THE_FACT = ("locality", "counterfactual")
+"""Kinds of WikiDYK's questions that do not ask for the fact: for another one, or what if it were not
+so."""
 
 
-def convert_row(row: Row) -> Row:
-    """Return a row of a known question set with our columns added, any other row as it is.
+def convert_row(row: Row) -> list[Row]:
+    """Return the questions of a row of a known question set, with our columns added; any other row
+    as it is.
 
     The columns are title, context, question, answers and id; sets that hold no texts have no
     context.
     """
     for names, convert in LAYOUTS.items():
         if all(name in row for name in names):
-            return {**row, **convert(row)}
-    return row
+            return [{**row, **convert(row)}]
+    if "fact" in row and "eval" in row:
+        return [{**row, **columns} for columns in _convert_wikidyk(row)]
+    return [row]
 
 
 def list_rows(value: Any) -> list[Row]:
@@ -109,6 +118,18 @@ def _convert_kilt(row: Row) -> Row:
         "question": row["input"],
         "answers": [answer for answer in dict.fromkeys(answers) if answer],
     }
+
+
+def _convert_wikidyk(row: Row) -> list[Row]:
+    """Take the fact, from "... that it is so?", as a text with one question per kind of prompt."""
+    asked = json.loads(row["eval"]) if isinstance(row["eval"], str) else row["eval"]
+    fact = THAT.sub("", str(row["fact"]).strip()).removesuffix("?").strip()
+    text = f"{fact[:1].upper()}{fact[1:]}{'' if fact.endswith(ENDS) else '.'}"
+    return [
+        {"title": "", "context": text, "question": pair["prompt"], "answers": pair["answer"]}
+        for kind, pair in asked.items()
+        if pair and kind not in BESIDE_THE_FACT
+    ]
 
 
 def _convert_popqa(row: Row) -> Row:

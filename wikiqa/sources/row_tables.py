@@ -212,8 +212,8 @@ def read_asked_rows(
     Raises:
         InputError: a column is missing, or a row has another shape.
     """
-    for number, given in enumerate(rows):
-        row = convert_row(given)
+    converted = ((given, row) for given in rows for row in convert_row(given))
+    for number, (given, row) in enumerate(converted):
         if number == 0:
             _check_columns(row, columns, ("question", "answers") if texts else NEEDED, source)
         counts["questions read"] += 1
