@@ -1,52 +1,18 @@
 """Cloze questions: a sentence with a blank in place of the answer, and the article's name."""
 
-import re
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
 
 from elusive.common.dataset.records import Span
-from elusive.common.text.languages import WORD_END, WORD_START
 from elusive.common.text.sentences import find_sentences
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph, to_entity
-from elusive.wikiqa.wikitext.languages import find_separators
+from elusive.wikiqa.questions.answer_patterns import build_patterns
 
 BLANK = "___"
 MAX_SENTENCE = 1000
 """Characters of a sentence; what is longer is no sentence, and would be repeated per answer."""
-
-MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
-UNITS = (
-    "%|percent|million|billion|trillion|km²|km|kilometres|kilometers|metres|meters|miles|feet|acres|"
-    "hectares|kg|tonnes|tons|years|inhabitants|people"
-)
-POWER = "(?:×10⁻?[⁰¹²³⁴-⁹]+)?"
-
-
-@cache
-def build_patterns(language: str) -> dict[str, re.Pattern[str]]:
-    """Build the patterns of answers besides links, in the order in which they are searched for.
-
-    Numbers have the separators of the language: 1,048,576.5 in English is 1.048.576,5 in German.
-    """
-    group, point = (re.escape(separator) for separator in find_separators(language))
-    grouped = rf"\d{{1,3}}(?:{group}\d{{3}})+(?:{point}\d+)?"
-    before = rf"(?<![\d.,$€£±-]){WORD_START}" + (r"(?<!\d )" if group == r"\ " else "")
-    after = rf"(?![.,]\d|[×±]){WORD_END}"
-    day = rf"\d{{1,2}} (?:{MONTHS})(?: \d{{4}})?|(?:{MONTHS}) \d{{1,2}}(?:, \d{{4}})?"
-    return {
-        "date": re.compile(
-            rf"{WORD_START}(?:{day}|(?:{MONTHS}) \d{{4}}){WORD_END}"
-            rf"|{before}(?:1\d{{3}}|20\d{{2}}){after}"
-        ),
-        "quantity": re.compile(
-            rf"(?<![\d.,±])(?:(?:{WORD_START}(?:US|CA|AU|A|NZ|HK))?[$€£]|{WORD_START})"
-            rf"(?:{grouped}|\d+(?:{point}\d+)?){POWER}\s?(?:{UNITS})(?!\w)"
-        ),
-        "number": re.compile(rf"{before}(?:{grouped}|\d+{point}\d+){POWER}{after}"),
-    }
 
 
 def add_cloze_questions(

@@ -1,4 +1,4 @@
-"""Rows of public question sets in our columns: TriviaQA, Natural Questions, KILT, PopQA, WikiDYK."""
+"""Rows of public question sets, such as those of TriviaQA and KILT, in our columns."""
 
 import json
 import re
@@ -13,8 +13,7 @@ TAG = re.compile(r"</?[A-Za-z][^>]*>")
 THAT = re.compile(r"^(?:\.\.\.|…)?\s*that\s+")
 ENDS = (".", "!", '."', ".”")
 BESIDE_THE_FACT = ("locality", "counterfactual")
-"""Kinds of WikiDYK's questions that do not ask for the fact: for another one, or what if it were not
-so."""
+"""Kinds of WikiDYK's questions that ask for other facts, or what if the fact were not so."""
 
 
 def convert_row(row: Row) -> list[Row]:
