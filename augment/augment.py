@@ -210,7 +210,7 @@ def _write_shard(dataset: DatasetFolder, scorers: Scorers, out: Path, index: int
                 for start, batch in zip(range(0, len(documents), BATCH), batches, strict=True):
                     chosen = slice(start, start + BATCH)
                     append(TEXTS, batch)
-                    counts += count_texts(sources[chosen], scored[chosen], batch)
+                    counts += count_texts(sources[chosen], scored[chosen], batch, documents[chosen])
         content = {"counts": asdict(counts), "costs": {k: asdict(v) for k, v in costs.items()}}
         write_atomically(_find_counts(out, index), json.dumps(content) + "\n")
     return len(rows)

@@ -1,6 +1,7 @@
 """The arm `restate`: each sentence says its clue again, and all spans move with the text."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from elusive.augment.augment import augment_dataset
 from elusive.augment.clue_spans import split_sentences
 from elusive.augment.config import AugmentConfig
 from elusive.augment.copies import build_training_texts
+from elusive.augment.diagnostics import count_texts
 from elusive.augment.scores.arm_scores import Scorers, score_documents
 from elusive.augment.scores.inputs import check_roles
 from elusive.augment.sentences.choice import choose_restatements
@@ -25,9 +27,10 @@ from elusive.augment.sentences.restatements import (
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
+from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
 from elusive.common.dataset.folder import load_dataset_folder
-from elusive.common.dataset.records import Document, Fact
+from elusive.common.dataset.records import Document, Fact, TrainingText, to_table
 from elusive.common.errors import InputError, validate_config
 from elusive.common.lm.loading import load_model
 from elusive.evaluate.cells.cell_folder import find_cells
@@ -210,6 +213,31 @@ def test_the_folder_tells_what_was_added_and_gives_its_sources_back(folder, peop
     assert 0 < diagnostics.restated < 1
     assert 0 < diagnostics.tokens_added < 0.5
     assert "restate_by" in folder.parameters
+
+
+def test_a_restated_copy_equals_its_original_only_if_nothing_is_said_again(tmp_path):
+    texts = ["Ada Byron wrote. She won.", "Ada Byron wrote. Ada Byron won."]
+    people = list(generate_biographies(BiogenConfig(people=2)))
+    documents = [
+        replace(person, text=text, entity="Ada Byron", heads=[(0, 9)], others=[], facts=[])
+        for person, text in zip(people, texts, strict=True)
+    ]
+    sources, copies = make_texts(documents, restate_by="title", copies=3)
+    assert [source.text == text for source, text in zip(sources, texts, strict=True)] == [0, 1]
+    scored = score_documents(sources, Scorers(AugmentConfig(method="plain")))
+    (batch,) = to_table(copies, TrainingText).combine_chunks().to_batches()
+    diagnostics = count_texts(sources, scored, batch, documents).diagnose("restate", False)
+    assert (diagnostics.num_unchanged, diagnostics.unchanged) == (3, 0.5)
+    arguments = f"augment {write_people(tmp_path)} --method restate --restate-by title --out"
+    result = CliRunner().invoke(cli, [*arguments.split(), str(tmp_path / "text")])
+    assert result.exit_code == 0
+    assert "warning" not in result.output
+    assert "equal their original" not in result.output
+
+
+def write_people(folder: Path) -> Path:
+    generate_dataset(BiogenConfig(people=5), folder / "people")
+    return folder / "people"
 
 
 def test_texts_in_which_nothing_is_said_again_have_no_new_parameters_or_tables(

@@ -169,6 +169,7 @@ def test_copies_that_equal_their_original_warn(method, tmp_path):
     augment_dataset(dataset, AugmentConfig(method=method, copies=4), tmp_path / "text")
     diagnostics = TrainingTextFolder(tmp_path / "text").summary.diagnostics
     assert diagnostics.unchanged == 1.0
+    assert diagnostics.num_unchanged == (4 if method == "permute" else 2)
     (line,) = diagnostics.list_warnings(method)
     assert line.startswith(f"100% of the copies of {method} equal their original: ")
 
