@@ -10,6 +10,9 @@ Counts = Counter[str]
 """What was read, corrected and left out, by reason, for the card."""
 
 
+EMPTY_QUESTION = "question left out: it is empty"
+
+
 @dataclass(frozen=True)
 class Asked:
     """A question about a paragraph."""
@@ -55,9 +58,14 @@ class Article:
 def read_title(value: object) -> str:
     """Return a title as text: numbers are titles too, and nothing is none.
 
+    Raises:
+        InputError: it is a list or an object.
+
     >>> read_title(1984), read_title(None)
     ('1984', '')
     """
+    if isinstance(value, list | dict):
+        raise InputError(f"a title should be a text (got {value!r:.60})")
     return "" if value is None else str(value)
 
 

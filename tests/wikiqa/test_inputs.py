@@ -181,6 +181,101 @@ def test_a_number_is_an_answer_in_squad_layout(tmp_path):
     assert load(tmp_path / "set", squad=tmp_path / "s.json")[1][0].answers == ["753"]
 
 
+@pytest.mark.parametrize(
+    "answers",
+    [
+        ["Tiber"],
+        "Tiber",
+        {"text": ["Tiber"], "answer_start": [17]},
+        [{"text": "Tiber"}],
+        [{"text": "Tiber", "answer_start": "17"}],
+        [{"text": "Tiber", "answer_start": 17.0}],
+        [{"text": "Tiber", "answer_start": None}],
+    ],
+)
+def test_both_layouts_read_answers_in_every_shape(answers, tmp_path):
+    (tmp_path / "s.json").write_text(json.dumps(build_squad(answers=answers)))
+    (tmp_path / "t.jsonl").write_text(json.dumps(ROWS[0] | {"answers": answers}))
+    for option, name in (("squad", "s.json"), ("table", "t.jsonl")):
+        _, (question,) = load(tmp_path / option, **{option: tmp_path / name})
+        assert (question.answers, question.answer_starts) == (["Tiber"], [17])
+
+
+@pytest.mark.parametrize("answers", [[["Tiber"]], {"text": "x"}, [{"answer_start": 3}], 5.0])
+def test_answers_in_no_shape_are_one_line_in_both_layouts(answers, tmp_path):
+    (tmp_path / "s.json").write_text(json.dumps(build_squad(answers=answers)))
+    (tmp_path / "t.jsonl").write_text(json.dumps(ROWS[0] | {"answers": answers}))
+    for option, name in (("squad", "s.json"), ("table", "t.jsonl")):
+        message = get_error(tmp_path / option, **{option: tmp_path / name})
+        assert "answer" in message
+        assert "Error" not in message.replace("TypeError: answers should be", "")
+
+
+@pytest.mark.parametrize("title", [["Rome"], {"en": "Rome"}])
+def test_a_title_that_is_no_text_is_one_line(title, tmp_path):
+    squad = build_squad()
+    squad["data"][0]["title"] = title
+    (tmp_path / "s.json").write_text(json.dumps(squad))
+    (tmp_path / "t.jsonl").write_text(json.dumps(ROWS[0] | {"title": title}))
+    for option, name in (("squad", "s.json"), ("table", "t.jsonl")):
+        message = get_error(tmp_path / option, **{option: tmp_path / name})
+        assert "a title should be a text (got " in message
+
+
+BROKEN_ROWS = [
+    {"question": "q", "answer": "Tiber", "entity_pages": None},
+    {"document_text": None, "question_text": "q", "annotations": []},
+    {"document_text": "a b", "question_text": "q", "annotations": None},
+    {"document": {}, "question": {"text": "q"}, "annotations": {}},
+    {"fact": "x", "eval": "no JSON"},
+    {"fact": "x", "eval": ["a"]},
+    {"fact": "x", "eval": {"reliability": "Q"}},
+]
+
+
+@pytest.mark.parametrize("row", BROKEN_ROWS)
+def test_a_known_set_with_other_contents_is_one_line(row, tmp_path):
+    (tmp_path / "t.jsonl").write_text(json.dumps(row))
+    message = get_error(tmp_path / "set", table=tmp_path / "t.jsonl")
+    assert "row 0: it has the columns " in message
+
+
+def test_a_source_without_a_question_says_why(tmp_path):
+    for name in ("t.jsonl", "t.csv"):
+        (tmp_path / name).write_text(
+            "" if name == "t.jsonl" else "title,context,question,answers\n"
+        )
+        assert get_error(tmp_path / "a", table=tmp_path / name).endswith(f"{name} has no rows")
+    (tmp_path / "t.jsonl").write_text(json.dumps(ROWS[0] | {"answers": "Paris"}))
+    message = get_error(tmp_path / "b", table=tmp_path / "t.jsonl")
+    assert "no answer stands in the paragraph (1)" in message
+    (tmp_path / "t.jsonl").write_text(json.dumps(ROWS[0] | {"question": " "}))
+    assert "it is empty (1)" in get_error(tmp_path / "c", table=tmp_path / "t.jsonl")
+    (tmp_path / "s.json").write_text(json.dumps(build_squad(question="")))
+    assert "it is empty (1)" in get_error(tmp_path / "d", squad=tmp_path / "s.json")
+    assert "is a folder: name one of its files" in get_error(tmp_path / "e", table=tmp_path)
+    (tmp_path / "l.jsonl").write_bytes('{"title": "Zürich"}'.encode("latin-1"))
+    assert "is not UTF-8" in get_error(tmp_path / "f", table=tmp_path / "l.jsonl")
+    (tmp_path / "rows.json").write_text(json.dumps(ROWS))
+    assert "name it with --table" in get_error(tmp_path / "g", squad=tmp_path / "rows.json")
+
+
+def test_every_missing_column_is_named(tmp_path):
+    (tmp_path / "t.jsonl").write_text(json.dumps({"question": "q", "answer": "a"}))
+    message = get_error(tmp_path / "a", table=tmp_path / "t.jsonl")
+    assert "has no column 'context' and no 'answers' (it has question, answer)" in message
+    assert "--columns OURS=THEIRS" in message
+    assert "--texts DIR" in message
+
+
+def test_a_csv_file_may_have_semicolons_or_tabs(tmp_path):
+    for sign in ";\t":
+        lines = [sign.join(map(str, cells)) for cells in (ROWS[0], ROWS[0].values())]
+        (tmp_path / "t.csv").write_text("\n".join(lines))
+        _, (question,) = load(tmp_path / f"set{ord(sign)}", table=tmp_path / "t.csv")
+        assert question.answers == ["Tiber"]
+
+
 def test_a_paragraph_may_have_no_questions(tmp_path):
     squad = build_squad()
     squad["data"][0]["paragraphs"].append({"context": OSLO})

@@ -23,7 +23,7 @@ def read_question(row: Row, columns: dict[str, str], source: str, number: int) -
     """
     question, given = row.get(columns["question"]), row.get(columns["answers"])
     try:
-        answers = _read_answers(_parse(given))
+        answers = read_answers(_parse(given))
     except InputError as error:
         raise InputError(f"{source}, row {number}: {error}") from None
     if not isinstance(question, str) or answers is None:
@@ -51,8 +51,12 @@ def _parse(value: Any) -> Any:
         return value
 
 
-def _read_answers(value: Any) -> list[tuple[str, int]] | None:
-    """Return each answer with its place; None if the value has no shape of answers."""
+def read_answers(value: Any) -> list[tuple[str, int]] | None:
+    """Return each answer with its place, or -1; None if the value has no shape of answers.
+
+    Raises:
+        InputError: an answer is neither text nor a number, or one that is ambiguous.
+    """
     if value is None:
         return []
     if isinstance(value, str | int | float):
@@ -78,4 +82,15 @@ def _read_pair(entry: Any) -> tuple[str, int] | None:
         text, start = entry.get("text"), entry.get("answer_start", NO_PLACE)
     else:
         text, start = entry, NO_PLACE
-    return (read_answer(text), start) if isinstance(start, int) else None
+    place = _read_place(start)
+    return None if place is None else (read_answer(text), place)
+
+
+def _read_place(start: Any) -> int | None:
+    """Return a place that may be written as text or be left open; None if it is no number."""
+    if start is None:
+        return NO_PLACE
+    try:
+        return int(start) if not isinstance(start, float) or start.is_integer() else None
+    except (TypeError, ValueError):
+        return None
