@@ -85,8 +85,8 @@ def _read_paragraph(entry: dict[str, Any], counts: Counts) -> Paragraph:
             continue
         answers, question = read_answers(qa["answers"]), _check_text(qa["question"])
         if answers is None:
-            raise TypeError(
-                f"answers should be [{{text, answer_start}}], got {qa['answers']!r:.60}"
+            raise InputError(
+                f"answers should be [{{text, answer_start}}] (got {qa['answers']!r:.60})"
             )
         if not question.strip():
             counts[EMPTY_QUESTION] += 1
