@@ -30,7 +30,7 @@ BY_POSITION = ("position", "reverse-position")
 ADVICE = {
     "permute": "make the dataset with the --language of its text, or with longer texts",
     "reverse-training": "a text without blanks between words has no other order of words",
-    "eda": "a text of names, values and rare words alone has nothing to replace",
+    "eda": "its synonyms are English, and names, values and rare words have none",
     "questions": "the dataset's questions are its texts",
     "restate": "its sentences have their clues already, or no words before them",
 }

@@ -71,7 +71,7 @@ def augment(
     click.echo(
         f"{'wrote' if is_new else 'already there:'} {summary.num_texts} texts in {out}; "
         f"{summary.drop_rate:.1%} of the copies' tokens dropped; "
-        f"{f'{unchanged} copies equal their original; ' if unchanged else ''}{seconds}"
+        f"{f'copies that equal their original: {unchanged}; ' if unchanged else ''}{seconds}"
     )
     for line in summary.diagnostics.list_warnings(config.method):
         click.echo(f"warning: {line}", err=True)
