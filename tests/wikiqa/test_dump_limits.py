@@ -105,7 +105,11 @@ def test_a_german_dump_asks_for_german_numbers_and_no_category(tmp_path):
     article = add_cloze_questions(build_article(page, 1, Counter()), "de")
     (paragraph,) = article.paragraphs
     answers = {asked.answers[0][0]: asked.field for asked in paragraph.asked}
-    assert answers == {"2.872.800": "number", "3,5 km": "quantity", "Ostseeküste": "link"}
+    assert answers == {
+        "2.872.800 Einwohner": "quantity",
+        "3,5 km": "quantity",
+        "Ostseeküste": "link",
+    }
     assert "Kategorie" not in paragraph.text
 
 
