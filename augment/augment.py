@@ -47,7 +47,8 @@ from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
 from elusive.common.lm.references import hash_model_weights, hash_settings
 from elusive.common.memory import Cost, measure_cost
-from elusive.common.text.sentences import SENTENCE_RULES
+from elusive.common.text.languages import is_unspaced
+from elusive.common.text.sentences import name_sentence_rules
 
 RESTATE_SETTINGS = {"restate_by", "restate_words", "restate_in", "restate_above"}
 SHARD_DOCUMENTS = 4096
@@ -71,8 +72,10 @@ def collect_parameters(dataset: DatasetFolder, config: AugmentConfig) -> dict[st
     if config.method_file:
         parameters["method_hash"] = hash_method_file(config.method_file)
     permutes = "permute" in (config.method, config.rewrite)
-    if permutes and dataset.manifest.parameters.get("generator") != "biogen":
-        parameters["sentences"] = SENTENCE_RULES  # biographies end their sentences by any rules
+    is_wiki = dataset.manifest.parameters.get("generator") != "biogen"
+    # Biographies end their sentences by any rules, and restating changed where none has blanks.
+    if is_wiki and (permutes or (config.clue_finder and is_unspaced(dataset.language))):
+        parameters["sentences"] = name_sentence_rules(dataset.language)
     if draws_by_hash(config):
         parameters["draws"] = DRAWS
     return parameters
@@ -230,7 +233,7 @@ def _write_shard(dataset: DatasetFolder, scorers: Scorers, out: Path, index: int
                 for start, batch in zip(range(0, len(documents), BATCH), batches, strict=True):
                     chosen = slice(start, start + BATCH)
                     append(TEXTS, batch)
-                    counts += count_texts(sources[chosen], scored[chosen], batch)
+                    counts += count_texts(sources[chosen], scored[chosen], batch, documents[chosen])
         content = {"counts": asdict(counts), "costs": {k: asdict(v) for k, v in costs.items()}}
         write_atomically(_find_counts(out, index), json.dumps(content) + "\n")
     return len(rows)

@@ -65,7 +65,9 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
         "answers, id (with --raw: title, text, url), as OURS=THEIRS, once per column.",
     )
     limit: int | None = Field(
-        default=None, ge=1, description="Number of articles to read; by default all."
+        default=None,
+        ge=1,
+        description="Number of articles, with all of their questions; by default all.",
     )
     paragraphs_per_article: int | None = Field(
         default=None, ge=1, description="Paragraphs per article, at most, drawn at random."

@@ -11,6 +11,7 @@ from elusive.augment.sentences.candidates import WORD, find_candidates, is_funct
 from elusive.augment.sentences.restatements import DocumentRestatements, Restatement
 from elusive.augment.sentences.span_scores import score_spans
 from elusive.common.dataset.records import Document, Span
+from elusive.common.text.languages import get_base_code
 from elusive.common.text.text_spans import find_whole_words
 
 PRONOUN = re.compile(r"\b(?:he|she|him|his|hers?|their|them)\b", re.IGNORECASE)
@@ -125,7 +126,8 @@ def _restate(document: Document, sentence: Span, clue: str, where: Span | None) 
         words = capital if match.start() == sentence[0] else clue
         return Restatement(*match.span(), words + suffix, len(clue), start, end)
     # 2) Else before the sentence.
-    return Restatement(sentence[0], sentence[0], f"{capital}: ", len(clue), start, end)
+    colon = "\uff1a" if get_base_code(document.language) in ("ja", "yue", "zh") else ": "
+    return Restatement(sentence[0], sentence[0], capital + colon, len(clue), start, end)
 
 
 def _is_possessive(text: str, match: re.Match[str]) -> bool:
