@@ -62,8 +62,15 @@ def test_a_grid_with_a_lost_node_and_a_restart_equals_a_local_one(
     plan = write_long_plan(tmp_path, model_folder, resources=RESOURCES)
     out, local = tmp_path / "out", tmp_path / "local"
     waiting = start_run(plan, out, *on_ray)
-    # 1) While both cells train, the command is killed, and then a node.
-    wait_until(lambda: all(find_checkpoints(out, arm) for arm in ("plain", "random")), waiting)
+    # 1) When both cells have started and one is being trained, the command is killed, then a node.
+    arms = ("plain", "random")
+    wait_until(
+        lambda: (
+            all([*out.glob(f"logs/ray-{arm}-*.log")] for arm in arms)
+            and any(find_checkpoints(out, arm) for arm in arms)
+        ),
+        waiting,
+    )
     kill(waiting)
     (node,) = cluster.worker_nodes
     cluster.remove_node(node, allow_graceful=False)
