@@ -24,7 +24,7 @@ from elusive.augment.scores.arm_scores import Scorers, score_documents
 from elusive.augment.scores.inputs import check_roles, list_models
 from elusive.augment.scores.token_scores import SCHEMA, scores_to_table
 from elusive.augment.scores.user_scores import hash_method_file
-from elusive.augment.sentences.choice import choose_restatements
+from elusive.augment.sentences.choice import RESTATING, choose_restatements
 from elusive.augment.sentences.restatements import (
     RESTATED,
     restate_documents,
@@ -62,8 +62,6 @@ def collect_parameters(dataset: DatasetFolder, config: AugmentConfig) -> dict[st
     """Collect what decides the training text: config, dataset, weights and tokenizers of models."""
     models = list_models(config)
     own = config.model_dump(exclude=set() if config.clue_finder else RESTATE_SETTINGS)
-    if config.restate_in == "all":
-        own.pop("restate_in", None)  # earlier texts do not have it
     parameters = own | {
         "dataset": dataset.content_hash,
         "weights": {role: hash_model_weights(name) for role, name in models.items()},
@@ -71,6 +69,8 @@ def collect_parameters(dataset: DatasetFolder, config: AugmentConfig) -> dict[st
     }
     if config.method_file:
         parameters["method_hash"] = hash_method_file(config.method_file)
+    if config.clue_finder:
+        parameters["restating"] = RESTATING
     permutes = "permute" in (config.method, config.rewrite)
     is_wiki = dataset.manifest.parameters.get("generator") != "biogen"
     # Biographies end their sentences by any rules, and restating changed where none has blanks.

@@ -75,7 +75,8 @@ def measure_sentences(
 ) -> list[SentenceRow]:
     """Measure how often each score's best span before a sentence is a mention of the entity.
 
-    Only sentences that do not mention it, and that stand after a mention, count. In Wikipedia
+    Only sentences that mention neither it nor other people, and that stand after a mention, count:
+    a sentence that names someone else may be about that person. In Wikipedia
     paragraphs, the content words of the title are mentions, too.
 
     Args:
@@ -145,11 +146,12 @@ class CountedSentence:
 
 
 def list_counted(document: Document, candidates: Candidates) -> Iterator[CountedSentence]:
-    """Yield the sentences of a document that count."""
+    """Yield the sentences of a document that count: after a mention, and without anyone's name."""
     mentions = list_mentions(document)
     for number, (start, end) in enumerate(candidates.sentences):
         before = [mention for mention in mentions if mention[1] <= start]
-        if not before or any(start <= first < end for first, _ in mentions):
+        named = [*mentions, *document.others]
+        if not before or any(start <= first < end for first, _ in named):
             continue
         spans = candidates.list_before(number)
         places = [candidates.locate(span) for span in spans]

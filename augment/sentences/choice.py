@@ -14,6 +14,8 @@ from elusive.common.dataset.records import Document, Span
 from elusive.common.text.languages import get_base_code
 from elusive.common.text.text_spans import find_whole_words
 
+RESTATING = 2
+"""To be raised when the same choices would write another text."""
 PRONOUN = re.compile(r"\b(?:he|she|him|his|hers?|their|them)\b", re.IGNORECASE)
 """Pronouns that a name can replace. `they` is not one of them, because its verb is a plural."""
 POSSESSIVE = ("his", "her", "hers", "their")
@@ -117,17 +119,25 @@ def _restate(document: Document, sentence: Span, clue: str, where: Span | None) 
     start, end = where or (None, None)
     first = clue[0].upper()
     capital = first + clue[1:] if len(first) == 1 else clue
-    # 1) The first pronoun that is no part of a name or a value.
+    # 1) The first pronoun that is no part of a name or a value, and not bound in the sentence.
     entities = list_entity_spans(document)
     for match in PRONOUN.finditer(document.text, *sentence):
         if any(first < match.end() and match.start() < last for first, last in entities):
             continue
-        suffix = "'s" if _is_possessive(document.text, match) else ""
+        is_possessive = _is_possessive(document.text, match)
+        if is_possessive and _has_name(document.text[sentence[0] : match.start()]):
+            continue  # in "Bo drew her first breath", her is Bo's
+        suffix = "'s" if is_possessive else ""
         words = capital if match.start() == sentence[0] else clue
         return Restatement(*match.span(), words + suffix, len(clue), start, end)
     # 2) Else before the sentence.
     colon = "\uff1a" if get_base_code(document.language) in ("ja", "yue", "zh") else ": "
     return Restatement(sentence[0], sentence[0], capital + colon, len(clue), start, end)
+
+
+def _has_name(text: str) -> bool:
+    """Whether a word with a capital, which may be a name, stands in a text."""
+    return any(word[0].isupper() and not is_function_word(word) for word in WORD.findall(text))
 
 
 def _is_possessive(text: str, match: re.Match[str]) -> bool:
