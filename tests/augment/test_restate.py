@@ -79,8 +79,7 @@ def test_pronouns_become_names_and_possessives_and_other_sentences_begin_with_th
 
 def test_sentences_without_a_pronoun_can_be_left_as_they_are():
     text = "Ada Byron was here. She won. Bo Lie lost. They met Bo. Her prize was gold."
-    settings = {"restate_by": "oracle", "restate_in": "pronouns"}
-    (restated,) = restate([write(text, [(0, 9)])], **settings)
+    (restated,) = restate([write(text, [(0, 9)])], restate_by="oracle", restate_in="pronouns")
     assert restated.text == (
         "Ada Byron was here. Ada Byron won. Bo Lie lost. They met Bo. Ada Byron's prize was gold."
     )

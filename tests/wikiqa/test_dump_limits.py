@@ -140,7 +140,7 @@ def test_an_answer_is_the_whole_number(text, answers):
 def test_time_grows_with_the_length_of_a_paragraph():
     sentence = "In {0} the [[Place {0}|Place{0}]] of Rome had {0} km of {{{{hole|{0}}}}} walls. "
     sentence += "Rome met [[Person {0}]] then. "
-    seconds, config = {}, WikiqaConfig(dump=Path("x"))
+    seconds, config = {}, WikiqaConfig(dump=(Path("x"),))
     for count in (2000, 8000):
         text = "".join(sentence.format(10_000 + n) for n in range(count))
         start = time.process_time()

