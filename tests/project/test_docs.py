@@ -14,6 +14,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from commands import FIELDS
+from doc_pages import TUTORIAL, find_code, find_commands, find_steps
 from handmade import squad_file
 from rooms import MAY_IMPORT, MOST_MODULES
 
@@ -33,26 +34,6 @@ TOO_LARGE = re.compile(r"Qwen|gpt-oss|smollm2|--hub|--endpoint|enwiki|nano-famil
 SMALLER = {"100": "3", "presets/nano-demo.yaml": "plan.yaml", "presets/nano.yaml": "plan.yaml"}
 SMALLER |= {"runs/paper": "runs/demo", "runs/nano": "runs/demo"}
 """Words of a command, and what replaces them in a test."""
-
-
-def find_code(text: str, language: str) -> list[str]:
-    """The code blocks of a page in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-
-
-def find_commands(text: str) -> list[str]:
-    """Every `elusive` command of a page, without comments."""
-    lines = "\n".join(find_code(text, "bash")).splitlines()
-    return [line.split("  #")[0].strip() for line in lines if line.startswith("elusive ")]
-
-
-def find_steps(text: str) -> Iterator[tuple[str, str]]:
-    """The commands and the Python code of a page, in their order."""
-    for language, code in re.findall(r"^```(bash|python)\n(.*?)^```", text, re.DOTALL | re.M):
-        if language == "python":
-            yield "python", code
-        else:
-            yield from (("bash", line) for line in find_commands(f"```bash\n{code}```\n"))
 
 
 def parse_command(line: str) -> None:
@@ -122,7 +103,9 @@ def run_command(command: str) -> None:
     assert result.exit_code == 0, f"{command}\n{result.output}\n{result.exception!r}"
 
 
-@pytest.mark.parametrize("page", [page for page, text in TEXTS.items() if list(find_steps(text))])
+@pytest.mark.parametrize(
+    "page", [page for page, text in TEXTS.items() if page != TUTORIAL and list(find_steps(text))]
+)
 def test_the_examples_of_a_page_run_in_their_order(
     page: str, workspace: Path, tmp_path, monkeypatch
 ):

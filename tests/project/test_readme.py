@@ -8,6 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from commands import FIELDS
+from doc_pages import find_code, find_commands
 from handmade import dump_file, squad_file
 
 from elusive.augment.arms import ARMS
@@ -22,17 +23,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PLANS = ("presets/nano-demo.yaml", "presets/nano.yaml")
 FAMILY = "presets/nano-family.yaml"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def find_code(language: str) -> list[str]:
-    """The README's code blocks in one language."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-
-
-def find_commands() -> list[str]:
-    """Every `elusive` command in the README's shell blocks, without comments."""
-    lines = "\n".join(find_code("bash")).splitlines()
-    return [line.split("  #")[0].strip() for line in lines if line.startswith("elusive ")]
 
 
 @pytest.fixture
@@ -71,7 +61,7 @@ def small_world(tmp_path, monkeypatch):
 
 
 def test_the_readmes_commands_run_in_order(small_world):
-    commands = find_commands()
+    commands = find_commands(README)
     assert len(commands) >= 7
     for command in commands:
         words = [small_world.get(word, word) for word in shlex.split(command)[1:]]
@@ -82,7 +72,7 @@ def test_the_readmes_commands_run_in_order(small_world):
 
 
 def test_the_readmes_python_runs(capsys):
-    (example,) = find_code("python")
+    (example,) = find_code(README, "python")
     exec(compile(example, "README.md", "exec"), {})
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 3 + 15
