@@ -206,3 +206,12 @@ def test_the_index_for_language_models_links_every_page():
     assert all((ROOT / link).exists() for link in links)
     pages = {f"docs/{name}" for name in TEXTS if "/" not in name}
     assert pages - links == {"docs/index.md"}
+
+
+def test_the_tables_of_the_leaderboard_are_those_that_are_built_today(tmp_path: Path):
+    board = shutil.copytree(ROOT / "docs" / "board", tmp_path / "board")
+    run_command(f"elusive leaderboard build {board}")
+    tables = (board / "leaderboard.md").read_text("utf-8")
+    assert tables == (ROOT / "docs" / "board" / "leaderboard.md").read_text("utf-8"), (
+        "run `elusive leaderboard build docs/board`"
+    )
