@@ -25,7 +25,9 @@ from elusive.evaluate.run import run_plan
 ROOT = Path(__file__).resolve().parents[2]
 SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-NOT_PACKAGED = {"tests", "benchmarks", "docs", "site", "typings", "build", "dist", "runs", "data"}
+WRITTEN = {"board", "data", "exports", "figures", "hub", "runs"}
+"""Folders that the commands of README.md write, in a clone too."""
+NOT_PACKAGED = {"tests", "benchmarks", "docs", "site", "typings", "build", "dist", *WRITTEN}
 HEAVY = {"torch", "transformers"}
 
 

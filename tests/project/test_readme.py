@@ -48,6 +48,9 @@ def test_the_readmes_commands_run_in_order():
             words += ["--epochs", "1"]
         result = CliRunner().invoke(cli, words)
         assert result.exit_code == 0, f"{command}\n{result.output}\n{result.exception!r}"
+    ignored = {line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines()}
+    written = {path.name for path in Path.cwd().iterdir()} - {"presets"}
+    assert written - ignored == set(), "git would list these in a clone"
 
 
 def test_the_readmes_python_runs(capsys):
