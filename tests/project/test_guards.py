@@ -92,8 +92,14 @@ def run_python(code: str, *arguments: str, folder: Path, **environment: str) -> 
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel built from a copy of the tree, so that nothing of an earlier build is in it."""
     tree = tmp_path_factory.mktemp("tree") / "elusive"
-    unwanted = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", *NOT_PACKAGED)
-    shutil.copytree(ROOT, tree, ignore=unwanted)
+    unwanted = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__")
+    shutil.copytree(
+        ROOT,
+        tree,
+        ignore=lambda folder, names: (
+            unwanted(folder, names) | (NOT_PACKAGED if Path(folder) == ROOT else set())
+        ),
+    )
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tree)]
     done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
