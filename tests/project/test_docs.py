@@ -53,6 +53,18 @@ def test_every_command_of_a_page_is_one_that_the_program_takes(page: str, comman
     parse_command(command)
 
 
+def test_no_folder_is_written_by_two_commands_that_would_refuse_each_others():
+    """Pages that are replaced, dry runs, and runs that go on elsewhere may share a place."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    writers: dict[str, set[str]] = {}
+    for command in [*find_commands(readme), *(command for _, command in COMMANDS)]:
+        words = shlex.split(command)
+        if "--out" in words and not {"--dry-run", "--on"} & set(words):
+            writers.setdefault(words[words.index("--out") + 1], set()).add(command)
+    folders = {out: commands for out, commands in writers.items() if not out.endswith(".html")}
+    assert {out: commands for out, commands in folders.items() if len(commands) > 1} == {}
+
+
 def test_every_command_is_shown_on_the_readme_or_a_page():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = {command.split()[1] for command in find_commands(readme)}
