@@ -10,7 +10,7 @@ from elusive.common.text.languages import count_words_between
 from elusive.common.text.sentences import find_sentences
 from elusive.common.text.text_spans import find_whole_words
 from elusive.wikiqa.articles import Article, Asked, Paragraph, to_entity
-from elusive.wikiqa.config import WikiqaConfig
+from elusive.wikiqa.config import UNKNOWN_LICENCE, WikiqaConfig
 
 Split = Literal["dev", "test"]
 
@@ -64,7 +64,7 @@ def build_document(
         links=paragraph.links,
         revision=article.revision,
         url=article.url,
-        licence=config.licence,
+        licence=config.licence or UNKNOWN_LICENCE,
         language=config.language,
     )
 

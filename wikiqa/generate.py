@@ -250,7 +250,7 @@ def _append_article(append: Append, config: WikiqaConfig, number: int, article: 
         for index, paragraph in enumerate(article.paragraphs)
     ]
     questions = [
-        build_question(article, asked, (number, index), split, config.licence)
+        build_question(article, asked, (number, index), split, documents[index].licence)
         for index, paragraph in enumerate(article.paragraphs)
         for asked in paragraph.asked
     ]

@@ -508,3 +508,32 @@ def test_counts_name_what_each_row_lacked(tmp_path):
     counts = Counter(count_left_out(tmp_path / "set"))
     assert counts["question without an answer"] == 1
     assert counts["question left out: no answer stands in the paragraph"] == 1
+
+
+@pytest.mark.parametrize("with_rows", [True, False])
+def test_nobody_says_that_your_own_text_is_wikipedias(tmp_path: Path, with_rows: bool):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "Rome.txt").write_text(f"{ROME} It has 2,860,009 people.")
+    (tmp_path / "rows.json").write_text(json.dumps(ROWS[:1]))
+    settings: dict[str, object] = {"texts": tmp_path / "notes", "filters": ("none",)}
+    settings |= {"table": tmp_path / "rows.json"} if with_rows else {}
+    documents, questions = load(tmp_path / "own", **settings)
+    assert {row.licence for row in (*documents, *questions)} == {"unknown"}
+    card = (tmp_path / "own" / "README.md").read_text()
+    assert "license: unknown\n" in card
+    assert "Wikipedia" not in card
+    assert "- wikipedia" not in card
+    load(tmp_path / "stated", licence="CC BY-SA 4.0", **settings)
+    card = (tmp_path / "stated" / "README.md").read_text()
+    assert "license: cc-by-sa-4.0\n" in card
+    assert "--licence 'CC BY-SA 4.0'" in card
+
+
+def test_the_text_of_other_sources_is_wikipedias(tmp_path: Path):
+    (tmp_path / "squad.json").write_text(json.dumps(build_squad()))
+    documents, _ = load(tmp_path / "out", squad=tmp_path / "squad.json")
+    assert documents[0].licence == "CC BY-SA 4.0"
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "license: cc-by-sa-4.0\n" in card
+    assert "written by the authors of Wikipedia" in card
+    assert "--licence" not in card

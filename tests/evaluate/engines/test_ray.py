@@ -27,7 +27,7 @@ from grids import (
 
 from elusive.evaluate.engines.parts import find_task_folder
 
-ray = pytest.importorskip("ray", reason="pip install 'elusive[ray]'")
+ray = pytest.importorskip("ray", reason="pip install ray")
 pytestmark = pytest.mark.ray
 NODE = {"num_cpus": 2, "object_store_memory": 100 << 20, "include_dashboard": False}
 RESOURCES = {"cpus": 2}
