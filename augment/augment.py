@@ -24,7 +24,7 @@ from elusive.augment.scores.arm_scores import Scorers, score_documents
 from elusive.augment.scores.inputs import check_roles, list_models
 from elusive.augment.scores.token_scores import SCHEMA, scores_to_table
 from elusive.augment.scores.user_scores import hash_method_file
-from elusive.augment.sentences.choice import choose_restatements
+from elusive.augment.sentences.choice import RESTATING, choose_restatements
 from elusive.augment.sentences.restatements import (
     RESTATED,
     restate_documents,
@@ -47,9 +47,10 @@ from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
 from elusive.common.lm.references import hash_model_weights, hash_settings
 from elusive.common.memory import Cost, measure_cost
-from elusive.common.text.sentences import SENTENCE_RULES
+from elusive.common.text.languages import is_unspaced
+from elusive.common.text.sentences import name_sentence_rules
 
-RESTATE_SETTINGS = {"restate_by", "restate_words", "restate_above"}
+RESTATE_SETTINGS = {"restate_by", "restate_words", "restate_in", "restate_above"}
 SHARD_DOCUMENTS = 4096
 """Documents per shard, a multiple of those that are scored or copied together."""
 COUNTS = "counts"
@@ -68,9 +69,13 @@ def collect_parameters(dataset: DatasetFolder, config: AugmentConfig) -> dict[st
     }
     if config.method_file:
         parameters["method_hash"] = hash_method_file(config.method_file)
+    if config.clue_finder:
+        parameters["restating"] = RESTATING
     permutes = "permute" in (config.method, config.rewrite)
-    if permutes and dataset.manifest.parameters.get("generator") != "biogen":
-        parameters["sentences"] = SENTENCE_RULES  # biographies end their sentences by any rules
+    is_wiki = dataset.manifest.parameters.get("generator") != "biogen"
+    # Biographies end their sentences by any rules, and restating changed where none has blanks.
+    if is_wiki and (permutes or (config.clue_finder and is_unspaced(dataset.language))):
+        parameters["sentences"] = name_sentence_rules(dataset.language)
     if draws_by_hash(config):
         parameters["draws"] = DRAWS
     return parameters
@@ -228,7 +233,7 @@ def _write_shard(dataset: DatasetFolder, scorers: Scorers, out: Path, index: int
                 for start, batch in zip(range(0, len(documents), BATCH), batches, strict=True):
                     chosen = slice(start, start + BATCH)
                     append(TEXTS, batch)
-                    counts += count_texts(sources[chosen], scored[chosen], batch)
+                    counts += count_texts(sources[chosen], scored[chosen], batch, documents[chosen])
         content = {"counts": asdict(counts), "costs": {k: asdict(v) for k, v in costs.items()}}
         write_atomically(_find_counts(out, index), json.dumps(content) + "\n")
     return len(rows)

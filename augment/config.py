@@ -126,6 +126,11 @@ class AugmentConfig(BaseModel):
     restate_words: int = Field(
         default=2, ge=1, description="Most words of a clue that is said again."
     )
+    restate_in: Literal["all", "pronouns"] = Field(
+        default="all",
+        description="Which sentences that lack their clue say it again: all of them, or only those "
+        "with a pronoun, whose place it takes.",
+    )
     restate_above: float | None = Field(
         default=None,
         description="Say a clue again only if its score is this many standard deviations above the "

@@ -3,7 +3,7 @@
 # pyright: reportAttributeAccessIssue=false
 # (pyarrow.compute creates its functions when it is imported)
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -34,7 +34,7 @@ from elusive.augment.drop_probabilities import (
     draw_keep_mask,
 )
 from elusive.augment.dropping import find_units_before, mark_all_droppable
-from elusive.augment.rewrites import NEW_WORDS, REARRANGEMENTS, Rewrite, RewriteInputs
+from elusive.augment.rewrites import NEW_WORDS, REARRANGEMENTS, Arrange, Rewrite, RewriteInputs
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.common.dataset.records import (
     SCHEMAS,
@@ -45,6 +45,7 @@ from elusive.common.dataset.records import (
     to_table,
 )
 from elusive.common.seeding import derived_seed, hash_names, hashed, stream
+from elusive.common.text.sentences import join_pieces
 
 DRAWS = 2
 """To be raised when equal settings draw other copies."""
@@ -209,7 +210,7 @@ class DocumentBatch:
             table = table.append_column(name, column)
         return table.select(SCHEMA.names).cast(SCHEMA).combine_chunks().to_batches()[0]
 
-    def _prepare_rearrangement(self) -> Callable[[int, int], SpanArrays] | None:
+    def _prepare_rearrangement(self) -> Arrange | None:
         config = self.config
         has_own = config.method in REARRANGEMENTS and config.method != RESTATE
         name = config.method if has_own else config.rewrite
@@ -228,12 +229,10 @@ class DocumentBatch:
     def _written_originals(self) -> tuple[pa.StringArray, pa.ListArray]:
         return write_rows(self.originals), self.originals.pieces.to_arrow()
 
-    def _build_copy(
-        self, copy: int, rearrange: Callable[[int, int], SpanArrays] | None
-    ) -> pa.Table:
+    def _build_copy(self, copy: int, rearrange: Arrange | None) -> pa.Table:
         layout, (texts, pieces) = self.originals, self._written_originals
         if rearrange:
-            layout = lay_out_pieces(layout, rearrange(copy, self._derive_key("pieces", copy)))
+            layout = lay_out_pieces(layout, *rearrange(copy, self._derive_key("pieces", copy)))
             texts, pieces = write_rows(layout), layout.pieces.to_arrow()
         if not drops_tokens(self.config.method):
             return self._build_table(copy, texts, pieces, pieces, None)
@@ -308,6 +307,6 @@ def _write_copies(
         for copy in list_copies(config):
             rng = stream(config.seed, "copies", document.doc_id, copy, *epoch_key)
             text, kept = rewrite(document, rng, copy)
-            is_arranged = " ".join(document.text[start:end] for start, end in kept) == text
+            is_arranged = join_pieces(document.text, kept, document.language) == text
             pieces = kept if is_arranged else []
             yield replace(original, copy=copy, text=text, kept=kept, pieces=pieces)

@@ -30,8 +30,9 @@ BY_POSITION = ("position", "reverse-position")
 ADVICE = {
     "permute": "make the dataset with the --language of its text, or with longer texts",
     "reverse-training": "a text without blanks between words has no other order of words",
-    "eda": "a text of names, values and rare words alone has nothing to replace",
+    "eda": "its synonyms are English, and names, values and rare words have none",
     "questions": "the dataset's questions are its texts",
+    "restate": "its sentences have their clues already, or no words before them",
 }
 """What to do about copies that equal their original, by arm; the others drop tokens."""
 
@@ -57,6 +58,8 @@ class Diagnostics:
     unchanged: float = 0.0
     """Share of copies that equal their original, among those that the arm should change: all but
     those of `plain`, and every second one of `reverse-training`."""
+    num_unchanged: int = 0
+    """Number of these copies."""
 
     restated: float = 0.0
     """Share of the sentences that say their clue again."""
@@ -162,6 +165,7 @@ class TextCounts:
             drops: whether the arm drops tokens, so that its copies should differ.
         """
         copies = max(self.num_copies, 1)
+        num_unchanged, num_changeable = self._count_unchanged(method)
         return Diagnostics(
             lost_names=self.lost_names / max(self.named, 1),
             lost_values=self.lost_values / max(self.stating, 1),
@@ -169,28 +173,34 @@ class TextCounts:
             like_position=self.like_position / max(self.documents, 1),
             halves_agree=self.halves_agree / self.with_halves if self.with_halves else None,
             not_paraphrased=self.not_paraphrased / copies if method == "paraphrase" else 0.0,
-            unchanged=self._compute_unchanged(method),
+            unchanged=num_unchanged / max(num_changeable, 1),
+            num_unchanged=num_unchanged,
             restated=self.restated / max(self.sentences, 1),
             tokens_added=(self.tokens_after - self.tokens_before) / max(self.tokens_before, 1),
         )
 
-    def _compute_unchanged(self, method: str) -> float:
+    def _count_unchanged(self, method: str) -> tuple[int, int]:
+        """Count the copies that equal their original, and those that the arm should change."""
         if method in ("plain", "paraphrase"):  # the latter has a share of its own
-            return 0.0
+            return 0, 0
         if method == "reverse-training":
-            return self.odd_unchanged / max(self.odd_copies, 1)
-        return self.not_paraphrased / max(self.num_copies, 1)
+            return self.odd_unchanged, self.odd_copies
+        return self.not_paraphrased, self.num_copies
 
 
 def count_texts(
-    documents: list[Document], scored: list[TokenScores], texts: pa.RecordBatch
+    documents: list[Document],
+    scored: list[TokenScores],
+    texts: pa.RecordBatch,
+    originals: list[Document] | None = None,
 ) -> TextCounts:
     """Count what the copies of some documents lost and repeat, and what their scores resemble.
 
     Args:
-        documents: the originals.
+        documents: what the copies are made of.
         scored: their scores, in the same order.
         texts: rows of `TrainingText`: as many for each document, document by document.
+        originals: the documents as the dataset has them; by default `documents`.
     """
     num_rows = len(texts) // len(documents)
     is_copy = np.asarray(texts.column("copy")) > 0
@@ -204,11 +214,11 @@ def count_texts(
     whole_facts = _mark_whole(facts, kept, copies, num_rows)
     has_head = _count_marked(whole_heads, heads) > 0
     has_all_facts = _count_marked(whole_facts, facts) == facts.lengths
-    originals = pa.array([document.text for document in documents], pa.string())
-    # Sentences of scripts without blanks are joined by blanks, which is no change.
+    own_texts = pa.array([document.text for document in originals or documents], pa.string())
+    # Another number of blanks between sentences is no change.
     bare, bare_originals = (
         np.asarray(pc.replace_substring(column, " ", ""))
-        for column in (texts.column("text"), originals)
+        for column in (texts.column("text"), own_texts)
     )
     is_original = bare == np.repeat(bare_originals, num_rows)
     is_odd = np.asarray(texts.column("copy")) % 2 == 1

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 import numpy as np
 
@@ -16,43 +17,60 @@ from elusive.augment.paraphrase import find_kept, write_paraphrases
 from elusive.common.dataset.records import Document, Question, Span
 from elusive.common.errors import InputError
 from elusive.common.seeding import hash_names, hashed
+from elusive.common.text.sentences import find_spaced
 
 Rewrite = Callable[[Document, np.random.Generator, int], tuple[str, list[Span]]]
 """Takes a document, a source of randomness and the number of the copy, from 1; returns the copy and
 the spans of the original that it keeps, in the copy's order."""
-Rearrange = Callable[[list[Document]], Callable[[int, int], SpanArrays]]
-"""Takes documents; returns a function from the number of a copy, from 1, and the key of its draws
-to the pieces of each document that make up this copy, in the copy's order."""
+Arrange = Callable[[int, int], tuple[SpanArrays, np.ndarray]]
+"""Takes the number of a copy, from 1, and the key of its draws; returns the pieces of each document
+that make up this copy, in the copy's order, and whether a blank follows each.  # (piece,)"""
+Rearrange = Callable[[list[Document]], Arrange]
+"""Takes documents; returns what arranges their copies."""
 
 
-def permute_sentences(documents: list[Document]) -> Callable[[int, int], SpanArrays]:
+def permute_sentences(documents: list[Document]) -> Arrange:
     """Put the sentences of each document in random order.
+
+    Where the language puts no blanks between words, sentences that none separated stay without.
 
     Source: `permute` of the bioS data (arXiv 2309.14316, section 2), here for any text.
     """
-    sentences = flatten_spans(split_sentences(document) for document in documents)
+    by_document = [split_sentences(document) for document in documents]
+    sentences = flatten_spans(by_document)
+    is_spaced = _mark_spaced(documents, by_document)
     names = hash_names(document.doc_id for document in documents)
     owners = sentences.documents
     indices = count_within(sentences.offsets)
 
-    def permute(copy: int, key: int) -> SpanArrays:
+    def permute(copy: int, key: int) -> tuple[SpanArrays, np.ndarray]:
         order = np.lexsort((hashed(hashed(key, names)[owners], indices), owners))
-        return SpanArrays(sentences.starts[order], sentences.ends[order], sentences.offsets)
+        permuted = SpanArrays(sentences.starts[order], sentences.ends[order], sentences.offsets)
+        return permuted, is_spaced[order]
 
     return permute
 
 
-def reverse_words(documents: list[Document]) -> Callable[[int, int], SpanArrays]:
+def _mark_spaced(documents: list[Document], pieces: list[list[Span]]) -> np.ndarray:
+    """Mark the pieces of documents that a blank follows.  # (piece,)."""
+    pairs = zip(documents, pieces, strict=True)
+    marks = [find_spaced(document.text, own, document.language) for document, own in pairs]
+    return np.array(list(chain.from_iterable(marks)), bool)
+
+
+def reverse_words(documents: list[Document]) -> Arrange:
     """Reverse the order of the words, with names and values whole; keep every second copy as it is.
 
     The authors, too, train on as many texts in one direction as in the other.
 
     Source: entity-preserving reversal, Golovneva et al. 2024, arXiv 2403.13799, section 3.
     """
-    reversed_words = flatten_spans(
+    words = [
         _find_words(document.text, list_entity_spans(document))[::-1] for document in documents
-    )
-    whole = flatten_spans([(0, len(document.text))] for document in documents)
+    ]
+    reversed_words = flatten_spans(words), np.ones(sum(map(len, words)), bool)
+    texts = flatten_spans([(0, len(document.text))] for document in documents)
+    whole = texts, np.ones(len(documents), bool)
     return lambda copy, key: reversed_words if copy % 2 else whole
 
 
@@ -62,8 +80,8 @@ REARRANGEMENTS: dict[str, Rearrange | None] = {
     "restate": None,  # its documents are restated before copies are made
     "reverse-training": reverse_words,
 }
-"""The rewrites that put pieces of a document in another order, joined by single spaces;
-None for the one that leaves documents as they are."""
+"""The rewrites that put pieces of a document in another order; None for those that leave documents
+as they are."""
 
 
 def _find_words(text: str, unbroken: list[Span]) -> list[Span]:

@@ -90,9 +90,11 @@ def augment(
         is_new = augment_dataset(folder, config, out, workers, scorers, bar.update, share)
     summary = TrainingTextFolder(out).summary
     seconds = ", ".join(f"{stage} {time:.1f} s" for stage, time in summary.seconds.items())
+    unchanged = summary.diagnostics.num_unchanged
     click.echo(
         f"{'wrote' if is_new else 'already there:'} {summary.num_texts} texts in {out}; "
-        f"{summary.drop_rate:.1%} of the copies' tokens dropped; {seconds}"
+        f"{summary.drop_rate:.1%} of the copies' tokens dropped; "
+        f"{f'copies that equal their original: {unchanged}; ' if unchanged else ''}{seconds}"
     )
     for line in summary.diagnostics.list_warnings(config.method):
         click.echo(f"warning: {line}", err=True)

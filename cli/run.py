@@ -12,6 +12,7 @@ from elusive.cli.sharing import On, add_on_options
 
 if TYPE_CHECKING:
     from elusive.evaluate.plans import Plan
+    from elusive.evaluate.run import RunResult
 
 
 @click.command()
@@ -86,20 +87,8 @@ def run(
         click.echo(render_estimate(chosen, out, check), nl=False)
         return
     result = run_plan(chosen, out, engine=engine)
-    if result.folders:
-        _write_tables(result.folders, out)
-    click.echo(f"wrote datasets, training text, cells and tables to {out}")
-    for folder in result.follow_ups:
-        click.echo(f"{folder.relative_to(out).parts[0]}: {folder}")
-    if "report" in chosen.then and result.folders:
-        from elusive.cli.report import PAGE, write_report
-
-        write_report((out,), out / PAGE)
-    for failure in result.failures:
-        click.echo(f"failed: {failure.cell}: {failure.error}", err=True)
+    _show_result(result, chosen, out)
     if result.failures:
-        count = len(result.failures)
-        click.echo(f"{count} failed, see {out / 'failed'}; rerun to retry", err=True)
         sys.exit(1)
 
 
@@ -134,6 +123,24 @@ def _start_workers(plan: "Plan", jobs: int, out: Path) -> None:
 
     if jobs > 1 and not is_there(plan, out):
         start_importing()
+
+
+def _show_result(result: "RunResult", plan: "Plan", out: Path) -> None:
+    """Print the tables, what else was made, and what failed."""
+    if result.folders:
+        _write_tables(result.folders, out)
+    click.echo(f"wrote datasets, training text, cells and tables to {out}")
+    for folder in result.follow_ups:
+        click.echo(f"{folder.relative_to(out).parts[0]}: {folder}")
+    if "report" in plan.then and result.folders:
+        from elusive.cli.report import PAGE, write_report
+
+        write_report((out,), out / PAGE)
+    for failure in result.failures:
+        click.echo(f"failed: {failure.cell}: {failure.error}", err=True)
+    if result.failures:
+        count = len(result.failures)
+        click.echo(f"{count} failed, see {out / 'failed'}; rerun to retry", err=True)
 
 
 def _write_tables(folders: list[Path], out: Path) -> None:

@@ -123,9 +123,11 @@ def split_rows(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
         yield ONLY_SPLIT, batch
         return
     column = batch.column("split")
-    names = sorted(pc.unique(column).to_pylist())
+    # These are Arrow's scalars: comparing with a string would import pandas.
+    names = sorted(pc.unique(column), key=lambda name: name.as_py())
     for name in names:
-        yield name, batch.filter(pc.equal(column, name)) if len(names) > 1 else batch
+        is_own = pc.equal(column, name) if len(names) > 1 else None
+        yield name.as_py(), batch if is_own is None else batch.filter(is_own)
 
 
 class _Columns:

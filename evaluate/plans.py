@@ -38,7 +38,8 @@ class ArmConfig(AugmentConfig):
         """Name in tables."""
         parts = [] if self.rewrite == "none" else [self.rewrite]
         if self.restate_by:
-            parts.append(f"{RESTATE} by {self.restate_by}")
+            where = " in place of pronouns" if self.restate_in == "pronouns" else ""
+            parts.append(f"{RESTATE} by {self.restate_by}{where}")
         if self.method != RESTATE or not self.restate_by:
             parts.append(self.method)
         return self.label or " + ".join(parts)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 # spinning. PyTorch reads these variables when it is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# An example may take any time: on a busy machine, a deadline fails tests that are right.
+hypothesis.settings.register_profile("elusive", deadline=None)
+hypothesis.settings.load_profile("elusive")
 
 
 def pytest_collection_finish() -> None:

@@ -4,9 +4,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from elusive.common.dataset.records import Link
+from elusive.common.errors import InputError
 
 Counts = Counter[str]
 """What was read, corrected and left out, by reason, for the card."""
+
+
+EMPTY_QUESTION = "question left out: it is empty"
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,35 @@ class Article:
 def read_title(value: object) -> str:
     """Return a title as text: numbers are titles too, and nothing is none.
 
+    Raises:
+        InputError: it is a list or an object.
+
     >>> read_title(1984), read_title(None)
     ('1984', '')
     """
+    if isinstance(value, list | dict):
+        raise InputError(f"a title should be a text (got {value!r:.60})")
     return "" if value is None else str(value)
+
+
+def read_answer(value: object) -> str:
+    """Return an answer as text: a number is what it prints as.
+
+    Raises:
+        InputError: it is neither text nor a number, or a number that may have been written in
+            another way, such as 1969.0 for 1969.
+
+    >>> read_answer("Rome"), read_answer(1969), read_answer(3.5)
+    ('Rome', '1969', '3.5')
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        text = str(value)
+        if isinstance(value, int) or not (value.is_integer() or text.strip("-.0123456789")):
+            return text
+        raise InputError(f"the answer {text} could be written in several ways: put it into quotes")
+    raise InputError(f"an answer should be a text or a number (got {value!r:.60})")
 
 
 def to_entity(title: str) -> str:

@@ -12,11 +12,15 @@ from elusive.common.folders import write_atomically
 from elusive.common.intervals import format_estimate
 from elusive.common.jinja import render_template
 from elusive.wikiqa.articles import Counts
-from elusive.wikiqa.config import WikiqaConfig
+from elusive.wikiqa.config import UNKNOWN_LICENCE, WIKIPEDIA_LICENCE, WikiqaConfig
 from elusive.wikiqa.left_out import LEFT_OUT, list_left_out
 from elusive.wikiqa.questions.exam import ExamResult
 
-LICENCES = {"CC BY-SA 4.0": "cc-by-sa-4.0", "CC BY-SA 3.0": "cc-by-sa-3.0"}
+LICENCES = {
+    WIKIPEDIA_LICENCE: "cc-by-sa-4.0",
+    "CC BY-SA 3.0": "cc-by-sa-3.0",
+    UNKNOWN_LICENCE: "unknown",
+}
 """The Hub's identifiers of licenses."""
 
 MOST_LEFT_OUT = 50
@@ -46,8 +50,9 @@ def write_card(
         Path(__file__).parent / "card.md.j2",
         config=config,
         source=source,
+        title="Questions about " if config.is_own_text else "Wikipedia questions from ",
         command=build_command_line(config, source),
-        licence=LICENCES.get(config.licence, "other"),
+        licence=LICENCES.get(config.licence or UNKNOWN_LICENCE, "other"),
         counts=others,
         left_out=left_out,
         most_left_out=MOST_LEFT_OUT,
@@ -65,7 +70,8 @@ def build_command_line(config: WikiqaConfig, source: str) -> str:
     words = ["elusive", "wikiqa"]
     for name in [path.name for path in config.dump] or [source]:
         words += [f"--{kind}", name]
-    for name, setting in config.model_dump(exclude_defaults=True, exclude={kind}).items():
+    left_out = {kind} | ({"licence"} if config.has_default_licence else set())
+    for name, setting in config.model_dump(exclude_defaults=True, exclude=left_out).items():
         flag = f"--{name.replace('_', '-')}"
         if isinstance(setting, bool):
             words.append(flag)

@@ -1,7 +1,7 @@
 """Settings of the wikiqa stage."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
@@ -17,6 +17,8 @@ EXAM_FILTERS: tuple[FilterName, ...] = ("known", "unanswerable")
 """Questions that the examiner answers without the paragraph, or fails to answer with it."""
 CLOZE = "cloze"
 SOURCES = ("squad", "table", "hub", "dump", "texts")
+WIKIPEDIA_LICENCE = "CC BY-SA 4.0"
+UNKNOWN_LICENCE = "unknown"
 
 
 class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
@@ -65,7 +67,9 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
         "answers, id (with --raw: title, text, url), as OURS=THEIRS, once per column.",
     )
     limit: int | None = Field(
-        default=None, ge=1, description="Number of articles to read; by default all."
+        default=None,
+        ge=1,
+        description="Number of articles, with all of their questions; by default all.",
     )
     paragraphs_per_article: int | None = Field(
         default=None, ge=1, description="Paragraphs per article, at most, drawn at random."
@@ -114,8 +118,10 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
         lt=1,
         description="Share of the articles whose questions have the split dev.",
     )
-    licence: str = Field(
-        default="CC BY-SA 4.0", description="License of the text, stored in every row."
+    licence: str | None = Field(
+        default=None,
+        description="License of the text, stored in every row; by default Wikipedia's, "
+        f"{WIKIPEDIA_LICENCE}, and {UNKNOWN_LICENCE} for --table and --texts.",
     )
     language: str = Field(
         default="en",
@@ -130,6 +136,15 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
     @classmethod
     def _accept_single_file(cls, value: object) -> object:
         return (value,) if isinstance(value, str | Path) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_licence(cls, settings: Any) -> Any:
+        """Never claim that somebody's own text is Wikipedia's."""
+        if not isinstance(settings, dict) or settings.get("licence") is not None:
+            return settings
+        is_own = settings.get("table") is not None or settings.get("texts") is not None
+        return {**settings, "licence": UNKNOWN_LICENCE if is_own else WIKIPEDIA_LICENCE}
 
     @model_validator(mode="after")
     def _one_source(self) -> "WikiqaConfig":
@@ -179,6 +194,16 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
     def source(self) -> str:
         """Field of the source; that of the rows if --texts goes with them."""
         return next(name for name in SOURCES if getattr(self, name))
+
+    @property
+    def is_own_text(self) -> bool:
+        """Whether the text comes from files that may be the user's own, not from Wikipedia."""
+        return self.table is not None or self.texts is not None
+
+    @property
+    def has_default_licence(self) -> bool:
+        """Whether the license is the one that the source has if none is named."""
+        return self.licence == (UNKNOWN_LICENCE if self.is_own_text else WIKIPEDIA_LICENCE)
 
     @property
     def writes_by_model(self) -> bool:

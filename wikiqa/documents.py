@@ -1,6 +1,7 @@
 """From an article to the records of a dataset: documents, questions, shots."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Literal
 
@@ -9,7 +10,7 @@ from elusive.common.text.languages import count_words_between
 from elusive.common.text.sentences import find_sentences
 from elusive.common.text.text_spans import find_whole_words
 from elusive.wikiqa.articles import Article, Asked, Paragraph, to_entity
-from elusive.wikiqa.config import WikiqaConfig
+from elusive.wikiqa.config import UNKNOWN_LICENCE, WikiqaConfig
 
 Split = Literal["dev", "test"]
 
@@ -63,7 +64,7 @@ def build_document(
         links=paragraph.links,
         revision=article.revision,
         url=article.url,
-        licence=config.licence,
+        licence=config.licence or UNKNOWN_LICENCE,
         language=config.language,
     )
 
@@ -77,18 +78,25 @@ def _build_facts(paragraph: Paragraph, heads: list[Span], language: str) -> Iter
         for answer, start in asked.answers[:1]
     }
     unbroken = [*heads, *((start, end) for start, end, _ in spans)]
-    sentences = find_sentences(text, unbroken, language)
+    firsts = [first for first, _ in find_sentences(text, unbroken, language)]
+    head_ends = [head_end for _, head_end in heads]
+    nearest, counted, distance = None, 0, 0
     for start, end, field in sorted(spans):
-        head_ends = [head_end for _, head_end in heads if head_end <= start]
+        num_before = bisect_right(head_ends, start)
+        if num_before and nearest != num_before:
+            nearest, counted = num_before, head_ends[num_before - 1]
+            distance = count_words_between(text, counted, counted, language)
+        if num_before:  # count on from the last answer, so that no word is counted twice
+            distance -= count_words_between(text, counted, counted, language)
+            distance += count_words_between(text, counted, start, language)
+            counted = start
         yield Fact(
             field=field,
             value=text[start:end],
             start=start,
             end=end,
-            distance=(
-                count_words_between(text, max(head_ends), start, language) if head_ends else None
-            ),
-            position=sum(first <= start for first, _ in sentences) - 1,
+            distance=distance if num_before else None,
+            position=bisect_right(firsts, start) - 1,
         )
 
 

@@ -1,5 +1,6 @@
 """A Wikipedia question set as a folder: articles are gathered, selected, split, and written."""
 
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,6 +36,7 @@ from elusive.wikiqa.gather import (
 )
 from elusive.wikiqa.questions.exam import Exam, drop_failed_questions
 from elusive.wikiqa.selection import Selection
+from elusive.wikiqa.sources.files import require_file
 from elusive.wikiqa.sources.row_tables import find_hub_revision
 from elusive.wikiqa.sources.text_folder import list_texts
 
@@ -103,6 +105,11 @@ def generate_dataset(
     return is_mine
 
 
+LEFT_OUT_QUESTION = re.compile(
+    "(?:question|answer) left out|question without|short paragraph|title that no file"
+)
+
+
 class NothingLeft(InputError):
     """The settings leave out every question of the source."""
 
@@ -169,8 +176,7 @@ def _hash_source(config: WikiqaConfig) -> str:
         return texts
     paths = _list_source_files(config)
     for path in paths:
-        if not path.is_file():
-            raise InputError(f"no file at {path}")
+        require_file(path)
     hashes = [hash_file(path) for path in paths] or [str(config.revision)]
     own = hashes[0] if len(hashes) == 1 else hash_parameters(hashes)
     return hash_parameters([own, texts]) if texts else own
@@ -216,8 +222,15 @@ def _write_tables(
             raise NothingLeft(
                 f"no question of {_source_name(config)} is left: {counts['articles read']} "
                 f"articles were read, and {counts['articles for shots']} of them set aside for "
-                "shots: lower --shots, or choose fewer --filters"
+                f"shots: lower --shots, or choose fewer --filters{_list_reasons(counts)}"
             )
+
+
+def _list_reasons(counts: Counts) -> str:
+    """List for what questions and answers are left out, most frequent first."""
+    reasons = {name: count for name, count in counts.items() if LEFT_OUT_QUESTION.match(name)}
+    named = [f"{name} ({reasons[name]})" for name in sorted(reasons, key=lambda n: -reasons[n])]
+    return f" ({'; '.join(named[:3])})" if named else ""
 
 
 def _append_shots(append: Append, number: int, article: Article) -> None:
@@ -237,7 +250,7 @@ def _append_article(append: Append, config: WikiqaConfig, number: int, article: 
         for index, paragraph in enumerate(article.paragraphs)
     ]
     questions = [
-        build_question(article, asked, (number, index), split, config.licence)
+        build_question(article, asked, (number, index), split, documents[index].licence)
         for index, paragraph in enumerate(article.paragraphs)
         for asked in paragraph.asked
     ]

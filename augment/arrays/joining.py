@@ -28,13 +28,15 @@ NOTHING, BREAK = -1, -2
 
 @dataclass(frozen=True)
 class Layout:
-    """Rows of text, each made of pieces of an original, joined by single spaces."""
+    """Rows of text, each made of pieces of an original."""
 
     texts: Texts
     units: np.ndarray
     """Index of the unit of each character, or `NOTHING`.  # (character,)"""
     pieces: SpanArrays
     """Spans of the original in the order of the row; not empty."""
+    gaps: np.ndarray
+    """Number of spaces after each piece: 0 or 1, and 0 at the end of a row.  # (piece,)"""
 
     @cached_property
     def parts(self) -> "Parts":
@@ -82,33 +84,32 @@ def lay_out_documents(texts: Texts, units: SpanArrays) -> Layout:
     inside = np.cumsum(marks[:-1], dtype=np.int8) > 0
     lengths = np.diff(texts.starts)
     whole = SpanArrays(np.zeros(len(lengths), np.int64), lengths, np.arange(len(lengths) + 1))
-    return Layout(texts, np.where(inside, indices, NOTHING), whole)
+    gaps = np.zeros(len(lengths), np.int64)
+    return Layout(texts, np.where(inside, indices, NOTHING), whole, gaps)
 
 
-def lay_out_pieces(documents: Layout, pieces: SpanArrays) -> Layout:
+def lay_out_pieces(documents: Layout, pieces: SpanArrays, is_spaced: np.ndarray) -> Layout:
     """Lay out texts that are made of pieces of documents, one row for each document.
 
     Args:
         documents: as they are.
         pieces: of each document, in the order of its row.
+        is_spaced: whether a space follows each piece, unless it is the last of its row.  # (piece,)
     """
     texts = documents.texts
-    # 1) Copy the characters of each piece and one more, which becomes the space after it.
-    lengths = pieces.ends - pieces.starts + 1
+    gaps = is_spaced.astype(np.int64)
+    gaps[pieces.offsets[1:][pieces.lengths > 0] - 1] = 0
+    # 1) Copy the characters of each piece, and one more that becomes the space after it.
+    lengths = pieces.ends - pieces.starts + gaps
     offsets = count_up(lengths)
     shift = pieces.starts + texts.starts[pieces.documents] - offsets[:-1]
     sources = np.arange(offsets[-1]) + np.repeat(shift, lengths)
-    sources[offsets[1:] - 1] = NOTHING
-    # 2) Leave out the space after the last piece of each row.
-    has_pieces = pieces.lengths > 0
-    is_copied = np.ones(len(sources), bool)
-    is_copied[offsets[pieces.offsets[1:][has_pieces]] - 1] = False
-    sources = sources[is_copied]
-    row_starts = offsets[pieces.offsets] - count_up(has_pieces)
-    # 3) Index -1 reads what the added space has.
+    sources[offsets[1:][gaps > 0] - 1] = NOTHING
+    # 2) Index -1 reads what the added space has.
     characters = np.append(texts.characters, np.array(ord(" "), texts.characters.dtype))
     units = np.append(documents.units, NOTHING)
-    return Layout(Texts(characters[sources], row_starts), units[sources], pieces)
+    rows = Texts(characters[sources], offsets[pieces.offsets])
+    return Layout(rows, units[sources], pieces, gaps)
 
 
 def cut_parts(layout: Layout) -> Parts:
@@ -118,15 +119,13 @@ def cut_parts(layout: Layout) -> Parts:
     # 1) A break is a character of no width after each piece, in place of the space if there is one.
     is_space = mark_spaces(characters)
     lengths = pieces.ends - pieces.starts
-    is_last = np.zeros(len(lengths), bool)
-    is_last[pieces.offsets[1:][pieces.lengths > 0] - 1] = True
-    break_at = count_up(lengths + ~is_last)[1:] - ~is_last  # character before which it stands
+    offsets = count_up(lengths + layout.gaps)
+    break_at = offsets[1:] - layout.gaps  # character before which it stands
     # 2) A part starts where the unit changes, after white space, and after a break.
     is_start = ~is_space
     is_start[1:] &= (layout.units[1:] != layout.units[:-1]) | is_space[:-1]
-    is_start[texts.starts[texts.starts < len(characters)]] |= ~is_space[
-        texts.starts[texts.starts < len(characters)]
-    ]
+    firsts = offsets[offsets < len(characters)]
+    is_start[firsts] |= ~is_space[firsts]
     starts = np.flatnonzero(is_start)
     is_end = ~is_space
     is_end[:-1] &= is_start[1:] | is_space[1:]

@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
+from elusive.augment.clues.heads import measure_best_head
 from elusive.augment.clues.sentences import SentenceRow, measure_sentences, read_sentences
 from elusive.augment.clues.targets import ClueMeasure, compute_rank_correlation, measure_clues
 from elusive.augment.diagnostics import NOISE_LIMIT, POSITION_LIMIT
@@ -112,7 +113,7 @@ def run_clues(
     """Score the documents under every model, and measure what each scorer finds.
 
     The scorers are attention and depth-contrast of each model, the contrast of each pair of models
-    (the earlier one minus the later one), and the position.
+    (the earlier one minus the later one), and the position; by sentence, also the best head.
 
     Args:
         documents: with gold spans.
@@ -124,11 +125,12 @@ def run_clues(
     Raises:
         InputError: a model cannot be loaded or exposes no attention.
     """
-    by_head, by_sentence = {}, {}
+    by_head, by_sentence, best_heads = {}, {}, []
     for name in models:
         loaded = load(name)
         by_head[name] = score_heads(documents, loaded)
         by_sentence[name] = read_sentences(documents, loaded, depth)
+        best_heads += measure_best_head(documents, name, loaded, words)
     scorers = list(_build_scorers(by_head, depth))
     rows = [row for scorer in scorers for row in _measure_scorer(documents, scorer)]
     layers = [
@@ -137,7 +139,7 @@ def run_clues(
     seconds = {
         name: sum((scores.seconds for scores in scored), 0.0) for name, scored in by_head.items()
     }
-    sentences = measure_sentences(documents, by_sentence, words)
+    sentences = [*measure_sentences(documents, by_sentence, words), *best_heads]
     described = [_describe_scorer(scorer) for scorer in scorers]
     return ClueReport(rows, described, layers, sentences, seconds)
 

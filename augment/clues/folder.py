@@ -23,7 +23,7 @@ from elusive.common.lm.references import hash_model_weights, hash_settings
 REPORT = "clues.json"
 
 
-VERSION = 2
+VERSION = 3
 """To be raised when the report measures something else."""
 
 

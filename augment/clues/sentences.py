@@ -75,7 +75,8 @@ def measure_sentences(
 ) -> list[SentenceRow]:
     """Measure how often each score's best span before a sentence is a mention of the entity.
 
-    Only sentences that do not mention it, and that stand after a mention, count. In Wikipedia
+    Only sentences that mention neither it nor other people, and that stand after a mention, count:
+    a sentence that names someone else may be about that person. In Wikipedia
     paragraphs, the content words of the title are mentions, too.
 
     Args:
@@ -129,28 +130,48 @@ def _score_all(
         )
 
 
+@dataclass(frozen=True)
+class CountedSentence:
+    """A sentence without the name, after a mention of it."""
+
+    number: int
+    spans: list[range]
+    """The spans before it, as indices of the document's words."""
+    overlaps: np.ndarray
+    """Whether each span shares a character with a mention, as some do.  # (span,)"""
+    equals: np.ndarray
+    """Whether each span is a mention.  # (span,)"""
+    distance: str
+    """Words from the last mention, such as `1-10`."""
+
+
+def list_counted(document: Document, candidates: Candidates) -> Iterator[CountedSentence]:
+    """Yield the sentences of a document that count: after a mention, and without anyone's name."""
+    mentions = list_mentions(document)
+    for number, (start, end) in enumerate(candidates.sentences):
+        before = [mention for mention in mentions if mention[1] <= start]
+        named = [*mentions, *document.others]
+        if not before or any(start <= first < end for first, _ in named):
+            continue
+        spans = candidates.list_before(number)
+        places = [candidates.locate(span) for span in spans]
+        overlaps = [any(a < last and first < b for first, last in before) for a, b in places]
+        if any(overlaps):
+            equals = [place in before for place in places]
+            words = document.text.count(" ", max(last for _, last in before), start)
+            distance = _name_distance(words)
+            yield CountedSentence(number, spans, np.array(overlaps), np.array(equals), distance)
+
+
 def _measure_document(
     document: Document, candidates: Candidates, scores: list[np.ndarray]
 ) -> Iterator[tuple[str, tuple[float, float, float]]]:
     """Yield distance, overlap, equality and rank for each sentence that counts."""
-    mentions = list_mentions(document)
-    for number, (start, end) in enumerate(candidates.sentences):
-        before = [mention for mention in mentions if mention[1] <= start]
-        if not before or any(start <= first < end for first, _ in mentions):
-            continue
-        spans = [candidates.locate(span) for span in candidates.list_before(number)]
-        is_hit = np.array(
-            [any(a < last and first < b for first, last in before) for a, b in spans], bool
-        )
-        if not is_hit.any():
-            continue
-        best = int(scores[number].argmax())
-        rank = (rankdata(-scores[number]) - 1)[is_hit].min()
-        words = document.text.count(" ", max(last for _, last in before), start)
-        yield (
-            _name_distance(words),
-            (float(is_hit[best]), float(spans[best] in before), float(rank)),
-        )
+    for sentence in list_counted(document, candidates):
+        best = int(scores[sentence.number].argmax())
+        rank = (rankdata(-scores[sentence.number]) - 1)[sentence.overlaps].min()
+        found = float(sentence.overlaps[best]), float(sentence.equals[best])
+        yield sentence.distance, (*found, float(rank))
 
 
 def _name_distance(words: int) -> str:

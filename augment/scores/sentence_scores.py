@@ -59,6 +59,28 @@ def score_sentences(
     ]
 
 
+def score_sentences_by_head(documents: list[Document], scorer: LoadedModel) -> list[TokenScores]:
+    """Score every unit as `score_sentences` does, for each head of each layer.
+
+    Returns:
+        Scores of every document.  # each (layer, head, sentence, unit)
+    """
+
+    def score(texts: list[EncodedText], batch: list[Document]) -> torch.Tensor:
+        input_ids, mask = pad_texts(texts, scorer.model.device)
+        sentences = [split_sentences(document) for document in batch]
+        queries, is_before = mark_sentence_tokens(texts, sentences, mask)
+        received = read_attention(scorer, input_ids, mask, queries)
+        return torch.where(is_before, received, torch.nan).transpose(2, 3)
+
+    return [
+        replace(scores, scores=scores.scores[:, :, : len(split_sentences(document))])
+        for document, scores in zip(
+            documents, score_in_batches(documents, scorer, score), strict=True
+        )
+    ]
+
+
 def mark_sentence_tokens(
     texts: list[EncodedText], sentences: list[list[Span]], mask: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:

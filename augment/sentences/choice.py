@@ -1,6 +1,7 @@
 """Which clue each sentence says again in the arm `restate`, and how."""
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -10,12 +11,18 @@ from elusive.augment.sentences.candidates import WORD, find_candidates, is_funct
 from elusive.augment.sentences.restatements import DocumentRestatements, Restatement
 from elusive.augment.sentences.span_scores import score_spans
 from elusive.common.dataset.records import Document, Span
+from elusive.common.text.languages import get_base_code
 from elusive.common.text.text_spans import find_whole_words
 
+RESTATING = 2
+"""To be raised when the same choices would write another text."""
 PRONOUN = re.compile(r"\b(?:he|she|him|his|hers?|their|them)\b", re.IGNORECASE)
 """Pronouns that a name can replace. `they` is not one of them, because its verb is a plural."""
 POSSESSIVE = ("his", "her", "hers", "their")
 NEXT_WORD = re.compile(r" (\w+)")
+
+Clue = tuple[Span, str, Span | None]
+"""A sentence, the words of its clue, and where they stand in the document."""
 
 
 def choose_restatements(documents: list[Document], scorers: Scorers) -> list[DocumentRestatements]:
@@ -32,18 +39,24 @@ def choose_restatements(documents: list[Document], scorers: Scorers) -> list[Doc
         chosen = [_choose_names(document, scorers.config.clue_finder) for document in documents]
     else:
         chosen = _choose_spans(documents, scorers)
+    only_pronouns = scorers.config.restate_in == "pronouns"
     return [
         DocumentRestatements(
-            document.doc_id,
-            len(clues),
-            [_restate(document, *clue) for clue in clues if clue and _is_lacking(document, *clue)],
+            document.doc_id, len(clues), list(_restate_all(document, clues, only_pronouns))
         )
         for document, clues in zip(documents, chosen, strict=True)
     ]
 
 
-Clue = tuple[Span, str, Span | None]
-"""A sentence, the words of its clue, and where they stand in the document."""
+def _restate_all(
+    document: Document, clues: list[Clue | None], only_pronouns: bool
+) -> Iterator[Restatement]:
+    """Yield what the sentences of a document say again, in the order of its text."""
+    for clue in clues:
+        if clue and _is_lacking(document, *clue):
+            restatement = _restate(document, *clue)
+            if restatement.end > restatement.start or not only_pronouns:
+                yield restatement
 
 
 def _choose_names(document: Document, finder: str) -> list[Clue | None]:
@@ -106,16 +119,25 @@ def _restate(document: Document, sentence: Span, clue: str, where: Span | None) 
     start, end = where or (None, None)
     first = clue[0].upper()
     capital = first + clue[1:] if len(first) == 1 else clue
-    # 1) The first pronoun that is no part of a name or a value.
+    # 1) The first pronoun that is no part of a name or a value, and not bound in the sentence.
     entities = list_entity_spans(document)
     for match in PRONOUN.finditer(document.text, *sentence):
         if any(first < match.end() and match.start() < last for first, last in entities):
             continue
-        suffix = "'s" if _is_possessive(document.text, match) else ""
+        is_possessive = _is_possessive(document.text, match)
+        if is_possessive and _has_name(document.text[sentence[0] : match.start()]):
+            continue  # in "Bo drew her first breath", her is Bo's
+        suffix = "'s" if is_possessive else ""
         words = capital if match.start() == sentence[0] else clue
         return Restatement(*match.span(), words + suffix, len(clue), start, end)
     # 2) Else before the sentence.
-    return Restatement(sentence[0], sentence[0], f"{capital}: ", len(clue), start, end)
+    colon = "\uff1a" if get_base_code(document.language) in ("ja", "yue", "zh") else ": "
+    return Restatement(sentence[0], sentence[0], capital + colon, len(clue), start, end)
+
+
+def _has_name(text: str) -> bool:
+    """Whether a word with a capital, which may be a name, stands in a text."""
+    return any(word[0].isupper() and not is_function_word(word) for word in WORD.findall(text))
 
 
 def _is_possessive(text: str, match: re.Match[str]) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from elusive.common.dataset.records import Document, Fact, Span
+from elusive.common.text.languages import count_words_between
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Restatement:
     end: int
     """One past the last; the same as `start` where the clue is put before the sentence."""
     text: str
-    """What is written in their place: the clue, and `'s` or `: ` after it."""
+    """What is written in their place: the clue, and `'s` or a colon after it."""
     said: int
     """Number of characters of `text` that are the clue; they come first."""
     clue_start: int | None
@@ -102,8 +103,8 @@ def restate_document(document: Document, restatements: Sequence[Restatement]) ->
 
     heads = move_all(document.heads, True)
     others = move_all(document.others, False)
-    facts = [_move_fact(fact, move, heads, text) for fact in document.facts]
-    return replace(document, text=text, heads=heads, others=others, facts=facts)
+    restated = replace(document, text=text, heads=heads, others=others)
+    return replace(restated, facts=[_move_fact(fact, move, restated) for fact in document.facts])
 
 
 def restate_documents(
@@ -136,8 +137,10 @@ def _list_said(
     ]
 
 
-def _move_fact(fact: Fact, move: Callable[[Span], Span], heads: list[Span], text: str) -> Fact:
+def _move_fact(fact: Fact, move: Callable[[Span], Span], restated: Document) -> Fact:
     start, end = move((fact.start, fact.end))
-    before = [head_end for _, head_end in heads if head_end <= start]
-    distance = text.count(" ", max(before), start) if before else None
+    before = [head_end for _, head_end in restated.heads if head_end <= start]
+    distance = None
+    if before:
+        distance = count_words_between(restated.text, max(before), start, restated.language)
     return replace(fact, start=start, end=end, distance=distance)

@@ -107,6 +107,11 @@ class FactField(BaseModel, frozen=True, extra="forbid"):
         return self
 
     def _check_questions(self) -> None:
+        repeated = [text for text in self.questions if self.questions.count(text) > 1]
+        if repeated:
+            raise InputError(
+                f"field {self.name!r}: the question {repeated[0]!r} is listed twice: list it once"
+            )
         required = [(text, {"name"}) for text in self.questions]
         required += [(self.held_out_question, {"name"}), (self.yes_no, {"name", "value"})]
         required += [(self.reverse, {"value"})]
@@ -222,4 +227,5 @@ def _validate_field(path: Path, entry: dict[str, object]) -> FactField:
     try:
         return validate_config(FactField, entry)
     except InputError as error:
-        raise InputError(f"{path}, field {entry.get('name', '?')!r}: {error}") from None
+        named = str(error).removeprefix(f"field {entry.get('name')!r}: ")
+        raise InputError(f"{path}, field {entry.get('name', '?')!r}: {named}") from None

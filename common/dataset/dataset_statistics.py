@@ -12,7 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from elusive.common.content_hash import read_numbers
-from elusive.common.dataset.arrow_arrays import build_boolean_array, build_integer_array
+from elusive.common.dataset.arrow_arrays import (
+    build_boolean_array,
+    build_integer_array,
+    build_string_array,
+)
 from elusive.common.dataset.shards import read_batches
 
 MOST_PARTS = 1_000
@@ -80,37 +84,46 @@ class _Corpus:
     words: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
     distances: dict[str, np.ndarray] = field(default_factory=dict)
     no_head: dict[str, int] = field(default_factory=dict)
-    values: "_Tally" = field(default_factory=lambda: _Tally(["field", "value"]))
-    first_words: "_Tally" = field(default_factory=lambda: _Tally(["name"]))
-    last_words: "_Tally" = field(default_factory=lambda: _Tally(["name"]))
+    values: dict[str, "_Tally"] = field(default_factory=dict)
+    """Of each field."""
+    first_words: "_Tally" = field(default_factory=lambda: _Tally())
+    last_words: "_Tally" = field(default_factory=lambda: _Tally())
     last_entity: str | None = None
     """Entity of the last row; the rows about one entity are adjacent."""
 
 
 class _Tally:
-    """Counts of distinct rows, merged now and then to keep memory small."""
+    """Counts of distinct strings, merged now and then to keep memory small.
 
-    def __init__(self, keys: list[str]) -> None:
-        self._keys = keys
-        self._parts: list[pa.Table] = []
+    Arrow's `group_by` would import pandas, which takes longer than generating 100,000 biographies.
+    """
+
+    def __init__(self) -> None:
+        self._values: list[pa.Array] = []
+        self._counts: list[np.ndarray] = []
         self._rows = 0
 
-    def add(self, columns: list[pa.Array]) -> None:
-        table = pa.Table.from_arrays(columns, names=self._keys)
-        counted = table.group_by(self._keys).aggregate([([], "count_all")])
-        self._parts.append(counted.rename_columns([*self._keys, "n"]))
-        self._rows += len(counted)
-        if self._rows > 500_000 or len(self._parts) > MOST_PARTS:
-            self._parts, self._rows = [self.table()], 0
+    def add(self, strings: pa.Array) -> None:
+        counted = pc.value_counts(strings)
+        self._append(counted.field("values"), read_numbers(counted.field("counts")))
+        if self._rows > 500_000 or len(self._values) > MOST_PARTS:
+            merged = self.merge()
+            self._values, self._counts, self._rows = [], [], 0
+            self._append(*merged)
 
-    def table(self) -> pa.Table:
-        if not self._parts:
-            kinds = [(key, pa.string()) for key in self._keys]
-            return pa.schema([*kinds, ("n", pa.int64())]).empty_table()
-        joined = pa.concat_tables(self._parts)
-        return (
-            joined.group_by(self._keys).aggregate([("n", "sum")]).rename_columns([*self._keys, "n"])
-        )
+    def merge(self) -> tuple[pa.Array, np.ndarray]:
+        """Return the distinct strings and the count of each."""
+        if not self._values:
+            return build_string_array([]), np.zeros(0, np.int64)
+        encoded = pa.concat_arrays(self._values).dictionary_encode()
+        counts = np.zeros(len(encoded.dictionary), np.int64)
+        np.add.at(counts, read_numbers(encoded.indices), np.concatenate(self._counts))
+        return encoded.dictionary, counts
+
+    def _append(self, values: pa.Array, counts: np.ndarray) -> None:
+        self._values.append(values)
+        self._counts.append(counts)
+        self._rows += len(values)
 
 
 def compute_dataset_statistics(
@@ -127,17 +140,19 @@ def compute_dataset_statistics(
     corpus = _Corpus()
     for batch in read_batches(folder, "corpus"):
         _count_documents(corpus, batch, texts_repeat)
-    questions = _Tally(["kind", "split"])
+    questions = _Tally()
     for batch in read_batches(folder, "questions"):
-        questions.add([batch.column("kind"), batch.column("split")])
-    rows = sorted(questions.table().to_pylist(), key=lambda row: (row["kind"], row["split"]))
+        columns = batch.column("kind"), batch.column("split")
+        blanks = build_string_array([" "]).take(build_integer_array(np.zeros(len(batch))))
+        questions.add(pc.binary_join_element_wise(*columns, blanks))
+    kinds, counts = questions.merge()
     return DatasetStatistics(
         documents=corpus.documents,
         entities=corpus.entities,
         documents_by_split=corpus.splits,
         words=_to_histogram(corpus.words),
         fields=_compute_field_statistics(corpus, fields),
-        questions={f"{row['kind']} {row['split']}": row["n"] for row in rows},
+        questions=dict(sorted(zip(kinds.to_pylist(), counts.tolist(), strict=True))),
         shots=sum(map(len, read_batches(folder, "shots"))),
         first_words=_count_sharing(corpus.first_words),
         last_words=_count_sharing(corpus.last_words),
@@ -167,8 +182,8 @@ def _count_names(corpus: _Corpus, names: pa.Array) -> None:
     corpus.entities += len(names)
     words = pc.split_pattern(names, " ")
     ends = read_numbers(words.offsets)
-    corpus.first_words.add([words.values.take(build_integer_array(ends[:-1]))])
-    corpus.last_words.add([words.values.take(build_integer_array(ends[1:] - 1))])
+    corpus.first_words.add(words.values.take(build_integer_array(ends[:-1])))
+    corpus.last_words.add(words.values.take(build_integer_array(ends[1:] - 1)))
 
 
 def _count_facts(corpus: _Corpus, facts: pa.ListArray, is_counted: pa.Array | None) -> None:
@@ -187,7 +202,15 @@ def _count_facts(corpus: _Corpus, facts: pa.ListArray, is_counted: pa.Array | No
         corpus.no_head[name] = corpus.no_head.get(name, 0) + int((mask & ~known).sum())
     if is_counted is not None:
         flat = facts.filter(is_counted).flatten()
-    corpus.values.add([flat.field("field"), flat.field("value")])
+    _count_values(corpus, flat.field("field"), flat.field("value"))
+
+
+def _count_values(corpus: _Corpus, fields: pa.Array, values: pa.Array) -> None:
+    encoded = fields.dictionary_encode()
+    codes = read_numbers(encoded.indices)
+    for code, name in enumerate(encoded.dictionary.to_pylist()):
+        tally = corpus.values.setdefault(name, _Tally())
+        tally.add(values.filter(build_boolean_array(codes == code)))
 
 
 def _add_counts(counts: np.ndarray, more: np.ndarray) -> np.ndarray:
@@ -204,31 +227,29 @@ def _to_histogram(counts: np.ndarray) -> Histogram:
 
 def _count_sharing(tally: _Tally) -> Histogram:
     """Count how many names are shared by each number of entities."""
-    return _to_histogram(np.bincount(read_numbers(tally.table()["n"]), minlength=1))
+    return _to_histogram(np.bincount(tally.merge()[1], minlength=1))
 
 
 def _compute_field_statistics(
     corpus: _Corpus, order: tuple[str, ...]
 ) -> dict[str, FieldStatistics]:
-    table = corpus.values.table()
-    encoded = table["field"].combine_chunks().dictionary_encode()
-    codes, names = read_numbers(encoded.indices), encoded.dictionary.to_pylist()
     statistics = {}
     stated = [name for name in order if name in corpus.distances]
     for name in [*stated, *sorted(corpus.distances.keys() - set(stated))]:
         distances = corpus.distances[name]
-        is_own = codes == names.index(name) if name in names else np.zeros(len(codes), bool)
-        rows = table.filter(build_boolean_array(is_own)).sort_by(
-            [("n", "descending"), ("value", "ascending")]
-        )
-        counts = read_numbers(rows["n"]).astype(np.float64)
+        values, counts = corpus.values.get(name, _Tally()).merge()
+        most_frequent = ("", 0)
+        if len(counts):
+            is_most = build_boolean_array(counts == counts.max())
+            most_frequent = (pc.min(values.filter(is_most)).as_py(), int(counts.max()))
+        counts = np.sort(counts)[::-1].astype(np.float64)
         shares = counts / counts.sum()
         statistics[name] = FieldStatistics(
             facts=int(distances.sum()) + corpus.no_head[name],
             distinct_values=len(counts),
             entropy=float(-(shares * np.log2(shares)).sum()) + 0.0,
             repeated_values=int((counts > 1).sum()),
-            most_frequent=(rows["value"][0].as_py(), int(counts[0])) if len(counts) else ("", 0),
+            most_frequent=most_frequent,
             distances=_to_histogram(distances),
             no_head_before=corpus.no_head[name],
         )

@@ -145,7 +145,7 @@ class TrainingText:
     """Characters of the original that the copy keeps, in the copy's order."""
     pieces: list[Span]
     """Characters of the original that the copy is made of before anything is dropped, in the copy's
-    order and joined by single spaces; empty if the copy has words that the original lacks."""
+    order and joined as `join_pieces` says; empty if the copy has words that the original lacks."""
     drop_rate: float
     """Share of the document's tokens that are dropped, in [0, 1]."""
     method: str

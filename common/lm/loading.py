@@ -48,7 +48,7 @@ from elusive.common.probe.causality import check_causality
 PACKAGES = {
     "gptq": (("optimum", "gptqmodel"), "optimum gptqmodel"),
     "awq": (("gptqmodel",), "gptqmodel"),
-    "bitsandbytes": (("bitsandbytes",), "'elusive[quantized]'"),
+    "bitsandbytes": (("bitsandbytes",), "bitsandbytes"),
     "compressed-tensors": (("compressed_tensors",), "compressed-tensors"),
 }
 """Modules that read weights quantized by a method, and how to install them."""
@@ -260,7 +260,7 @@ def _check_packages(source: ModelSource, method: str) -> None:
 def _configure_bitsandbytes(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:
     if importlib.util.find_spec("bitsandbytes") is None:
         raise InputError(
-            f"quantization {quantization!r} needs bitsandbytes: pip install 'elusive[quantized]'"
+            f"quantization {quantization!r} needs bitsandbytes: pip install bitsandbytes"
         )
     if quantization == "8bit":
         # It would say at every matrix product that it computes in float16.

@@ -214,7 +214,9 @@ def find_weight_files(source: ModelSource) -> list[Path]:
     names = select_loaded(path.name for path in source.folder.iterdir())
     files = [source.folder / name for name in names]
     if not files:
-        raise InputError(f"{source.folder} has no weight files ({', '.join(WEIGHT_SUFFIXES)})")
+        raise InputError(
+            f"{source.folder} has no weights (*.safetensors): copy or download the model again"
+        )
     if all(path.suffix == ".bin" for path in files):
         raise InputError(
             f"{source.folder} has weights in the format of pickle alone ({files[0].name}), which "

@@ -27,6 +27,11 @@ def get_base_code(language: str) -> str:
     return re.split("[-_]", language.casefold())[0]
 
 
+def is_unspaced(language: str) -> bool:
+    """Return whether a language puts no blank between words."""
+    return get_base_code(language) in UNSPACED_LANGUAGES
+
+
 def count_words_between(text: str, start: int, end: int, language: str = ENGLISH) -> int:
     """Count the words from the one that ends at `start` to the one at `end`: 1 for the next word.
 
@@ -38,7 +43,7 @@ def count_words_between(text: str, start: int, end: int, language: str = ENGLISH
     3
     """
     blanks = text.count(" ", start, end)
-    if get_base_code(language) not in UNSPACED_LANGUAGES:
+    if not is_unspaced(language):
         return blanks
     unspaced = sum(1 for _ in UNSPACED.finditer(text, start, end))
     return blanks + unspaced + (UNSPACED.match(text, end) is not None)
@@ -50,6 +55,6 @@ def count_words(text: str, language: str = ENGLISH) -> int:
     >>> count_words("Rome is old"), count_words("罗马 is old", "zh")
     (3, 4)
     """
-    if get_base_code(language) in UNSPACED_LANGUAGES:
+    if is_unspaced(language):
         text = UNSPACED.sub(r" \g<0> ", text)
     return len(text.split())

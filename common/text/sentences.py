@@ -7,12 +7,12 @@ from itertools import accumulate
 
 import sentencex
 
-from elusive.common.text.languages import get_base_code
+from elusive.common.text.languages import get_base_code, is_unspaced
 
 Span = tuple[int, int]
 
 SENTENCE_RULES = "sentencex 1"
-"""Name of the rules, for the parameters of what is made with them."""
+JOINED_AS_FOUND = ", joined as found"
 
 ABBREVIATIONS = {
     "ar": "د أ م",
@@ -69,6 +69,42 @@ def find_sentences(text: str, unbroken: list[Span], language: str = "en") -> lis
             spans.append((start, end))
             start = next_start
     return [*spans, (start, len(text))]
+
+
+def name_sentence_rules(language: str) -> str:
+    """Name the rules by which sentences of a language end and are joined again, for manifests."""
+    return SENTENCE_RULES + JOINED_AS_FOUND * is_unspaced(language)
+
+
+def find_spaced(text: str, pieces: list[Span], language: str = "en") -> list[bool]:
+    """Return for each piece of a text whether a blank follows it where pieces are joined again.
+
+    It does in languages that put blanks between words. In the others, it does where white space
+    follows the piece in the text; after the piece at the end of the text, as after most others.
+
+    >>> find_spaced("他出生。 他在罗马。他老了。", [(0, 4), (5, 10), (10, 14)], "zh")
+    [True, False, False]
+    """
+    if not is_unspaced(language):
+        return [True] * len(pieces)
+    following = [text[end : end + 1] for _, end in pieces]
+    inner = [character.isspace() for character in following if character]
+    at_end = 2 * sum(inner) > len(inner)
+    return [character.isspace() if character else at_end for character in following]
+
+
+def join_pieces(text: str, pieces: list[Span], language: str = "en") -> str:
+    """Join pieces of a text in the order in which they are given, as `find_spaced` says.
+
+    >>> join_pieces("他出生。他在罗马。", [(4, 9), (0, 4)], "zh")
+    '他在罗马。他出生。'
+    """
+    spaced = find_spaced(text, pieces, language)
+    joined = [
+        text[start:end] + " " * is_spaced
+        for (start, end), is_spaced in zip(pieces[:-1], spaced, strict=False)
+    ]
+    return "".join([*joined, *(text[start:end] for start, end in pieces[-1:])])
 
 
 def _find_breaks(text: str, code: str) -> Iterator[Span]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from elusive.augment.arms import ARMS
+from elusive.augment.scores.inputs import list_needed_roles
 from elusive.common.dataset.shards import is_finished
 from elusive.common.errors import InputError
 from elusive.evaluate.engines.cluster import Cluster, complete_tasks
@@ -96,9 +96,8 @@ def choose_resources(plan: Plan, job: Job, is_cell: bool) -> Resources:
 
     A text gets those of its scoring model if that one needs several devices; else it gets no GPU.
     """
-    arm = ARMS.get(job.augment.method) if job.arm and not is_cell else None
-    scorers = [getattr(job.augment, role) for role in (arm.models if arm else ())]
-    for model in scorers:
+    roles = list_needed_roles(job.augment) if job.arm and not is_cell else ()
+    for model in filter(None, (getattr(job.augment, role) for role in roles)):
         resources = plan.resources.get_for(model)
         if resources.devices.is_large:
             return resources

@@ -52,9 +52,7 @@ class RayCluster:
         try:
             import ray
         except ImportError:
-            raise InputError(
-                "--on ray needs Ray: pip install 'elusive[ray]', or leave out --on"
-            ) from None
+            raise InputError("--on ray needs Ray: pip install ray, or leave out --on") from None
         self.out, self.parallel, self.address = out.resolve(), parallel, address
         self.records = self.out / "jobs"
         self._last: dict[str, dict[str, TaskState]] = {}

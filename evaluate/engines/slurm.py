@@ -54,7 +54,7 @@ class SlurmCluster:
             import submitit  # noqa: F401
         except ImportError:
             raise InputError(
-                "--on slurm needs submitit: pip install 'elusive[slurm]', or leave out --on"
+                "--on slurm needs submitit: pip install submitit, or leave out --on"
             ) from None
         if not shutil.which("sbatch") or not shutil.which("squeue"):
             raise InputError(

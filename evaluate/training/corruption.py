@@ -10,6 +10,7 @@ from elusive.augment.scores.units import cut_words
 from elusive.common.dataset.records import Document, Span, TrainingText
 from elusive.common.lm.encoding import encode_text, get_end_tokens
 from elusive.common.lm.packing import IGNORED, Sequence, build_text_sequence
+from elusive.common.text.sentences import find_spaced, join_pieces
 from elusive.evaluate.config import TrainingConfig
 
 
@@ -89,9 +90,13 @@ def encode_copy(
     """
     # 1) Put the copy together again, and note where each of its characters comes from.
     if text.pieces:
-        whole = " ".join(document.text[start:end] for start, end in text.pieces)
-        parts = [np.append(np.arange(start, end), -1) for start, end in text.pieces]
-        origin = np.concatenate(parts)[:-1]
+        whole = join_pieces(document.text, text.pieces, document.language)
+        spaced = find_spaced(document.text, text.pieces, document.language)
+        parts = [
+            np.append(np.arange(start, end), np.full(int(is_spaced), -1))
+            for (start, end), is_spaced in zip(text.pieces, spaced, strict=True)
+        ]
+        origin = np.concatenate(parts)[: len(whole)]
     else:
         whole, origin = text.text, np.full(len(text.text), -1)
     # 2) Find the characters of each token.

@@ -36,9 +36,7 @@ def write_headline(table: ResultTable) -> str:
     if len(best) == len(table.rows):
         return f"No arm is significantly better than another in {name}; highest: {scores[0]}."
     if len(best) == 1:
-        return (
-            f"Best in {name}: {scores[0]}. For every other arm, some arm is significantly better."
-        )
+        return f"Best in {name}: {scores[0]}. No other arm shares rank 1."
     more = f" and {len(best) - MOST_NAMED} more" if len(best) > MOST_NAMED else ""
     shared = "; ".join(scores[:MOST_NAMED]) + more
     return f"Best in {name}: {shared}. They share rank 1, because no arm is significantly better."

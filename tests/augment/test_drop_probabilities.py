@@ -196,11 +196,12 @@ def test_pieces_keep_what_the_mask_says_in_their_order(texts, random):
     masks = [np.array([random.random() < 0.6 for _ in spans], dtype=bool) for spans in units]
     pieces = [random.sample(spans, len(spans)) for spans in map(cut_at_spaces, texts)]
     whole = lay_out_documents(join_texts(texts), flatten_spans(units))
-    layout = lay_out_pieces(whole, flatten_spans(pieces))
+    spaced = [[random.random() < 0.5 for _ in own] for own in pieces]
+    layout = lay_out_pieces(whole, flatten_spans(pieces), np.concatenate(spaced).astype(bool))
     left, kept = join_kept(layout.parts, np.concatenate(masks))
     for number, text in enumerate(texts):
         _, kept_in_order = drop_units(text, units[number], masks[number])
-        expected, expected_kept = arrange_kept(text, pieces[number], kept_in_order)
+        expected, expected_kept = arrange_kept(text, pieces[number], kept_in_order, spaced[number])
         assert left[number].as_py() == expected
         found = [(span["start"], span["end"]) for span in kept[number].as_py()]
         assert found == expected_kept

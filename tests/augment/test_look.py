@@ -273,6 +273,15 @@ def test_a_browser_strikes_through_what_is_dropped(method, every_arm, tmp_path):
     assert drawn.texts[0] == document["text"]
 
 
+@pytest.mark.parametrize(("method", "is_counted"), [("random", True), ("permute", False)])
+def test_only_arms_that_drop_say_how_many_tokens_they_may_drop(
+    method, is_counted, every_arm, tmp_path
+):
+    shown = browsed(every_arm[0], f"#document=2&arm={METHODS.index(method)}", tmp_path)
+    body = shown[shown.index("<body") : shown.index("<script")]
+    assert ("droppable" in body) == is_counted
+
+
 def pictured(page: Path, fragment: str, tmp_path: Path) -> np.ndarray:
     """The pixels of a page in Chromium.  # (row, column, channel)"""
     path = tmp_path / "page.png"

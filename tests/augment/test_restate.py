@@ -1,6 +1,7 @@
 """The arm `restate`: each sentence says its clue again, and all spans move with the text."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from elusive.augment.augment import augment_dataset
 from elusive.augment.clue_spans import split_sentences
 from elusive.augment.config import AugmentConfig
 from elusive.augment.copies import build_training_texts
+from elusive.augment.diagnostics import count_texts
 from elusive.augment.scores.arm_scores import Scorers, score_documents
 from elusive.augment.scores.inputs import check_roles
 from elusive.augment.sentences.choice import choose_restatements
@@ -25,9 +27,10 @@ from elusive.augment.sentences.restatements import (
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
+from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
 from elusive.common.dataset.folder import load_dataset_folder
-from elusive.common.dataset.records import Document, Fact
+from elusive.common.dataset.records import Document, Fact, TrainingText, to_table
 from elusive.common.errors import InputError, validate_config
 from elusive.common.lm.loading import load_model
 from elusive.evaluate.cells.cell_folder import find_cells
@@ -72,6 +75,23 @@ def test_pronouns_become_names_and_possessives_and_other_sentences_begin_with_th
         "It is Ada Byron's."
     )
     assert [restated.text[start:end] for start, end in restated.heads] == ["Ada Byron"] * 8
+
+
+def test_sentences_without_a_pronoun_can_be_left_as_they_are():
+    text = "Ada Byron was here. She won. Bo Lie lost. They met Bo. Her prize was gold."
+    (restated,) = restate([write(text, [(0, 9)])], restate_by="oracle", restate_in="pronouns")
+    assert restated.text == (
+        "Ada Byron was here. Ada Byron won. Bo Lie lost. They met Bo. Ada Byron's prize was gold."
+    )
+
+
+def test_a_possessive_that_a_name_in_its_sentence_binds_stays():
+    text = "Ada Byron was here. Bo Lie lost his hat. Bo Lie saw her. In May, she lost her hat."
+    (restated,) = restate([write(text, [(0, 9)])], restate_by="oracle", restate_in="pronouns")
+    assert restated.text == (
+        "Ada Byron was here. Bo Lie lost his hat. Bo Lie saw Ada Byron. "
+        "In May, Ada Byron lost her hat."
+    )
 
 
 def test_pronouns_within_names_and_values_stay():
@@ -212,6 +232,31 @@ def test_the_folder_tells_what_was_added_and_gives_its_sources_back(folder, peop
     assert "restate_by" in folder.parameters
 
 
+def test_a_restated_copy_equals_its_original_only_if_nothing_is_said_again(tmp_path):
+    texts = ["Ada Byron wrote. She won.", "Ada Byron wrote. Ada Byron won."]
+    people = list(generate_biographies(BiogenConfig(people=2)))
+    documents = [
+        replace(person, text=text, entity="Ada Byron", heads=[(0, 9)], others=[], facts=[])
+        for person, text in zip(people, texts, strict=True)
+    ]
+    sources, copies = make_texts(documents, restate_by="title", copies=3)
+    assert [source.text == text for source, text in zip(sources, texts, strict=True)] == [0, 1]
+    scored = score_documents(sources, Scorers(AugmentConfig(method="plain")))
+    (batch,) = to_table(copies, TrainingText).combine_chunks().to_batches()
+    diagnostics = count_texts(sources, scored, batch, documents).diagnose("restate", False)
+    assert (diagnostics.num_unchanged, diagnostics.unchanged) == (3, 0.5)
+    arguments = f"augment {write_people(tmp_path)} --method restate --restate-by title --out"
+    result = CliRunner().invoke(cli, [*arguments.split(), str(tmp_path / "text")])
+    assert result.exit_code == 0
+    assert "warning" not in result.output
+    assert "equal their" not in result.output
+
+
+def write_people(folder: Path) -> Path:
+    generate_dataset(BiogenConfig(people=5), folder / "people")
+    return folder / "people"
+
+
 def test_texts_in_which_nothing_is_said_again_have_no_new_parameters_or_tables(
     tmp_path, people_folder
 ):
@@ -288,3 +333,17 @@ def test_a_missing_model_is_named():
     with pytest.raises(InputError, match="with restate_by 'contrast' needs --large MODEL"):
         check_roles(AugmentConfig(method="restate", restate_by="contrast"))
     assert ArmConfig(method="restate", rewrite="permute").name == "permute + restate"
+
+
+def test_what_is_said_again_fits_a_text_without_blanks():
+    text = "罗马是意大利的首都。它很老。人们来自1527年。"
+    fact = Fact("date", "1527年", 18, 23, None, 2)
+    document = Document("d", "罗马", text, [(0, 2)], [], [fact], "train", [], "", "zh")
+    sources, texts = make_texts([document], restate_by="title", rewrite="permute")
+    (source,) = sources
+    assert source.text == "罗马是意大利的首都。罗马\uff1a它很老。罗马\uff1a人们来自1527年。"
+    assert source.facts[0].distance == 4
+    for copy in texts:
+        assert " " not in copy.text
+        assert sorted(copy.text) == sorted(source.text if copy.copy else text)
+    assert len({copy.text for copy in texts}) > 2

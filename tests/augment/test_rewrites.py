@@ -49,7 +49,7 @@ def list_names_and_values(document: Document) -> list[Span]:
 
 def rearrange(prepare: Rearrange, document: Document, copy: int) -> tuple[str, list[Span]]:
     """A copy of a document, and its pieces."""
-    pieces = prepare([document])(copy, 0)
+    pieces, _ = prepare([document])(copy, 0)
     spans = list(zip(pieces.starts.tolist(), pieces.ends.tolist(), strict=True))
     return " ".join(document.text[start:end] for start, end in spans), spans
 

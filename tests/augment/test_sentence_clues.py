@@ -200,12 +200,13 @@ def test_the_benchmark_tells_a_perfect_score_from_its_inverse(people):
         parts = [other.sentences for other in rows if other.scorer == row.scorer]
         assert sum(parts) == 2 * row.sentences, "every sentence has one distance"
     named = sum(
-        not any(start <= head < end for head, _ in document.heads)
+        not any(start <= named < end for named, _ in [*document.heads, *document.others])
         and any(head_end <= start for _, head_end in document.heads)
         for document in people
         for start, end in split_sentences(document)
     )
     assert perfect.sentences == named
+    assert any(document.others for document in people), "a sentence about someone else is left out"
 
 
 def test_parts_of_a_title_are_mentions_in_wikipedia_only():

@@ -88,6 +88,8 @@ def test_a_sentence_or_question_on_both_sides_of_a_hold_out_is_refused():
     validate_config(BiogenConfig, {"people": 4, "own_fields": (twin,)})
     with pytest.raises(InputError, match="its held_out_question is one of its questions"):
         make_field(held_out_question="Which dish does {name} like?")
+    with pytest.raises(InputError, match=r"field 'dish': the question .* is listed twice"):
+        make_field(questions=("Which dish?{name}", "Which dish?{name}"))
 
 
 def test_a_dataset_without_shots_and_one_about_dr_no_pass_the_check(tmp_path):

@@ -147,7 +147,7 @@ UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "half a tensor": (lambda folder: cut_file(folder / WEIGHTS, -1000), "model.safetensors"),
     "half a header": (lambda folder: cut_file(folder / WEIGHTS, 100), "model.safetensors"),
     "no bytes": (lambda folder: cut_file(folder / WEIGHTS, 0), "model.safetensors"),
-    "no weights": (lambda folder: (folder / WEIGHTS).unlink(), "no weight files"),
+    "no weights": (lambda folder: (folder / WEIGHTS).unlink(), "has no weights"),
     "half a config": (lambda folder: break_json(folder / CONFIG), "config.json"),
     "an empty config": (lambda folder: (folder / CONFIG).write_text("{}"), "model_type"),
     "a list": (lambda folder: (folder / CONFIG).write_text("[]"), "config.json"),

@@ -1,5 +1,7 @@
 """What becomes of dropped tokens, what is predicted, and that all arms draw their copies alike."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -21,6 +23,7 @@ from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.dataset.records import Document, TrainingText
 from elusive.common.lm.loading import LoadedModel, load_model
 from elusive.common.lm.packing import IGNORED, Packing, Sequence, pack_row
+from elusive.common.text.sentences import join_pieces
 from elusive.evaluate.config import TrainingConfig
 from elusive.evaluate.training.corruption import (
     TargetRates,
@@ -136,6 +139,20 @@ def test_a_rearranged_copy_predicts_its_own_next_tokens(tokenizer, data):
         assert "".join(text.text.split()) == "".join(kept_text.split())
         masked = np.array(sequence.input_ids) != ids
         assert masked.any() == (text.drop_rate > 0)
+
+
+def test_a_rearranged_copy_without_blanks_predicts_its_own_next_tokens(tokenizer):
+    (document,) = generate_biographies(BiogenConfig(people=1))
+    text = "他生于罗马。 他学过音乐。他老了。"
+    document = replace(document, text=text, heads=[], facts=[], language="zh")
+    config = AugmentConfig(method="random", rewrite="permute", copies=9)
+    texts = build_training_texts([document], score_documents([document], Scorers(config)), config)
+    assert len({tuple(text.pieces) for text in texts}) > 2
+    for text in texts:
+        whole = join_pieces(document.text, text.pieces, "zh")
+        assert whole.count(" ") <= 1
+        sequence = build(tokenizer, text, document, corrupt="mask", labels="clean")
+        assert sequence.labels == [*tokenizer(whole)["input_ids"], tokenizer.eos_token_id]
 
 
 def test_words_of_a_rewrite_that_the_original_lacks_stay(tokenizer, documents):

@@ -358,5 +358,5 @@ def test_an_arm_trains_on_the_bits_that_it_asks_for(tmp_path):
 
 def test_fewer_bits_without_bitsandbytes_are_one_line(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"needs bitsandbytes: pip install 'elusive\[quantized\]'"):
+    with pytest.raises(InputError, match=r"needs bitsandbytes: pip install bitsandbytes"):
         load_model("nano-large", quantization="4bit")

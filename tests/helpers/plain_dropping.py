@@ -27,11 +27,16 @@ def find_runs(is_kept: list[bool]) -> list[Span]:
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
 
 
-def arrange_kept(text: str, pieces: list[Span], kept: list[Span]) -> tuple[str, list[Span]]:
+def arrange_kept(
+    text: str, pieces: list[Span], kept: list[Span], spaced: list[bool]
+) -> tuple[str, list[Span]]:
     """Put what is kept of a text in the order of pieces; return it and its spans in that order."""
     by_piece = [
         [(max(start, first), min(end, last)) for start, end in kept if start < last and first < end]
         for first, last in pieces
     ]
-    parts = ["".join(text[start:end] for start, end in spans) for spans in by_piece]
-    return " ".join(" ".join(parts).split()), [span for spans in by_piece for span in spans]
+    parts = [
+        "".join(text[start:end] for start, end in spans) + " " * is_spaced
+        for spans, is_spaced in zip(by_piece, spaced, strict=True)
+    ]
+    return " ".join("".join(parts).split()), [span for spans in by_piece for span in spans]

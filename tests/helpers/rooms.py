@@ -179,7 +179,7 @@ MAY_IMPORT = {
         "common/large",
         "common/lm",
         "biogen",
-        "augment",
+        "augment/scores",
         "evaluate",
         "evaluate/cells",
         "evaluate/checks",

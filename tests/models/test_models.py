@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -31,6 +32,17 @@ for reference in sys.argv[1:]:
 names = [path.name for path in find_model(sys.argv[1]).folder.iterdir()]
 print(json.dumps([name for name in names if name.endswith((".safetensors", ".bin"))]))
 """
+REFUSALS = """
+import sys
+from elusive.common.errors import InputError
+from elusive.common.lm.hub_models import check_hub_model
+from elusive.common.lm.references import find_model
+for ask in (find_model, lambda name: check_hub_model(name, name)):
+    try:
+        print(ask(sys.argv[1]))
+    except InputError as error:
+        print("error:", error)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +52,20 @@ def printed(model_folder, tmp_path_factory) -> list[str]:
     (folder / "chat_template.jinja").write_text(TEMPLATE)
     shutil.copy(folder / "model.safetensors", folder / "consolidated.safetensors")  # as Mistral's
     (folder / "pytorch_model.bin").write_bytes(b"another copy")
+    return report(folder, tmp_path_factory.mktemp("home"), REPORT, "org/tiny", "org/none")
+
+
+def report(folder: Path, home: Path, program: str, *references: str) -> list[str]:
+    """What a program prints about models while a stand-in for the Hub has those of a folder."""
     with stand_in_hub("org/tiny", folder) as endpoint:
         environment = os.environ | {
             "HF_ENDPOINT": endpoint,
-            "HF_HOME": str(tmp_path_factory.mktemp("home")),
+            "HF_HOME": str(home),
             "HF_HUB_OFFLINE": "0",
         }
         for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
             environment.pop(name, None)
-        command = [sys.executable, "-c", REPORT, "org/tiny", "org/none"]
+        command = [sys.executable, "-c", program, *references]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
@@ -63,6 +80,25 @@ def test_a_hub_model_comes_with_its_chat_template_and_the_hash_of_its_weights(
 
 def test_one_copy_of_the_weights_is_downloaded(printed):
     assert json.loads(printed[2]) == ["model.safetensors"]
+
+
+def test_weights_of_the_hub_as_pickle_alone_are_refused_before_they_are_downloaded(
+    model_folder, tmp_path
+):
+    folder = shutil.copytree(model_folder("llama"), tmp_path / "hub")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    lines = report(folder, tmp_path / "home", REFUSALS, "org/tiny")
+    assert (
+        lines
+        == [
+            "error: the Hub has the weights of 'org/tiny' in the format of pickle alone "
+            "(pytorch_model.bin), which can run code: choose another model, or save it as "
+            "safetensors elsewhere and name that folder"
+        ]
+        * 2
+    )
+    assert not list((tmp_path / "home").rglob("*pytorch_model*"))
+    assert not list((tmp_path / "home").rglob("blobs/*"))
 
 
 def test_weights_as_pickle_alone_are_refused(model_folder, tmp_path):

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from commands import FIELDS
+from doc_pages import TUTORIAL, find_code, find_commands, find_steps
 from handmade import squad_file
 from rooms import MAY_IMPORT, MOST_MODULES
 
@@ -35,26 +36,6 @@ SMALLER |= {"runs/paper": "runs/demo", "runs/nano": "runs/demo"}
 """Words of a command, and what replaces them in a test."""
 
 
-def find_code(text: str, language: str) -> list[str]:
-    """The code blocks of a page in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-
-
-def find_commands(text: str) -> list[str]:
-    """Every `elusive` command of a page, without comments."""
-    lines = "\n".join(find_code(text, "bash")).splitlines()
-    return [line.split("  #")[0].strip() for line in lines if line.startswith("elusive ")]
-
-
-def find_steps(text: str) -> Iterator[tuple[str, str]]:
-    """The commands and the Python code of a page, in their order."""
-    for language, code in re.findall(r"^```(bash|python)\n(.*?)^```", text, re.DOTALL | re.M):
-        if language == "python":
-            yield "python", code
-        else:
-            yield from (("bash", line) for line in find_commands(f"```bash\n{code}```\n"))
-
-
 def parse_command(line: str) -> None:
     """Raise the error of click for a command line that it rejects."""
     command: click.Command = cli
@@ -70,6 +51,18 @@ COMMANDS = [(page, command) for page, text in TEXTS.items() for command in find_
 @pytest.mark.parametrize(("page", "command"), COMMANDS)
 def test_every_command_of_a_page_is_one_that_the_program_takes(page: str, command: str):
     parse_command(command)
+
+
+def test_no_folder_is_written_by_two_commands_that_would_refuse_each_others():
+    """Pages that are replaced, dry runs, and runs that go on elsewhere may share a place."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    writers: dict[str, set[str]] = {}
+    for command in [*find_commands(readme), *(command for _, command in COMMANDS)]:
+        words = shlex.split(command)
+        if "--out" in words and not {"--dry-run", "--on"} & set(words):
+            writers.setdefault(words[words.index("--out") + 1], set()).add(command)
+    folders = {out: commands for out, commands in writers.items() if not out.endswith(".html")}
+    assert {out: commands for out, commands in folders.items() if len(commands) > 1} == {}
 
 
 def test_every_command_is_shown_on_the_readme_or_a_page():
@@ -122,7 +115,9 @@ def run_command(command: str) -> None:
     assert result.exit_code == 0, f"{command}\n{result.output}\n{result.exception!r}"
 
 
-@pytest.mark.parametrize("page", [page for page, text in TEXTS.items() if list(find_steps(text))])
+@pytest.mark.parametrize(
+    "page", [page for page, text in TEXTS.items() if page != TUTORIAL and list(find_steps(text))]
+)
 def test_the_examples_of_a_page_run_in_their_order(
     page: str, workspace: Path, tmp_path, monkeypatch
 ):
@@ -223,3 +218,12 @@ def test_the_index_for_language_models_links_every_page():
     assert all((ROOT / link).exists() for link in links)
     pages = {f"docs/{name}" for name in TEXTS if "/" not in name}
     assert pages - links == {"docs/index.md"}
+
+
+def test_the_tables_of_the_leaderboard_are_those_that_are_built_today(tmp_path: Path):
+    board = shutil.copytree(ROOT / "docs" / "board", tmp_path / "board")
+    run_command(f"elusive leaderboard build {board}")
+    tables = (board / "leaderboard.md").read_text("utf-8")
+    assert tables == (ROOT / "docs" / "board" / "leaderboard.md").read_text("utf-8"), (
+        "run `elusive leaderboard build docs/board`"
+    )

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from commands import FIELDS
-from handmade import dump_file, squad_file
+from doc_pages import find_code, find_commands
 
 from elusive.augment.arms import ARMS
 from elusive.biogen.biographies import generate_biographies
@@ -19,70 +19,42 @@ from elusive.cli.main import cli
 from elusive.evaluate.cells.metrics import SCORES
 
 ROOT = Path(__file__).resolve().parents[2]
-PLANS = ("presets/nano-demo.yaml", "presets/nano.yaml")
-FAMILY = "presets/nano-family.yaml"
+DEMO = "presets/nano-demo.yaml"
+SMALLER = {"100": "10"}
+"""Words of a command, and what replaces them; `elusive wikiqa` sets eight articles aside."""
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def find_code(language: str) -> list[str]:
-    """The README's code blocks in one language."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-
-
-def find_commands() -> list[str]:
-    """Every `elusive` command in the README's shell blocks, without comments."""
-    lines = "\n".join(find_code("bash")).splitlines()
-    return [line.split("  #")[0].strip() for line in lines if line.startswith("elusive ")]
-
-
 @pytest.fixture
-def small_world(tmp_path, monkeypatch):
-    """A working folder with smaller presets and with the files that the README names."""
+def clone(tmp_path, monkeypatch):
+    """A working folder with a smaller demo, and with no other file that a reader may lack."""
     monkeypatch.chdir(tmp_path)
+    plan = yaml.safe_load((ROOT / DEMO).read_text())
+    plan["dataset"] |= {"people": 3, "fields": FIELDS}
+    plan["known"] |= {"people": 2, "fields": FIELDS}
+    plan["augment"]["copies"] = 1
+    plan["training"] |= {"epochs": 1, "batch_size": 4, "format_replay": 2}
     (tmp_path / "presets").mkdir()
-    for name in PLANS:
-        plan = yaml.safe_load((ROOT / name).read_text())
-        plan["dataset"] |= {"people": 3, "fields": FIELDS}
-        plan["known"] |= {"people": 2, "fields": FIELDS}
-        plan["augment"]["copies"] = 1
-        plan["training"] |= {"epochs": 1, "batch_size": 4, "format_replay": 2}
-        (tmp_path / name).write_text(yaml.safe_dump(plan))
-    squad_file(
-        tmp_path / "dev-v1.1.json",
-        {f"A{n}": [(f"A{n} has b{n}.", [(f"What has A{n}?", f"b{n}", 7)])] for n in range(10)},
-    )
-    dump_file(
-        tmp_path / "enwiki-pages-articles.xml.bz2",
-        {f"A{n}": f"A{n} is like [[b{n}]]" + " and so on" * 20 + "." for n in range(10)},
-    )
-    family = yaml.safe_load((ROOT / FAMILY).read_text())
-    family["population"] |= {"people": 4, "multi": 2, "num_shot_people": 8}
-    family["models"] = [{"name": "tiny", "width": 16, "layers": 1, "heads": 2, "intermediate": 16}]
-    family |= {
-        "first_people": 3,
-        "block_questions": 2,
-        "tokens": 500,
-        "vocabulary": 400,
-        "evaluation_questions": 2,
-        "evaluations": 1,
-    }
-    (tmp_path / FAMILY).write_text(yaml.safe_dump(family))
-    return {"100": "3"}
+    (tmp_path / DEMO).write_text(yaml.safe_dump(plan))
 
 
-def test_the_readmes_commands_run_in_order(small_world):
-    commands = find_commands()
+@pytest.mark.usefixtures("clone")
+def test_the_readmes_commands_run_in_order():
+    commands = find_commands(README)
     assert len(commands) >= 7
     for command in commands:
-        words = [small_world.get(word, word) for word in shlex.split(command)[1:]]
+        words = [SMALLER.get(word, word) for word in shlex.split(command)[1:]]
         if words[0] == "evaluate":
             words += ["--epochs", "1"]
         result = CliRunner().invoke(cli, words)
         assert result.exit_code == 0, f"{command}\n{result.output}\n{result.exception!r}"
+    ignored = {line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines()}
+    written = {path.name for path in Path.cwd().iterdir()} - {"presets"}
+    assert written - ignored == set(), "git would list these in a clone"
 
 
 def test_the_readmes_python_runs(capsys):
-    (example,) = find_code("python")
+    (example,) = find_code(README, "python")
     exec(compile(example, "README.md", "exec"), {})
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 3 + 15

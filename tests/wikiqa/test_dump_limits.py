@@ -1,18 +1,25 @@
 """Dumps of any wiki, with pages that are too much for a parser: counted, not waited for."""
 
 import bz2
+import re
 import resource
 import time
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from commands import run
 from handmade import dump_file
+from hypothesis import given
+from hypothesis import strategies as st
 from page_tasks import clean_or_misbehave, write_titles
 
+from elusive.common.dataset.records import Link
 from elusive.common.errors import InputError
 from elusive.wikiqa.articles import Article, Counts, Paragraph
+from elusive.wikiqa.config import WikiqaConfig
+from elusive.wikiqa.documents import build_document
 from elusive.wikiqa.page_workers import Job, Limits, PageWorkers
 from elusive.wikiqa.questions.cloze import add_cloze_questions
 from elusive.wikiqa.sources.dump import build_article, read_pages
@@ -98,7 +105,11 @@ def test_a_german_dump_asks_for_german_numbers_and_no_category(tmp_path):
     article = add_cloze_questions(build_article(page, 1, Counter()), "de")
     (paragraph,) = article.paragraphs
     answers = {asked.answers[0][0]: asked.field for asked in paragraph.asked}
-    assert answers == {"2.872.800": "number", "3,5 km": "quantity", "Ostseeküste": "link"}
+    assert answers == {
+        "2.872.800 Einwohner": "quantity",
+        "3,5 km": "quantity",
+        "Ostseeküste": "link",
+    }
     assert "Kategorie" not in paragraph.text
 
 
@@ -124,6 +135,49 @@ def test_an_answer_is_the_whole_number(text, answers):
     article = Article("Rome", clean_article(text, Counter()).paragraphs)
     (paragraph,) = add_cloze_questions(article).paragraphs
     assert [asked.answers[0][0] for asked in paragraph.asked] == answers
+
+
+def test_time_grows_with_the_length_of_a_paragraph():
+    sentence = "In {0} the [[Place {0}|Place{0}]] of Rome had {0} km of {{{{hole|{0}}}}} walls. "
+    sentence += "Rome met [[Person {0}]] then. "
+    seconds, config = {}, WikiqaConfig(dump=(Path("x"),))
+    for count in (2000, 8000):
+        text = "".join(sentence.format(10_000 + n) for n in range(count))
+        start = time.process_time()
+        article = Article("Rome", clean_article(text, Counter()).paragraphs)
+        article = add_cloze_questions(article)
+        (paragraph,) = article.paragraphs
+        document = build_document(article, paragraph, 0, 0, config)
+        seconds[count] = time.process_time() - start
+        assert len(document.facts) == len(paragraph.asked) == count
+        assert {(fact.distance, fact.position) for fact in document.facts} == {
+            (2, index) for index in range(count)
+        }
+    assert seconds[8000] < 8 * seconds[2000] + 0.5  # quadratic: 16 times
+
+
+@given(st.text("ab ", min_size=1, max_size=40), st.data())
+def test_an_answer_that_occurs_again_is_no_answer(text, data):
+    cuts = data.draw(st.lists(st.integers(0, len(text)), min_size=2, max_size=9, unique=True))
+    links = [Link(start, end, "L") for start, end in pairwise(sorted(cuts))]
+    article = add_cloze_questions(Article("T", [Paragraph(text, links=links)]))
+    answers = [asked.answers[0][0] for asked in article.paragraphs[0].asked]
+    expected = [text[link.start : link.end] for link in links]
+    assert answers == [answer for answer in expected if count_all(text, answer) == 1]
+
+
+def count_all(text: str, words: str) -> int:
+    return sum(text.startswith(words, place) for place in range(len(text)))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("aab ab", ["aab"]), ("xyz abc", ["xyz", "abc"]), ("abxxx abc", ["abxxx", "abc"])],
+)
+def test_an_answer_that_occurs_within_a_word_occurs_again(text, expected):
+    links = [Link(match.start(), match.end(), "L") for match in re.finditer(r"^\w+|\w+$", text)]
+    article = add_cloze_questions(Article("T", [Paragraph(text, links=links)]))
+    assert [asked.answers[0][0] for asked in article.paragraphs[0].asked] == expected
 
 
 def test_a_page_beyond_a_limit_is_left_out_and_counted_and_the_others_are_kept(tmp_path):

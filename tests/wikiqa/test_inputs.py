@@ -144,6 +144,138 @@ def test_numeric_titles_are_titles(tmp_path):
     assert load(tmp_path / "b", table=tmp_path / "t.jsonl")[0][0].title == "0"
 
 
+NUMBERS = (1969, [1969], [1969, 3.5], {"text": [1969], "answer_start": [0]}, "[1969]")
+MORE_NUMBERS = (
+    {"value": 1969, "aliases": [69]},
+    {"text": 1969, "answer_start": 0},
+    [{"text": 1969}],
+)
+
+
+@pytest.mark.parametrize("answers", [*NUMBERS, *MORE_NUMBERS])
+def test_numbers_are_answers_as_they_are_printed(answers, tmp_path):
+    row = {"title": "T", "context": "It began in 1969 at 3.5.", "question": "When?"}
+    (tmp_path / "t.jsonl").write_text(json.dumps(row | {"answers": answers}))
+    _, (question,) = load(tmp_path / "set", table=tmp_path / "t.jsonl")
+    assert (question.answers[0], question.answer_starts[0]) == ("1969", 12)
+    assert question.answers[1:] in ([], ["3.5"], ["69"])
+
+
+@pytest.mark.parametrize("answer", [1969.0, 1e-7, True, float("nan")])
+def test_numbers_that_could_be_written_in_several_ways_are_one_line(answer, tmp_path):
+    (tmp_path / "t.jsonl").write_text(json.dumps(ROWS[0] | {"answers": [answer]}))
+    message = get_error(tmp_path / "a", table=tmp_path / "t.jsonl")
+    assert "t.jsonl, row 0: " in message
+    squad = build_squad(answers=[{"text": answer, "answer_start": 0}])
+    (tmp_path / "s.json").write_text(json.dumps(squad))
+    if answer == answer:  # NaN is no JSON
+        assert "s.json: article 1: " in get_error(tmp_path / "b", squad=tmp_path / "s.json")
+    is_number = not isinstance(answer, bool)
+    assert ("put it into quotes" if is_number else "should be a text or a number") in message
+
+
+def test_a_number_is_an_answer_in_squad_layout(tmp_path):
+    (tmp_path / "s.json").write_text(
+        json.dumps(build_squad(answers=[{"text": 753, "answer_start": 41}]))
+    )
+    assert load(tmp_path / "set", squad=tmp_path / "s.json")[1][0].answers == ["753"]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        ["Tiber"],
+        "Tiber",
+        {"text": ["Tiber"], "answer_start": [17]},
+        [{"text": "Tiber"}],
+        [{"text": "Tiber", "answer_start": "17"}],
+        [{"text": "Tiber", "answer_start": 17.0}],
+        [{"text": "Tiber", "answer_start": None}],
+    ],
+)
+def test_both_layouts_read_answers_in_every_shape(answers, tmp_path):
+    (tmp_path / "s.json").write_text(json.dumps(build_squad(answers=answers)))
+    (tmp_path / "t.jsonl").write_text(json.dumps(ROWS[0] | {"answers": answers}))
+    for option, name in (("squad", "s.json"), ("table", "t.jsonl")):
+        _, (question,) = load(tmp_path / option, **{option: tmp_path / name})
+        assert (question.answers, question.answer_starts) == (["Tiber"], [17])
+
+
+@pytest.mark.parametrize("answers", [[["Tiber"]], {"text": "x"}, [{"answer_start": 3}], 5.0])
+def test_answers_in_no_shape_are_one_line_in_both_layouts(answers, tmp_path):
+    (tmp_path / "s.json").write_text(json.dumps(build_squad(answers=answers)))
+    (tmp_path / "t.jsonl").write_text(json.dumps(ROWS[0] | {"answers": answers}))
+    for option, name in (("squad", "s.json"), ("table", "t.jsonl")):
+        message = get_error(tmp_path / option, **{option: tmp_path / name})
+        assert "answer" in message
+        assert "Error" not in message
+
+
+@pytest.mark.parametrize("title", [["Rome"], {"en": "Rome"}])
+def test_a_title_that_is_no_text_is_one_line(title, tmp_path):
+    squad = build_squad()
+    squad["data"][0]["title"] = title
+    (tmp_path / "s.json").write_text(json.dumps(squad))
+    (tmp_path / "t.jsonl").write_text(json.dumps(ROWS[0] | {"title": title}))
+    for option, name in (("squad", "s.json"), ("table", "t.jsonl")):
+        message = get_error(tmp_path / option, **{option: tmp_path / name})
+        assert "a title should be a text (got " in message
+
+
+BROKEN_ROWS = [
+    {"question": "q", "answer": "Tiber", "entity_pages": None},
+    {"document_text": None, "question_text": "q", "annotations": []},
+    {"document_text": "a b", "question_text": "q", "annotations": None},
+    {"document": {}, "question": {"text": "q"}, "annotations": {}},
+    {"fact": "x", "eval": "no JSON"},
+    {"fact": "x", "eval": ["a"]},
+    {"fact": "x", "eval": {"reliability": "Q"}},
+]
+
+
+@pytest.mark.parametrize("row", BROKEN_ROWS)
+def test_a_known_set_with_other_contents_is_one_line(row, tmp_path):
+    (tmp_path / "t.jsonl").write_text(json.dumps(row))
+    message = get_error(tmp_path / "set", table=tmp_path / "t.jsonl")
+    assert "row 0: it has the columns " in message
+
+
+def test_a_source_without_a_question_says_why(tmp_path):
+    for name in ("t.jsonl", "t.csv"):
+        (tmp_path / name).write_text(
+            "" if name == "t.jsonl" else "title,context,question,answers\n"
+        )
+        assert get_error(tmp_path / "a", table=tmp_path / name).endswith(f"{name} has no rows")
+    (tmp_path / "t.jsonl").write_text(json.dumps(ROWS[0] | {"answers": "Paris"}))
+    message = get_error(tmp_path / "b", table=tmp_path / "t.jsonl")
+    assert "no answer stands in the paragraph (1)" in message
+    (tmp_path / "t.jsonl").write_text(json.dumps(ROWS[0] | {"question": " "}))
+    assert "it is empty (1)" in get_error(tmp_path / "c", table=tmp_path / "t.jsonl")
+    (tmp_path / "s.json").write_text(json.dumps(build_squad(question="")))
+    assert "it is empty (1)" in get_error(tmp_path / "d", squad=tmp_path / "s.json")
+    assert "is a folder: name one of its files" in get_error(tmp_path / "e", table=tmp_path)
+    (tmp_path / "l.jsonl").write_bytes('{"title": "Zürich"}'.encode("latin-1"))
+    assert "is not UTF-8" in get_error(tmp_path / "f", table=tmp_path / "l.jsonl")
+    (tmp_path / "rows.json").write_text(json.dumps(ROWS))
+    assert "name it with --table" in get_error(tmp_path / "g", squad=tmp_path / "rows.json")
+
+
+def test_every_missing_column_is_named(tmp_path):
+    (tmp_path / "t.jsonl").write_text(json.dumps({"question": "q", "answer": "a"}))
+    message = get_error(tmp_path / "a", table=tmp_path / "t.jsonl")
+    assert "has no column 'context' and no 'answers' (it has question, answer)" in message
+    assert "--columns OURS=THEIRS" in message
+    assert "--texts DIR" in message
+
+
+def test_a_csv_file_may_have_semicolons_or_tabs(tmp_path):
+    for sign in ";\t":
+        lines = [sign.join(map(str, cells)) for cells in (ROWS[0], ROWS[0].values())]
+        (tmp_path / "t.csv").write_text("\n".join(lines))
+        _, (question,) = load(tmp_path / f"set{ord(sign)}", table=tmp_path / "t.csv")
+        assert question.answers == ["Tiber"]
+
+
 def test_a_paragraph_may_have_no_questions(tmp_path):
     squad = build_squad()
     squad["data"][0]["paragraphs"].append({"context": OSLO})
@@ -240,6 +372,25 @@ def test_rows_of_a_public_question_set_are_read_as_they_are(name, tmp_path):
     assert "More of" not in document.text
 
 
+@pytest.mark.parametrize("pack", [json.dumps, dict])
+def test_a_fact_of_wikidyk_is_a_text_with_its_questions(pack, tmp_path):
+    asked = {
+        "reliability": {"prompt": "On what does Rome lie?", "answer": "the Tiber"},
+        "paraphrase": {"prompt": "Rome lies on what?", "answer": "Tiber"},
+        "portability": {"prompt": "Which sea is near?", "answer": "the Tyrrhenian Sea"},
+        "locality": {"prompt": "What is a city?", "answer": "Rome"},
+        "counterfactual": {"prompt": "If Rome lay elsewhere?", "answer": "Rome"},
+    }
+    row = {"fact": "... that Rome lies on the Tiber?", "eval": pack(asked), "year": "2024"}
+    (tmp_path / "t.jsonl").write_text(json.dumps(row))
+    (document,), questions = load(tmp_path / "set", table=tmp_path / "t.jsonl")
+    assert document.text == "Rome lies on the Tiber."
+    assert [question.answers for question in questions] == [["the Tiber"], ["Tiber"]]
+    counts = count_left_out(tmp_path / "set")
+    assert counts["questions read"] == 3
+    assert counts["question left out: no answer stands in the paragraph"] == 1
+
+
 NO_TEXTS = {
     "KILT": {
         "id": "1",
@@ -322,6 +473,21 @@ def test_a_shuffled_table_gives_each_paragraph_once(tmp_path):
     assert {q.question for q in tables[0][1]} == {q.question for q in tables[1][1]}
 
 
+def test_a_limit_keeps_all_questions_of_the_articles(tmp_path):
+    rows = [
+        ROWS[0] | {"title": f"T{t}", "context": f"T{t}: {ROME}", "question": f"{q}?"}
+        for q in range(4)
+        for t in range(5)
+    ]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    documents, questions = load(tmp_path / "set", table=tmp_path / "t.jsonl", limit=2)
+    assert [document.title for document in documents] == ["T0", "T1"]
+    assert len(questions) == 8
+    counts = count_left_out(tmp_path / "set")
+    assert counts["question of an article beyond the limit"] == 12
+    assert counts["questions read"] == 20
+
+
 def test_rows_without_a_title_are_articles_of_their_own():
     rows = [AskedRow("", text, None) for text in "abab"]
     articles = list(join_rows(rows))
@@ -342,3 +508,32 @@ def test_counts_name_what_each_row_lacked(tmp_path):
     counts = Counter(count_left_out(tmp_path / "set"))
     assert counts["question without an answer"] == 1
     assert counts["question left out: no answer stands in the paragraph"] == 1
+
+
+@pytest.mark.parametrize("with_rows", [True, False])
+def test_nobody_says_that_your_own_text_is_wikipedias(tmp_path: Path, with_rows: bool):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "Rome.txt").write_text(f"{ROME} It has 2,860,009 people.")
+    (tmp_path / "rows.json").write_text(json.dumps(ROWS[:1]))
+    settings: dict[str, object] = {"texts": tmp_path / "notes", "filters": ("none",)}
+    settings |= {"table": tmp_path / "rows.json"} if with_rows else {}
+    documents, questions = load(tmp_path / "own", **settings)
+    assert {row.licence for row in (*documents, *questions)} == {"unknown"}
+    card = (tmp_path / "own" / "README.md").read_text()
+    assert "license: unknown\n" in card
+    assert "Wikipedia" not in card
+    assert "- wikipedia" not in card
+    load(tmp_path / "stated", licence="CC BY-SA 4.0", **settings)
+    card = (tmp_path / "stated" / "README.md").read_text()
+    assert "license: cc-by-sa-4.0\n" in card
+    assert "--licence 'CC BY-SA 4.0'" in card
+
+
+def test_the_text_of_other_sources_is_wikipedias(tmp_path: Path):
+    (tmp_path / "squad.json").write_text(json.dumps(build_squad()))
+    documents, _ = load(tmp_path / "out", squad=tmp_path / "squad.json")
+    assert documents[0].licence == "CC BY-SA 4.0"
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "license: cc-by-sa-4.0\n" in card
+    assert "written by the authors of Wikipedia" in card
+    assert "--licence" not in card

@@ -1,6 +1,8 @@
 """Question sets in other languages than English: sentences, facts, copies and scores."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,10 +19,11 @@ from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.dataset.records import WikiQuestion, from_table, to_table
 from elusive.common.errors import InputError, validate_config
 from elusive.common.folders import read_table
+from elusive.common.text.sentences import join_pieces
 from elusive.wikiqa.articles import Article, Paragraph
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.generate import generate_dataset
-from elusive.wikiqa.questions.cloze import add_cloze_questions
+from elusive.wikiqa.questions.cloze import add_cloze_questions, find_answer_spans
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 XQUAD = [
@@ -46,7 +49,27 @@ def test_sentences_are_permuted_and_counted_in_every_language(language, tmp_path
     augment_dataset(dataset, AugmentConfig(method="permute", copies=4), tmp_path / "text")
     text = TrainingTextFolder(tmp_path / "text")
     assert text.summary.diagnostics.unchanged < 0.15
-    assert text.parameters["sentences"]
+    assert ("joined as found" in text.parameters["sentences"]) == (language == "zh")
+
+
+@pytest.mark.parametrize("language", XQUAD)
+def test_permuted_sentences_are_joined_as_their_language_joins_them(language, tmp_path):
+    dataset = load_dataset_folder(build_xquad(tmp_path / "set", language))
+    config = AugmentConfig(method="random", rewrite="permute", copies=2)
+    augment_dataset(dataset, config, tmp_path / "text")
+    documents = {document.doc_id: document for document in dataset.documents}
+    for text in TrainingTextFolder(tmp_path / "text").texts:
+        document = documents[text.doc_id]
+        whole = join_pieces(document.text, text.pieces, language)
+        assert sorted("".join(whole.split())) == sorted("".join(document.text.split()))
+        blanks = whole.count(" ") - document.text.count(" ")
+        if language == "zh":
+            assert abs(blanks) <= 1  # the last sentence may have moved
+        else:
+            assert len(whole.split()) >= len(document.text.split())
+        if text.drop_rate == 0:
+            assert text.text == whole
+        assert text.text.count(" ") <= whole.count(" ")
 
 
 @pytest.mark.parametrize("language", XQUAD)
@@ -146,6 +169,7 @@ def test_copies_that_equal_their_original_warn(method, tmp_path):
     augment_dataset(dataset, AugmentConfig(method=method, copies=4), tmp_path / "text")
     diagnostics = TrainingTextFolder(tmp_path / "text").summary.diagnostics
     assert diagnostics.unchanged == 1.0
+    assert diagnostics.num_unchanged == (4 if method == "permute" else 2)
     (line,) = diagnostics.list_warnings(method)
     assert line.startswith(f"100% of the copies of {method} equal their original: ")
 
@@ -158,6 +182,82 @@ def test_a_cloze_question_quotes_one_sentence_of_its_language():
     (asked,) = add_cloze_questions(Article("Rom", [Paragraph(text)]), "de").paragraphs[0].asked
     assert asked.question.endswith('gebaut."')
     assert "Rom wurde 753 v. Chr. in Latium" in asked.question
+
+
+ANSWERED = {
+    "de": (
+        "Am 3. Oktober 1990 waren es 1,5 Millionen Menschen auf je 7 Metern, im Mai 1991"
+        " schon 3.755.251 Einwohner; 20 % zogen 5 km weit.",
+        [
+            "3. Oktober 1990",
+            "1,5 Millionen",
+            "7 Metern",
+            "Mai 1991",
+            "3.755.251 Einwohner",
+            "20 %",
+            "5 km",
+        ],
+    ),
+    "fr": (
+        "Le 1er janvier 1999, il y avait 2 145 906 habitants sur 105,4 kilomètres carrés, et 3 "
+        "millions en août 2001.",
+        [
+            "1er janvier 1999",
+            "2 145 906 habitants",
+            "105,4 kilomètres carrés",
+            "3 millions",
+            "août 2001",
+        ],
+    ),
+    "es": (
+        "El 12 de octubre de 1492 llegaron 90 personas; en mayo de 1493 recorrieron 7 kilómetros.",
+        ["12 de octubre de 1492", "90 personas", "mayo de 1493", "7 kilómetros"],
+    ),
+    "ru": (
+        "К 3 марта 1861 года там жило 12 миллионов человек, в среднем 21 километр пути.",
+        ["3 марта 1861", "12 миллионов", "21 километр"],
+    ),
+    "ar": (
+        "في 3 أكتوبر 1990 كان عدد السكان 5 ملايين نسمة على 12 كيلومترًا.",
+        ["3 أكتوبر 1990", "5 ملايين", "12 كيلومترًا"],
+    ),
+    "zh": (
+        "它于1990年10月3日成立，1992年5月有300万人，长5公里。",
+        ["1990年10月3日", "1992年5月", "300万", "5公里"],
+    ),
+    "ja": (
+        "東京は1868年9月3日に改称され、13平方キロメートルで、人口は20人。",
+        ["1868年9月3日", "13平方キロメートル", "20人"],
+    ),
+    "tlh": ("Qo 12 km 1990 5 Millionen 1,024", ["12 km", "1990", "1,024"]),
+    "en": (
+        "On 3 May 1990 there were 1,234 people and 5 million miles, in May 1991 km 12.",
+        ["3 May 1990", "1,234 people", "5 million", "May 1991"],
+    ),
+}
+
+
+@pytest.mark.parametrize("language", ANSWERED)
+def test_dates_and_quantities_are_found_as_each_language_writes_them(language):
+    text, expected = ANSWERED[language]
+    spans = find_answer_spans(Paragraph(text), language)
+    assert [text[start:end] for _, start, end in spans] == expected
+    kinds = {kind for kind, _, _ in spans}
+    assert kinds == ({"date", "quantity", "number"} if language == "tlh" else {"date", "quantity"})
+
+
+def test_what_is_found_does_not_depend_on_the_languages_before():
+    program = (
+        "import sys\nfrom elusive.wikiqa.questions.answer_patterns import build_patterns\n"
+        "for code in sys.argv[1:]: found = build_patterns(code)\nprint(found)"
+    )
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", program, *codes], capture_output=True, text=True, check=True
+        ).stdout
+        for codes in (["no"], ["zh", "he", "no"])
+    }
+    assert len(outputs) == 1
 
 
 def test_a_language_is_a_code():

@@ -600,12 +600,12 @@ def test_more_shots_than_articles_is_one_line(tmp_path):
     [
         {"context": None, "question": "What?", "answers": "It"},
         {"context": "It is.", "question": None, "answers": "It"},
-        {"context": "It is.", "question": "What?", "answers": 5},
+        {"context": "It is.", "question": "What?", "answers": 5.0},
         {"context": "It is.", "question": "What?", "answers": {"text": ["It"], "answer_start": 0}},
         {
             "context": "It is.",
             "question": "W?",
-            "answers": {"text": ["It"], "answer_start": [None]},
+            "answers": {"text": ["It"], "answer_start": ["x"]},
         },
     ],
 )
@@ -630,7 +630,7 @@ def test_a_dirty_question_in_squad_layout_is_one_line(tmp_path):
         content["data"][1]["paragraphs"][0]["qas"][0]["answers"][0] |= changes
         path.write_text(json.dumps(content))
         message = get_error(tmp_path / str(list(changes)), squad=path)
-        assert "article 2 is not in SQuAD layout" in message
+        assert "s.json: article 2: an" in message
 
 
 def test_a_file_that_is_no_dump_is_one_line(tmp_path):

@@ -220,12 +220,6 @@ def test_a_pronunciation_goes_in_brackets_and_is_printed_elsewhere():
     assert text_of(f"A {spoken}, or ''ay'', is one.") == "A /ˈeɪ/, or ay, is one."
 
 
-def test_a_paragraph_too_long_to_be_prose_is_counted():
-    counts: Counter[str] = Counter()
-    assert not clean_article("Rome is old. " * 10_000, counts).paragraphs
-    assert counts["paragraph of more than 100,000 characters"] == 1
-
-
 PIECES = st.sampled_from(
     [
         "[[", "]]", "|", "{{", "}}", "'''", "''", "<ref>", "</ref>", "<ref name=x />", "<math>",

@@ -1,52 +1,18 @@
 """Cloze questions: a sentence with a blank in place of the answer, and the article's name."""
 
-import re
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
 
 from elusive.common.dataset.records import Span
-from elusive.common.text.languages import WORD_END, WORD_START
 from elusive.common.text.sentences import find_sentences
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph, to_entity
-from elusive.wikiqa.wikitext.languages import find_separators
+from elusive.wikiqa.questions.answer_patterns import build_patterns
 
 BLANK = "___"
 MAX_SENTENCE = 1000
 """Characters of a sentence; what is longer is no sentence, and would be repeated per answer."""
-
-MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
-UNITS = (
-    "%|percent|million|billion|trillion|km²|km|kilometres|kilometers|metres|meters|miles|feet|acres|"
-    "hectares|kg|tonnes|tons|years|inhabitants|people"
-)
-POWER = "(?:×10⁻?[⁰¹²³⁴-⁹]+)?"
-
-
-@cache
-def build_patterns(language: str) -> dict[str, re.Pattern[str]]:
-    """Build the patterns of answers besides links, in the order in which they are searched for.
-
-    Numbers have the separators of the language: 1,048,576.5 in English is 1.048.576,5 in German.
-    """
-    group, point = (re.escape(separator) for separator in find_separators(language))
-    grouped = rf"\d{{1,3}}(?:{group}\d{{3}})+(?:{point}\d+)?"
-    before = rf"(?<![\d.,$€£±-]){WORD_START}" + (r"(?<!\d )" if group == r"\ " else "")
-    after = rf"(?![.,]\d|[×±]){WORD_END}"
-    day = rf"\d{{1,2}} (?:{MONTHS})(?: \d{{4}})?|(?:{MONTHS}) \d{{1,2}}(?:, \d{{4}})?"
-    return {
-        "date": re.compile(
-            rf"{WORD_START}(?:{day}|(?:{MONTHS}) \d{{4}}){WORD_END}"
-            rf"|{before}(?:1\d{{3}}|20\d{{2}}){after}"
-        ),
-        "quantity": re.compile(
-            rf"(?<![\d.,±])(?:(?:{WORD_START}(?:US|CA|AU|A|NZ|HK))?[$€£]|{WORD_START})"
-            rf"(?:{grouped}|\d+(?:{point}\d+)?){POWER}\s?(?:{UNITS})(?!\w)"
-        ),
-        "number": re.compile(rf"{before}(?:{grouped}|\d+{point}\d+){POWER}{after}"),
-    }
 
 
 def add_cloze_questions(
@@ -76,9 +42,11 @@ def _write_questions(
     links = [(link.start, link.end) for link in paragraph.links]
     sentences = find_sentences(text, links, language)
     starts = [start for start, _ in sentences]
-    for count, (kind, start, end) in enumerate(find_answer_spans(paragraph, language)):
+    spans = find_answer_spans(paragraph, language)
+    occurrences = _count_occurrences(text, {text[start:end] for _, start, end in spans})
+    for count, (kind, start, end) in enumerate(spans):
         sentence = sentences[bisect_right(starts, start) - 1]
-        if end > sentence[1] or not _occurs_once(text, start, end):
+        if end > sentence[1] or occurrences[text[start:end]] > 1:
             continue
         if sentence[1] - sentence[0] > MAX_SENTENCE:
             counts[f"answer in a sentence of more than {MAX_SENTENCE:,} characters"] += 1
@@ -91,9 +59,18 @@ def _write_questions(
         )
 
 
-def _occurs_once(text: str, start: int, end: int) -> bool:
-    answer = text[start:end]
-    return text.find(answer) == start and text.find(answer, start + 1) < 0
+def _count_occurrences(text: str, answers: set[str]) -> dict[str, int]:
+    """Count how often each answer occurs; the text is read once, however many they are."""
+    counts = {answer: text.count(answer) if len(answer) == 1 else 0 for answer in answers}
+    lengths: dict[str, set[int]] = defaultdict(set)
+    for answer in answers:
+        lengths[answer[:2]].add(len(answer))
+    for place in range(len(text) - 1):
+        for length in lengths.get(text[place : place + 2], ()):
+            words = text[place : place + length]
+            if len(words) == length and words in counts:
+                counts[words] += 1
+    return counts
 
 
 def find_answer_spans(paragraph: Paragraph, language: str = "en") -> list[tuple[str, int, int]]:

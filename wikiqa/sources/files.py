@@ -16,6 +16,14 @@ WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 PACKED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
 
 
+def require_file(path: Path) -> None:
+    """Raise InputError unless there is a file."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: name one of its files, or texts with --texts")
+    if not path.is_file():
+        raise InputError(f"no file at {path}")
+
+
 def open_source(path: Path) -> BinaryIO:
     """Open a file for reading its bytes, unpacked and without the mark of UTF-8.
 

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -9,7 +10,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from elusive.common.seeding import derived_seed
-from elusive.wikiqa.articles import Article, Asked, Paragraph
+from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
 
 TABLES = """
 CREATE TABLE paragraphs (paragraph INTEGER PRIMARY KEY, article INTEGER, title TEXT, text TEXT);
@@ -22,6 +23,9 @@ ORDER BY article, paragraphs.paragraph, asked.rowid
 """
 
 
+BEYOND = "question of an article beyond the limit"
+
+
 @dataclass(frozen=True)
 class AskedRow:
     """A paragraph of a table's row, with its question if that has an answer."""
@@ -31,7 +35,9 @@ class AskedRow:
     asked: Asked | None
 
 
-def join_rows(rows: Iterable[AskedRow], limit: int | None = None) -> Iterator[Article]:
+def join_rows(
+    rows: Iterable[AskedRow], limit: int | None = None, counts: Counts | None = None
+) -> Iterator[Article]:
     """Yield the articles of rows in the order in which each title, and each paragraph, comes first.
 
     Rows wait in a temporary file, so memory grows by two hashes per paragraph alone. A paragraph
@@ -39,17 +45,20 @@ def join_rows(rows: Iterable[AskedRow], limit: int | None = None) -> Iterator[Ar
 
     Args:
         rows: in any order.
-        limit: number of articles; reading stops at the next one.
+        limit: number of articles. All rows are read, because a later one may belong to them.
+        counts: to which the rows of other articles are added.
     """
     with closing(sqlite3.connect("")) as database:  # "" is a temporary file of SQLite
         database.executescript(TABLES)
-        _store(database, rows, limit)
+        _store(database, rows, limit, Counter() if counts is None else counts)
         database.execute("CREATE INDEX by_paragraph ON asked (paragraph)")
         for _, entries in groupby(database.execute(IN_ORDER), key=itemgetter(0)):
             yield _build_article(list(entries))
 
 
-def _store(database: sqlite3.Connection, rows: Iterable[AskedRow], limit: int | None) -> None:
+def _store(
+    database: sqlite3.Connection, rows: Iterable[AskedRow], limit: int | None, counts: Counts
+) -> None:
     articles: dict[int, int] = {}
     paragraphs: dict[int, int] = {}
     for row in rows:
@@ -57,7 +66,8 @@ def _store(database: sqlite3.Connection, rows: Iterable[AskedRow], limit: int | 
         if key not in paragraphs:
             title_key = derived_seed(row.title) if row.title else key
             if title_key not in articles and len(articles) == limit:
-                return
+                counts[BEYOND] += 1
+                continue
             article = articles.setdefault(title_key, len(articles))
             paragraphs[key] = len(paragraphs)
             entry = (paragraphs[key], article, row.title, row.text)

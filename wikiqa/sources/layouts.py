@@ -1,26 +1,43 @@
-"""Rows of public question sets in our columns: TriviaQA, Natural Questions, KILT, PopQA."""
+"""Rows of public question sets, such as those of TriviaQA and KILT, in our columns."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from elusive.common.errors import InputError
 from elusive.common.text.text_spans import find_whole_words
 
 Row = Mapping[str, Any]
 TAG = re.compile(r"</?[A-Za-z][^>]*>")
+THAT = re.compile(r"^(?:\.\.\.|…)?\s*that\s+")
+ENDS = (".", "!", '."', ".”")
+BESIDE_THE_FACT = ("locality", "counterfactual")
+"""Kinds of WikiDYK's questions that ask for other facts, or what if the fact were not so."""
 
 
-def convert_row(row: Row) -> Row:
-    """Return a row of a known question set with our columns added, any other row as it is.
+def convert_row(row: Row) -> list[Row]:
+    """Return the questions of a row of a known question set, with our columns added; any other row
+    as it is.
 
     The columns are title, context, question, answers and id; sets that hold no texts have no
     context.
+
+    Raises:
+        InputError: the row has the columns of a known set, but other contents.
     """
     for names, convert in LAYOUTS.items():
         if all(name in row for name in names):
-            return {**row, **convert(row)}
-    return row
+            try:
+                converted = convert(row)
+            except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+                raise InputError(
+                    f"it has the columns {', '.join(names)} of a known question set, but not their "
+                    f"contents ({type(error).__name__}: {str(error)[:100]}): rename them"
+                ) from None
+            return [{**row, **columns} for columns in converted]
+    return [row]
 
 
 def list_rows(value: Any) -> list[Row]:
@@ -38,7 +55,7 @@ def list_rows(value: Any) -> list[Row]:
     return [entry for entry in value or [] if isinstance(entry, Mapping)]
 
 
-def _convert_trivia_qa(row: Row) -> Row:
+def _convert_trivia_qa(row: Row) -> list[Row]:
     """Take the first line of the question's pages that states the answer."""
     answer = row["answer"]
     answers = [answer.get("value"), *(answer.get("aliases") or [])]
@@ -49,14 +66,14 @@ def _convert_trivia_qa(row: Row) -> Row:
         text = page.get("wiki_context") or page.get("search_context") or ""
         for line in text.splitlines():
             if find_whole_words(line, answers):
-                return converted | {"title": page.get("title"), "context": line.strip()}
-    return converted | {"title": "", "context": ""}
+                return [converted | {"title": page.get("title"), "context": line.strip()}]
+    return [converted | {"title": "", "context": ""}]
 
 
-def _convert_simplified_natural_questions(row: Row) -> Row:
+def _convert_simplified_natural_questions(row: Row) -> list[Row]:
     (annotation, *_) = [*row["annotations"], {}]
     query = parse_qs(urlsplit(row.get("document_url") or "").query.replace("&amp;", "&"))
-    return {
+    columns = {
         "title": (query.get("title") or [row.get("document_title") or ""])[0],
         "question": row["question_text"],
         "id": row.get("example_id"),
@@ -66,20 +83,22 @@ def _convert_simplified_natural_questions(row: Row) -> Row:
             annotation.get("short_answers") or [],
         ),
     }
+    return [columns]
 
 
-def _convert_natural_questions(row: Row) -> Row:
+def _convert_natural_questions(row: Row) -> list[Row]:
     document = row["document"]
     tokens = list_rows(document["tokens"])
     words = ["" if token["is_html"] else token["token"] for token in tokens]
     (annotation, *_) = [*list_rows(row["annotations"]), {}]
-    return {
+    columns = {
         "title": document.get("title"),
         "question": row["question"]["text"],
         **_cut_tokens(
             words, annotation.get("long_answer") or {}, list_rows(annotation.get("short_answers"))
         ),
     }
+    return [columns]
 
 
 def _cut_tokens(tokens: list[str], long_answer: Row, short_answers: list[Row]) -> Row:
@@ -100,26 +119,37 @@ def _join(tokens: list[str]) -> str:
     return " ".join(token for token in tokens if token and not TAG.fullmatch(token))
 
 
-def _convert_kilt(row: Row) -> Row:
+def _convert_kilt(row: Row) -> list[Row]:
     outputs = list_rows(row["output"])
     pages = [page for output in outputs for page in list_rows(output.get("provenance"))]
     answers = [output.get("answer") for output in outputs]
-    return {
-        "title": next((page["title"] for page in pages if page.get("title")), ""),
-        "question": row["input"],
-        "answers": [answer for answer in dict.fromkeys(answers) if answer],
-    }
+    title = next((page["title"] for page in pages if page.get("title")), "")
+    answers = [answer for answer in dict.fromkeys(answers) if answer]
+    return [{"title": title, "question": row["input"], "answers": answers}]
 
 
-def _convert_popqa(row: Row) -> Row:
-    return {"title": row["s_wiki_title"], "answers": row["possible_answers"]}
+def _convert_wikidyk(row: Row) -> list[Row]:
+    """Take the fact, from "... that it is so?", as a text with one question per kind of prompt."""
+    asked = json.loads(row["eval"]) if isinstance(row["eval"], str) else row["eval"]
+    fact = THAT.sub("", str(row["fact"]).strip()).removesuffix("?").strip()
+    text = f"{fact[:1].upper()}{fact[1:]}{'' if fact.endswith(ENDS) else '.'}"
+    return [
+        {"title": "", "context": text, "question": pair["prompt"], "answers": pair["answer"]}
+        for kind, pair in asked.items()
+        if pair and kind not in BESIDE_THE_FACT
+    ]
 
 
-LAYOUTS: dict[tuple[str, ...], Callable[[Row], Row]] = {
+def _convert_popqa(row: Row) -> list[Row]:
+    return [{"title": row["s_wiki_title"], "answers": row["possible_answers"]}]
+
+
+LAYOUTS: dict[tuple[str, ...], Callable[[Row], list[Row]]] = {
     ("question", "answer", "entity_pages"): _convert_trivia_qa,
     ("document_text", "question_text", "annotations"): _convert_simplified_natural_questions,
     ("document", "question", "annotations"): _convert_natural_questions,
     ("input", "output"): _convert_kilt,
     ("possible_answers", "s_wiki_title"): _convert_popqa,
+    ("fact", "eval"): _convert_wikidyk,
 }
 """The columns by which rows of a question set are known, and what gives them our columns."""

@@ -5,6 +5,7 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import ijson
@@ -12,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from elusive.common.errors import InputError
-from elusive.wikiqa.articles import Article, Counts, Paragraph, read_title
+from elusive.wikiqa.articles import EMPTY_QUESTION, Article, Counts, Paragraph, read_title
 from elusive.wikiqa.config import WikiqaConfig
-from elusive.wikiqa.sources.files import get_suffix, open_source
+from elusive.wikiqa.sources.files import get_suffix, open_source, require_file
 from elusive.wikiqa.sources.joining import AskedRow, join_rows
 from elusive.wikiqa.sources.layouts import Row, convert_row
 from elusive.wikiqa.sources.row_questions import read_question
@@ -45,8 +46,7 @@ def read_table_file(path: Path, config: WikiqaConfig, counts: Counts) -> Iterato
     Raises:
         InputError: the file does not exist, has another format or a broken line, or lacks a column.
     """
-    if not path.is_file():
-        raise InputError(f"no file at {path}")
+    require_file(path)
     read = READERS.get(get_suffix(path), _read_json_rows)
     return _read_articles(read(path), config, str(path), counts)
 
@@ -58,7 +58,7 @@ def _read_articles(
         return build_raw_articles(rows, config.column_names, source, counts)
     texts = TextFolder(config.texts) if config.texts else None
     asked = read_asked_rows(rows, config.column_names, source, counts, texts)
-    return (_count_article(article, counts) for article in join_rows(asked, config.limit))
+    return (_count_article(article, counts) for article in join_rows(asked, config.limit, counts))
 
 
 def _read_parquet(path: Path) -> Iterator[Row]:
@@ -70,11 +70,12 @@ def _read_parquet(path: Path) -> Iterator[Row]:
 
 
 def _read_csv(path: Path) -> Iterator[Row]:
-    delimiter = "\t" if get_suffix(path) == ".tsv" else ","
     csv.field_size_limit(sys.maxsize)
     with open_source(path) as file, io.TextIOWrapper(file, "utf-8", newline="") as lines:
-        reader = csv.DictReader(lines, delimiter=delimiter)
         try:
+            names = lines.readline()
+            delimiter = "\t" if get_suffix(path) == ".tsv" else find_delimiter(names)
+            reader = csv.DictReader(chain([names], lines), delimiter=delimiter)
             for row in reader:
                 if None in row or None in row.values():
                     raise InputError(
@@ -86,6 +87,15 @@ def _read_csv(path: Path) -> Iterator[Row]:
             raise InputError(f"{path}, line {reader.line_num}: {error}") from None
         except UnicodeDecodeError as error:
             raise InputError(f"{path} is not UTF-8 ({error.reason}): convert it first") from None
+
+
+def find_delimiter(names: str) -> str:
+    """Return what separates the column names of a CSV file: commas, or else semicolons or tabs.
+
+    >>> find_delimiter("title;context;question;answers")
+    ';'
+    """
+    return next((sign for sign in ",;\t" if sign in names), ",")
 
 
 def _read_json_rows(path: Path) -> Iterator[Row]:
@@ -113,7 +123,11 @@ def _read_json_lines(path: Path) -> Iterator[Row]:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = json.loads(line.decode())
+            except UnicodeDecodeError as error:
+                raise InputError(
+                    f"{path} is not UTF-8 ({error.reason}, line {number}): convert it first"
+                ) from None
             except ValueError as error:
                 hint = ""
                 if number == 1 and line.strip() == b"{":
@@ -212,8 +226,8 @@ def read_asked_rows(
     Raises:
         InputError: a column is missing, or a row has another shape.
     """
-    for number, given in enumerate(rows):
-        row = convert_row(given)
+    number = -1
+    for number, (given, row) in enumerate(_convert_rows(rows, source)):
         if number == 0:
             _check_columns(row, columns, ("question", "answers") if texts else NEEDED, source)
         counts["questions read"] += 1
@@ -231,7 +245,22 @@ def read_asked_rows(
             counts["question left out: no text states its answer"] += 1
             continue
         counts["question without an answer"] += not asked.answers
-        yield AskedRow(title, text, asked if asked.answers else None)
+        counts[EMPTY_QUESTION] += not asked.question.strip()
+        is_kept = asked.answers and asked.question.strip()
+        yield AskedRow(title, text, asked if is_kept else None)
+    if number < 0:
+        raise InputError(f"{source} has no rows")
+
+
+def _convert_rows(rows: Iterator[Row], source: str) -> Iterator[tuple[Row, Row]]:
+    """Yield each row as it is given, with each question that it holds."""
+    for number, given in enumerate(rows):
+        try:
+            questions = convert_row(given)
+            read_title(questions[0].get("title") if questions else None)
+        except InputError as error:
+            raise InputError(f"{source}, row {number}: {error}") from None
+        yield from ((given, row) for row in questions)
 
 
 def _count_article(article: Article, counts: Counts) -> Article:
@@ -265,8 +294,7 @@ def _check_columns(row: Row, columns: dict[str, str], needed: tuple[str, ...], s
     missing = [columns[name] for name in (*needed, *renamed) if columns[name] not in row]
     if missing:
         advice = "name the right one with --columns OURS=THEIRS"
-        if missing == ["context"]:
+        if "context" in missing:
             advice += ", or the folder of the texts that state the answers with --texts DIR"
-        raise InputError(
-            f"{source} has no column {missing[0]!r} (it has {', '.join(row)}): {advice}"
-        )
+        names = " and no ".join(map(repr, dict.fromkeys(missing)))
+        raise InputError(f"{source} has no column {names} (it has {', '.join(row)}): {advice}")

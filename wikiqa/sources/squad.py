@@ -10,8 +10,9 @@ import ijson
 
 from elusive.common.dataset.records import WikiDocument, WikiQuestion
 from elusive.common.errors import InputError
-from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph, read_title
+from elusive.wikiqa.articles import EMPTY_QUESTION, Article, Asked, Counts, Paragraph, read_title
 from elusive.wikiqa.sources.files import open_source
+from elusive.wikiqa.sources.row_questions import read_answers
 
 
 def read_squad(path: Path, counts: Counts) -> Iterator[Article]:
@@ -61,8 +62,12 @@ def _read_article(entry: Any, path: Path, counts: Counts) -> Article:
         counts["articles read"] += 1
         paragraphs = [_read_paragraph(paragraph, counts) for paragraph in entry["paragraphs"]]
         return Article(title=read_title(entry.get("title")), paragraphs=paragraphs)
+    except InputError as error:
+        raise InputError(f"{path}: article {counts['articles read']}: {error}") from None
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         number = counts["articles read"]
+        if isinstance(entry, dict) and "question" in entry and "paragraphs" not in entry:
+            raise InputError(f"{path} has a question per row: name it with --table") from None
         raise InputError(
             f"{path}: article {number} is not in SQuAD layout ({type(error).__name__}: {error}): "
             "it needs title, paragraphs, context, qas, id, question, answers, text, answer_start"
@@ -78,10 +83,15 @@ def _read_paragraph(entry: dict[str, Any], counts: Counts) -> Paragraph:
         if is_true(qa.get("is_impossible")) or not qa.get("answers"):
             counts["question without an answer"] += 1
             continue
-        answers = [
-            (_check_text(answer["text"]), int(answer["answer_start"])) for answer in qa["answers"]
-        ]
-        asked.append(Asked(str(qa["id"]), _check_text(qa["question"]), answers))
+        answers, question = read_answers(qa["answers"]), _check_text(qa["question"])
+        if answers is None:
+            raise InputError(
+                f"answers should be [{{text, answer_start}}] (got {qa['answers']!r:.60})"
+            )
+        if not question.strip():
+            counts[EMPTY_QUESTION] += 1
+            continue
+        asked.append(Asked(str(qa["id"]), question, answers))
     return Paragraph(_check_text(entry["context"]), asked)
 
 

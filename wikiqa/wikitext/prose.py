@@ -1,6 +1,7 @@
 """Paragraphs of prose in the marked text of a section, without the sentences that have a hole."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -23,8 +24,6 @@ from elusive.wikiqa.wikitext.marks import (
 )
 from elusive.wikiqa.wikitext.render import PRONOUNCED, Renderer
 
-MAX_CHARACTERS = 100_000
-"""A longer paragraph is a list or a table without its markup."""
 LEFTOVER = re.compile(
     r"\[\[|\]\]|\{\{|\}\}|'''|''|\{\||\|\}|</?[a-zA-Z]+[^<>]*>|<!--|-->|&[a-z]+;|\|\||=="
 )
@@ -72,9 +71,7 @@ def split_paragraphs(
         prose = _drop_sentences(unmarked, language, counts)
         if not prose.text:
             continue
-        if len(prose.text) > MAX_CHARACTERS:
-            counts[f"paragraph of more than {MAX_CHARACTERS:,} characters"] += 1
-        elif LEFTOVER.search(prose.text):
+        if LEFTOVER.search(prose.text):
             counts["paragraph with broken markup"] += 1
         elif len(prose.text.split()) < min_words:
             counts["short paragraph"] += 1
@@ -183,10 +180,13 @@ def _drop_sentences(unmarked: Unmarked, language: str, counts: Counts) -> Prose:
     counts[SENTENCES_READ] += len(sentences)
     if not unmarked.holes:
         return Prose(unmarked.text, unmarked.links, bold)
+    holes = sorted((first, name) for (first, _), name in unmarked.holes)
+    starts = [first for first, _ in holes]
     kept: list[tuple[Span, Span]] = []  # with the white space that follows
     for index, (start, end) in enumerate(sentences):
         next_start = sentences[index + 1][0] if index + 1 < len(sentences) else end
-        names = {name for span, name in unmarked.holes if start <= span[0] < end}
+        within = slice(bisect_left(starts, start), bisect_left(starts, end))
+        names = {name for _, name in holes[within]}
         if names:
             counts[SENTENCES_LEFT_OUT] += 1
         for name in names:
@@ -198,9 +198,9 @@ def _drop_sentences(unmarked: Unmarked, language: str, counts: Counts) -> Prose:
 
 def _keep_whole(unmarked: Unmarked) -> Iterator[Span]:
     """Yield where text is bold, without a hole in it."""
-    starts = [first for (first, _), _ in unmarked.holes]
+    starts = sorted(first for (first, _), _ in unmarked.holes)
     for start, end in unmarked.bold:
-        if end > start and not any(start <= first < end for first in starts):
+        if end > start and bisect_left(starts, start) == bisect_left(starts, end):
             yield start, end
 
 

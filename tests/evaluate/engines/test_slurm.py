@@ -38,7 +38,7 @@ from elusive.evaluate.engines.tasks import RunTask
 from elusive.evaluate.jobs import list_jobs
 from elusive.evaluate.plans import load_plan
 
-pytest.importorskip("submitit", reason="pip install 'elusive[slurm]'")
+pytest.importorskip("submitit", reason="pip install submitit")
 pytestmark = [
     pytest.mark.slurm,
     pytest.mark.skipif(find_missing() is not None, reason=str(find_missing())),

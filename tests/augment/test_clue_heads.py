@@ -1,0 +1,76 @@
+"""The clue benchmark by head: the best one is chosen on other people than it is measured on."""
+
+import numpy as np
+import pytest
+import torch
+
+from elusive.augment.clues import heads
+from elusive.augment.clues.heads import measure_best_head
+from elusive.augment.clues.sentences import SentenceScores, list_counted, measure_sentences
+from elusive.augment.scores.model_scores import Reading
+from elusive.augment.scores.sentence_scores import score_sentences, score_sentences_by_head
+from elusive.augment.sentences.candidates import find_candidates
+from elusive.biogen.biographies import generate_biographies
+from elusive.biogen.config import BiogenConfig
+from elusive.common.dataset.records import Document
+from elusive.common.lm.loaded_model import LoadedModel
+from elusive.common.lm.loading import load_model
+
+
+@pytest.fixture(scope="module")
+def people() -> list[Document]:
+    return list(generate_biographies(BiogenConfig(people=6, name_position="any", distractors=1)))
+
+
+@pytest.fixture(scope="module")
+def loaded(model_folder) -> LoadedModel:
+    return load_model(str(model_folder("llama")), dtype=torch.float32)
+
+
+def test_scores_by_head_are_those_of_each_head_alone(people, loaded):
+    by_head = score_sentences_by_head(people, loaded)
+    num_layers, num_heads = by_head[0].scores.shape[:2]
+    assert num_heads > 1
+    for layer in range(num_layers):
+        for head in range(num_heads):
+            alone = score_sentences(people, loaded, Reading(layers=str(layer), heads=str(head)))
+            for every, one in zip(by_head, alone, strict=True):
+                assert every.scores[layer, head] == pytest.approx(one.scores, abs=1e-4)
+
+
+def test_a_head_is_measured_as_any_other_score(people, loaded, monkeypatch):
+    """If both halves choose one head, the row is that of its scores."""
+    monkeypatch.setattr(heads, "_choose_best", lambda by_head: (1, 2))
+    (row,) = measure_best_head(people, "m", loaded, 2)
+    scored = score_sentences(people, loaded, Reading(layers="1", heads="2"))
+    by_model = {"m": SentenceScores(scored, scored, scored)}
+    expected = next(
+        other
+        for other in measure_sentences(people, by_model, 2)
+        if (other.scorer, other.distance) == ("attention, m", "all")
+    )
+    assert row.scorer == "best head, m (layer 1, head 2)"
+    assert row.sentences == expected.sentences
+    assert row.overlaps == expected.overlaps
+    assert row.equals == expected.equals
+    assert row.mean_rank.mean == pytest.approx(expected.mean_rank.mean, abs=1e-3)
+
+
+def test_heads_that_know_nothing_do_not_look_good(people, loaded, monkeypatch):
+    """The best of 2,000 heads of noise would look good on the people that it was chosen on."""
+    rng = np.random.default_rng(0)
+
+    def measure_noise(documents, loaded, words):
+        for document in documents:
+            for _ in list_counted(document, find_candidates(document, words)):
+                hits = (rng.random((2, 50, 40)) < 0.25).astype(np.float32)
+                yield document.entity, np.concatenate([hits, 1 - hits[:1]])
+
+    monkeypatch.setattr(heads, "_measure_heads", measure_noise)
+    many = list(generate_biographies(BiogenConfig(people=60, name_position="any")))
+    (row,) = measure_best_head(many, "m", loaded, 2)
+    assert row.overlaps.low < 0.25 < row.overlaps.high
+
+
+def test_one_entity_has_no_other_to_choose_on(people, loaded):
+    assert measure_best_head(people[:1], "m", loaded, 2) == []
