@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from commands import line_of_error, run
 from grids import NUM_SHARDS, read_tables, write_people
+from shared_parts import count_part, write_part
 
 from elusive.common.dataset.shards import PARAMETERS, PROGRESS
 from elusive.common.dataset.shared_work import SharedWork
@@ -45,17 +46,6 @@ def test_two_tasks_write_the_people_of_one_process(tmp_path):
     assert run(*command, "--tasks", 2, "--out", tmp_path / "two").exit_code == 0
     assert len(list((tmp_path / "two" / "corpus").glob("*.arrow"))) == 2
     assert read_tables(tmp_path / "two") == read_tables(tmp_path / "one")
-
-
-def write_part(out: Path, number: int, tasks: int) -> None:
-    """Write a file, or fail in part 1 while the folder has a file `broken`."""
-    if number == 1 and (out / "broken").exists():
-        raise InputError("this part is broken")
-    (out / f"{number}").touch()
-
-
-def count_part(out: Path, number: int, tasks: int) -> int:
-    return int(not (out / f"{number}").exists())
 
 
 def build_work(out: Path) -> SharedWork:
