@@ -21,8 +21,8 @@ def measure_best_head(
     """Measure how often the span that a sentence attends to most in one head is a mention.
 
     A head chosen on the same sentences would look better than it is. So the head of each half of
-    the entities is the one that is best on the other half. The row is named after the head that is
-    best on all.
+    the entities is the one that is best on the other half. The row is named after the layer and
+    the head that are best on all.
 
     Args:
         documents: with gold spans.
@@ -49,7 +49,7 @@ def measure_best_head(
         own[halves == half] = by_head[halves == half, :, layer, head]
     layer, head = _choose_best(by_head)
     estimates = (estimate_mean(list(values), entities) for values in own.T)
-    scorer = f"best head, {name} (layer {layer}, head {head})"
+    scorer = f"best head {layer}.{head}, {name}"
     return [SentenceRow(scorer, ALL, len(own), *estimates)]
 
 

@@ -49,7 +49,7 @@ def test_a_head_is_measured_as_any_other_score(people, loaded, monkeypatch):
         for other in measure_sentences(people, by_model, 2)
         if (other.scorer, other.distance) == ("attention, m", "all")
     )
-    assert row.scorer == "best head, m (layer 1, head 2)"
+    assert row.scorer == "best head 1.2, m"
     assert row.sentences == expected.sentences
     assert row.overlaps == expected.overlaps
     assert row.equals == expected.equals
