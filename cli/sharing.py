@@ -93,7 +93,9 @@ def open_share(
     resources = build_config(SharingSettings, changes).resources
     for name in ("placement", "processes"):
         if name in resources.model_fields_set:
-            raise InputError(f"--set resources.{name} is for plans: use --{name}")
+            raise InputError(
+                f"--set resources.{name} is for plans: `elusive augment` takes --{name}"
+            )
     own = {"placement": devices.placement, "processes": devices.processes}
     resources = validate_config(Resources, resources.model_dump() | own)
     if changes and on == "local":

@@ -79,7 +79,7 @@ def test_clues_are_those_of_one_device(people_folder, tmp_path):
         (["--processes", 2, "--placement", "auto"], "cannot be combined"),
         (
             ["--on", "ray", "--set", "resources.processes=2"],
-            "--set resources.processes is for plans: use --processes",
+            "--set resources.processes is for plans: `elusive augment` takes --processes",
         ),
         (
             ["--on", "ray", "--set", "resources.gpus=1", "--processes", 2],
