@@ -252,7 +252,8 @@ def list_presets() -> list[str]:
 def load_plan(path: Path, changes: Sequence[str] = ()) -> Plan:
     """Load a plan from a file, or a preset by its name.
 
-    Relative folders in a plan start at the folder of its file.
+    Relative folders in a plan start at the folder of its file, those of a preset at the working
+    directory.
 
     Args:
         path: of the file, or the preset's name.
@@ -261,6 +262,7 @@ def load_plan(path: Path, changes: Sequence[str] = ()) -> Plan:
     Raises:
         InputError: the file is missing or is not YAML, or a setting is wrong.
     """
+    start = path.parent
     if not path.exists() and len(path.parts) == 1 and not path.suffix:
         if path.name not in (names := list_presets()):
             raise build_unknown_name_error("plan", path.name, names)
@@ -268,15 +270,15 @@ def load_plan(path: Path, changes: Sequence[str] = ()) -> Plan:
     plan = load_config(Plan, path, "plan", "model: smollm2-135m", changes)
     return plan.model_copy(
         update={
-            "dataset": _beside(path, plan.dataset),
-            "datasets": {name: _beside(path, source) for name, source in plan.datasets.items()},
-            "known": _beside(path, plan.known),
+            "dataset": _resolve(start, plan.dataset),
+            "datasets": {name: _resolve(start, source) for name, source in plan.datasets.items()},
+            "known": _resolve(start, plan.known),
         }
     )
 
 
-def _beside(plan: Path, source: Source | None) -> Source | None:
-    return (plan.parent / source).resolve() if isinstance(source, Path) else source
+def _resolve(start: Path, source: Source | None) -> Source | None:
+    return (start / source).resolve() if isinstance(source, Path) else source
 
 
 def find_dataset(run: Path, name: str | None) -> Path:

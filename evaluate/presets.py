@@ -35,18 +35,22 @@ class PresetSummary:
     """Cells of its sweep, made before the others; 0 without one."""
     models: tuple[str, ...]
     hours: float | None
-    """Rough time on one core; None if its models need a GPU."""
+    """Rough time on one core; None if its models need a GPU, or its dataset is yet to be made."""
 
     @property
     def cost(self) -> str:
         """Cells and time in words."""
         trials = f" + {self.num_trials} trials" if self.num_trials else ""
-        return f"{self.num_cells} cells{trials}, {_format_hours(self.hours)}"
+        return f"{self.num_cells} cells{trials}, {self._format_time()}"
+
+    def _format_time(self) -> str:
+        if self.hours is None:
+            is_small = SECONDS_PER_TEXT.keys() >= set(self.models)
+            return "time unknown until its dataset is made" if is_small else "needs a GPU"
+        return _format_hours(self.hours)
 
 
-def _format_hours(hours: float | None) -> str:
-    if hours is None:
-        return "needs a GPU"
+def _format_hours(hours: float) -> str:
     return f"about {60 * hours:.0f} min" if hours < 1.5 else f"about {hours:.0f} h"
 
 

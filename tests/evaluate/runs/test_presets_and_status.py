@@ -22,15 +22,21 @@ from elusive.evaluate.status import read_status
 def test_every_preset_is_listed_with_its_cells_cost_and_models():
     shown = run("presets").output
     for name in list_presets():
-        assert re.search(rf"^{name}  \d+ cells.*(about|needs a GPU)", shown, re.MULTILINE), name
+        assert re.search(rf"^{name}  \d+ cells.*(about|needs a GPU|unknown)", shown, re.MULTILINE)
     by_name = {summary.name: summary for summary in summarize_presets()}
     demo = by_name["nano-demo"]
     assert (demo.num_cells, demo.num_trials, demo.models) == (7, 0, ("nano-large",))
     assert demo.line.startswith("The demo: six ways")
     assert by_name["test-augmentation"].num_trials == 4 * 14 * 2
     assert by_name["paper-gemma2-2b"].hours is None
+    assert by_name["restate-wikipedia"].cost.endswith("time unknown until its dataset is made")
     hours = [by_name[name].hours or 0 for name in ("nano", "nano-grid", "nano-demo")]
     assert hours[0] > hours[1] > hours[2] > 0.05
+
+
+def test_a_folder_of_a_preset_starts_at_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_plan(Path("restate-wikipedia")).dataset == tmp_path / "data" / "xquad"
 
 
 def test_a_preset_is_shown_as_it_is_and_an_unknown_one_is_one_line(capsys):
