@@ -1,6 +1,7 @@
 """`elusive augment`: write the training text of one arm."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,7 +15,11 @@ from elusive.cli.options import (
 )
 from elusive.cli.sharing import On, add_sharing_options, open_share
 from elusive.common.errors import InputError, validate_config
+from elusive.common.large.devices import Devices
 from elusive.evaluate.engines.resources import Resources
+
+if TYPE_CHECKING:
+    from elusive.common.dataset.shared_work import Share
 
 
 @click.command(epilog=render_arms("score", "rewrite"))
@@ -73,6 +78,21 @@ def augment(
             "--placement auto or --processes"
         )
     share = open_share(out, on, address, tasks, changes, devices)
+    is_new = _write(dataset, limit, config, out, workers, devices, threads, share)
+    _report(out, config, is_new)
+
+
+def _write(
+    dataset: Path,
+    limit: int | None,
+    config: AugmentConfig,
+    out: Path,
+    workers: int,
+    devices: Devices,
+    threads: int | None,
+    share: "Share | None",
+) -> bool:
+    """Write the training text and return whether it is new; all is checked before models load."""
     from elusive.augment.scores.inputs import check_augment_inputs
     from elusive.common.dataset.folder import load_dataset_folder
     from elusive.common.process.progress import announce_loading, open_bar
@@ -82,12 +102,17 @@ def augment(
     announce_loading()
     from elusive.augment.augment import augment_dataset
     from elusive.augment.scores.arm_scores import build_scorers
-    from elusive.augment.training_text import TrainingTextFolder
 
     scorers, total = build_scorers(config, devices, threads), folder.count_documents()
     hidden = share is not None  # tasks have a bar of their own
     with open_bar("documents", "doc", total, delay=1, disable=hidden) as bar:
-        is_new = augment_dataset(folder, config, out, workers, scorers, bar.update, share)
+        return augment_dataset(folder, config, out, workers, scorers, bar.update, share)
+
+
+def _report(out: Path, config: AugmentConfig, is_new: bool) -> None:
+    """Print what was written, what it took, and what may be wrong with it."""
+    from elusive.augment.training_text import TrainingTextFolder
+
     summary = TrainingTextFolder(out).summary
     seconds = ", ".join(f"{stage} {time:.1f} s" for stage, time in summary.seconds.items())
     unchanged = summary.diagnostics.num_unchanged

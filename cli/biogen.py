@@ -1,6 +1,5 @@
 """`elusive biogen`: generate synthetic biographies with questions."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,8 +8,8 @@ import click
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.people.fields import load_fields
 from elusive.cli.options import add_config_options
-from elusive.cli.sharing import On, add_sharing_options, open_share
-from elusive.common.errors import InputError, validate_config
+from elusive.cli.sharing import On, add_generator_options, count_workers, open_share, require_out
+from elusive.common.errors import validate_config
 
 if TYPE_CHECKING:
     from elusive.common.dataset.shared_work import Share
@@ -26,16 +25,7 @@ MAX_QUESTIONS = 200
     type=click.Path(path_type=Path),
     help="YAML file with a list of your own fields: name, values, templates, questions.",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    help="Processes of each task; by default one per core if there is one task, else one.",
-)
-@add_sharing_options
-@click.option(
-    "--preview", type=click.IntRange(min=1), help="Print this many people and write nothing."
-)
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write.")
+@add_generator_options("people")
 def biogen(
     field_file: Path | None,
     workers: int | None,
@@ -65,14 +55,10 @@ def biogen(
     config = validate_config(BiogenConfig, settings | {"own_fields": own})
     if preview:
         _show(config, preview)
-    elif out is None:
-        raise InputError(
-            "say where to write with --out DIR, or look at some texts with --preview 3"
-        )
     else:
-        share = open_share(out, on, address, tasks, changes)
-        cores = 1 if share else len(os.sched_getaffinity(0))
-        _write(config, out, workers or cores, share)
+        folder = require_out(out)
+        share = open_share(folder, on, address, tasks, changes)
+        _write(config, folder, count_workers(workers, share), share)
 
 
 def _show(config: BiogenConfig, count: int) -> None:
@@ -89,7 +75,6 @@ def _show(config: BiogenConfig, count: int) -> None:
 
 
 def _write(config: BiogenConfig, out: Path, workers: int, share: "Share | None") -> None:
-
     from elusive.biogen.generate import generate_dataset
     from elusive.common.dataset.folder import count_rows
     from elusive.common.process.progress import open_bar

@@ -1,5 +1,6 @@
 """Options of commands whose shards can be written by several tasks, on one or more machines."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -67,6 +68,49 @@ def add_sharing_options(command: Callable) -> Callable:
         help="Number of tasks that share the shards; what is written does not depend on it.",
     )(command)
     return add_on_options("the tasks run")(command)
+
+
+def add_generator_options(what: str) -> Callable:
+    """Return a decorator that adds the options that all generators of datasets share.
+
+    Args:
+        what: what `--preview` prints, for the help.
+    """
+
+    def decorate(command: Callable) -> Callable:
+        command = click.option("--out", type=click.Path(path_type=Path), help="Folder to write.")(
+            command
+        )
+        command = click.option(
+            "--preview",
+            type=click.IntRange(min=1),
+            help=f"Print this many {what} and write nothing.",
+        )(command)
+        return click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            help="Processes of each task; by default one per core if there is one task, else one.",
+        )(add_sharing_options(command))
+
+    return decorate
+
+
+def require_out(out: Path | None) -> Path:
+    """Return the folder to write.
+
+    Raises:
+        InputError: it is missing.
+    """
+    if out is None:
+        raise InputError(
+            "say where to write with --out DIR, or look at some texts with --preview 3"
+        )
+    return out
+
+
+def count_workers(workers: int | None, share: "Share | None") -> int:
+    """Return the processes of each task: by default as many as cores if there is one task."""
+    return workers or (1 if share else len(os.sched_getaffinity(0)))
 
 
 def open_share(

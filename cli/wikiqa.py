@@ -1,15 +1,14 @@
 """`elusive wikiqa`: build question sets from Wikipedia."""
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from elusive.cli.options import add_config_options, list_given_options
-from elusive.cli.sharing import On, add_sharing_options, open_share
-from elusive.common.errors import InputError, validate_config
+from elusive.cli.sharing import On, add_generator_options, count_workers, open_share, require_out
+from elusive.common.errors import validate_config
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.known_sets import fill_known_set
 
@@ -19,16 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @add_config_options(WikiqaConfig)
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    help="Processes of each task; by default one per core if there is one task, else one.",
-)
-@add_sharing_options
-@click.option(
-    "--preview", type=click.IntRange(min=1), help="Print this many articles and write nothing."
-)
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write.")
+@add_generator_options("articles")
 def wikiqa(
     workers: int | None,
     preview: int | None,
@@ -61,14 +51,10 @@ def wikiqa(
     config = validate_config(WikiqaConfig, fill_known_set(settings, list_given_options()))
     if preview:
         _show(config, preview)
-    elif out is None:
-        raise InputError(
-            "say where to write with --out DIR, or look at some texts with --preview 1"
-        )
     else:
-        share = open_share(out, on, address, tasks, changes)
-        cores = 1 if share else len(os.sched_getaffinity(0))
-        _write(config, out, workers or cores, share)
+        folder = require_out(out)
+        share = open_share(folder, on, address, tasks, changes)
+        _write(config, folder, count_workers(workers, share), share)
 
 
 def _show(config: WikiqaConfig, count: int) -> None:
@@ -87,7 +73,6 @@ def _show(config: WikiqaConfig, count: int) -> None:
 
 
 def _write(config: WikiqaConfig, out: Path, workers: int, share: "Share | None") -> None:
-
     from elusive.common.dataset.dataset_statistics import STATISTICS
     from elusive.common.dataset.folder import count_rows
     from elusive.common.process.progress import open_bar
