@@ -123,7 +123,8 @@ def test_labels_of_any_kind_become_file_names(tmp_path, model_folder):
 def test_presets_are_found_by_name(name):
     plan = load_plan(Path(name))
     assert plan.arms
-    assert all(isinstance(source, BiogenConfig) for source in plan.sources.values())
+    needs_folder = name == "restate-wikipedia"  # which `elusive wikiqa` makes
+    assert all(isinstance(s, BiogenConfig) != needs_folder for s in plan.sources.values())
 
 
 def test_an_unknown_preset_is_one_line():
