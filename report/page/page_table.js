@@ -46,8 +46,10 @@ function percent(value) {
   return value === null || value === undefined ? null : 100 * value;
 }
 
-/* The arm's name; the first column. */
+/* The arm's name; the first column, wide enough for the longest name on two lines. */
 function armColumn(benchmark, tags = {}) {
+  const longest = Math.max(...benchmark.rows.map((row) => row.arm.length));
+  document.documentElement.style.setProperty("--longest-arm", longest);
   const meanings = Object.fromEntries(benchmark.settings.arms.map((arm) => [arm.arm, arm.meaning]));
   const cell = (row) => {
     const header = element("th", { scope: "row", class: "arm", "data-arm": row.arm, "data-tip": `${row.arm}: ${meanings[row.arm].replaceAll("`", "")}` },
