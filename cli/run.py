@@ -52,8 +52,8 @@ def run(
     that share OUT can run it at the same time. Cells that fail are listed at the end, with exit
     code 1. With --on slurm or ray, the command waits for the cluster; if it is ended, the cluster
     goes on, and the same command waits again. PLAN is a file, or the name of a plan that comes with
-    the package, which `elusive presets` lists. Relative folders in a plan start at the folder of its
-    file, those of a named plan at the working directory.
+    the package, which `elusive presets` lists. Relative folders in a plan start at the folder of
+    its file, those of a named plan at the working directory.
 
     \b
     elusive run nano-demo --out runs/demo
