@@ -208,8 +208,8 @@ class Plan(CellSettings):
     @model_validator(mode="after")
     def _check_arms(self) -> "Plan":
         names = [arm.name for arm in self.arms]
-        if not names:
-            raise InputError("arms: the plan has none: list at least one")
+        if not names and not self.list_controls():
+            raise InputError("arms: the plan has none, and no control: list at least one")
         for name in names:
             if names.count(name) > 1:
                 raise InputError(

@@ -47,12 +47,15 @@ def test_controls_are_asked_like_trained_arms(tmp_path, model_folder, monkeypatc
     assert labels == CONTROLS
 
 
-def test_a_control_can_be_chosen_by_name(tmp_path, model_folder):
+def test_a_control_can_be_chosen_by_name_and_the_rest_made_later(tmp_path, model_folder):
     plan = write_grid_plan(tmp_path, model_folder, seeds=[0], controls=["open-book"])
-    arguments = ["run", str(plan), "--arm", "open-book", "--out", str(tmp_path / "run")]
-    result = CliRunner().invoke(cli, arguments)
+    arguments = ["run", str(plan), "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(cli, [*arguments, "--arm", "open-book"])
     assert result.exit_code == 0, result.output
     assert [path.name[:9] for path in (tmp_path / "run" / "cells").iterdir()] == ["open-book"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.output
+    assert len(list((tmp_path / "run" / "cells").iterdir())) == 4
 
 
 @pytest.mark.parametrize(
