@@ -68,7 +68,8 @@ def run(
     from elusive.evaluate.checks.inputs import check_plan_inputs
     from elusive.evaluate.plans import load_plan, select_part
 
-    chosen = select_part(load_plan(plan, changes), arms, seeds)
+    whole = load_plan(plan, changes)
+    chosen = select_part(whole, arms, seeds)
     check_plan_inputs(chosen)
     if on == "local" and not dry_run:
         _check_memory(chosen)
@@ -85,7 +86,7 @@ def run(
         check = partial(engine.check, with_memory=False)  # the estimate shows the memory
         click.echo(render_estimate(chosen, out, check), nl=False)
         return
-    result = run_plan(chosen, out, engine=engine)
+    result = run_plan(whole, out, engine=engine, part=chosen)
     _show_result(result, chosen, out)
     if result.failures:
         sys.exit(1)

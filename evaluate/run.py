@@ -105,7 +105,13 @@ class RunResult:
         return pa.concat_tables(parts, promote_options="permissive")
 
 
-def run_plan(plan: Plan, out: Path, jobs: int | None = None, engine: Engine = LOCAL) -> RunResult:
+def run_plan(
+    plan: Plan,
+    out: Path,
+    jobs: int | None = None,
+    engine: Engine = LOCAL,
+    part: Plan | None = None,
+) -> RunResult:
     """Make every cell of a plan that `out` lacks.
 
     Finished cells survive an interruption; damaged ones are made again. A cell that fails is
@@ -117,6 +123,7 @@ def run_plan(plan: Plan, out: Path, jobs: int | None = None, engine: Engine = LO
         out: folder of the run.
         jobs: number of processes; those of the engine if None, which is 1 on this machine.
         engine: where the cells are made.
+        part: the arms and seeds to run now, from `select_part`; all of them if None.
 
     Raises:
         InputError: the plan, its dataset, its model or its resources are wrong; finished cells are
@@ -124,13 +131,14 @@ def run_plan(plan: Plan, out: Path, jobs: int | None = None, engine: Engine = LO
         OSError: the disk is full.
     """
     engine = replace(engine, jobs=jobs or engine.jobs)
-    engine.check(plan, out)
-    check_plan_inputs(plan)
+    part = part or plan
+    engine.check(part, out)
+    check_plan_inputs(part)
     check_run_folder(plan, out)
-    check_arms(plan)
+    check_arms(part)
     if not (out / PLAN).exists():
         _write_plan(plan, out)
-    run = RunFolder(plan, out)
+    run = RunFolder(part, out)
     run.check(with_model=engine.is_local)
     # Only a plan that can run replaces that of an older run, which pages and figures read.
     _write_plan(plan, out)

@@ -24,6 +24,7 @@ from elusive.evaluate.answering.prompts import split_shots
 from elusive.evaluate.cells.cell import select_questions
 from elusive.evaluate.cells.cell_folder import load_cell
 from elusive.evaluate.config import AnsweringConfig
+from elusive.evaluate.status import read_status
 
 
 @pytest.fixture(autouse=True)
@@ -139,6 +140,7 @@ def test_a_part_of_a_plan_is_run_alone(tmp_path, model_folder, capsys):
     assert run("run", plan, *part).exit_code == 0
     cells = [cell.name.rsplit("-", 1)[0] for cell in tmp_path.glob("out/cells/*")]
     assert cells == ["random-seed1"]
+    assert len(read_status(tmp_path / "out").missing) == 5, "the folder keeps the whole plan"
     line = line_of_error(capsys, "run", plan, "--arm", "randm", "--out", tmp_path / "out")
     assert "did you mean 'random'?" in line
     line = line_of_error(capsys, "run", plan, "--seed", 7, "--out", tmp_path / "out")
