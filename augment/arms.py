@@ -194,6 +194,10 @@ CLUE_FINDERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "surprisal": ("the least probable words", ("model",)),
     "random-span": ("random words; a control", ()),
     "first-words": ("the first words of the text; a control", ()),
+    "last-subject": (
+        "the first words of the last sentence that does not open with a pronoun; a control",
+        (),
+    ),
     "most-frequent": ("the words that occur most often; a control", ()),
     "title": ("the document's title, wherever it stands; needs no model", ()),
     "oracle": ("the longest gold mention of the entity, wherever it stands", ()),

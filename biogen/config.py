@@ -94,6 +94,11 @@ class BiogenConfig(BaseModel, frozen=True, extra="forbid"):
     distractors: int = Field(
         default=0, ge=0, description="Other people in each text, with one sentence about each."
     )
+    repeat_name: Literal["always", "if-unclear"] = Field(
+        default="always",
+        description="After a sentence about a distractor, repeat the name always, or only if a "
+        "pronoun could mean the distractor, so that he or she alone tells who is meant.",
+    )
     two_hop_rate: float = Field(
         default=0,
         ge=0,

@@ -12,9 +12,9 @@ from elusive.biogen.texts.pieces import Strings, concatenate
 
 BATCH = 8192
 """People who are generated at a time."""
-
-
 FEW = 16
+THEY = 2
+"""Number of the pronoun they; she and he are 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -97,4 +97,4 @@ def _draw_pronouns(
     gendered = np.where(is_female, 0, 1)
     if not compiled.config.they_rate:
         return gendered
-    return np.where(compiled.draw_mask(compiled.config.they_rate, numbers, "they"), 2, gendered)
+    return np.where(compiled.draw_mask(compiled.config.they_rate, numbers, "they"), THEY, gendered)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from elusive.biogen.compiled_config import CompiledConfig
-from elusive.biogen.people.draw import People, compute_distractor_numbers, draw_people
+from elusive.biogen.people.draw import THEY, People, compute_distractor_numbers, draw_people
 from elusive.biogen.texts.pieces import Strings, concatenate
 from elusive.common.seeding import hashed, permute_items
 
@@ -160,7 +160,8 @@ def is_named(compiled: CompiledConfig, rows: Rows, sentences: Sentences) -> np.n
     """Return which sentences have the name rather than a pronoun, (row, sentence).
 
     After a sentence that names another person, the name is repeated, because a pronoun would mean
-    that person. With `distance`, a sentence of its own gives the name before each sentence.
+    that person, or might; `repeat_name` decides which. With `distance`, a sentence of its own gives
+    the name before each sentence.
     """
     config = compiled.config
     about_head = sentences.is_head & sentences.is_shown
@@ -175,10 +176,35 @@ def is_named(compiled: CompiledConfig, rows: Rows, sentences: Sentences) -> np.n
     else:
         position = count - 1 if config.name_position == "last" else np.zeros_like(count)
     named = about_head & (np.cumsum(about_head, axis=1) - 1 == position[:, None])
-    # 2) So has every sentence about a distractor, and every sentence after one with another name.
+    # 2) So has every sentence about a distractor, and those after one with another name.
     relations = np.array([field.relation is not None for field in compiled.fields])
-    if config.distractors or relations.any():
-        names_other = ~sentences.is_head | relations[sentences.field]
-        named |= sentences.is_shown & ~sentences.is_head
-        named[:, 1:] |= about_head[:, 1:] & names_other[:, :-1]
+    if relations.any():
+        names_relative = about_head & relations[sentences.field]
+        named[:, 1:] |= about_head[:, 1:] & names_relative[:, :-1]
+    if config.distractors:
+        others = sentences.is_shown & ~sentences.is_head
+        follow = _follow_others(sentences, others, config.repeat_name == "always")
+        named |= others | about_head & follow
     return named
+
+
+def _follow_others(sentences: Sentences, others: np.ndarray, always: bool) -> np.ndarray:
+    """Return which sentences follow one about a distractor, with none about the head between.
+
+    Args:
+        sentences: of the rows.
+        others: which are about distractors.  # (row, sentence)
+        always: whether any distractor counts, or only those whom the head's pronoun could mean;
+            they can be anyone.
+    """
+    head = sentences.pronouns[sentences.is_head].reshape(len(others), -1)[:, :1]
+    could_mean = always | (sentences.pronouns == head) | (sentences.pronouns == THEY)
+    could_mean |= head == THEY
+    counted = others & could_mean
+    # The last sentence about the head before each sentence, and the last counted distractor's.
+    place = np.arange(others.shape[1])
+    last_head = np.maximum.accumulate(np.where(sentences.is_head, place, -1), axis=1)
+    last_other = np.maximum.accumulate(np.where(counted, place, -1), axis=1)
+    follows = np.zeros_like(others)
+    follows[:, 1:] = last_other[:, :-1] > last_head[:, :-1]
+    return follows

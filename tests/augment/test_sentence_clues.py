@@ -175,6 +175,20 @@ def test_spans_without_a_model_are_ranked_as_their_names_say(people):
     assert text[slice(*own.locate(own.list_before(3)[scores.argmax()]))] == "Ada Lovelace"
 
 
+def test_the_last_subject_is_right_where_names_are_repeated_and_not_where_gender_alone_tells():
+    """The control shows what a score has to beat among distractors."""
+    asked = {"people": 200, "start": 30_000, "name_position": "any", "distractors": 2}
+    shares = []
+    for repeated in ("always", "if-unclear"):
+        config = BiogenConfig(**asked, repeat_name=repeated)
+        documents = list(generate_biographies(config))
+        rows = measure_sentences(documents, {}, 2)
+        (row,) = (r for r in rows if (r.scorer, r.distance) == ("last-subject", "all"))
+        shares.append(row.overlaps.mean)
+    assert shares[0] > 0.97
+    assert 0.3 < shares[1] < 0.8
+
+
 def score_gold(documents: list[Document], sign: float) -> list[TokenScores]:
     """Scores that rise at names."""
     scored = []

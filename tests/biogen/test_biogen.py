@@ -9,6 +9,7 @@ from handmade import COLOR
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from elusive.augment.clue_spans import split_sentences
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.compiled_config import compile_config
 from elusive.biogen.config import BiogenConfig, QuestionKind
@@ -437,3 +438,36 @@ def test_the_first_biography_is_known():
         "She chose to devote most of her studies to Environmental Science. "
         "She had a professional role at Vargas Inc."
     )
+
+
+def test_a_pronoun_follows_someone_else_only_where_it_means_the_person_alone():
+    female, _ = pools.list_first_names("en_US")
+    asked = {"people": 300, "distractors": 3, "name_position": "any"}
+    always = generate_biographies(BiogenConfig(**asked))
+    followed = set()
+    for full, short in zip(
+        always, generate_biographies(BiogenConfig(**asked, repeat_name="if-unclear")), strict=True
+    ):
+        assert len(short.heads) <= len(full.heads)
+        names = [
+            [document.text[slice(*span)] for span in document.others] for document in (full, short)
+        ]
+        assert names[0] == names[1]
+        own, unnamed = short.entity.split()[0] in female, set()
+        for start, end in split_sentences(short):
+            about = [short.text[slice(*span)] for span in short.others if start <= span[0] < end]
+            if any(start <= first < end for first, _ in short.heads):
+                unnamed = set()
+            elif about:
+                unnamed |= {name.split()[0] in female for name in about}
+            else:
+                followed |= {(own, other) for other in unnamed}
+                unnamed = set()
+    assert followed == {(True, False), (False, True)}
+
+
+def test_they_could_mean_anyone_so_the_name_is_repeated():
+    asked = {"people": 50, "distractors": 2, "they_rate": 1.0}
+    always = generate_biographies(BiogenConfig(**asked))
+    if_unclear = generate_biographies(BiogenConfig(**asked, repeat_name="if-unclear"))
+    assert [d.text for d in always] == [d.text for d in if_unclear]
