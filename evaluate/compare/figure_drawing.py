@@ -1,7 +1,7 @@
 """Draw the figures of a run."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from textwrap import fill
 
 from matplotlib.axes import Axes
@@ -13,6 +13,7 @@ from elusive.common.intervals import Estimate, format_estimate
 from elusive.evaluate.compare.arm_marks import ArmMark
 from elusive.evaluate.compare.clue_gains import ClueGains
 from elusive.evaluate.compare.distances import METRICS, DistanceRow
+from elusive.evaluate.compare.mentions import MentionRow
 
 KIND_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#999999")
 """Colors of the kinds of tokens, from Okabe and Ito's palette, as are those of arms."""
@@ -31,16 +32,33 @@ def draw_distance(
     rows: list[DistanceRow], fields: list[str], marks: Mapping[str, ArmMark]
 ) -> Figure:
     """Draw exact match and gold log-probability by distance, one line per arm."""
-    figure = Figure(figsize=(11, 5.8), layout="constrained")
-    arms = list(dict.fromkeys(row.arm for row in rows))
-    # 1) Label each bin with its distances, and with its field if every bin has only one.
-    bins = [row for row in rows if row.arm == arms[0]]
+    # Each bin is labeled with its distances, and with its field if every bin has only one.
+    bins = [row for row in rows if row.arm == rows[0].arm]
     labels = [
         str(row.first) if row.first == row.last else f"{row.first}\u2013{row.last}" for row in bins
     ]
     if all("," not in names for names in fields):
         labels = [f"{label}\n{field}" for label, field in zip(labels, fields, strict=True)]
-    # 2) Draw the arms side by side, so that their intervals do not cover each other.
+    return _draw_groups(rows, labels, marks, "distance", "words from the name to the value")
+
+
+def draw_mentions(rows: list[MentionRow], marks: Mapping[str, ArmMark]) -> Figure:
+    """Draw exact match and gold log-probability by the place of the name, one line per arm."""
+    places = list(dict.fromkeys(row.place for row in rows))
+    where = "where the name is, seen from the sentence of the value"
+    return _draw_groups(rows, places, marks, "mention of the name", where)
+
+
+def _draw_groups(
+    rows: Sequence[DistanceRow] | Sequence[MentionRow],
+    labels: list[str],
+    marks: Mapping[str, ArmMark],
+    by: str,
+    xlabel: str,
+) -> Figure:
+    """Draw both metrics by group, with the arms side by side: their intervals cover nothing."""
+    figure = Figure(figsize=(11, 5.8), layout="constrained")
+    arms = list(dict.fromkeys(row.arm for row in rows))
     for axes, metric in zip(figure.subplots(1, 2), METRICS, strict=True):
         for number, arm in enumerate(arms):
             estimates = [getattr(row, metric) for row in rows if row.arm == arm]
@@ -48,9 +66,8 @@ def draw_distance(
             positions = [index + shift for index in range(len(estimates))]
             _draw_estimates(axes, positions, estimates, SCALES[metric], marks[arm])
         axes.set_xticks(range(len(labels)), labels, fontsize=8)
-        unit = f"{NAMES[metric].lower()}, {UNITS[metric]}"
-        axes.set(xlabel="words from the name to the value", ylabel=unit)
-        axes.set_title(f"{NAMES[metric]} by distance", fontsize=11)
+        axes.set(xlabel=xlabel, ylabel=f"{NAMES[metric].lower()}, {UNITS[metric]}")
+        axes.set_title(f"{NAMES[metric]} by {by}", fontsize=11)
         axes.spines[["top", "right"]].set_visible(False)
     _add_arm_legend(figure, arms, marks)
     figure.supxlabel(WHISKERS, fontsize=8.5, color="#555555")

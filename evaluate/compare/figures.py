@@ -33,8 +33,10 @@ from elusive.evaluate.compare.figure_drawing import (
     WHISKERS,
     draw_distance,
     draw_gains,
+    draw_mentions,
     draw_top,
 )
+from elusive.evaluate.compare.mentions import measure_mentions
 from elusive.evaluate.compare.table import group_arms, group_benchmarks
 from elusive.evaluate.plans import find_dataset
 
@@ -89,6 +91,7 @@ def _write_page(
     """Draw the figures of one benchmark, and write their page."""
     sections = [
         _draw_distances(folder, arms),
+        _draw_mentions(folder, arms, dataset),
         *_draw_top_tokens(folder, arms, dataset, limit),
         _draw_gains(folder, arms, dataset, run),
     ]
@@ -115,6 +118,20 @@ def _draw_distances(folder: Path, arms: dict[str, list[CellResult]]) -> str:
             " Every distance belongs to one field, so field and distance cannot be told apart."
         )
     return _render_section(title, "accuracy-by-distance", caption)
+
+
+def _draw_mentions(folder: Path, arms: dict[str, list[CellResult]], dataset: DatasetFolder) -> str:
+    title = "Accuracy by mention of the name"
+    try:
+        rows = measure_mentions(arms, dataset)
+    except InputError as reason:
+        return _render_missing(title, str(reason))
+    _save(folder, "accuracy-by-mention", draw_mentions(rows, mark_arms(arms)), rows)
+    caption = (
+        "Whether the sentence that states a value mentions the name itself, comes after a mention, "
+        f"or before all of them. {WHISKERS}"
+    )
+    return _render_section(title, "accuracy-by-mention", caption)
 
 
 def _draw_top_tokens(

@@ -29,11 +29,15 @@ from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.scores.units import encode
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
+from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
+from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.dataset.records import TrainingText
+from elusive.common.errors import InputError
 from elusive.common.intervals import Estimate
 from elusive.common.lm.loading import LoadedModel
 from elusive.common.lm.references import ModelSource
+from elusive.evaluate.cells.cell_folder import find_cells
 from elusive.evaluate.compare.arm_marks import assign_marks
 from elusive.evaluate.compare.clue_gains import (
     ClueGains,
@@ -46,6 +50,8 @@ from elusive.evaluate.compare.clue_gains import (
 )
 from elusive.evaluate.compare.distances import DistanceRow, choose_distance_bins
 from elusive.evaluate.compare.figure_drawing import draw_distance, draw_gains, draw_top
+from elusive.evaluate.compare.mentions import measure_mentions
+from elusive.evaluate.compare.table import group_arms
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=200))
@@ -179,7 +185,7 @@ def run_of_arms(tmp_path_factory, model_folder) -> Path:
     return root / "run"
 
 
-def test_a_run_gives_four_figures_with_their_numbers_the_same_each_time(run_of_arms, tmp_path):
+def test_a_run_gives_five_figures_with_their_numbers_the_same_each_time(run_of_arms, tmp_path):
     hashes = []
     for name in ("one", "two"):
         arguments = ["figures", str(run_of_arms), "--out", str(tmp_path / name)]
@@ -194,6 +200,7 @@ def test_a_run_gives_four_figures_with_their_numbers_the_same_each_time(run_of_a
     names = {path.name for path in (tmp_path / "one").iterdir()}
     for figure in (
         "accuracy-by-distance",
+        "accuracy-by-mention",
         "top-10-by-attention",
         "top-10-by-difference",
         "recall-against-gain",
@@ -204,6 +211,23 @@ def test_a_run_gives_four_figures_with_their_numbers_the_same_each_time(run_of_a
     assert {row["arm"] for row in rows} == {"contrast", "oracle"}
     assert all(float(row["recall"]) == 1.0 for row in rows if row["arm"] == "oracle")
     assert any(float(row["recall"]) < 1.0 for row in rows if row["arm"] == "contrast")
+
+
+def test_answers_are_split_by_where_the_name_is_mentioned(run_of_arms, tmp_path):
+    cells = group_arms(find_cells(run_of_arms))
+    dataset = load_dataset_folder(run_of_arms / "dataset")
+    rows = measure_mentions(cells, dataset)
+    plain = {row.place: row.questions for row in rows if row.arm == "plain"}
+    first = min(p.distance for p in cells["plain"][0].predictions)
+    assert plain == {"in its sentence": 6, "only before it": 24}, "the name opens every text"
+    by_hand = [p for p in cells["plain"][0].predictions if p.field == "birth_date"]
+    (row,) = (row for row in rows if (row.arm, row.place) == ("plain", "in its sentence"))
+    assert row.log_probability.mean == pytest.approx(np.mean([p.log_probability for p in by_hand]))
+    assert first == by_hand[0].distance
+    everywhere = tmp_path / "fullname"
+    generate_dataset(BiogenConfig(people=8, num_shot_people=20, fullname=True), everywhere)
+    with pytest.raises(InputError, match="all values have the name in the same place"):
+        measure_mentions(cells, load_dataset_folder(everywhere))
 
 
 def test_what_a_run_has_no_data_for_is_left_out_and_said(finished_small, tmp_path):

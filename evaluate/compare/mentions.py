@@ -1,0 +1,74 @@
+"""Accuracy by where the name is mentioned: in the sentence of the value, or only before it."""
+
+from dataclasses import dataclass
+
+from elusive.augment.clue_spans import split_sentences
+from elusive.common.dataset.folder import DatasetFolder
+from elusive.common.dataset.records import Document, Fact, Prediction
+from elusive.common.errors import InputError
+from elusive.common.intervals import Estimate
+from elusive.evaluate.cells.cell_folder import CellResult
+from elusive.evaluate.compare.distances import METRICS
+from elusive.evaluate.compare.seed_noise import estimate_arms
+
+IN, BEFORE, NOT_BEFORE = "in its sentence", "only before it", "not before it"
+PLACES = (IN, BEFORE, NOT_BEFORE)
+"""Where the name is mentioned, seen from the sentence that states a value."""
+
+
+@dataclass(frozen=True)
+class MentionRow:
+    """Scores of one arm on questions whose value has the name in one place."""
+
+    arm: str
+    place: str
+    """One of `PLACES`."""
+    questions: int
+    """Number of answers, over all seeds."""
+    em: Estimate
+    log_probability: Estimate
+
+
+def find_place(document: Document, fact: Fact) -> str:
+    """Find where the name is mentioned, seen from the sentence of a value.
+
+    >>> text = "She won. Ada Byron wrote. She died in 1852."
+    >>> facts = [Fact("", text[a:b], a, b, None, 0) for a, b in ((4, 7), (19, 24), (38, 42))]
+    >>> document = Document("", "", text, [(9, 18)], [], facts, "train", [], "")
+    >>> [find_place(document, fact) for fact in facts]
+    ['not before it', 'in its sentence', 'only before it']
+    """
+    start, end = next(span for span in split_sentences(document) if span[0] <= fact.start < span[1])
+    mentions = [first for first, _ in document.heads]
+    if any(start <= first < end for first in mentions):
+        return IN
+    return BEFORE if any(first < start for first in mentions) else NOT_BEFORE
+
+
+def measure_mentions(arms: dict[str, list[CellResult]], dataset: DatasetFolder) -> list[MentionRow]:
+    """Measure the accuracy of every arm by the place of the name.
+
+    Raises:
+        InputError: all values have it in the same place, or the dataset locates none.
+    """
+    documents = {document.doc_id: document for document in dataset.documents}
+    facts, asked_in = dataset.match_facts(), {q.question_id: q.doc_id for q in dataset.questions}
+    places = {
+        question_id: find_place(documents[asked_in[question_id]], fact)
+        for question_id, fact in facts.items()
+    }
+    kinds = [place for place in PLACES if place in places.values()]
+    if len(kinds) < 2:
+        raise InputError("all values have the name in the same place, or none is located")
+    rows = []
+    for place in kinds:
+
+        def is_there(prediction: Prediction, place: str = place) -> bool:
+            return places.get(prediction.question_id) == place
+
+        scores = [estimate_arms(arms, metric, is_there) for metric in METRICS]
+        for arm, cells in arms.items():
+            if arm in scores[0]:
+                count = sum(is_there(p) for cell in cells for p in cell.predictions)
+                rows.append(MentionRow(arm, place, count, *(by_arm[arm] for by_arm in scores)))
+    return rows
