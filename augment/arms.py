@@ -192,6 +192,10 @@ CLUE_FINDERS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("model",),
     ),
     "surprisal": ("the least probable words", ("model",)),
+    "agreement": (
+        "the subject of an earlier sentence after which its pronoun, he or she, is likeliest",
+        ("model",),
+    ),
     "random-span": ("random words; a control", ()),
     "first-words": ("the first words of the text; a control", ()),
     "last-subject": (

@@ -129,7 +129,7 @@ def run_clues(
     for name in models:
         loaded = load(name)
         by_head[name] = score_heads(documents, loaded)
-        by_sentence[name] = read_sentences(documents, loaded, depth)
+        by_sentence[name] = read_sentences(documents, loaded, depth, words)
         best_heads += measure_best_head(documents, name, loaded, words)
     scorers = list(_build_scorers(by_head, depth))
     rows = [row for scorer in scorers for row in _measure_scorer(documents, scorer)]

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -20,6 +21,7 @@ from elusive.augment.sentences.candidates import (
     is_function_word,
 )
 from elusive.augment.sentences.span_scores import SPAN_SCORES, average_over_spans
+from elusive.augment.sentences.subjects import score_agreement
 from elusive.common.dataset.records import Document, Span
 from elusive.common.intervals import Estimate, estimate_mean
 from elusive.common.lm.loading import LoadedModel
@@ -58,15 +60,21 @@ class SentenceScores:
     attention: list[TokenScores]
     depth_contrast: list[TokenScores]
     surprisal: list[TokenScores]
+    agreement: list[list[np.ndarray]]
+    """Of the spans before each sentence."""
 
 
-def read_sentences(documents: list[Document], loaded: LoadedModel, depth: float) -> SentenceScores:
-    """Read what the benchmark by sentence needs of a model."""
+def read_sentences(
+    documents: list[Document], loaded: LoadedModel, depth: float, words: int
+) -> SentenceScores:
+    """Read what the benchmark by sentence needs of a model; spans have at most `words` words."""
+    candidates = [find_candidates(document, words) for document in documents]
     log_probabilities = score_log_probability(documents, loaded)
     return SentenceScores(
         score_sentences(documents, loaded),
         score_sentences(documents, loaded, Reading(minus_depth=depth)),
         [TokenScores(scores.units, -scores.scores) for scores in log_probabilities],
+        score_agreement(documents, candidates, partial(score_log_probability, scorer=loaded)),
     )
 
 
@@ -117,6 +125,8 @@ def _score_all(
     for scorer, scored in by_units.items():
         pairs = zip(candidates, scored, strict=True)
         yield scorer, [average_over_spans(*pair) for pair in pairs]
+    for name, scores in by_model.items():
+        yield f"agreement, {name}", scores.agreement
     for scorer, score in SPAN_SCORES.items():
         yield (
             scorer,

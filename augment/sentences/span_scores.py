@@ -1,9 +1,8 @@
 """Scores of the spans that sentences could take up again, by the names of `CLUE_FINDERS`."""
 
-import re
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -11,10 +10,10 @@ from elusive.augment.scores.arm_scores import Scorers
 from elusive.augment.scores.sentence_scores import contrast_sentences
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.sentences.candidates import Candidates, score_words
+from elusive.augment.sentences.subjects import score_agreement, score_last_subject
 from elusive.common.dataset.records import Document
 from elusive.common.seeding import derived_seed, hashed
 
-OPENING_PRONOUN = re.compile(r"\W*(?:s?he|it|they|his|hers?|its|theirs?)\b", re.IGNORECASE)
 SpanScore = Callable[[Document, Candidates, int, list[range], int], np.ndarray]
 """Takes a document, its candidates, the number of a sentence, the spans before it and a seed;
 returns one score per span."""
@@ -31,11 +30,15 @@ def score_spans(
         documents: whose spans are scored.
         candidates: of each document.
         scorers: name the models that a finder reads, and the seed.
-        finder: a key of `UNIT_SCORES` or `SPAN_SCORES`.
+        finder: `agreement`, or a key of `UNIT_SCORES` or `SPAN_SCORES`.
 
     Returns:
         For each document and sentence, one score for each span of `list_before`.
     """
+    if finder == "agreement":
+        return score_agreement(
+            documents, candidates, partial(scorers.score_log_probability, "model")
+        )
     if finder in UNIT_SCORES:
         scored = UNIT_SCORES[finder](documents, scorers)
         return [
@@ -97,30 +100,6 @@ def _earlier_higher(
     return -np.arange(len(spans), dtype=float)
 
 
-def _last_subject(
-    document: Document, candidates: Candidates, sentence: int, spans: list[range], seed: int
-) -> np.ndarray:
-    """Score the first span of each sentence that does not open with a pronoun by its number.
-
-    >>> text = "Bo Lie left. Ada Lovelace met Bo Lie. She was glad. She won."
-    >>> document = Document("", "", text, [], [], [], "train", [], "")
-    >>> candidates = find_candidates(document, 2)
-    >>> spans = candidates.list_before(3)
-    >>> best = spans[_last_subject(document, candidates, 3, spans, 0).argmax()]
-    >>> text[slice(*candidates.locate(best))]
-    'Ada Lovelace'
-    """
-    scores, last = np.full(len(spans), -1.0), -1
-    ends = [end for _, end in candidates.sentences]
-    for index, span in enumerate(spans):
-        own = bisect_right(ends, candidates.locate(span)[0])
-        start, end = candidates.sentences[own]
-        if own > last and not OPENING_PRONOUN.match(document.text, start, end):
-            scores[index] = own
-        last = own
-    return scores
-
-
 def _by_frequency(
     document: Document, candidates: Candidates, sentence: int, spans: list[range], seed: int
 ) -> np.ndarray:
@@ -139,6 +118,6 @@ UNIT_SCORES: dict[str, UnitScore] = {
 SPAN_SCORES: dict[str, SpanScore] = {
     "random-span": _at_random,
     "first-words": _earlier_higher,
-    "last-subject": _last_subject,
+    "last-subject": score_last_subject,
     "most-frequent": _by_frequency,
 }

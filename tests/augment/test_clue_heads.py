@@ -10,6 +10,7 @@ from elusive.augment.clues.sentences import SentenceScores, list_counted, measur
 from elusive.augment.scores.model_scores import Reading
 from elusive.augment.scores.sentence_scores import score_sentences, score_sentences_by_head
 from elusive.augment.sentences.candidates import find_candidates
+from elusive.augment.sentences.span_scores import average_over_spans
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.common.dataset.records import Document
@@ -43,7 +44,9 @@ def test_a_head_is_measured_as_any_other_score(people, loaded, monkeypatch):
     monkeypatch.setattr(heads, "_choose_best", lambda by_head: (1, 2))
     (row,) = measure_best_head(people, "m", loaded, 2)
     scored = score_sentences(people, loaded, Reading(layers="1", heads="2"))
-    by_model = {"m": SentenceScores(scored, scored, scored)}
+    pairs = zip(people, scored, strict=True)
+    agreement = [average_over_spans(find_candidates(person, 2), own) for person, own in pairs]
+    by_model = {"m": SentenceScores(scored, scored, scored, agreement)}
     expected = next(
         other
         for other in measure_sentences(people, by_model, 2)

@@ -19,6 +19,7 @@ from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.scores.units import cut_words, encode
 from elusive.augment.sentences.candidates import find_candidates, score_words
 from elusive.augment.sentences.span_scores import SPAN_SCORES, score_spans
+from elusive.augment.sentences.subjects import score_agreement
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.common.dataset.records import Document
@@ -200,9 +201,57 @@ def score_gold(documents: list[Document], sign: float) -> list[TokenScores]:
     return scored
 
 
+def even_scores(documents: list[Document]) -> list[list[np.ndarray]]:
+    """Scores of spans, all alike."""
+    candidates = [find_candidates(document, 2) for document in documents]
+    return [
+        [np.zeros(len(own.list_before(number))) for number in range(len(own.sentences))]
+        for own in candidates
+    ]
+
+
+def test_a_pronoun_agrees_with_the_subject_after_which_the_model_expects_it():
+    text = (
+        "Bo Lie left Ada Roe. Ada Roe came. Kim Ray won. She ran. His dog ran. It rained. They sat."
+    )
+    document, women = write(text), {"Ada Roe"}
+    own = find_candidates(document, 2)
+
+    def measure(probes: list[Document]) -> list[TokenScores]:
+        scored = []
+        for probe in probes:
+            name, pronoun = probe.text.split(". ")
+            units = [(0, len(name) + 1), (len(name) + 2, len(probe.text))]
+            fits = (pronoun == "She") == (name in women)
+            scored.append(TokenScores(units, np.array([-9.0, -1.0 if fits else -3.0])))
+        return scored
+
+    (by_sentence,) = score_agreement([document], [own], measure)
+    best = {
+        number: text[slice(*own.locate(own.list_before(number)[scores.argmax()]))]
+        for number, scores in enumerate(by_sentence)
+        if len(scores)
+    }
+    assert best == {
+        1: "Bo Lie",
+        2: "Ada Roe",
+        3: "Ada Roe",
+        4: "Bo Lie",
+        5: "Kim Ray",
+        6: "Kim Ray",
+    }
+    (she, he) = by_sentence[3], by_sentence[4]
+    spans = [text[slice(*own.locate(span))] for span in own.list_before(3)]
+    assert spans == ["Bo Lie", "Ada Roe", "Ada Roe", "Kim Ray"]
+    np.testing.assert_allclose(she, [-2, -3, 2, -2], err_msg="an object is no subject")
+    np.testing.assert_allclose(he[:4], [2, -3, -2, 2])
+
+
 def test_the_benchmark_tells_a_perfect_score_from_its_inverse(people):
     gold, inverse = score_gold(people, 1.0), score_gold(people, -1.0)
-    rows = measure_sentences(people, {"m": SentenceScores(gold, inverse, gold)}, 2)
+    rows = measure_sentences(
+        people, {"m": SentenceScores(gold, inverse, gold, even_scores(people))}, 2
+    )
     by_name = {row.scorer: row for row in rows if row.distance == "all"}
     perfect, worst = by_name["attention, m"], by_name["depth-contrast, m"]
     assert (perfect.overlaps.mean, perfect.equals.mean) == (1.0, 1.0)

@@ -1,0 +1,126 @@
+"""Subjects of earlier sentences: the last one, and the one that a pronoun agrees with."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable
+
+import numpy as np
+
+from elusive.augment.scores.token_scores import TokenScores
+from elusive.augment.sentences.candidates import Candidates
+from elusive.common.dataset.records import Document
+
+OPENING_PRONOUN = re.compile(r"\W*(?:s?he|it|they|his|hers?|its|theirs?)\b", re.IGNORECASE)
+GENDERED = re.compile(r"\b(?:(?P<she>she|hers?)|he|him|his)\b", re.IGNORECASE)
+PROBES = ("She", "He")
+"""What is read after a name: the model finds one of them more probable."""
+
+Measure = Callable[[list[Document]], list[TokenScores]]
+"""Measures the log-probability of each token of documents."""
+
+
+def list_subjects(document: Document, candidates: Candidates, spans: list[range]) -> dict[int, int]:
+    """List the spans that are taken for subjects, each with the number of its sentence.
+
+    It is the first span of a sentence that does not open with a pronoun.
+
+    Args:
+        document: in English.
+        candidates: of the document.
+        spans: in the order of the text.
+    """
+    subjects, last = {}, -1
+    ends = [end for _, end in candidates.sentences]
+    for index, span in enumerate(spans):
+        sentence = bisect_right(ends, candidates.locate(span)[0])
+        start, end = candidates.sentences[sentence]
+        if sentence > last and not OPENING_PRONOUN.match(document.text, start, end):
+            subjects[index] = sentence
+        last = sentence
+    return subjects
+
+
+def score_last_subject(
+    document: Document, candidates: Candidates, sentence: int, spans: list[range], seed: int
+) -> np.ndarray:
+    """Score each subject by the number of its sentence, other spans by -1.
+
+    >>> from elusive.augment.sentences.candidates import find_candidates
+    >>> text = "Bo Lie left. Ada Lovelace met Bo Lie. She was glad. She won."
+    >>> document = Document("", "", text, [], [], [], "train", [], "")
+    >>> candidates = find_candidates(document, 2)
+    >>> spans = candidates.list_before(3)
+    >>> best = spans[score_last_subject(document, candidates, 3, spans, 0).argmax()]
+    >>> text[slice(*candidates.locate(best))]
+    'Ada Lovelace'
+    """
+    scores = np.full(len(spans), -1.0)
+    for index, number in list_subjects(document, candidates, spans).items():
+        scores[index] = number
+    return scores
+
+
+def score_agreement(
+    documents: list[Document], candidates: list[Candidates], measure: Measure
+) -> list[list[np.ndarray]]:
+    """Score subjects by how much likelier a model finds the sentence's pronoun after them.
+
+    It is log P(She | "NAME.") - log P(He | "NAME."), or the reverse where the sentence says he.
+    Spans that are no subject score below all subjects. Sentences with neither pronoun are scored by
+    the last subject.
+
+    Args:
+        documents: in English.
+        candidates: of each document.
+        measure: reads them with a model.
+
+    Returns:
+        For each document and sentence, one score for each span of `list_before`.
+    """
+    fits = _measure_fits(_list_names(documents, candidates), measure)
+    lowest = -1 - max(map(abs, fits.values()), default=0.0)
+    scored = []
+    for document, own in zip(documents, candidates, strict=True):
+        by_sentence = []
+        for number, (start, end) in enumerate(own.sentences):
+            spans = own.list_before(number)
+            pronoun = GENDERED.search(document.text, start, end)
+            if pronoun is None:
+                by_sentence.append(score_last_subject(document, own, number, spans, 0))
+                continue
+            sign = 1 if pronoun["she"] else -1
+            scores = np.full(len(spans), lowest)
+            for index in list_subjects(document, own, spans):
+                scores[index] = sign * fits[document.text[slice(*own.locate(spans[index]))]]
+            by_sentence.append(scores)
+        scored.append(by_sentence)
+    return scored
+
+
+def _list_names(documents: list[Document], candidates: list[Candidates]) -> list[str]:
+    """List the texts of all spans that are a subject to any sentence."""
+    names: dict[str, None] = {}
+    for document, own in zip(documents, candidates, strict=True):
+        for number in range(len(own.sentences)):
+            spans = own.list_before(number)
+            for index in list_subjects(document, own, spans):
+                names[document.text[slice(*own.locate(spans[index]))]] = None
+    return list(names)
+
+
+def _measure_fits(names: list[str], measure: Measure) -> dict[str, float]:
+    """Measure by how much likelier she is than he after each name, in nats."""
+    probes = [
+        Document(name, "", f"{name}. {probe}", [], [], [], "train", [], "")
+        for name in names
+        for probe in PROBES
+    ]
+    sums = [
+        sum(
+            score
+            for (_, end), score in zip(scores.units, scores.scores, strict=True)
+            if end > len(probe.doc_id) + 2
+        )
+        for probe, scores in zip(probes, measure(probes), strict=True)
+    ]
+    return {name: sums[2 * n] - sums[2 * n + 1] for n, name in enumerate(names)}
