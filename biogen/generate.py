@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from elusive.biogen.biographies import build_biography_batch
 from elusive.biogen.card import write_card
@@ -27,6 +28,17 @@ SHARD_DOCUMENTS = 1 << 15
 
 PEOPLE_TABLES = {"corpus": SCHEMAS[Document], "questions": SCHEMAS[Question]}
 SHOT_TABLES = {"shots": SCHEMAS[Shot]}
+
+
+LATER_SETTINGS = ("repeat_name",)
+"""Settings that datasets of earlier versions do not record; they had the default."""
+
+
+def collect_parameters(config: BiogenConfig) -> dict[str, Any]:
+    """Collect what decides a dataset, so that a folder of an earlier version is still known."""
+    defaults = type(config).model_fields
+    idle = {name for name in LATER_SETTINGS if getattr(config, name) == defaults[name].default}
+    return {"generator": "biogen", **config.model_dump(mode="json", exclude=idle)}
 
 
 def generate_dataset(
@@ -57,7 +69,7 @@ def generate_dataset(
             `out` holds something else.
     """
     compile_config(config)  # reports errors before anything is written
-    parameters = {"generator": "biogen", **config.model_dump(mode="json")}
+    parameters = collect_parameters(config)
     with claim_folder(out, "dataset", parameters) as is_mine:
         if is_mine:
             write_card(config, out)  # it says that the dataset is not finished

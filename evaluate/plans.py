@@ -215,6 +215,11 @@ class Plan(CellSettings):
                 raise InputError(
                     f"arms: {name!r} occurs twice: choose another label for one of them"
                 )
+            if "," in name:
+                raise InputError(
+                    f"arms: {name!r} has a comma, which separates names for --arm: choose another "
+                    "label"
+                )
             if name in list_arms("control"):
                 raise InputError(
                     f"arms: {name!r} names a row in which nothing is trained: choose another label"

@@ -396,3 +396,13 @@ def test_without_a_folder_to_write_the_user_is_told_what_to_do():
     result = biogen("--people", 3)
     assert "--out DIR" in str(result.exception)
     assert "--preview 3" in str(result.exception)
+
+
+def test_a_folder_of_a_version_without_a_setting_is_still_known(tmp_path):
+    """Runs of earlier versions go on: a setting that they lack has its default."""
+    generate_dataset(BiogenConfig(people=4, distractors=1, num_shot_people=4), tmp_path / "out")
+    recorded = read_manifest(tmp_path / "out", "dataset").parameters
+    assert "repeat_name" not in recorded
+    other = BiogenConfig(people=4, distractors=1, num_shot_people=4, repeat_name="if-unclear")
+    with pytest.raises(InputError, match="different repeat_name"):
+        generate_dataset(other, tmp_path / "out")
