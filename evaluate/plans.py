@@ -1,6 +1,7 @@
 """Plans: what a run compares, written in YAML."""
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -215,11 +216,6 @@ class Plan(CellSettings):
                 raise InputError(
                     f"arms: {name!r} occurs twice: choose another label for one of them"
                 )
-            if "," in name:
-                raise InputError(
-                    f"arms: {name!r} has a comma, which separates names for --arm: choose another "
-                    "label"
-                )
             if name in list_arms("control"):
                 raise InputError(
                     f"arms: {name!r} names a row in which nothing is trained: choose another label"
@@ -308,10 +304,16 @@ def find_dataset(run: Path, name: str | None) -> Path:
 def select_part(plan: Plan, arms: tuple[str, ...] = (), seeds: tuple[int, ...] = ()) -> Plan:
     """Select some of a plan's arms and seeds; where none are named, all of them stay.
 
+    Args:
+        plan: to select from.
+        arms: names, or several of them with commas between; a name may have a comma itself.
+        seeds: of the plan.
+
     Raises:
         InputError: the plan has no such arm or seed.
     """
     names = [*plan.list_controls(), *(arm.name for arm in plan.arms)]
+    arms = tuple(chain(*([text] if text in names else text.split(",") for text in arms)))
     for name in arms:
         if name not in names:
             raise build_unknown_name_error("arm", name, names)

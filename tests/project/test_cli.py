@@ -141,6 +141,12 @@ def test_a_part_of_a_plan_is_run_alone(tmp_path, model_folder, capsys):
     cells = [cell.name.rsplit("-", 1)[0] for cell in tmp_path.glob("out/cells/*")]
     assert cells == ["random-seed1"]
     assert len(read_status(tmp_path / "out").missing) == 5, "the folder keeps the whole plan"
+    comma = [{"method": "random", "label": "random, twice"}, "plain", "position"]
+    write_plan(plan, model_folder("llama"), arms=comma)
+    arguments = ("--arm", "random, twice", "--arm", "plain,untrained", "--out", tmp_path / "comma")
+    assert run("run", plan, *arguments).exit_code == 0
+    assert len(list(tmp_path.glob("comma/cells/*"))) == 3
+    write_plan(plan, model_folder("llama"), seeds=[0, 1])
     line = line_of_error(capsys, "run", plan, "--arm", "randm", "--out", tmp_path / "out")
     assert "did you mean 'random'?" in line
     line = line_of_error(capsys, "run", plan, "--seed", 7, "--out", tmp_path / "out")
