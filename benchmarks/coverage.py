@@ -6,11 +6,13 @@ compared with tests over people only, which take chance in training for a differ
 
 python benchmarks/coverage.py intervals --runs 1000
 python benchmarks/coverage.py chance --runs 100
+python benchmarks/coverage.py unequal --runs 400
 python benchmarks/coverage.py power --runs 100
 python benchmarks/coverage.py board docs/board
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -42,6 +44,9 @@ LOG_PROBABILITY = "log-probability"
 KINDS = {"EM 5%": 0.05, "EM 20%": 0.2, "EM 50%": 0.5, LOG_PROBABILITY: None}
 DEVIATIONS = (0.0, 0.02, 0.08)
 """Standard deviations between seeds of exact match; log-probabilities have twice as much."""
+UNEQUAL, UNEQUAL_RATE = (0.01, 0.02, 0.03, 0.04, 0.05, 0.05), 0.35
+"""Standard deviations between seeds of arms that are alike, and their rate of right answers."""
+NUM_FLOOR, FLOOR_RATE, FLOOR_DEVIATION = 4, 0.01, 0.003
 PERSON_DEVIATION, ANSWER_DEVIATION = 0.6, 0.3
 """Standard deviations of log-probabilities between people, and between seeds for one person."""
 
@@ -52,7 +57,7 @@ def simulate_arms(
     rates: list[float],
     people: int,
     seeds: int,
-    deviation: float,
+    deviation: float | Sequence[float],
     are_known: bool,
     rng: np.random.Generator,
 ) -> np.ndarray:
@@ -62,7 +67,7 @@ def simulate_arms(
         rates: rate of right answers of each arm.
         people: number of people.
         seeds: number of seeds.
-        deviation: standard deviation between seeds.
+        deviation: standard deviation between seeds, of all arms or of each.
         are_known: whether all arms know the same people well.
         rng: source of randomness.
     """
@@ -70,7 +75,8 @@ def simulate_arms(
     levels = rng.random((1 if are_known else arms, people)).repeat(arms if are_known else 1, axis=0)
     rate = np.array(rates)[:, None]
     known = beta.ppf(levels, rate * scale, (1 - rate) * scale)  # (arm, person)
-    shift = rng.normal(0, deviation, (arms, 1, seeds, 1)) if deviation else 0.0
+    deviations = np.broadcast_to(deviation, arms)[:, None, None, None]
+    shift = rng.normal(0, 1, (arms, 1, seeds, 1)) * deviations
     chances = np.clip(known[:, :, None, None] + shift, 0, 1)
     return (rng.random((arms, people, seeds, QUESTIONS)) < chances).astype(float)
 
@@ -173,6 +179,28 @@ def chance(runs: int, arms: int) -> None:
             f"| {kind} | {design[2]} | {'same' if are_known else 'other'} | {seeds} | "
             f"{hits[0]:.1%} | {hits[1]:.1%} | {unequal[0]:.0%} (people only {unequal[1]:.0%}) |"
         )
+
+
+@main.command()
+@runs_option
+def unequal(runs: int) -> None:
+    """Print how often arms that are alike differ beside others: 50 people, 3 and 5 seeds.
+
+    Six arms have the same rate and other deviations between seeds; four know next to nothing, so
+    that their seeds hardly differ.
+    """
+    pairs = list(combinations(range(len(UNEQUAL)), 2))
+    rates = [UNEQUAL_RATE] * len(UNEQUAL) + [FLOOR_RATE] * NUM_FLOOR
+    deviations = [*UNEQUAL, *[FLOOR_DEVIATION] * NUM_FLOOR]
+    click.echo("| seeds | p < .05 | of the pair that varies most | (people only) |")
+    click.echo("|---|---|---|---|")
+    for seeds in (3, 5):
+        rng, hits = np.random.default_rng(seeds), np.zeros(3)
+        for _ in tqdm(range(runs), leave=False):
+            values = simulate_arms(rates, 50, seeds, deviations, True, rng)
+            both, people_only = compute_both_p_values(values, pairs, True)
+            hits += [np.mean(both < LEVEL), both[-1] < LEVEL, np.mean(people_only < LEVEL)]
+        click.echo(f"| {seeds} | {' | '.join(f'{hit:.1%}' for hit in hits / runs)} |")
 
 
 @main.command()

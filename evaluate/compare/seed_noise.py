@@ -1,4 +1,4 @@
-"""How much chance in training moves an arm's mean: its seeds' variance, shrunk to that of others.
+"""How much chance in training moves an arm's mean: at least as its own seeds vary.
 
 An arm has too few seeds to tell its own variance from them, so the arms of a table share theirs:
 moderated variances, as in the analysis of gene expression.
@@ -127,20 +127,25 @@ def measure_spread(
 def pool_noises(spreads: Sequence[SeedSpread], is_rate: bool) -> list[Noise]:
     """Compute how much chance in training moves each arm's mean.
 
-    Each trained arm's variance between seeds, s2, is shrunk to the mean of all trained arms: it
-    becomes (d0 s02 + d s2) / (d0 + d), with d0 + d degrees of freedom, but no more than all trained
-    arms have together. The fewer differences there are between their variances, the larger d0 is.
-    An arm that is not trained, whose seeds change the solved questions of prompts alone, is shrunk
-    in the same way, but its variance does not enter the mean. The residual is then subtracted,
-    because it is among the variance of people already, but 1 / df of the variance always stays:
-    with few degrees of freedom, the difference may be 0 by chance.
+    Each trained arm's variance between seeds, s2, is raised to the mean of all trained arms: it
+    becomes (d0 s02 + d s2) / (d0 + d) if that is more, with d0 + d degrees of freedom, but no more
+    than all trained arms have together. The fewer differences there are between their variances,
+    the larger d0 is. An arm that is not trained, whose seeds change the solved questions of prompts
+    alone, is treated in the same way, but its variance does not enter the mean. The residual is
+    then subtracted, because it is among the variance of people already, but 1 / df of the variance
+    always stays: with few degrees of freedom, the difference may be 0 by chance.
+
+    A variance is never lowered: beside arms whose seeds hardly differ, such as those that know
+    next to nothing, arms whose seeds differ much would seem to differ from each other in one pair
+    of ten (`python benchmarks/coverage.py unequal`).
 
     Args:
         spreads: of all arms of a table.
         is_rate: whether variances grow with m (1 - m), where m is the mean.
 
     Source: Smyth, Linear Models and Empirical Bayes Methods (2004), section 6.2, for d0. It departs
-    in s02, which is a plain mean here, so that seeds that agree by chance do not lower it.
+    in s02, which is a plain mean here, so that seeds that agree by chance do not lower it, and in
+    that no variance is lowered.
     """
     means, between, residual = (
         np.array([getattr(spread, name) for spread in spreads])
@@ -157,7 +162,8 @@ def pool_noises(spreads: Sequence[SeedSpread], is_rate: bool) -> list[Noise]:
     if is_pooled.sum() > 1 and ratios[is_pooled].any():
         pooled, pooled_df = ratios[is_pooled].mean(), df[is_pooled].sum()
         prior_df = _estimate_prior_df(ratios[is_pooled], df[is_pooled])
-        ratios = (prior_df * pooled + df * ratios) / (prior_df + df)
+        shrunk = (prior_df * pooled + df * ratios) / (prior_df + df)
+        ratios = np.maximum(ratios, shrunk)  # steady arms do not calm one that varies
         df = np.minimum(prior_df + df, pooled_df)
     # 3) Subtract what people's variance contains.
     variances = scales * ratios
