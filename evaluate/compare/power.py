@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import chdtrc, stdtrit
 
 POWER = 0.8
 LEVEL = 0.05
@@ -37,12 +37,28 @@ def compute_smallest_difference(questions: Sequence[int], arms: int = 2, seeds: 
     shares = answers / answers.sum()
     of_answers = 2 * RATE * (1 - RATE) * (1 + (answers - 1) * CORRELATION) / answers
     by_people = float(shares**2 @ of_answers)
-    by_seeds = 2 * SEED_DEVIATION**2 / seeds if seeds > 1 else 0.0
+    by_seeds = 0.0
+    if seeds > 1:
+        of_answers_left = RATE * (1 - RATE) * (1 - CORRELATION) / np.asarray(questions)
+        between = SEED_DEVIATION**2 + float(shares**2 @ of_answers_left)
+        by_seeds = 2 * (SEED_DEVIATION**2 + between * _measure_excess(seeds - 1)) / seeds
     errors = by_people**2 / (len(answers) - 1) + by_seeds**2 / max(1, arms * (seeds - 1))
     df = (by_people + by_seeds) ** 2 / errors
     level = LEVEL / max(1, arms * (arms - 1) / 2)
     quantiles = stdtrit(df, 1 - level / 2) + stdtrit(df, POWER)
     return float(min(1.0, quantiles * np.sqrt(by_people + by_seeds)))
+
+
+def _measure_excess(df: int) -> float:
+    """Measure by what share tests take variances between seeds for larger than they are.
+
+    An arm counts with its own variance or that of all arms, whichever is larger: with the mean of
+    max(x, 1), where x is chi-squared over its degrees of freedom.
+
+    >>> round(_measure_excess(2), 3)  # 1 / e
+    0.368
+    """
+    return float(chdtrc(df + 2, df) - chdtrc(df, df))
 
 
 def count_questions(entities: Iterable[str]) -> list[int]:
