@@ -193,7 +193,7 @@ CLUE_FINDERS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "surprisal": ("the least probable words", ("model",)),
     "agreement": (
-        "the subject of an earlier sentence after which its pronoun, he or she, is likeliest",
+        "the last subject that agrees with its pronoun: the model expects it, he or she, after it",
         ("model",),
     ),
     "random-span": ("random words; a control", ()),

@@ -1,4 +1,4 @@
-"""Subjects of earlier sentences: the last one, and the one that a pronoun agrees with."""
+"""Subjects of earlier sentences: the last one, and the last one that a pronoun agrees with."""
 
 import re
 from bisect import bisect_right
@@ -63,11 +63,11 @@ def score_last_subject(
 def score_agreement(
     documents: list[Document], candidates: list[Candidates], measure: Measure
 ) -> list[list[np.ndarray]]:
-    """Score subjects by how much likelier a model finds the sentence's pronoun after them.
+    """Score the last subject that agrees with the sentence's pronoun highest.
 
-    It is log P(She | "NAME.") - log P(He | "NAME."), or the reverse where the sentence says he.
-    Spans that are no subject score below all subjects. Sentences with neither pronoun are scored by
-    the last subject.
+    A subject agrees with she if log P(She | "NAME.") is above log P(He | "NAME.") under a model,
+    and with he if it is below. Subjects that do not agree score below those that do, other spans
+    below all. Sentences with neither pronoun are scored by the last subject.
 
     Args:
         documents: in English.
@@ -78,20 +78,18 @@ def score_agreement(
         For each document and sentence, one score for each span of `list_before`.
     """
     fits = _measure_fits(_list_names(documents, candidates), measure)
-    lowest = -1 - max(map(abs, fits.values()), default=0.0)
     scored = []
     for document, own in zip(documents, candidates, strict=True):
         by_sentence = []
         for number, (start, end) in enumerate(own.sentences):
             spans = own.list_before(number)
-            pronoun = GENDERED.search(document.text, start, end)
-            if pronoun is None:
-                by_sentence.append(score_last_subject(document, own, number, spans, 0))
-                continue
-            sign = 1 if pronoun["she"] else -1
-            scores = np.full(len(spans), lowest)
-            for index in list_subjects(document, own, spans):
-                scores[index] = sign * fits[document.text[slice(*own.locate(spans[index]))]]
+            scores = score_last_subject(document, own, number, spans, 0)
+            if pronoun := GENDERED.search(document.text, start, end):
+                sign = 1 if pronoun["she"] else -1
+                for index in np.flatnonzero(scores >= 0):
+                    name = document.text[slice(*own.locate(spans[index]))]
+                    if sign * fits[name] > 0:
+                        scores[index] += len(own.sentences)
             by_sentence.append(scores)
         scored.append(by_sentence)
     return scored
