@@ -218,12 +218,10 @@ def test_answers_are_split_by_where_the_name_is_mentioned(run_of_arms, tmp_path)
     dataset = load_dataset_folder(run_of_arms / "dataset")
     rows = measure_mentions(cells, dataset)
     plain = {row.place: row.questions for row in rows if row.arm == "plain"}
-    first = min(p.distance for p in cells["plain"][0].predictions)
     assert plain == {"in its sentence": 6, "only before it": 24}, "the name opens every text"
     by_hand = [p for p in cells["plain"][0].predictions if p.field == "birth_date"]
     (row,) = (row for row in rows if (row.arm, row.place) == ("plain", "in its sentence"))
     assert row.log_probability.mean == pytest.approx(np.mean([p.log_probability for p in by_hand]))
-    assert first == by_hand[0].distance
     everywhere = tmp_path / "fullname"
     generate_dataset(BiogenConfig(people=8, num_shot_people=20, fullname=True), everywhere)
     with pytest.raises(InputError, match="all values have the name in the same place"):
