@@ -17,13 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("plan", type=click.Path(path_type=Path))
-@click.option(
-    "--arm",
-    "arms",
-    multiple=True,
-    metavar="NAME[,...]",
-    help="Run only these arms of the plan.",
-)
+@add_list_option("--arm", "arms", help="Run only these arms of the plan.")
 @add_list_option("--seed", "seeds", of=int, help="Run only these seeds of the plan.")
 @add_on_options("cells are made, each with the plan's resources")
 @click.option(

@@ -1,7 +1,6 @@
 """Plans: what a run compares, written in YAML."""
 
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -301,19 +300,31 @@ def find_dataset(run: Path, name: str | None) -> Path:
     return plan.find_dataset_folder(name, run)
 
 
+def _join_parts(parts: list[str], names: list[str]) -> list[str]:
+    """Join parts that are a name together.
+
+    >>> _join_parts(["plain", "random", " twice"], ["plain", "random, twice"])
+    ['plain', 'random, twice']
+    """
+    for count in range(1, len(parts) + 1):
+        if (name := ",".join(parts[:count])) in names:
+            return [name, *_join_parts(parts[count:], names)]
+    return parts[:1] + _join_parts(parts[1:], names) if parts else []
+
+
 def select_part(plan: Plan, arms: tuple[str, ...] = (), seeds: tuple[int, ...] = ()) -> Plan:
     """Select some of a plan's arms and seeds; where none are named, all of them stay.
 
     Args:
         plan: to select from.
-        arms: names, or several of them with commas between; a name may have a comma itself.
+        arms: names; one that has a comma may be given in its parts, as a list with commas is.
         seeds: of the plan.
 
     Raises:
         InputError: the plan has no such arm or seed.
     """
     names = [*plan.list_controls(), *(arm.name for arm in plan.arms)]
-    arms = tuple(chain(*([text] if text in names else text.split(",") for text in arms)))
+    arms = tuple(_join_parts(list(arms), names))
     for name in arms:
         if name not in names:
             raise build_unknown_name_error("arm", name, names)

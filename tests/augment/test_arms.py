@@ -58,7 +58,7 @@ def test_the_page_gives_the_meanings_of_all_ways_to_find_a_clue():
         for name, (meaning, models) in CLUE_FINDERS.items()
     ]
     assert rows == expected
-    assert {*UNIT_SCORES, *SPAN_SCORES, "title", "oracle"} == set(CLUE_FINDERS)
+    assert {*UNIT_SCORES, *SPAN_SCORES, "agreement", "title", "oracle"} == set(CLUE_FINDERS)
 
 
 def test_an_arm_is_added_by_a_line_of_the_table_and_a_function(
