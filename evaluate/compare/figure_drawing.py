@@ -25,6 +25,8 @@ LABEL_WIDTH = 48
 """Characters in a line of a scorer's label."""
 MOST_COLUMNS = 6
 """Largest number of columns of a legend."""
+LEGEND_WIDTH, MARK_WIDTH = 160, 6
+"""Characters in a row of a legend, and those that a mark takes."""
 WHISKERS = "Whiskers: 95% intervals over people and, with several seeds, trainings."
 
 
@@ -114,19 +116,22 @@ def _add_arm_legend(figure: Figure, arms: list[str], marks: Mapping[str, ArmMark
     figure.legend(
         handles=handles,
         loc="outside upper center",
-        ncols=count_columns(len(arms)),
+        ncols=count_columns(len(arms), max(map(len, arms))),
         frameon=False,
         fontsize=9,
     )
 
 
-def count_columns(num_labels: int) -> int:
+def count_columns(num_labels: int, longest: int) -> int:
     """Count the columns of a legend so that no label is alone in its last row, where possible.
 
-    >>> [count_columns(number) for number in (1, 6, 7, 13, 14)]
+    >>> [count_columns(number, longest=20) for number in (1, 6, 7, 13, 14)]
     [1, 6, 4, 5, 5]
+    >>> count_columns(12, longest=60)
+    2
     """
-    num_rows = math.ceil(num_labels / MOST_COLUMNS)
+    most = max(1, min(MOST_COLUMNS, LEGEND_WIDTH // (longest + MARK_WIDTH)))
+    num_rows = math.ceil(num_labels / most)
     return math.ceil(num_labels / num_rows)
 
 
@@ -159,7 +164,7 @@ def draw_top(rows: list[TopRow], title: str) -> Figure:
     label = "tokens among the ten highest, mean number over values"
     axes.set(xlabel=label, xlim=(0, 10), title=title)
     axes.spines[["top", "right"]].set_visible(False)
-    columns = count_columns(len(KINDS))
+    columns = count_columns(len(KINDS), max(map(len, KINDS)))
     figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     return figure
 
