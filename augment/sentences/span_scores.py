@@ -17,6 +17,8 @@ from elusive.common.seeding import derived_seed, hashed
 SpanScore = Callable[[Document, Candidates, int, list[range], int], np.ndarray]
 """Takes a document, its candidates, the number of a sentence, the spans before it and a seed;
 returns one score per span."""
+DocumentScore = Callable[[list[Document], list[Candidates], Scorers], list[list[np.ndarray]]]
+"""Scores the spans before each sentence of documents."""
 UnitScore = Callable[[list[Document], Scorers], list[TokenScores]]
 """Scores the units of documents, each for every sentence or for all of them alike."""
 
@@ -30,15 +32,13 @@ def score_spans(
         documents: whose spans are scored.
         candidates: of each document.
         scorers: name the models that a finder reads, and the seed.
-        finder: `agreement`, or a key of `UNIT_SCORES` or `SPAN_SCORES`.
+        finder: a key of `DOCUMENT_SCORES`, `UNIT_SCORES` or `SPAN_SCORES`.
 
     Returns:
         For each document and sentence, one score for each span of `list_before`.
     """
-    if finder == "agreement":
-        return score_agreement(
-            documents, candidates, partial(scorers.score_log_probability, "model")
-        )
+    if finder in DOCUMENT_SCORES:
+        return DOCUMENT_SCORES[finder](documents, candidates, scorers)
     if finder in UNIT_SCORES:
         scored = UNIT_SCORES[finder](documents, scorers)
         return [
@@ -109,6 +109,13 @@ def _by_frequency(
     return np.array([counts[text] for text in texts], float)
 
 
+def _agreement(
+    documents: list[Document], candidates: list[Candidates], scorers: Scorers
+) -> list[list[np.ndarray]]:
+    return score_agreement(documents, candidates, partial(scorers.score_log_probability, "model"))
+
+
+DOCUMENT_SCORES: dict[str, DocumentScore] = {"agreement": _agreement}
 UNIT_SCORES: dict[str, UnitScore] = {
     "attention": _attention,
     "contrast": _contrast,
