@@ -193,13 +193,17 @@ CLUE_FINDERS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "surprisal": ("the least probable words", ("model",)),
     "agreement": (
-        "the last subject that agrees with its pronoun: the model expects it, he or she, after it",
+        "the last subject after which a model expects the sentence's pronoun, *he* or *she*",
         ("model",),
     ),
     "random-span": ("random words; a control", ()),
     "first-words": ("the first words of the text; a control", ()),
     "last-subject": (
         "the first words of the last sentence that does not open with a pronoun; a control",
+        (),
+    ),
+    "name-list": (
+        "the last subject with a first name of the pronoun's gender, by Faker's lists; a control",
         (),
     ),
     "most-frequent": ("the words that occur most often; a control", ()),

@@ -10,7 +10,11 @@ from elusive.augment.scores.arm_scores import Scorers
 from elusive.augment.scores.sentence_scores import contrast_sentences
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.sentences.candidates import Candidates, score_words
-from elusive.augment.sentences.subjects import score_agreement, score_last_subject
+from elusive.augment.sentences.subjects import (
+    score_agreement,
+    score_last_subject,
+    score_name_list,
+)
 from elusive.common.dataset.records import Document
 from elusive.common.seeding import derived_seed, hashed
 
@@ -126,5 +130,6 @@ SPAN_SCORES: dict[str, SpanScore] = {
     "random-span": _at_random,
     "first-words": _earlier_higher,
     "last-subject": score_last_subject,
+    "name-list": score_name_list,
     "most-frequent": _by_frequency,
 }

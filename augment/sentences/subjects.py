@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 
 import numpy as np
+from faker.providers.person.en_US import Provider as Names
 
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.sentences.candidates import Candidates
@@ -60,6 +61,26 @@ def score_last_subject(
     return scores
 
 
+def score_name_list(
+    document: Document, candidates: Candidates, sentence: int, spans: list[range], seed: int
+) -> np.ndarray:
+    """Score the last subject highest whose first name has the gender of the sentence's pronoun.
+
+    Faker's lists of American first names tell the gender. As in `score_agreement`, subjects that
+    do not agree score below those that do, other spans below all.
+
+    >>> from elusive.augment.sentences.candidates import find_candidates
+    >>> text = "Anna Lovelace won. John Doe left. She was glad."
+    >>> document = Document("", "", text, [], [], [], "train", [], "")
+    >>> candidates = find_candidates(document, 2)
+    >>> spans = candidates.list_before(2)
+    >>> best = spans[score_name_list(document, candidates, 2, spans, 0).argmax()]
+    >>> text[slice(*candidates.locate(best))]
+    'Anna Lovelace'
+    """
+    return _score_agreeing(document, candidates, sentence, spans, _look_up_gender)
+
+
 def score_agreement(
     documents: list[Document], candidates: list[Candidates], measure: Measure
 ) -> list[list[np.ndarray]]:
@@ -78,21 +99,40 @@ def score_agreement(
         For each document and sentence, one score for each span of `list_before`.
     """
     fits = _measure_fits(_list_names(documents, candidates), measure)
-    scored = []
-    for document, own in zip(documents, candidates, strict=True):
-        by_sentence = []
-        for number, (start, end) in enumerate(own.sentences):
-            spans = own.list_before(number)
-            scores = score_last_subject(document, own, number, spans, 0)
-            if pronoun := GENDERED.search(document.text, start, end):
-                sign = 1 if pronoun["she"] else -1
-                for index in np.flatnonzero(scores >= 0):
-                    name = document.text[slice(*own.locate(spans[index]))]
-                    if sign * fits[name] > 0:
-                        scores[index] += len(own.sentences)
-            by_sentence.append(scores)
-        scored.append(by_sentence)
-    return scored
+    return [
+        [
+            _score_agreeing(document, own, number, own.list_before(number), fits.__getitem__)
+            for number in range(len(own.sentences))
+        ]
+        for document, own in zip(documents, candidates, strict=True)
+    ]
+
+
+def _score_agreeing(
+    document: Document,
+    candidates: Candidates,
+    sentence: int,
+    spans: list[range],
+    fit: Callable[[str], float],
+) -> np.ndarray:
+    """Score as `score_last_subject` does, with those first for whom `fit` has the pronoun's sign.
+
+    It is above 0 for the name of a woman, and below 0 for that of a man.
+    """
+    scores = score_last_subject(document, candidates, sentence, spans, 0)
+    if pronoun := GENDERED.search(document.text, *candidates.sentences[sentence]):
+        sign = 1 if pronoun["she"] else -1
+        for index in np.flatnonzero(scores >= 0):
+            name = document.text[slice(*candidates.locate(spans[index]))]
+            if sign * fit(name) > 0:
+                scores[index] += len(candidates.sentences)
+    return scores
+
+
+def _look_up_gender(name: str) -> int:
+    """Return 1 for a first name of women only, -1 for one of men only, 0 for others."""
+    first = name.split()[0]
+    return (first in Names.first_names_female) - (first in Names.first_names_male)
 
 
 def _list_names(documents: list[Document], candidates: list[Candidates]) -> list[str]:

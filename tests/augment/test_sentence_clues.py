@@ -19,7 +19,7 @@ from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.scores.units import cut_words, encode
 from elusive.augment.sentences.candidates import find_candidates, score_words
 from elusive.augment.sentences.span_scores import SPAN_SCORES, score_spans
-from elusive.augment.sentences.subjects import score_agreement
+from elusive.augment.sentences.subjects import score_agreement, score_name_list
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.common.dataset.records import Document
@@ -246,6 +246,18 @@ def test_a_pronoun_stands_for_the_last_subject_that_agrees():
     nobody = write("Bo Lie left. Kim Ray won. She ran.")
     ((*_, scores),) = score_agreement([nobody], [find_candidates(nobody, 2)], measure)
     np.testing.assert_allclose(scores, [0, 1], err_msg="if none agrees, the last one counts")
+
+
+def test_a_list_of_first_names_tells_whom_a_pronoun_means():
+    text = "Anna Roe left. Casey Vee won. Bob Ray met Anna Roe. She ran. His dog ran. They sat."
+    document = write(text)
+    own = find_candidates(document, 2)
+    best = {}
+    for number in (3, 4, 5):
+        spans = own.list_before(number)
+        scores = score_name_list(document, own, number, spans, 0)
+        best[number] = text[slice(*own.locate(spans[scores.argmax()]))]
+    assert best == {3: "Anna Roe", 4: "Bob Ray", 5: "Bob Ray"}, "Casey is in both lists"
 
 
 def test_the_benchmark_tells_a_perfect_score_from_its_inverse(people):
