@@ -9,12 +9,22 @@ from elusive.common.dataset.records import Document, Span
 from elusive.common.text.sentences import find_sentences
 
 BUCKETS = ((1, 10), (11, 20), (21, 30), (31, 10_000))
-"""First and last of the distances, in words from the name to the value, of each bucket."""
+"""First and last of the distances, in words, of each bucket."""
 FUNCTION_WORD = re.compile(
     r"an?|the|of|in|on|at|to|for|from|by|with|and|or|as|is|are|was|were|be|been|ha[sd]|have|s?he|"
     r"they|it|his|hers?|their|him|them|its|that|which|who|where|when|this|these|those|there"
 )
 """Words that do not count as relation words."""
+
+
+def name_distance(words: int) -> str:
+    """Name the bucket of a distance; without a blank in between, as in "asphalt/bitumen", it is 0.
+
+    >>> name_distance(0), name_distance(11), name_distance(20_000)
+    ('1-10', '11-20', '31 or more')
+    """
+    first, last = next((pair for pair in BUCKETS if words <= pair[1]), BUCKETS[-1])
+    return f"{first}-{last}" if last < BUCKETS[-1][1] else f"{first} or more"
 
 
 def list_entity_spans(document: Document) -> list[Span]:
@@ -39,9 +49,7 @@ def mark_targets(document: Document, units: list[Span]) -> dict[str, np.ndarray]
         value = (fact.start, fact.end)
         targets = ["value", f"value: {fact.field}"]
         if fact.distance is not None:
-            first, last = next(pair for pair in BUCKETS if pair[0] <= fact.distance <= pair[1])
-            distances = f"{first}-{last}" if last < BUCKETS[-1][1] else f"{first} or more"
-            targets.append(f"value at {distances} words")
+            targets.append(f"value at {name_distance(fact.distance)} words")
         for target in targets:
             spans.setdefault(target, []).append(value)
     masks = {target: mark_overlaps(units, values) for target, values in spans.items()}

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import rankdata
 
-from elusive.augment.clue_spans import BUCKETS
+from elusive.augment.clue_spans import name_distance
 from elusive.augment.scores.log_probability import score_log_probability
 from elusive.augment.scores.model_scores import Reading
 from elusive.augment.scores.sentence_scores import contrast_sentences, score_sentences
@@ -169,7 +169,7 @@ def list_counted(document: Document, candidates: Candidates) -> Iterator[Counted
         if any(overlaps):
             equals = [place in before for place in places]
             words = document.text.count(" ", max(last for _, last in before), start)
-            distance = _name_distance(words)
+            distance = name_distance(words)
             yield CountedSentence(number, spans, np.array(overlaps), np.array(equals), distance)
 
 
@@ -182,11 +182,6 @@ def _measure_document(
         rank = (rankdata(-scores[sentence.number]) - 1)[sentence.overlaps].min()
         found = float(sentence.overlaps[best]), float(sentence.equals[best])
         yield sentence.distance, (*found, float(rank))
-
-
-def _name_distance(words: int) -> str:
-    first, last = next(pair for pair in BUCKETS if max(words, 1) <= pair[1])
-    return f"{first}-{last}" if last < BUCKETS[-1][1] else f"{first} or more"
 
 
 def list_mentions(document: Document) -> list[Span]:

@@ -13,7 +13,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from elusive.augment.arms import drops_tokens
-from elusive.augment.clue_spans import mark_targets, split_sentences
+from elusive.augment.clue_spans import list_entity_spans, mark_targets, split_sentences
 from elusive.augment.config import AugmentConfig
 from elusive.augment.dropping import mark_overlaps
 from elusive.augment.scores.alignment import contrast_scores, move_to_units
@@ -241,8 +241,7 @@ def _shuffled(document: Document, units: list[Span], scorers: Scorers) -> np.nda
 
 def _gold(document: Document, units: list[Span], scorers: Scorers) -> np.ndarray:
     """Names and values are never dropped; all other tokens are dropped equally often."""
-    spans = [*document.heads, *((fact.start, fact.end) for fact in document.facts)]
-    return np.where(mark_overlaps(units, spans), np.inf, 0.0)
+    return np.where(mark_overlaps(units, list_entity_spans(document)), np.inf, 0.0)
 
 
 def _gold_with_relations(document: Document, units: list[Span], scorers: Scorers) -> np.ndarray:

@@ -17,6 +17,7 @@ from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.cli.main import cli
 from elusive.common.dataset.folder import load_dataset_folder
+from elusive.common.dataset.records import Document, Fact
 from elusive.common.errors import InputError
 from elusive.common.lm.loading import load_model
 
@@ -44,6 +45,14 @@ def test_targets_are_names_values_and_what_states_the_relation(documents):
     by_distance = np.any([m for name, m in masks.items() if name.startswith("value at")], axis=0)
     assert (by_field == masks["value"]).all()
     assert (by_distance <= masks["value"]).all()
+
+
+def test_a_value_next_to_the_name_is_at_a_distance_like_any_other():
+    text = "asphalt/bitumen"
+    fact = Fact("material", "bitumen", 8, 15, distance=0, position=0)
+    document = Document("d", "asphalt", text, [(0, 7)], [], [fact], "train", [], "single")
+    masks = mark_targets(document, [(0, 7), (7, 8), (8, 15)])
+    assert masks["value at 1-10 words"].tolist() == [False, False, True]
 
 
 def test_perfect_and_inverted_scores_stand_at_the_ends(documents):
