@@ -1,5 +1,6 @@
 """Processes that clean the pages of a dump, each page within limits on time and memory."""
 
+import pickle
 import resource
 import signal
 from collections import Counter
@@ -13,9 +14,16 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from elusive.common.errors import InputError
 from elusive.wikiqa.articles import Article, Counts
 
 DONE = "done"
+NO_PAGE = -1
+"""What a process says in place of a page's index when it cleans none."""
+CRASH_REASON = "article that crashes the parser"
+CRASHES = (-signal.SIGSEGV, -signal.SIGABRT)
+"""How a process ends itself when its C code fails, often for lack of the memory that it may use.
+The load of the machine has no part in it: a system that runs out of memory sends SIGKILL."""
 STATUS = Path("/proc/self/status")
 
 
@@ -93,16 +101,32 @@ class PageWorkers:
         try:
             while True:
                 process, connection = worker = worker or self._start()
-                index = _follow(connection, job)
-                if index is None:
+                outcome = _follow(connection, job)
+                if isinstance(outcome, Exception):
+                    raise outcome
+                if outcome is None:
                     return len(job.pages)
-                process.join()
-                is_slow = process.exitcode == -signal.SIGXCPU
-                reason = self._limits.time_reason if is_slow else self._limits.memory_reason
-                job.skipped[index] = reason
                 worker = None
+                process.join()
+                job.skipped[outcome] = self._find_reason(process.exitcode, outcome, job)
         finally:
             self._idle.put(worker)
+
+    def _find_reason(self, exitcode: int | None, index: int, job: Job) -> str:
+        """Return why a page that ended its process is left out.
+
+        Raises:
+            InputError: the page need not be the cause.
+        """
+        if index != NO_PAGE and exitcode == -signal.SIGXCPU:
+            return self._limits.time_reason
+        if index != NO_PAGE and exitcode in CRASHES:
+            return CRASH_REASON
+        place = f"page {index + 1} of {len(job.pages)}" if index != NO_PAGE else "no page"
+        raise InputError(
+            f"a process that cleans pages ended (exit code {exitcode}, {place}, for "
+            f"{job.path.name}), often for lack of memory: lower --workers, and rerun to resume"
+        )
 
     def _start(self) -> tuple[SpawnProcess, Connection]:
         context = get_context("spawn")
@@ -114,20 +138,16 @@ class PageWorkers:
         return process, ours
 
 
-def _follow(connection: Connection, job: Job) -> int | None:
-    """Have a process do a job; return the index of the page that ended it, or None at the end."""
-    index = None
+def _follow(connection: Connection, job: Job) -> Exception | int | None:
+    """Have a process do a job; return None at the end, its error, or the page at which it died."""
+    index = NO_PAGE
     try:
         connection.send(job)
-        while (message := connection.recv()) != DONE:
-            if isinstance(message, Exception):
-                raise message
+        while isinstance(message := connection.recv(), int):
             index = message
     except (EOFError, OSError):
-        if index is None:
-            raise RuntimeError("a process that cleans pages ended before its first page") from None
         return index
-    return None
+    return None if message == DONE else message
 
 
 def _serve(
@@ -146,9 +166,17 @@ def _serve(
                 write_chunk(job.path, articles, job.counts)
                 connection.send(DONE)
             except Exception as error:
-                connection.send(error)
+                connection.send(_make_sendable(error))
     except (EOFError, BrokenPipeError):
         return
+
+
+def _make_sendable(error: Exception) -> Exception:
+    """Return an error that another process can read: its words, if it cannot be pickled."""
+    try:
+        return pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
 
 
 def _clean_pages(
@@ -170,6 +198,7 @@ def _clean_pages(
             counts = Counter({limits.memory_reason: 1})
         job.counts.update(counts)
     _set_limit(resource.RLIMIT_CPU, resource.RLIM_INFINITY)
+    connection.send(NO_PAGE)
     return articles
 
 

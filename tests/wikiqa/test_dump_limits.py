@@ -13,7 +13,7 @@ from commands import run
 from handmade import dump_file
 from hypothesis import given
 from hypothesis import strategies as st
-from page_tasks import clean_or_misbehave, write_titles
+from page_tasks import clean_or_misbehave, die_writing, write_titles
 
 from elusive.common.dataset.records import Link
 from elusive.common.errors import InputError
@@ -202,6 +202,46 @@ def test_an_error_in_a_worker_reaches_the_command(tmp_path):
     with PageWorkers(1, clean_or_misbehave, write_titles, Limits()) as pool:
         job = Job(tmp_path / "a", ["one.", "error"], Counter(), Limits())
         with pytest.raises(InputError, match="wrong"):
+            pool.submit(job).result()
+
+
+def test_an_error_of_the_system_in_a_worker_reaches_the_command(tmp_path):
+    with PageWorkers(1, clean_or_misbehave, write_titles, Limits()) as pool:
+        job = Job(tmp_path / "no folder" / "a", ["one."], Counter(), Limits())
+        with pytest.raises(FileNotFoundError):
+            pool.submit(job).result(60)
+
+
+def test_an_error_that_cannot_be_sent_reaches_the_command_in_words(tmp_path):
+    with PageWorkers(1, clean_or_misbehave, write_titles, Limits()) as pool:
+        job = Job(tmp_path / "a", ["one.", "unsendable error"], Counter(), Limits())
+        with pytest.raises(RuntimeError, match=r"RuntimeError: .*odd"):
+            pool.submit(job).result()
+
+
+def test_a_worker_that_the_system_ends_is_an_error_and_no_page_is_left_out(tmp_path):
+    with PageWorkers(1, clean_or_misbehave, write_titles, Limits()) as pool:
+        job = Job(tmp_path / "a", ["one.", "SIGKILL", "two."], Counter(), Limits())
+        with pytest.raises(InputError, match=r"exit code -9, page 2 of 3.*lower --workers"):
+            pool.submit(job).result()
+    assert not (tmp_path / "a").exists()
+    assert not job.skipped
+
+
+def test_a_page_that_crashes_its_parser_is_left_out_under_a_reason_of_its_own(tmp_path):
+    with PageWorkers(1, clean_or_misbehave, write_titles, Limits()) as pool:
+        job = Job(tmp_path / "a", ["one.", "SIGSEGV", "two."], Counter(), Limits())
+        assert pool.submit(job).result() == 3
+    assert (tmp_path / "a").read_text() == (
+        "['one.', 'two.'] [('article that crashes the parser', 1), ('cleaned', 2), "
+        "('sentences read', 2)]"
+    )
+
+
+def test_a_worker_that_dies_while_it_writes_blames_no_page(tmp_path):
+    with PageWorkers(1, clean_or_misbehave, die_writing, Limits()) as pool:
+        job = Job(tmp_path / "a", ["one."], Counter(), Limits())
+        with pytest.raises(InputError, match=r"exit code -11, no page"):
             pool.submit(job).result()
 
 
