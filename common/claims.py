@@ -4,6 +4,7 @@ The system's own file locks are local to a machine on many network file systems.
 more than atomic renames within one folder, which all of them have.
 """
 
+import errno
 import hashlib
 import os
 import re
@@ -23,6 +24,8 @@ STALE_SECONDS = 120.0
 """Time without a sign of life after which a holder on another machine counts as dead. Clients of a
 network file system may see a change up to a minute late."""
 POLL_SECONDS = 0.25
+LOST_RACE = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOENT, errno.ESTALE)
+"""How a rename fails because another process was faster: it has claimed or released in between."""
 OWNER = re.compile(r"(?P<machine>[0-9a-f]{12})-(?P<pid>\d+)-(?P<start>\d*)-[0-9a-f]{8}")
 
 
@@ -66,7 +69,9 @@ class Claim:
 
         Raises:
             ClaimedError: another process holds the claim, and `wait` is False.
+            OSError: the folder cannot be written, so waiting is of no use.
         """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         while not self._try():
             if not wait:
                 raise ClaimedError(f"another process holds {self.path}")
@@ -113,7 +118,9 @@ class Claim:
                 (self.path / holder[0]).rename(self._file)
             else:
                 self._rename_draft()
-        except OSError:
+        except OSError as error:
+            if error.errno not in LOST_RACE:
+                raise
             # A network file system may report the failure of a rename that it has repeated.
             return self._file.exists()
         return True
@@ -170,6 +177,7 @@ def hold_claim(path: Path, wait: bool = True) -> Iterator[Claim]:
 
     Raises:
         ClaimedError: another process holds the claim, and `wait` is False.
+        OSError: the folder cannot be written.
     """
     claim = Claim(path)
     claim.acquire(wait)

@@ -2,7 +2,8 @@
 
 Until it is finished, a folder has no manifest. Instead it has a folder `.progress`, which holds the
 parameters of the run that is writing it and one marker per finished shard. Data files get their
-final names when they are complete.
+final names when they are complete. A folder with a manifest is finished, even if a killed command
+has left `.progress` there.
 """
 
 import json
@@ -55,11 +56,10 @@ def claim_folder(out: Path, kind: str, parameters: dict[str, Any]) -> Iterator[b
         InputError: `out` holds something else, finished or not, which is never overwritten; its
             files changed since they were written; or another process is writing to it.
     """
-    progress = out / PROGRESS
-    if not progress.is_dir() and is_made(out, kind, parameters):
-        check_content(out, read_manifest(out, kind))
+    if _is_complete(out, kind, parameters):
         yield False
         return
+    progress = out / PROGRESS
     progress.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         try:
@@ -68,8 +68,28 @@ def claim_folder(out: Path, kind: str, parameters: dict[str, Any]) -> Iterator[b
             raise InputError(
                 f"another process is writing to {out}: wait until it has finished"
             ) from None
-        _check_parameters(progress / PARAMETERS, out, kind, parameters)
-        yield True
+        is_mine = not _is_complete(out, kind, parameters)  # as of now, which nobody else changes
+        if is_mine:
+            _check_parameters(progress / PARAMETERS, out, kind, parameters)
+        yield is_mine
+
+
+def _is_complete(out: Path, kind: str, parameters: dict[str, Any]) -> bool:
+    """Return whether `out` holds exactly this, finished; remove what its writer left behind.
+
+    Raises:
+        InputError: `out` holds something else, or its files changed since they were written.
+    """
+    if is_unfinished(out) or not is_made(out, kind, parameters):
+        return False
+    check_content(out, read_manifest(out, kind))
+    _remove_progress(out)
+    return True
+
+
+def _remove_progress(out: Path) -> None:
+    """Remove `.progress` of a finished folder, which another process may remove as well."""
+    shutil.rmtree(out / PROGRESS, ignore_errors=True)
 
 
 def _check_parameters(path: Path, out: Path, kind: str, parameters: dict[str, Any]) -> None:
@@ -251,7 +271,7 @@ def finish_folder(
     write_atomically(out / "dataset_dict.json", json.dumps({"splits": list(schemas)}) + "\n")
     write_manifest(out, kind, parameters, content_hash)
     remember_verified(out, list_data_files(out), content_hash)
-    shutil.rmtree(out / PROGRESS)
+    _remove_progress(out)
 
 
 VALUE_TYPES = {pa.float32(): "float32", pa.float64(): "float64"}

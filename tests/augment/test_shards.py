@@ -20,9 +20,16 @@ from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
 from elusive.common import content_hash, folders
+from elusive.common.dataset import shards
 from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
 from elusive.common.dataset.records import Document
-from elusive.common.dataset.shards import claim_folder, is_unfinished, read_batches
+from elusive.common.dataset.shards import (
+    PARAMETERS,
+    PROGRESS,
+    claim_folder,
+    is_unfinished,
+    read_batches,
+)
 from elusive.common.errors import InputError
 from elusive.common.folders import hash_content
 
@@ -87,6 +94,61 @@ def test_a_killed_run_resumes_after_its_last_shard(people, tmp_path, monkeypatch
     assert hash_content(out) == hash_content(whole.path)
     assert resumed.summary.diagnostics == whole.summary.diagnostics
     assert not (out / ".progress").exists()
+
+
+@pytest.fixture
+def left_folder(people, tmp_path, monkeypatch) -> Path:
+    """A finished text whose command was killed while it removed `.progress`."""
+    remove = shutil.rmtree
+
+    def remove_until_killed(path: Path, ignore_errors: bool = False) -> None:
+        if path.name == PROGRESS:
+            (path / PARAMETERS).unlink()
+            raise KeyboardInterrupt
+        remove(path, ignore_errors)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", remove_until_killed)
+        with pytest.raises(KeyboardInterrupt):
+            make(people, tmp_path / "left", method="random")
+    assert (tmp_path / "left" / PROGRESS).exists()
+    return tmp_path / "left"
+
+
+def test_a_finished_folder_with_leftovers_is_not_overwritten(people, left_folder):
+    before = hash_content(left_folder)
+    with pytest.raises(InputError, match=r"another run's files \(different seed"):
+        make(people, left_folder, method="random", seed=1)
+    assert hash_content(left_folder) == before
+
+
+def test_a_finished_folder_with_leftovers_is_not_made_again_and_loses_them(people, left_folder):
+    dataset, config = load_dataset_folder(people), AugmentConfig(method="random", copies=3)
+    assert not augment_dataset(dataset, config, left_folder)
+    assert not (left_folder / PROGRESS).exists()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_folder_that_is_finished_while_it_is_claimed_is_not_overwritten(
+    seed, people, tmp_path, monkeypatch
+):
+    hold_claim, out = shards.hold_claim, tmp_path / "out"
+
+    def hold_late(path: Path, wait: bool) -> object:
+        monkeypatch.undo()
+        make(people, out, method="random")
+        return hold_claim(path, wait)
+
+    monkeypatch.setattr(shards, "hold_claim", hold_late)
+    dataset = load_dataset_folder(people)
+    config = AugmentConfig(method="random", copies=3, seed=seed)
+    if seed:
+        with pytest.raises(InputError, match=r"another run's files \(different seed"):
+            augment_dataset(dataset, config, out)
+    else:
+        assert not augment_dataset(dataset, config, out)
+    assert TrainingTextFolder(out).parameters["seed"] == 0
+    assert not list(out.glob(".progress/*"))
 
 
 def test_tasks_that_share_the_shards_make_the_same_text(people, tmp_path, monkeypatch):

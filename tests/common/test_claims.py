@@ -1,7 +1,9 @@
 """Claims pass from a killed holder to one other process, and never from a living one."""
 
+import errno
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -57,6 +59,37 @@ def test_a_claim_is_held_by_one_and_leaves_nothing_behind(tmp_path):
     with hold_claim(tmp_path / "locks" / "a", wait=False):
         pass
     assert list((tmp_path / "locks").iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_folder_that_cannot_be_written_is_an_error_and_no_claim(
+    number, wait, tmp_path, monkeypatch
+):
+    def refuse(path: object, mode: int = 0o777) -> None:
+        raise OSError(number, os.strerror(number), path)
+
+    monkeypatch.setattr(claims.time, "sleep", lambda seconds: pytest.fail("it waits"))
+    monkeypatch.setattr(os, "mkdir", refuse)
+    with pytest.raises(OSError, match=re.escape(os.strerror(number))):
+        Claim(tmp_path / "a").acquire(wait)
+
+
+def test_a_dead_holders_claim_that_cannot_be_taken_over_is_an_error(tmp_path, monkeypatch):
+    def refuse(source: object, target: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), source)
+
+    end(start_holder(tmp_path / "a"))
+    monkeypatch.setattr(os, "rename", refuse)
+    with pytest.raises(OSError, match="Read-only"):
+        Claim(tmp_path / "a").acquire(wait=False)
+
+
+def test_a_claim_below_a_link_to_nowhere_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(claims.time, "sleep", lambda seconds: pytest.fail("it waits"))
+    (tmp_path / "locks").symlink_to(tmp_path / "gone")
+    with pytest.raises(FileExistsError):
+        Claim(tmp_path / "locks" / "a").acquire()
 
 
 def test_a_killed_holders_claim_is_taken_over_at_once_on_the_same_machine(tmp_path):
