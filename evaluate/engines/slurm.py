@@ -33,6 +33,12 @@ MOST_IDLE_LIMITS = 3
 """Time limits in a row that a task may reach without saving anything new."""
 FIELDS = "%A|%F|%K|%j|%T|%r"
 """What squeue prints: job, array, index in the array, name, state, reason."""
+ListedJob = tuple[str, str, str]
+"""What is known of a job: its id for logs, its state, and the reason for that."""
+UNKNOWN: ListedJob = ("", "UNKNOWN", "")
+"""A job that an answer of Slurm does not name."""
+SILENT: ListedJob = ("", "PENDING", "")
+"""A job that the last answer does not name, while Slurm does not answer: it may well be alive."""
 
 
 class SlurmCluster:
@@ -63,7 +69,7 @@ class SlurmCluster:
             )
         self.out, self.parallel = out.resolve(), parallel
         self.records, self.logs = self.out / "jobs", self.out / "logs"
-        self._last: dict[tuple[str, int], tuple[str, str, str]] = {}
+        self._last: dict[tuple[str, int], ListedJob] = {}
 
     def check(self, resources: Iterable[Resources]) -> None:
         """Raise InputError if Slurm cannot be reached or would refuse the resources."""
@@ -137,10 +143,10 @@ class SlurmCluster:
             InputError: tasks can never start, or their machine does not share the run's folder.
         """
         records, states = list(self._read_records()), {}
-        listed = self._list_jobs([record["name"] for record in records]) if records else {}
+        listed = self._list_jobs(records) if records else {}
         for record in records:
             for index, name in enumerate(record["tasks"]):
-                job, state, reason = listed.get((record["name"], index), ("", "UNKNOWN", ""))
+                job, state, reason = listed.get((record["name"], index), UNKNOWN)
                 if NEVER.search(f"{reason} ") and state in ("PENDING", "FAILED"):
                     self._cancel()
                     raise InputError(
@@ -165,14 +171,16 @@ class SlurmCluster:
         reason = f"Slurm says {state}; see {log}" if job else "Slurm does not know its job any more"
         return TaskState(False, reason, state in HOPELESS)
 
-    def _list_jobs(self, names: list[str]) -> dict[tuple[str, int], tuple[str, str, str]]:
-        """List jobs by name and index: id for logs, state and reason."""
+    def _list_jobs(self, records: list[dict[str, Any]]) -> dict[tuple[str, int], ListedJob]:
+        """List jobs by name and index: as Slurm says, or as it said last while it is silent."""
+        names = [record["name"] for record in records]
         command = ("squeue", "--noheader", "--array", "--me", "--states=all", f"--format={FIELDS}")
         try:
             lines = _ask(*command, f"--name={','.join(names)}").splitlines()
         except InputError as error:  # the controller is away for a moment
             print_warning(f"{error}; waiting for Slurm to answer again")
-            return self._last
+            keys = [(record["name"], i) for record in records for i in range(len(record["tasks"]))]
+            return {key: self._last.get(key, SILENT) for key in keys}
         jobs = {}
         for line in lines:
             job, array, index, name, state, reason = line.split("|", 5)
