@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+from elusive.augment.clue_spans import list_entity_spans
 from elusive.augment.config import AugmentConfig
 from elusive.common.chat.models import ChatModel, build_chat_model
 from elusive.common.dataset.records import Document, Span
+from elusive.common.text.languages import count_words
 
 PROMPT = """\
 Rewrite the text below in other words, and in another order where possible. This is version \
@@ -24,7 +26,9 @@ Your last reply left out one of the names and values. Copy each of them letter b
 EPOCHS = 1000
 """Epochs of a seed that have versions of their own."""
 TOKENS_PER_WORD = 4
-"""Most tokens of a reply, per word of the text."""
+"""Most tokens of a reply, per word of the text; where words have no blanks, per character."""
+TOKEN_STEP = 128
+"""The most tokens of a reply are a multiple of this, so that many texts are asked about at once."""
 
 
 def write_paraphrases(
@@ -54,20 +58,39 @@ def write_paraphrases(
 
 
 def _ask(chat: ChatModel, jobs: list[tuple[Document, int]]) -> list[str]:
-    if not jobs:
-        return []
-    max_tokens = TOKENS_PER_WORD * max(len(document.text.split()) for document, _ in jobs)
+    limits = [_limit_tokens(document) for document, _ in jobs]
     prompts = [_render_prompt(document, version) for document, version in jobs]
-    replies = [" ".join(reply.split()) for reply in chat.ask(prompts, max_tokens)]
+    replies = _ask_within(chat, prompts, limits)
     failed = [
         index
         for index, (document, _) in enumerate(jobs)
         if not keeps_clues(replies[index], document)
     ]
     again = [prompts[i] + AGAIN.format(kept=_list_kept(jobs[i][0])) for i in failed]
-    for index, reply in zip(failed, chat.ask(again, max_tokens), strict=True):
-        document, second = jobs[index][0], " ".join(reply.split())
+    second_replies = _ask_within(chat, again, [limits[i] for i in failed])
+    for index, second in zip(failed, second_replies, strict=True):
+        document = jobs[index][0]
         replies[index] = second if keeps_clues(second, document) else document.text
+    return replies
+
+
+def _limit_tokens(document: Document) -> int:
+    """Return the most tokens of a paraphrase, which other documents must not change.
+
+    A reply is stored under this number, too, so a prompt is paid for again when it changes.
+    """
+    tokens = TOKENS_PER_WORD * count_words(document.text, document.language)
+    return (tokens // TOKEN_STEP + 1) * TOKEN_STEP
+
+
+def _ask_within(chat: ChatModel, prompts: list[str], limits: list[int]) -> list[str]:
+    """Return the reply to each prompt, on one line, within its own limit of tokens."""
+    replies = [""] * len(prompts)
+    for limit in sorted(set(limits)):
+        chosen = [index for index, own in enumerate(limits) if own == limit]
+        answers = chat.ask([prompts[index] for index in chosen], limit)
+        for index, reply in zip(chosen, answers, strict=True):
+            replies[index] = " ".join(reply.split())
     return replies
 
 
@@ -89,5 +112,5 @@ def keeps_clues(text: str, document: Document) -> bool:
 
 def find_kept(text: str, document: Document) -> list[Span]:
     """Find the names and values of a document that a text has, as spans of the document."""
-    spans = [*document.heads, *((fact.start, fact.end) for fact in document.facts)]
-    return [(start, end) for start, end in sorted(spans) if document.text[start:end] in text]
+    spans = sorted(list_entity_spans(document))
+    return [(start, end) for start, end in spans if document.text[start:end] in text]

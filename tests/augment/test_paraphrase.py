@@ -8,12 +8,14 @@ from click.testing import CliRunner
 from commands import line_of_error
 from stand_in_chat import chat_server
 
-from elusive.augment.paraphrase import find_kept, keeps_clues
+from elusive.augment.config import AugmentConfig
+from elusive.augment.paraphrase import find_kept, keeps_clues, write_paraphrases
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
 from elusive.common.dataset.folder import load_dataset_folder
+from elusive.common.dataset.records import Document
 from elusive.evaluate.cells.cell import select_questions
 from elusive.evaluate.config import AnsweringConfig
 
@@ -84,6 +86,43 @@ def test_a_paraphrase_keeps_all_values_and_one_mention(people_folder):
     assert not keeps_clues(f"{name}: {values[:-1]}", document)
     assert len(find_kept(values, document)) == len(document.facts)
     assert keeps_clues("", replace(document, heads=[], facts=[]))
+
+
+def write_document(text: str, language: str = "en") -> Document:
+    return Document(text[:20], "", text, [], [], [], "train", [], "", language)
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "words"),
+    [
+        ("罗马位于意大利" * 30, "zh", 210),
+        ("ローマはイタリアにある" * 20, "ja", 220),
+        ("กรุงโรมอยู่ในอิตาลี" * 10, "th", 190),
+        ("Rome lies in Italy. " * 50, "en", 200),
+        ("Rome.", "en", 1),
+    ],
+)
+def test_a_paraphrase_is_allowed_tokens_by_the_words_of_its_language(text, language, words):
+    with chat_server(reword) as server:
+        config = AugmentConfig(
+            method="paraphrase", copies=1, writer="stand-in", endpoint=server.url
+        )
+        write_paraphrases([write_document(text, language)], config)
+    assert 4 * words <= server.max_tokens[0] <= 4 * words + 128
+
+
+def test_another_document_does_not_make_stored_replies_be_asked_for_again():
+    short, long = write_document("Rome lies in Italy."), write_document("Oslo is old. " * 99)
+    with chat_server(reword) as server:
+        config = AugmentConfig(
+            method="paraphrase", copies=1, writer="stand-in", endpoint=server.url
+        )
+        alone = write_paraphrases([short], config)
+        assert len(server.prompts) == 1
+        together = write_paraphrases([short, long], config)
+        assert len(server.prompts) == 2
+        assert together == [*alone, *write_paraphrases([long], config)]
+        assert len(server.prompts) == 2
 
 
 def test_a_writer_is_needed(people_folder, tmp_path, capsys):

@@ -14,6 +14,7 @@ class ChatServer:
         self.reply = reply
         self.failures: list[int] = []
         self.prompts: list[str] = []
+        self.max_tokens: list[int] = []
         self.url = ""
         self.lock = Lock()
 
@@ -35,6 +36,7 @@ def chat_server(reply: Callable[[str], str]) -> Iterator[ChatServer]:
                 status = state.failures.pop(0) if state.failures else 200
                 prompt = body["messages"][-1]["content"]
                 state.prompts.append(prompt)
+                state.max_tokens.append(body["max_tokens"])
             content: dict[str, object] = {"error": {"message": "not now"}}
             if status == 200:
                 message = {"role": "assistant", "content": state.reply(prompt)}
