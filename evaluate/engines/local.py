@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing import Queue
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
@@ -89,11 +90,14 @@ def _make_side_by_side(
 ) -> None:
     """Make all cells in several processes; each takes the next cell that no other has taken."""
     # 1) Start the processes.
+    for job in missing:
+        run.forget_failure(job)  # of an earlier run
     ordered = sort_longest_first(todo, run.count_steps)
     context, below = get_context(), run.out.relative_to(run.root)
-    made = context.Value("d", 0.0)
+    made, errors = context.Value("d", 0.0), context.Queue()
+    arguments = (run.plan, run.root, below, ordered, made, errors)
     workers = [
-        context.Process(target=_work, args=(run.plan, run.root, below, ordered, made), daemon=True)
+        context.Process(target=_work, args=arguments, daemon=True)
         for _ in range(min(count, len(missing)))
     ]
     for worker in workers:
@@ -109,19 +113,32 @@ def _make_side_by_side(
                 table.add(job, folder)
         bar.update(max(made.value, len(todo) - len(unfinished) - len(missing)) - bar.n)
         time.sleep(POLL_SECONDS * is_alive)
-    # 3) Record as failed the cells whose process died.
+    if not errors.empty():
+        raise errors.get()
+    # 3) Record the cells whose process died, and wait for those that another command is making.
     codes = sorted({worker.exitcode for worker in workers if worker.exitcode})
     for job in unfinished:
-        if not run.find_failure(job):
-            listed = ", ".join(map(str, codes)) or "0"
+        if run.find_failure(job):
+            continue
+        if codes:
+            listed = ", ".join(map(str, codes))
             reason = f"its process ended with code {listed}; code -9 often means too little memory"
             run.record(Failure(job.name, reason, ""))
+        elif _make_in_shares(run, job, bar.update, wait=True) and (
+            folder := run.find_finished(job)
+        ):
+            table.add(job, folder)
 
 
 def _work(
-    plan: Plan, root: Path, below: Path, todo: list[Job], made: "Synchronized[float]"
+    plan: Plan,
+    root: Path,
+    below: Path,
+    todo: list[Job],
+    made: "Synchronized[float]",
+    errors: "Queue[OSError]",
 ) -> None:
-    """Make every cell that no other process has taken."""
+    """Make every cell that no other process has taken; hand over the error of a full disk."""
 
     def add(share: float) -> None:
         with made.get_lock():
@@ -129,5 +146,8 @@ def _work(
 
     run = RunFolder(plan, root).open_below(below)
     with suppress(KeyboardInterrupt):  # the command says so, in one line
-        for job in todo:
-            _make_in_shares(run, job, add, wait=False)
+        try:
+            for job in todo:
+                _make_in_shares(run, job, add, wait=False)
+        except OSError as error:
+            errors.put(error)

@@ -1,11 +1,14 @@
 """A run chooses how many cells are made at a time, the longest first, and prints each of them."""
 
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from commands import run, write_grid_plan
 
+from elusive.common.claims import hold_claim
 from elusive.evaluate.cells.cell_folder import load_cell
 from elusive.evaluate.engines.side_by_side import (
     Load,
@@ -96,3 +99,41 @@ def test_processes_side_by_side_print_their_cells_too(tmp_path, model_folder, ca
     printed = capsys.readouterr().err
     for name in ("untrained-seed0", "plain-seed0"):
         assert re.search(rf"^{name} .*\[\d+, \d+\]", printed, re.MULTILINE)
+
+
+def test_cells_that_another_command_is_at_are_waited_for(tmp_path, model_folder):
+    plan, out = (
+        load_plan(write_grid_plan(tmp_path, model_folder, arms=["plain"], seeds=[0])),
+        tmp_path / "out",
+    )
+    names = [folder.name for folder in run_plan(plan, out).folders]
+    (held,) = [name for name in names if name.startswith("plain")]
+    (out / "cells").rename(tmp_path / "cells")
+    with ThreadPoolExecutor() as pool, hold_claim(out / "locks" / held):
+        other = pool.submit(run_plan, plan, out, jobs=2)
+        while not list(out.glob("cells/untrained-*")) and not other.done():
+            time.sleep(0.05)
+        time.sleep(1)
+        assert not other.done(), "the cell is waited for"
+        (tmp_path / "cells" / held).rename(out / "cells" / held)
+    result = other.result()
+    assert result.failures == []
+    assert sorted(folder.name for folder in result.folders) == sorted(names)
+
+
+def test_a_full_disk_in_a_process_stops_the_run(tmp_path, model_folder):
+    own = tmp_path / "own.py"
+    own.write_text(
+        "import errno\n"
+        "from elusive.evaluate.cells import make_cell\n"
+        "def write_results(folder, outcome):\n"
+        "    raise OSError(errno.ENOSPC, 'No space left on device')\n"
+        "make_cell.write_results = write_results  # in the process that makes the cell\n"
+        "def score(document, units):\n"
+        "    return [0.0] * len(units)\n"
+    )
+    arms = [{"method_file": f"{own}:score"}]
+    plan = load_plan(write_grid_plan(tmp_path, model_folder, arms=arms, seeds=[0]))
+    with pytest.raises(OSError, match="No space left on device"):
+        run_plan(plan, tmp_path / "out", jobs=2)
+    assert not list((tmp_path / "out").glob("failed/*"))
