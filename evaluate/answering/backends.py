@@ -1,9 +1,10 @@
 """What answers: a model in this process, or one on an OpenAI-compatible server."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
+from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.dataset.records import Fact, Prediction, Question, Shot
 from elusive.common.lm.loading import LoadedModel
 from elusive.evaluate.answering.batches import Model
@@ -55,3 +56,14 @@ def find_endpoint(answering: AnsweringConfig, model: str) -> Endpoint | None:
 def build_endpoint_backend(endpoint: Endpoint) -> Backend:
     """Build the backend of a served model."""
     return Backend(partial(ask_endpoint, endpoint), partial(compute_endpoint_perplexity, endpoint))
+
+
+def ask_open_book(
+    backend: Backend, questions: list[Question], shots: list[Shot], dataset: DatasetFolder
+) -> list[Prediction]:
+    """Ask with the document's text in front of each question; the answers keep the question."""
+    texts = {document.doc_id: document.text for document in dataset.documents}
+    asked = [replace(q, question=f"{texts[q.doc_id]} {q.question}") for q in questions]
+    predictions = backend.ask(asked, shots, dataset.match_facts())
+    pairs = zip(predictions, questions, strict=True)
+    return [replace(prediction, question=q.question) for prediction, q in pairs]

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from elusive.augment.arms import OPEN_BOOK
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.dataset.records import Prediction, Question
@@ -22,7 +23,7 @@ from elusive.common.lm.references import (
     hash_model_weights,
     hash_settings,
 )
-from elusive.evaluate.answering.backends import build_local_backend
+from elusive.evaluate.answering.backends import ask_open_book, build_local_backend
 from elusive.evaluate.answering.predictions import group_by_topic
 from elusive.evaluate.answering.prompt_format import PromptFormat
 from elusive.evaluate.answering.prompts import split_shots
@@ -80,12 +81,16 @@ def answer_again(
     questions = _sample_questions(again.dataset, answering, loaded, num_questions, seed)
     shots, _ = split_shots(again.dataset.shots, answering.num_shots, parameters["seed"])
     facts, answers = again.dataset.match_facts(), []
+    is_open_book = parameters.get("control") == OPEN_BOOK
     threads = parameters.get("threads") or choose_threads(again.model)
     adapted = open_adapted_model(loaded, again.adapter) if again.adapter else None
     with use_threads(threads), adapted or nullcontext(loaded.model) as model:
         backend = build_local_backend(model, loaded, answering)
         for members in group_by_topic(questions).values():
-            answers += backend.ask(members, shots, facts)
+            if is_open_book:
+                answers += ask_open_book(backend, members, shots, again.dataset)
+            else:
+                answers += backend.ask(members, shots, facts)
             on_progress(len(members))
     return answers, device
 

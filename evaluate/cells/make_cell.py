@@ -39,6 +39,7 @@ from elusive.common.memory import Cost, measure_cost
 from elusive.common.probe.packing import find_packing
 from elusive.evaluate.answering.backends import (
     Backend,
+    ask_open_book,
     build_endpoint_backend,
     build_local_backend,
     find_endpoint,
@@ -364,10 +365,6 @@ def _ask(
     cell: Cell, dataset: DatasetFolder, questions: list[Question], backend: Backend
 ) -> list[Prediction]:
     shots, _ = _split_shots(cell, dataset)
-    asked = questions
     if cell.control == OPEN_BOOK and dataset is not cell.known:
-        texts = {document.doc_id: document.text for document in dataset.documents}
-        asked = [replace(q, question=f"{texts[q.doc_id]} {q.question}") for q in questions]
-    predictions = backend.ask(asked, shots, dataset.match_facts())
-    pairs = zip(predictions, questions, strict=True)
-    return [replace(prediction, question=q.question) for prediction, q in pairs]
+        return ask_open_book(backend, questions, shots, dataset)
+    return backend.ask(questions, shots, dataset.match_facts())

@@ -98,7 +98,7 @@ def rank_benchmarks(cells: list[CellResult], metric: str) -> list[Benchmark]:
     """Return the benchmarks of some cells, each with its best arm first.
 
     Raises:
-        InputError: as `elusive.evaluate.compare.table.results`.
+        InputError: as `build_table`.
     """
     ranked = []
     for name, members in group_benchmarks(cells).items():

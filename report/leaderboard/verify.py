@@ -7,7 +7,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from elusive.common.dataset.folder import load_dataset_folder
+from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
+from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError
 from elusive.common.folders import hash_file, read_package_versions
 from elusive.evaluate.cells.ask_again import Again, answer_again
@@ -64,16 +65,9 @@ def verify_entry(
     """
     entry = _read_checked(path)
     asked = load_dataset_folder(dataset)
-    parameters = entry["parameters"]
-    if asked.content_hash != parameters["dataset"]:
-        raise InputError(
-            f"--dataset: {dataset} has content hash {asked.content_hash[:12]}, the entry was "
-            f"measured on {parameters['dataset'][:12]}: name that dataset"
-        )
     stored = read_answers(path.with_suffix(".parquet"))
-    problem = next(find_gold_problems(entry, stored, [], {asked.content_hash: asked}), None)
-    if problem:
-        raise InputError(f"{path}: {problem}")
+    _check_dataset(path, entry, stored, asked)
+    parameters = entry["parameters"]
     again = Again(asked, model or parameters["model"], adapter, train)
     seed = secrets.randbelow(2**31) if seed is None else seed
     answers, device = answer_again(parameters, again, num_questions, seed, on_progress)
@@ -96,6 +90,21 @@ def verify_entry(
     if not problems:
         write_record(get_record_path(path), record)
     return Verified(record, problems, get_record_path(path))
+
+
+def _check_dataset(
+    path: Path, entry: dict[str, Any], stored: list[Prediction], asked: DatasetFolder
+) -> None:
+    """Raise InputError unless an entry was measured on a dataset, with its gold answers."""
+    wanted = entry["parameters"]["dataset"]
+    if asked.content_hash != wanted:
+        raise InputError(
+            f"--dataset: {asked.path} has content hash {asked.content_hash[:12]}, the entry was "
+            f"measured on {wanted[:12]}: name that dataset"
+        )
+    problem = next(find_gold_problems(entry, stored, [], {asked.content_hash: asked}), None)
+    if problem:
+        raise InputError(f"{path}: {problem}")
 
 
 def _read_checked(path: Path) -> dict[str, Any]:

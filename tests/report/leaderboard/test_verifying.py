@@ -64,6 +64,24 @@ def test_answers_that_the_model_gives_again_are_verified_and_shown(tmp_path, mod
     assert "log-probabilities of 2 of 3 arms" in (tmp_path / "site" / "index.html").read_text()
 
 
+def test_a_model_with_the_text_at_hand_is_asked_again_with_it(tmp_path, model_folder):
+    run_folder, board = tmp_path / "run", tmp_path / "board"
+    people = {"people": 3, "start": 3000, "num_shot_people": 8, "dev_rate": 0}  # unknown to it
+    plan = write_grid_plan(
+        tmp_path,
+        model_folder,
+        dataset=people,
+        model="nano-small",
+        seeds=[0],
+        controls=["open-book"],
+    )
+    run_plan(load_plan(plan).model_copy(update={"arms": ()}), run_folder)
+    init_board(board)
+    add_cells(find_cells(run_folder), board)
+    result = verify(run_folder, an_entry(board, "open-book"))
+    assert result.exit_code == 0, result.output
+
+
 def test_a_cell_that_is_trained_again_is_verified(board, finished, model_folder):
     entry = an_entry(board, "plain")
     parameters = json.loads(entry.read_text())["parameters"]
