@@ -19,8 +19,8 @@ def rescore(folder: Path) -> None:
     from elusive.evaluate.cells.cell_folder import find_cell_paths
     from elusive.evaluate.cells.rescore import rescore as rescore_cells
 
-    total = len(find_cell_paths(folder))
     changed = rescore_cells(folder)
+    total = len(find_cell_paths(folder))
     if not changed:
         click.echo(f"nothing to do: this version's scoring has scored all {total} cells")
         return

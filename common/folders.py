@@ -130,14 +130,26 @@ def create_folder(out: Path, kind: str, parameters: dict[str, Any]) -> Iterator[
 
 
 def write_manifest(
-    folder: Path, kind: str, parameters: dict[str, Any], content_hash: str | None = None
+    folder: Path,
+    kind: str,
+    parameters: dict[str, Any],
+    content_hash: str | None = None,
+    versions: dict[str, str] | None = None,
 ) -> None:
-    """Describe the folder's present content in its manifest; hash it unless the hash is known."""
+    """Describe the folder's present content in its manifest.
+
+    Args:
+        folder: to describe.
+        kind: of the folder.
+        parameters: what it was made with.
+        content_hash: of its content, if it is known.
+        versions: of the packages that made it; None for the installed ones.
+    """
     manifest = Manifest(
         kind=kind,  # type: ignore[arg-type]
         parameters=json.loads(json.dumps(parameters, default=str)),
         content_hash=content_hash or hash_content(folder),
-        versions=read_package_versions(),
+        versions=versions or read_package_versions(),
         hashed="values",
     )
     write_atomically(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")

@@ -37,6 +37,8 @@ def rescore(folder: Path) -> list[str]:
         InputError: there are no finished cells, or a cell is damaged.
     """
     outdated = []
+    if not folder.exists() and _get_former(folder).exists():  # killed between two renames
+        _get_former(folder).replace(folder)
     for cell in find_cells(folder):
         changed = {
             name: hash_scoring(get_scoring_language(former))
@@ -64,8 +66,20 @@ def _replace_cell(cell: CellResult, parameters: dict[str, Any], target: Path) ->
     languages = map(get_scoring_language, (scoring, parameters.get("known_scoring") or scoring))
     answers, known = map(score_again, (cell.predictions, cell.known), languages)
     write_predictions(copy, answers, known, perplexity)
-    write_manifest(copy, "cell", parameters)
-    before = cell.folder.with_name(f".{cell.folder.name}.before")
-    cell.folder.replace(before)
+    write_manifest(copy, "cell", parameters, versions=cell.versions)
+    if target != cell.folder:
+        if not target.exists():  # another run may have made it again
+            copy.replace(target)
+        shutil.rmtree(cell.folder)
+        shutil.rmtree(copy, ignore_errors=True)
+        return
+    before = _get_former(target)
+    shutil.rmtree(before, ignore_errors=True)
+    target.replace(before)
     copy.replace(target)
     shutil.rmtree(before)
+
+
+def _get_former(folder: Path) -> Path:
+    """Return where a cell of its own lies while its copy takes its place."""
+    return folder.with_name(f".{folder.name}.before")

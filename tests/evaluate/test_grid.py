@@ -222,6 +222,30 @@ def test_rescoring_needs_no_model_and_renames_what_changed(whole, tmp_path, plan
     assert all(cell.metrics["em"] == 1.0 for cell in cells)
 
 
+def test_rescoring_goes_on_where_a_rerun_or_a_killed_rescoring_left_off(
+    whole, tmp_path, monkeypatch
+):
+    def rescore(out: Path) -> list[str]:
+        result = run("rescore", out)
+        assert result.exit_code == 0, result.output
+        return sorted(path.name for path in out.glob("cells/*"))
+
+    out, again = (shutil.copytree(whole, tmp_path / name) for name in ("out", "again"))
+    alone = shutil.copytree(next(whole.glob("cells/plain-seed0-*")), tmp_path / "alone")
+    manifest = json.loads((alone / "manifest.json").read_text())
+    manifest["versions"]["elusive"] = "0.0.1"
+    (alone / "manifest.json").write_text(json.dumps(manifest))
+    monkeypatch.setattr("elusive.common.answers.normalize_answer", lambda text, _="en": "same")
+    rescored = rescore(out)
+    shutil.copytree(out / "cells" / rescored[0], again / "cells" / rescored[0])
+    assert rescore(again) == rescored
+    assert run("rescore", alone).output.startswith("1 of 1")
+    assert load_cell(alone).versions["elusive"] == "0.0.1", "the version that made it"
+    alone.rename(tmp_path / ".alone.before")
+    assert run("rescore", alone).output.startswith("nothing to do")
+    assert load_cell(alone).metrics["em"] == 1.0
+
+
 def test_a_training_goes_on_from_its_checkpoint(tmp_path, model_folder, tokenizer):
     """A training that is killed and resumed ends with the same adapter as one that is not."""
     from safetensors.torch import load_file
