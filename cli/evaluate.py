@@ -5,7 +5,13 @@ from pathlib import Path
 import click
 from pydantic import BaseModel
 
-from elusive.cli.options import add_config_options, add_device_options, render_arms, threads_option
+from elusive.cli.options import (
+    add_config_options,
+    add_device_options,
+    list_given_options,
+    render_arms,
+    threads_option,
+)
 from elusive.common.errors import validate_config
 from elusive.evaluate.config import AnsweringConfig, CellSettings, TrainingConfig, check_shared
 from elusive.evaluate.engines.resources import Resources
@@ -71,6 +77,9 @@ def evaluate(
     elusive evaluate data/people --model SERVED --endpoint http://localhost:8000/v1 --out runs/vllm
     """
     training = validate_config(TrainingConfig, _named_in(TrainingConfig, settings))
+    for name in training.list_unused(list_given_options()):
+        option = name.replace("_", "-")
+        click.echo(f"note: the objective {training.objective} does not use --{option}", err=True)
     answering = validate_config(AnsweringConfig, _named_in(AnsweringConfig, settings))
     cell_settings = validate_config(
         CellSettings, {"training": training, "answering": answering, "threads": threads}

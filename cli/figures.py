@@ -9,7 +9,7 @@ import click
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--limit",
-    type=int,
+    type=click.IntRange(min=1),
     default=100,
     show_default=True,
     help="Number of documents whose attention is read.",

@@ -126,16 +126,22 @@ def _start_workers(plan: "Plan", jobs: int, out: Path) -> None:
 
 
 def _show_result(result: "RunResult", plan: "Plan", out: Path) -> None:
-    """Print the tables, what else was made, and what failed."""
-    if result.folders:
-        _write_tables(result.folders, out)
-    click.echo(f"wrote datasets, training text, cells and tables to {out}")
-    for folder in result.follow_ups:
-        click.echo(f"{folder.relative_to(out).parts[0]}: {folder}")
-    if "report" in plan.then and result.folders:
-        from elusive.cli.report import PAGE, write_report
+    """Print the tables, what else was made, and, even if a table cannot be made, what failed."""
+    try:
+        if result.folders:
+            _write_tables(result.folders, out)
+        click.echo(f"wrote datasets, training text, cells and tables to {out}")
+        for folder in result.follow_ups:
+            click.echo(f"{folder.relative_to(out).parts[0]}: {folder}")
+        if "report" in plan.then and result.folders:
+            from elusive.cli.report import PAGE, write_report
 
-        write_report((out,), out / PAGE)
+            write_report((out,), out / PAGE)
+    finally:
+        _show_failures(result, out)
+
+
+def _show_failures(result: "RunResult", out: Path) -> None:
     for failure in result.failures:
         click.echo(f"failed: {failure.cell}: {failure.error}", err=True)
     if result.failures:

@@ -1,5 +1,6 @@
 """Settings of training and answering."""
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -197,8 +198,21 @@ class TrainingConfig(BaseModel):
     def get_setting(self, name: str) -> Any:
         """Return a setting that belongs to objectives; by default the objective's own."""
         value = getattr(self, name)
-        own = ARMS[self.objective].defaults if self.objective in ARMS else {}
-        return own.get(name) if value is None else value
+        return self._get_defaults().get(name) if value is None else value
+
+    def list_unused(self, names: Iterable[str]) -> list[str]:
+        """List those of some settings that belong to other objectives alone.
+
+        >>> TrainingConfig(objective="d-ar").list_unused(["noise", "one_in", "epochs"])
+        ['one_in']
+        """
+        everywhere = {"lora_dropout", "weight_decay"}
+        others = {n for arm in ARMS.values() for n in arm.defaults} - everywhere
+        return [name for name in names if name in others - self._get_defaults().keys()]
+
+    def _get_defaults(self) -> dict[str, Any]:
+        """Return the settings of the objective, with their defaults."""
+        return ARMS[self.objective].defaults if self.objective in ARMS else {}
 
     def select_deciding(self) -> dict[str, object]:
         """Return the settings that decide the outcome.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from elusive.augment.clues.folder import write_clues
 from elusive.common.errors import InputError
+from elusive.common.folders import MANIFEST, read_manifest
 from elusive.evaluate.compare.figures import write_figures
 from elusive.evaluate.run_folder import RunFolder
 
@@ -28,10 +29,10 @@ def make_follow_ups(run: RunFolder) -> list[Path]:
         models, depth = _find_scorers(run)
         for name, dataset in run.datasets.items():
             folders.append(run.out / "clues" / name)
-            _make_again(folders[-1], partial(write_clues, dataset, models, depth))
+            _make_again(folders[-1], "clues", partial(write_clues, dataset, models, depth))
     if "figures" in run.plan.then:
         folders.append(run.out / "figures")
-        _make_again(folders[-1], lambda out: write_figures(run.out, out, LIMIT))
+        _make_again(folders[-1], "figures", lambda out: write_figures(run.out, out, LIMIT))
     return folders
 
 
@@ -43,12 +44,15 @@ def _find_scorers(run: RunFolder) -> tuple[list[str], float]:
     return list(dict.fromkeys(models)), depths[0] if depths else arms[0].depth
 
 
-def _make_again(folder: Path, make: Callable[[Path], object]) -> None:
-    """Make a folder; replace it if it was made from other cells."""
+def _make_again(folder: Path, kind: str, make: Callable[[Path], object]) -> None:
+    """Make a folder; one of its kind that was made from other cells is replaced."""
     try:
         make(folder)
     except InputError:
-        if not folder.exists():
+        if not (folder / MANIFEST).exists() or read_manifest(folder, kind).kind != kind:
             raise
+        fresh = folder.with_name(f".{folder.name}.again")
+        shutil.rmtree(fresh, ignore_errors=True)
+        make(fresh)  # if this fails, the former one stays
         shutil.rmtree(folder)
-        make(folder)
+        fresh.replace(folder)

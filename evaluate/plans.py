@@ -152,6 +152,8 @@ class Plan(CellSettings):
         if not isinstance(values, dict) or not isinstance(values.get("arms"), (list, tuple)):
             return values
         shared = values.get("augment") or {}
+        if not isinstance(shared, dict):
+            raise InputError(f"augment: got {shared!r}; write settings, such as {{copies: 10}}")
         arms = []
         for arm in values["arms"]:
             own = {"method": arm} if isinstance(arm, str) else arm
@@ -240,7 +242,10 @@ def _train_plain_text(arm: dict) -> dict:
             f"arms: {setting} of {name!r} is a training setting: write "
             f"training: {{{setting}: {arm[setting]}}}"
         )
-    training = {"objective": name} | (arm.get("training") or {})
+    training = arm.get("training") or {}
+    if not isinstance(training, dict):
+        raise InputError(f"arms: training: got {training!r}; write settings, such as {{epochs: 6}}")
+    training = {"objective": name} | training
     return arm | {"method": "plain", "label": arm.get("label") or name, "training": training}
 
 

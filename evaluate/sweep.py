@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -80,10 +81,21 @@ def choose_jobs(run: RunFolder, engine: Engine = LOCAL) -> list[Job]:
         | {"trials": [asdict(trial) for trial in trials[key]]}
         for key, job in arms.items()
     ]
-    write_atomically(run.out / SWEEP, json.dumps(content, indent=2) + "\n")
+    _write_trials(run.out / SWEEP, content)
     return [
         _apply_choice(run, job, choices[job.prefix, job.label]) if job.arm else job for job in jobs
     ]
+
+
+def _write_trials(path: Path, content: list[dict[str, Any]]) -> None:
+    """Write the trials of some arms; those of other arms, from earlier commands, stay."""
+
+    def get_key(arm: dict[str, Any]) -> tuple[str, ...]:
+        return arm["dataset"], arm["model"], arm["arm"]
+
+    former = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    arms = {get_key(arm): arm for arm in [*former, *content]}
+    write_atomically(path, json.dumps(list(arms.values()), indent=2) + "\n")
 
 
 def _get_own_settings(job: Job) -> Settings:

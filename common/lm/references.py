@@ -136,7 +136,9 @@ def check_model_exists(reference: str) -> None:
     check_hub_model(reference, hub_id)
 
 
+@cache
 def _download(reference: str, hub_id: str) -> Path:
+    """Download once per process: a run asks again for every cell that it waits for."""
     from elusive.common.lm.hub_models import download_model  # imports the Hub's library
 
     return download_model(reference, hub_id)

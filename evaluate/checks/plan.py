@@ -78,7 +78,7 @@ def check_questions(plan: Plan, name: str, questions: list[Question], shots: lis
     if plan.sweep:
         _check_split(plan, plan.sweep, name, questions)
     counts = {job.settings.training.format_replay for job in list_jobs(plan)}
-    for seed in plan.seeds:
+    for seed in {*plan.seeds, *(plan.sweep.seeds if plan.sweep else ())}:
         _, rest = split_shots(shots, plan.answering.num_shots, seed)
         for count in counts:
             sample_replay(rest, count, seed)

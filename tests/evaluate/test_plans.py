@@ -1,6 +1,7 @@
 """Plans: several datasets and models, arms with settings of their own, presets."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,28 @@ def test_every_arm_is_run_on_each_dataset_for_each_model(tmp_path, model_folder)
     assert written.count("## ") == 4
     assert (out / "table.csv").read_text().splitlines()[0].startswith("benchmark,arm,rank")
     assert len(list(out.glob("figures/*/figures.md"))) == 4
+
+
+def test_figures_of_other_cells_are_replaced_and_a_folder_of_other_files_is_not(
+    tmp_path, model_folder
+):
+    out = tmp_path / "out"
+    before, after = (
+        load_plan(
+            write_grid_plan(tmp_path, model_folder, arms=["plain"], seeds=seeds, then=["figures"])
+        )
+        for seeds in ([0], [0, 1])
+    )
+    run_plan(before, out)
+    made_of = (out / "figures" / "manifest.json").read_text()
+    run_plan(after, out)
+    assert (out / "figures" / "manifest.json").read_text() != made_of
+    shutil.rmtree(out / "figures")
+    (out / "figures").mkdir()
+    (out / "figures" / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds other files"):
+        run_plan(after, out)
+    assert (out / "figures" / "mine.txt").read_text() == "mine"
 
 
 def test_datasets_and_models_may_be_added_to_a_run(tmp_path, model_folder):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections import defaultdict
 from pathlib import Path
 from statistics import fmean
@@ -152,6 +153,17 @@ def test_an_interrupted_sweep_resumes_and_ends_alike(tmp_path, model_folder, mon
     cells = [{p.name for p in (tmp_path / n).glob("**/cells/[!.]*")} for n in ("cut", "whole")]
     assert cells[0] == cells[1]
     assert len(made) == 9 + 2, "only the two cells that were cut off are made twice"
+
+
+def test_a_run_of_one_arm_keeps_the_trials_of_the_others(finished, tmp_path):
+    out = shutil.copytree(finished[0], tmp_path / "out")
+    before = record(out)
+    assert len(before) > 1
+    shown = CliRunner().invoke(
+        cli, ["run", str(out / "plan.yaml"), "--arm", "random", "--out", str(out)]
+    )
+    assert shown.exit_code == 0, shown.output
+    assert record(out) == before
 
 
 @pytest.mark.slow

@@ -404,6 +404,13 @@ def test_settings_that_an_arm_does_not_use_are_named(people_folder, tmp_path):
     assert "use --alpha" not in result.stderr
     other = run("augment", people_folder, "--method", "plain", "--out", tmp_path / "plain")
     assert "does not use" not in other.stderr
+    out, model = tmp_path / "cell", ("--model", "nano-small")
+    asked = run(
+        "evaluate", people_folder, *model, "--one-in", 4, "--lora-dropout", 0.1, "--out", out
+    )
+    assert asked.exit_code == 0, asked.output
+    assert "note: the objective next-token does not use --one-in" in asked.stderr
+    assert "use --lora-dropout" not in asked.stderr
 
 
 def test_rescoring_says_what_there_was_to_do(finished_run):

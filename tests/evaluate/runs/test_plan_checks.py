@@ -26,6 +26,8 @@ WRONG = [
     ({"arms": [{"method": "plain", "training": {"format_replay": 400}}]}, "format_replay 400"),
     ({"answering": {"num_shots": 90}}, "num_shots 90 needs more than 90 people"),
     ({"answering": {"phrasing": "held-out"}}, "no questions in held-out phrasings"),
+    ({"augment": "foo"}, "augment: got 'foo'; write settings"),
+    ({"arms": [{"method": "d-ar", "training": "x"}]}, "training: got 'x'; write settings"),
     ({"dataset": {"people": 3}}, "holds a run on another dataset"),
     ({"dataset": "nowhere"}, "nowhere"),
 ]
