@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from commands import FIELDS
 from doc_pages import find_code, find_commands
 
-from elusive.augment.arms import ARMS
+from elusive.augment.arms import ARMS, list_arms
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.people.fields import FactField, load_fields
@@ -64,7 +64,8 @@ def test_the_readme_counts_what_there_is():
     architectures = (ROOT / "docs" / "architectures.md").read_text(encoding="utf-8")
     probed = re.search(r"(\d+) were probed", architectures)
     assert probed
-    assert f"{len(ARMS)} arms, " in README
+    trained = len(list_arms("score", "rewrite", "objective"))
+    assert f"{trained} arms and {len(ARMS) - trained} controls that train nothing, " in README
     assert f"{len(SCORES)} metrics" in README
     assert f"{probed[1]} architectures" in README
 
