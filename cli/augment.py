@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.command(epilog=render_arms("score", "rewrite"))
 @click.argument("dataset", type=click.Path(path_type=Path))
 @add_config_options(AugmentConfig)
-@click.option("--limit", type=click.IntRange(min=1), help="Read only the first LIMIT documents.")
+@click.option("--limit", type=int, help="Read only the first LIMIT documents.")
 @click.option(
     "--workers",
     type=click.IntRange(min=1),

@@ -32,7 +32,7 @@ from elusive.evaluate.engines.resources import Resources
     help="Most words of the spans among which a sentence's clue is sought.",
 )
 @add_device_options("placement")
-@click.option("--limit", type=click.IntRange(min=1), help="Read only the first LIMIT documents.")
+@click.option("--limit", type=int, help="Read only the first LIMIT documents.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 def clues(
     dataset: Path,

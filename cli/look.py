@@ -26,18 +26,10 @@ from elusive.common.errors import InputError, build_unknown_name_error
 )
 @add_config_options(AugmentConfig, leave_out=("method", "method_file", "copies"))
 @click.option(
-    "--copies",
-    type=click.IntRange(min=0),
-    default=3,
-    show_default=True,
-    help="Copies beside each original.",
+    "--copies", type=int, default=3, show_default=True, help="Copies beside each original."
 )
 @click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    default=20,
-    show_default=True,
-    help="Show only the first LIMIT documents.",
+    "--limit", type=int, default=20, show_default=True, help="Show only the first LIMIT documents."
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="HTML file to write.")
 def look(
