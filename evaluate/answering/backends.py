@@ -4,8 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from elusive.common.dataset.folder import DatasetFolder
-from elusive.common.dataset.records import Fact, Prediction, Question, Shot
+from elusive.common.dataset.records import Document, Fact, Prediction, Question, Shot
 from elusive.common.lm.loading import LoadedModel
 from elusive.evaluate.answering.batches import Model
 from elusive.evaluate.answering.batching_probe import find_batching
@@ -59,11 +58,15 @@ def build_endpoint_backend(endpoint: Endpoint) -> Backend:
 
 
 def ask_open_book(
-    backend: Backend, questions: list[Question], shots: list[Shot], dataset: DatasetFolder
+    backend: Backend,
+    questions: list[Question],
+    shots: list[Shot],
+    facts: dict[str, Fact],
+    documents: list[Document],
 ) -> list[Prediction]:
     """Ask with the document's text in front of each question; the answers keep the question."""
-    texts = {document.doc_id: document.text for document in dataset.documents}
+    texts = {document.doc_id: document.text for document in documents}
     asked = [replace(q, question=f"{texts[q.doc_id]} {q.question}") for q in questions]
-    predictions = backend.ask(asked, shots, dataset.match_facts())
+    predictions = backend.ask(asked, shots, facts)
     pairs = zip(predictions, questions, strict=True)
     return [replace(prediction, question=q.question) for prediction, q in pairs]

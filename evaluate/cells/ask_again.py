@@ -88,7 +88,7 @@ def answer_again(
         backend = build_local_backend(model, loaded, answering)
         for members in group_by_topic(questions).values():
             if is_open_book:
-                answers += ask_open_book(backend, members, shots, again.dataset)
+                answers += ask_open_book(backend, members, shots, facts, again.dataset.documents)
             else:
                 answers += backend.ask(members, shots, facts)
             on_progress(len(members))

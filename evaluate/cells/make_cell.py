@@ -365,6 +365,7 @@ def _ask(
     cell: Cell, dataset: DatasetFolder, questions: list[Question], backend: Backend
 ) -> list[Prediction]:
     shots, _ = _split_shots(cell, dataset)
+    facts = dataset.match_facts()
     if cell.control == OPEN_BOOK and dataset is not cell.known:
-        return ask_open_book(backend, questions, shots, dataset)
-    return backend.ask(questions, shots, dataset.match_facts())
+        return ask_open_book(backend, questions, shots, facts, dataset.documents)
+    return backend.ask(questions, shots, facts)
