@@ -9,7 +9,6 @@ python benchmarks/architectures.py --out /tmp/architectures.md
 python benchmarks/architectures.py llama gpt_neo bert
 """
 
-import multiprocessing
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,6 +29,7 @@ from elusive.common.lm.references import find_model
 from elusive.common.probe.finding import Finding
 from elusive.common.probe.texts import read_logits
 from elusive.evaluate.answering.batching_probe import ALONE, WAYS
+from elusive.evaluate.engines.side_by_side import get_context
 from elusive.evaluate.probe_model import ADAPTER, PROBES
 from elusive.evaluate.training.adapter_probe import probe_adapter
 from elusive.evaluate.training.lora_targets import find_lora_targets
@@ -150,7 +150,7 @@ def _send(name: str, connection: Any) -> None:
 
 def probe_in_processes(names: list[str]) -> Iterator[tuple[str, dict[str, Finding] | str]]:
     """Probe each architecture in a process of its own, which ends when its time is over."""
-    context = multiprocessing.get_context("fork")
+    context = get_context()
     for name in tqdm(names, unit="architecture"):
         receiver, sender = context.Pipe(duplex=False)
         process = context.Process(target=_send, args=(name, sender))
