@@ -85,8 +85,8 @@ def compute_whole_losses(
 ) -> torch.Tensor:
     """Compute the same as `compute_chunked_losses`, for any model, from the whole row's logits."""
     rest = {name: value for name, value in inputs.items() if name != "labels"}
-    labels = inputs["labels"][:, 1:]
     logits = model(**rest, use_cache=False).logits[:, :-1]
+    labels = inputs["labels"][:, 1:].to(logits.device)
     counted = labels != -100
     return functional.cross_entropy(logits[counted].float(), labels[counted], reduction="none")
 

@@ -4,6 +4,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from elusive.common.lm.batches import batch_by_length, mask_rows, pad_rows
+from elusive.common.lm.chunked_loss import compute_whole_losses
 from elusive.common.lm.context import find_context
 from elusive.common.lm.packing import IGNORED, build_text_sequence
 from elusive.evaluate.answering.batches import Model
@@ -26,22 +27,12 @@ def compute_perplexity(model: Model, tokenizer: PreTrainedTokenizerBase, texts: 
     total = count = 0.0
     with torch.inference_mode():
         for batch in batch_by_length([len(ids) for ids in sequences], BATCH_TOKENS):
-            losses = _compute_losses(model, [sequences[index] for index in batch])
+            rows = [sequences[index] for index in batch]
+            inputs = {
+                "input_ids": pad_rows(rows, device=model.device),
+                "attention_mask": mask_rows(rows, device=model.device),
+                "labels": pad_rows(rows, IGNORED),
+            }
+            losses = compute_whole_losses(model, inputs)
             total, count = total + float(losses.sum()), count + losses.numel()
     return float(torch.tensor(total / count, dtype=torch.float64).exp())
-
-
-def _compute_losses(model: Model, sequences: list[list[int]]) -> torch.Tensor:
-    """Compute the loss of every token except the first of each sequence.  # (token,)."""
-    labels = pad_rows(sequences, IGNORED)[:, 1:]
-    logits = model(
-        input_ids=pad_rows(sequences, device=model.device),
-        attention_mask=mask_rows(sequences, device=model.device),
-        use_cache=False,
-    ).logits[:, :-1]
-    is_label = labels != IGNORED
-    return torch.nn.functional.cross_entropy(
-        logits[is_label.to(logits.device)].float(),
-        labels[is_label].to(logits.device),
-        reduction="none",
-    )

@@ -13,6 +13,7 @@ import torch
 from elusive.common.dataset.lazy_rows import LazyRows
 from elusive.common.errors import InputError
 from elusive.common.lm.batches import batch_by_length, mask_rows, pad_rows
+from elusive.common.lm.chunked_loss import compute_whole_losses
 from elusive.common.lm.context import check_positions
 from elusive.common.lm.loading import LoadedModel, load_model
 from elusive.common.lm.packing import IGNORED, Sequence
@@ -324,16 +325,15 @@ def _compute_losses(sequences: list[Sequence], reference: LoadedModel) -> list[l
     rows = [sequence.input_ids for sequence in sequences]
     labels = pad_rows([sequence.labels for sequence in sequences], IGNORED)
     device = reference.model.device
-    with torch.inference_mode():
-        logits = reference.model(
-            input_ids=pad_rows(rows, device=device),
-            attention_mask=mask_rows(rows, device=device),
-            use_cache=False,
-        ).logits[:, :-1]
+    inputs = {
+        "input_ids": pad_rows(rows, device=device),
+        "attention_mask": mask_rows(rows, device=device),
+        "labels": labels,
+    }
     losses = torch.zeros(labels.shape)
-    losses[:, 1:] = torch.nn.functional.cross_entropy(
-        logits.float().transpose(1, 2), labels[:, 1:].to(device), reduction="none"
-    ).cpu()
+    is_predicted = labels[:, 1:] != IGNORED
+    with torch.inference_mode():
+        losses[:, 1:][is_predicted] = compute_whole_losses(reference.model, inputs).cpu()
     return losses.tolist()
 
 
