@@ -1,4 +1,4 @@
-"""The built-in models: what they know, and what training and scoring do on them."""
+"""The built-in models: what they know, and what training and scoring do on the nano family."""
 
 import dataclasses
 from pathlib import Path
@@ -29,11 +29,12 @@ from elusive.models.pretrain import measure_population_em, sample_questions
 PRESETS = Path(__file__).parents[2] / "presets"
 NEW_PEOPLE = {"start": 20_000, "dev_rate": 0}
 PAIR = {"model": "nano-large", "large": "nano-large", "small": "nano-small"}
+FAMILIES = {"nano": ("nano-large", "nano-small"), "micro": ("micro-large", "micro-small")}
 
 
 @pytest.fixture(scope="module")
 def nano():
-    """Both models by name."""
+    """The models by name."""
     return {name: load_model(name) for name in BUILT_IN_NAMES}
 
 
@@ -49,26 +50,38 @@ def scored(method: str, documents, nano):
     return score_documents(documents, scorers)
 
 
-def test_they_are_a_family_that_fits_into_the_package(nano):
-    large, small = (nano[name].model.num_parameters() for name in BUILT_IN_NAMES)
-    assert 4 <= large / small <= 10
-    vocabularies = [loaded.tokenizer.get_vocab() for loaded in nano.values()]
-    assert vocabularies[0] == vocabularies[1]
-    sizes = [path.stat().st_size for path in BUILT_IN.glob("nano-*/*")]
-    assert sum(sizes) < 40e6
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_has_a_larger_and_a_smaller_model_of_one_vocabulary(family, nano):
+    large, small = (nano[name] for name in FAMILIES[family])
+    assert 2 <= large.model.num_parameters() / small.model.num_parameters() <= 10
+    assert large.tokenizer.get_vocab() == small.tokenizer.get_vocab()
+
+
+def test_the_models_of_micro_differ_in_depth_alone(nano):
+    large, small = (nano[name].model.config.to_dict() for name in FAMILIES["micro"])
+    assert {key for key in large if large[key] != small[key]} == {"num_hidden_layers"}
+
+
+def test_the_families_fit_into_the_package():
+    assert [name for names in FAMILIES.values() for name in names] == [*BUILT_IN_NAMES]
+    sizes = [path.stat().st_size for name in BUILT_IN_NAMES for path in (BUILT_IN / name).iterdir()]
+    assert sum(sizes) < 60e6
 
 
 @pytest.mark.parametrize("name", BUILT_IN_NAMES)
 def test_their_plan_is_the_preset_and_their_card_says_how_to_make_them_again(name):
-    plan = load_pretrain_plan(PRESETS / "nano-family.yaml")
+    plan = load_pretrain_plan(PRESETS / f"{name.split('-')[0]}-family.yaml")
     assert load_pretrain_plan(BUILT_IN / name / "plan.json") == plan
     card = (BUILT_IN / name / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\nlicense: ")
-    for needed in ("elusive pretrain", "python benchmarks/nano.py", f"{plan.tokens:,}", name):
+    for needed in ("elusive pretrain", "python benchmarks/families.py", f"{plan.tokens:,}", name):
         assert needed in card
 
 
-@pytest.mark.parametrize(("name", "least"), [("nano-large", 0.95), ("nano-small", 0.8)])
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("nano-large", 0.95), ("nano-small", 0.8), ("micro-large", 0.95), ("micro-small", 0.8)],
+)
 def test_they_answer_questions_about_their_population(name, least, nano):
     plan = load_pretrain_plan(BUILT_IN / name / "plan.json")
     population = build_population(plan)

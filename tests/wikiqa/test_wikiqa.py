@@ -1,13 +1,7 @@
-"""Wikipedia question sets: their sources, what is chosen, and what is left out."""
+"""Question sets: what is chosen, what is left out, and how tables are read."""
 
-import bz2
 import json
-import os
 import shlex
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -16,64 +10,25 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from click.testing import CliRunner
-from handmade import dump_file, squad_file
-from stand_in_hub import COMMIT, stand_in_hub
+from handmade import squad_file
+from question_sets import ROME, build_set, counts, get_error, load, simple_file
 
 from elusive.cli.main import cli
-from elusive.common.dataset.check import check_dataset
 from elusive.common.dataset.folder import load_dataset_folder
-from elusive.common.dataset.records import Shot, WikiDocument, WikiQuestion, from_table
+from elusive.common.dataset.records import Shot
 from elusive.common.errors import InputError
-from elusive.common.folders import read_manifest, read_table
 from elusive.common.text.text_spans import find_whole_words
 from elusive.evaluate.answering.prompts import get_topic, split_shots
 from elusive.wikiqa.articles import Article, Asked, Paragraph
 from elusive.wikiqa.card import build_command_line
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.filters import find_drop_reason
-from elusive.wikiqa.gather import build_dump_work, gather_articles
 from elusive.wikiqa.generate import generate_dataset
 from elusive.wikiqa.questions.cloze import add_cloze_questions
 from elusive.wikiqa.sources.squad import write_squad
-from elusive.wikiqa.wikitext.prose import LEFTOVER
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
-XQUAD, DUMP = SHARED / "xquad.en.json", SHARED / "enwiki-sample.xml.bz2"
-needs_data = pytest.mark.skipif(not DUMP.exists(), reason=f"no real data at {SHARED}")
-
-ROME = "Rome is the capital of Italy. It lies on the Tiber, and has 2,800,000 inhabitants."
-
-
-def simple_file(path: Path, count: int = 6) -> Path:
-    """A file of articles with one paragraph and one question each."""
-    return squad_file(
-        path,
-        {
-            f"City_{n}": [(f"City {n} has mayor M{n}.", [(f"Who runs City {n}?", f"M{n}", 17)])]
-            for n in range(count)
-        },
-    )
-
-
-def load(out: Path) -> tuple[list[WikiDocument], list[WikiQuestion], list[Shot]]:
-    """The tables of a question set with all their columns."""
-    return (
-        from_table(read_table(out, "corpus"), WikiDocument),
-        from_table(read_table(out, "questions"), WikiQuestion),
-        from_table(read_table(out, "shots"), Shot),
-    )
-
-
-def counts(out: Path) -> dict[str, int]:
-    """What was read and left out."""
-    return json.loads((out / "statistics.json").read_text())["read_and_left_out"]
-
-
-def build_set(out: Path, **settings: object) -> Path:
-    """Build a question set, and check it."""
-    generate_dataset(WikiqaConfig.model_validate(settings), out)
-    assert list(check_dataset(out)) == []
-    return out
+XQUAD = Path(__file__).resolve().parents[3] / "shared" / "data" / "xquad.en.json"
+needs_data = pytest.mark.skipif(not XQUAD.exists(), reason=f"no file {XQUAD}")
 
 
 @needs_data
@@ -255,148 +210,6 @@ def test_cloze_questions_name_the_article_and_ask_for_what_stands_once():
         assert paragraph.text[start : start + len(answer)] == answer
 
 
-PAGES = {
-    "Rome": "'''Rome''' is the capital of [[Italy]] and lies on the [[Tiber|river Tiber]], they "
-    "say, in the middle of the country since the year 753 before our era.",
-    "Roma": "#REDIRECT [[Rome]]",
-    "Rome (disambiguation)": "'''Rome''' may refer to: * [[Rome]]",
-    "List of cities": "* [[Rome]]",
-    "Talk:Rome": "What a city! " * 10,
-}
-
-
-@pytest.mark.parametrize("name", ["d.xml", "d.xml.bz2", "d.xml.gz"])
-def test_a_dump_gives_articles_alone_with_their_attribution(name, tmp_path):
-    path = dump_file(tmp_path / name, PAGES)
-    out = build_set(tmp_path / "set", dump=path, shots=0)
-    (document,) = load(out)[0]
-    assert document.entity == "Rome"
-    assert document.revision == "1000"
-    assert document.url == "https://en.wikipedia.org/wiki/Rome?oldid=1000"
-    links = [(document.text[link.start : link.end], link.target) for link in document.links]
-    assert links == [("Italy", "Italy"), ("river Tiber", "Tiber")]
-    reasons = counts(out)
-    for reason in ("redirect", "disambiguation", "list", "page of another namespace"):
-        assert reasons[reason] == 1
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Path:
-    """A question set of the real dump, written by one process without an interruption."""
-    return build_set(tmp_path_factory.mktemp("whole") / "set", dump=DUMP, limit=60)
-
-
-@needs_data
-def test_the_real_dump_is_read_alike_by_any_number_of_processes(whole, tmp_path):
-    out = tmp_path / "two"
-    generate_dataset(WikiqaConfig(dump=(DUMP,), limit=60), out, 2)
-    hashes = {read_manifest(folder, "dataset").content_hash for folder in (whole, out)}
-    assert len(hashes) == 1
-    assert list(check_dataset(out)) == []
-    documents, questions, _ = load(out)
-    assert len(documents) > 1500
-    for document in documents:
-        assert not LEFTOVER.search(document.text)
-    assert {question.field for question in questions} == {"link", "date", "number", "quantity"}
-
-
-@needs_data
-def test_a_killed_run_goes_on_and_ends_the_same(whole, tmp_path):
-    command = [sys.executable, "-m", "elusive.cli.main", "wikiqa", "--dump", str(DUMP)]
-    command += ["--limit", "60", "--workers", "1", "--out", str(tmp_path / "killed")]
-    running = subprocess.Popen(command, start_new_session=True)
-    gathered = tmp_path / "killed" / ".progress" / "gathered"
-    first = gathered / "00000" / "articles-000000.jsonl"
-    deadline = time.monotonic() + 120
-    while not first.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    os.killpg(running.pid, signal.SIGKILL)
-    running.wait()
-    assert not (tmp_path / "killed" / "manifest.json").exists()
-    (tmp_path / "link").hardlink_to(first)
-    before = (tmp_path / "link").stat()
-    gather_articles(WikiqaConfig(dump=(DUMP,), limit=60), gathered, 2)
-    assert (first.stat().st_ino, first.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    generate_dataset(WikiqaConfig(dump=(DUMP,), limit=60), tmp_path / "killed", 2)
-    assert (
-        read_manifest(tmp_path / "killed", "dataset").content_hash
-        == read_manifest(whole, "dataset").content_hash
-    )
-
-
-def several_dumps(folder: Path) -> list[Path]:
-    """A dump of three files, one of which holds more than a chunk of articles."""
-    pages = {
-        f"Town {n}": f"'''Town {n}''' lies on the [[River {n}]] and was founded in {1000 + n}, so "
-        f"that its {n} citizens can say that it is older than most others of the country."
-        for n in range(70)
-    }
-    pages |= {f"Hamlet {n}": f"#REDIRECT [[Town {n}]]" for n in range(4)}
-    names = list(pages)
-    parts = [names[:3] + names[70:72], names[3:53] + names[72:], names[53:70]]
-    return [
-        dump_file(folder / f"{number}.xml.bz2", {name: pages[name] for name in part})
-        for number, part in enumerate(parts)
-    ]
-
-
-def read_files(out: Path) -> dict[str, bytes]:
-    """All files of a folder."""
-    return {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
-
-
-def test_a_dump_of_several_files_is_the_same_for_any_number_of_tasks(tmp_path):
-    options = [word for path in several_dumps(tmp_path) for word in ("--dump", str(path))]
-    for name, more in {"one": [], "two": ["--tasks", "2"], "four": ["--tasks", "4"]}.items():
-        out = tmp_path / name
-        result = CliRunner().invoke(cli, ["wikiqa", *options, *more, "--out", str(out)])
-        assert result.exit_code == 0, result.output
-        assert read_files(out) == read_files(tmp_path / "one")
-        assert (counts(out)["articles read"], counts(out)["redirect"]) == (70, 4)
-        assert {"Town 3", "Town 69"} <= {document.entity for document in load(out)[0]}
-        command = "elusive wikiqa --dump 0.xml.bz2 --dump 1.xml.bz2 --dump 2.xml.bz2 --out DIR"
-        assert command in (out / "README.md").read_text()
-        assert not (out / ".progress").exists()
-
-
-def test_files_of_a_dump_are_numbered_through_and_limited_together(tmp_path):
-    dumps = several_dumps(tmp_path)
-    out = build_set(tmp_path / "set", dump=dumps, limit=10, shots=0)
-    assert [document.entity for document in load(out)[0]] == [f"Town {n}" for n in range(10)]
-    both = build_set(tmp_path / "both", dump=dumps[:2], shots=0)
-    ids = [document.doc_id for document in load(both)[0]]
-    assert len(set(ids)) == len(ids) == 53
-
-
-def test_what_tasks_cannot_share_is_one_line_before_anything_is_written(tmp_path):
-    first, second, _ = several_dumps(tmp_path)
-    wrong = {
-        ("--squad", str(simple_file(tmp_path / "s.json"))): "tasks share the files of a dump",
-        ("--dump", str(first), "--limit", "3"): "limit reads one file after the other",
-        ("--dump", str(first), "--dump", str(first)): "the same file is given twice",
-        ("--dump", str(second), "--set", "resources.cpus=3"): "needs a cluster: add --on slurm",
-    }
-    for options, message in wrong.items():
-        command = ["wikiqa", *options, "--tasks", "2", "--out", str(tmp_path / "out")]
-        result = CliRunner().invoke(cli, command)
-        assert message in str(result.exception)
-        assert not (tmp_path / "out").exists()
-
-
-def test_a_task_leaves_a_file_alone_that_is_gathered(tmp_path):
-    config = WikiqaConfig(dump=tuple(several_dumps(tmp_path)))
-    folder = tmp_path / "gathered"
-    folder.mkdir()
-    work = build_dump_work(config, tmp_path, folder, 1)
-    assert [work.count_missing(task, 2) for task in (0, 1)] == [2, 1]
-    work.write(1, 2)
-    assert [work.count_missing(task, 2) for task in (0, 1)] == [2, 0]
-    chunk = folder / "00001" / "articles-000001.jsonl"
-    chunk.write_text("changed")
-    work.write(1, 2)
-    assert chunk.read_text() == "changed"
-
-
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
 def test_a_table_with_other_column_names_is_read(suffix, tmp_path):
     rows = [
@@ -442,73 +255,6 @@ def test_raw_articles_of_a_table_are_asked_about(tmp_path):
     assert "no column 'body'" in message
 
 
-HUB_RUN = """
-import sys
-from pathlib import Path
-from elusive.common.errors import InputError
-from elusive.wikiqa.config import WikiqaConfig
-from elusive.wikiqa.gather import build_dump_work, gather_articles
-from elusive.wikiqa.generate import generate_dataset
-for name in sys.argv[2:]:
-    try:
-        print(generate_dataset(WikiqaConfig(hub=name, shots=0), Path(sys.argv[1], name)))
-    except InputError as error:
-        print("error:", error)
-"""
-
-
-def run_with_hub(*names: str, endpoint: str, out: Path) -> list[str]:
-    """The lines that making sets from the Hub prints, in a process whose Hub is the endpoint."""
-    environment = os.environ | {
-        "HF_ENDPOINT": endpoint,
-        "HF_HOME": str(out.parent / "home"),
-        "HF_HUB_OFFLINE": "0",
-    }
-    for variable in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
-        environment.pop(variable, None)
-    command = [sys.executable, "-c", HUB_RUN, str(out), *names]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return [line for line in done.stdout.splitlines() if line.startswith(("True", "error"))]
-
-
-def test_a_dataset_of_the_hub_is_read_and_its_commit_noted_down(tmp_path):
-    rows = [
-        {
-            "id": f"q{n}",
-            "title": f"City_{n}",
-            "context": f"City {n} has mayor M{n}.",
-            "question": f"Who runs City {n}?",
-            "answers": {"text": [f"M{n}"], "answer_start": [17]},
-        }
-        for n in range(4)
-    ]
-    (tmp_path / "repository").mkdir()
-    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "repository" / "train.parquet")
-    out = tmp_path / "out" / "org" / "cities"
-    with stand_in_hub("org/cities", tmp_path / "repository", "datasets") as endpoint:
-        names = ("org/cities", "org/none")
-        message, missing = run_with_hub(*names, endpoint=endpoint, out=tmp_path / "out")
-    assert message == "True"
-    assert len(load(out)[1]) == 4
-    assert read_manifest(out, "dataset").parameters["revision"] == COMMIT
-    assert missing.startswith("error: cannot reach 'org/none' on the Hub")
-
-
-def test_without_a_network_the_hub_is_one_line_that_says_how_to_go_on(tmp_path):
-    (message,) = run_with_hub("org/cities", endpoint="http://127.0.0.1:9", out=tmp_path / "out")
-    assert message.startswith("error: cannot reach 'org/cities' on the Hub")
-    assert "--table FILE" in message
-
-
-def get_error(tmp_path: Path, **settings: object) -> str:
-    """Return the one line that a wrong input gives."""
-    with pytest.raises(InputError) as error:
-        generate_dataset(WikiqaConfig.model_validate(settings), tmp_path / "out")
-    assert "\n" not in str(error.value)
-    return str(error.value)
-
-
 def test_broken_files_are_one_line_with_the_place(tmp_path):
     whole = simple_file(tmp_path / "whole.json").read_bytes()
     cut = tmp_path / "cut.json"
@@ -529,34 +275,6 @@ def test_broken_files_are_one_line_with_the_place(tmp_path):
     (tmp_path / "thin.jsonl").write_text('{"context": "x", "question": "y"}\n')
     message = get_error(tmp_path / "g", table=tmp_path / "thin.jsonl")
     assert "no column 'answers' (it has context, question)" in message
-
-
-def test_broken_dumps_are_one_line_with_the_page(tmp_path):
-    pages = {
-        f"City {n}": f"'''City {n}''' is a place with {n} people and a [[river]]. " * 30
-        for n in range(40)
-    }
-    whole = dump_file(tmp_path / "whole.xml.bz2", pages).read_bytes()
-    cut = tmp_path / "cut.xml.bz2"
-    cut.write_bytes(whole[: len(whole) * 2 // 3])
-    assert "cut.xml.bz2" in get_error(tmp_path / "a", dump=cut)
-    plain = bz2.decompress(whole)
-    bad = tmp_path / "bad.xml"
-    bad.write_bytes(plain.replace(b"<title>City 20</title>", b"<title>City 20"))
-    assert "not well-formed pages-articles XML after page" in get_error(tmp_path / "b", dump=bad)
-    half = tmp_path / "half.xml"
-    half.write_bytes(plain[: len(plain) // 2])
-    assert "not well-formed pages-articles XML after page" in get_error(tmp_path / "c", dump=half)
-    other = tmp_path / "other.xml.gz"
-    other.write_bytes(whole)
-    assert "other.xml.gz" in get_error(tmp_path / "d", dump=other)
-
-
-def test_an_article_of_five_megabytes_is_left_out_and_counted(tmp_path):
-    pages = PAGES | {"Huge": "'''Huge''' is a word that goes on and on. " * 120_000}
-    out = build_set(tmp_path / "set", dump=dump_file(tmp_path / "d.xml", pages), shots=0)
-    assert counts(out)["article of more than 2,000,000 characters"] == 1
-    assert len(load(out)[0]) == 1
 
 
 def test_an_empty_paragraph_is_left_out_and_counted(tmp_path):
@@ -633,12 +351,6 @@ def test_a_dirty_question_in_squad_layout_is_one_line(tmp_path):
         assert "s.json: article 2: an" in message
 
 
-def test_a_file_that_is_no_dump_is_one_line(tmp_path):
-    (tmp_path / "page.xml").write_text("<html><body>Rome</body></html>")
-    message = get_error(tmp_path, dump=tmp_path / "page.xml")
-    assert "is not well-formed pages-articles XML" in message
-
-
 def test_repeated_identifiers_are_told_apart(tmp_path):
     rows = [
         {"id": "q", "title": f"T{n}", "context": f"{n} is.", "question": f"{n}?", "answers": str(n)}
@@ -670,12 +382,6 @@ def test_the_cards_command_is_one_that_the_command_line_takes(tmp_path):
     context = cli.commands["wikiqa"].make_context("wikiqa", words[1:])
     names = WikiqaConfig.model_fields.keys() & context.params.keys()
     assert WikiqaConfig.model_validate({name: context.params[name] for name in names}) == config
-
-
-def test_a_maintenance_tag_makes_no_disambiguation(tmp_path):
-    pages = {"Rome": PAGES["Rome"] + " [[John]]{{disambiguation needed|date=May}} lives there."}
-    out = build_set(tmp_path / "set", dump=dump_file(tmp_path / "d.xml", pages), shots=0)
-    assert len(load(out)[0]) == 1
 
 
 def test_articles_without_a_title_are_told_apart(tmp_path):
