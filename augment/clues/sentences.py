@@ -20,7 +20,11 @@ from elusive.augment.sentences.candidates import (
     find_candidates,
     is_function_word,
 )
-from elusive.augment.sentences.span_scores import SPAN_SCORES, average_over_spans
+from elusive.augment.sentences.span_scores import (
+    SPAN_SCORES,
+    average_over_spans,
+    score_without_model,
+)
 from elusive.augment.sentences.subjects import score_agreement
 from elusive.common.dataset.records import Document, Span
 from elusive.common.intervals import Estimate, estimate_mean
@@ -127,17 +131,8 @@ def _score_all(
         yield scorer, [average_over_spans(*pair) for pair in pairs]
     for name, scores in by_model.items():
         yield f"agreement, {name}", scores.agreement
-    for scorer, score in SPAN_SCORES.items():
-        yield (
-            scorer,
-            [
-                [
-                    score(document, own, number, own.list_before(number), SEED)
-                    for number in range(len(own.sentences))
-                ]
-                for document, own in zip(documents, candidates, strict=True)
-            ],
-        )
+    for finder in SPAN_SCORES:
+        yield finder, score_without_model(documents, candidates, finder, SEED)
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,14 @@ def score_spans(
         return [
             average_over_spans(own, scores) for own, scores in zip(candidates, scored, strict=True)
         ]
-    score, seed = SPAN_SCORES[finder], scorers.config.seed
+    return score_without_model(documents, candidates, finder, scorers.config.seed)
+
+
+def score_without_model(
+    documents: list[Document], candidates: list[Candidates], finder: str, seed: int
+) -> list[list[np.ndarray]]:
+    """Score as `score_spans` does, by a key of `SPAN_SCORES`."""
+    score = SPAN_SCORES[finder]
     return [
         [
             score(document, own, sentence, own.list_before(sentence), seed)
