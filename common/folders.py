@@ -121,12 +121,19 @@ def create_folder(out: Path, kind: str, parameters: dict[str, Any]) -> Iterator[
         ) from None
     try:
         yield temporary
+        _let_others_read_weights(temporary)
         write_manifest(temporary, kind, parameters)
         if out.is_dir():
             out.rmdir()
         temporary.replace(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _let_others_read_weights(folder: Path) -> None:
+    """Give weight files, which safetensors writes for their owner alone, the folder's rights."""
+    for path in folder.rglob("*.safetensors"):
+        path.chmod(folder.stat().st_mode & 0o666)
 
 
 def write_manifest(

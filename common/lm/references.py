@@ -16,7 +16,7 @@ from elusive.common.folders import hash_file, hash_parameters
 
 BUILT_IN = Path(__file__).parents[2] / "models"
 """Folder of the models that come with the package, each in a folder of its name."""
-BUILT_IN_NAMES = ("nano-large", "nano-small")
+BUILT_IN_NAMES = ("nano-large", "nano-small", "micro-large", "micro-small")
 WEIGHT_SUFFIXES = (".safetensors", ".gguf", ".bin")
 TOKENIZERS = ("tokenizer.json", "tekken.json", "*.model", "*.tiktoken")
 """Files from which transformers makes a tokenizer, even beside a GGUF file that contains one."""

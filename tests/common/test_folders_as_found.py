@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from safetensors.torch import save_file
 
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.common.dataset.check import check_dataset
 from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.errors import InputError
-from elusive.common.folders import MANIFEST, write_manifest
+from elusive.common.folders import MANIFEST, create_folder, write_manifest
 from elusive.common.lm.loading import load_model
 from elusive.common.lm.references import hash_adapter
 from elusive.evaluate.cells.cell_folder import load_cell
@@ -87,6 +88,15 @@ def test_weights_in_pickle_are_refused(model_folder, tmp_path):
     (adapter / "adapter_config.json").write_text("{}")
     torch.save({"x": torch.zeros(1)}, adapter / "adapter_model.bin")
     assert "adapter_model.safetensors" in get_line(hash_adapter, adapter)
+
+
+def test_weights_are_read_by_whoever_may_read_the_other_files(tmp_path):
+    with create_folder(tmp_path / "cell", "cell", {}) as draft:
+        (draft / "adapter").mkdir()
+        save_file({"a": torch.zeros(2)}, draft / "adapter" / "adapter_model.safetensors")
+    files = [path for path in (tmp_path / "cell").rglob("*") if path.is_file()]
+    assert len(files) == 2
+    assert len({path.stat().st_mode for path in files}) == 1
 
 
 def test_no_code_of_a_models_folder_is_run(model_folder, tmp_path):
