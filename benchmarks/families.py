@@ -1,6 +1,6 @@
 """What the built-in models know, how they learn new people, and what their attention finds.
 
-python benchmarks/nano.py --out runs/nano-quality
+python benchmarks/families.py --family nano --out runs/quality
 
 Finished cells stay in the folder; rerun the same command to resume.
 """
@@ -14,7 +14,7 @@ from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
 from elusive.common.intervals import format_estimate
 from elusive.common.lm.loading import load_model
-from elusive.common.lm.references import BUILT_IN, BUILT_IN_NAMES
+from elusive.common.lm.references import BUILT_IN
 from elusive.evaluate.cells.cell_folder import load_cell
 from elusive.evaluate.compare.table import build_table
 from elusive.evaluate.plans import Plan
@@ -34,9 +34,9 @@ WORDINGS = {
 """Settings of the texts, copies and epochs; with each, every person is read about 110 times."""
 
 
-def report_known() -> None:
+def report_known(names: list[str]) -> None:
     """Print the EM of each model on every question about its population, five-shot."""
-    for name in BUILT_IN_NAMES:
+    for name in names:
         population = build_population(load_pretrain_plan(BUILT_IN / name / "plan.json"))
         loaded, questions = load_model(name), population.questions
         em = measure_population_em(loaded.model, loaded.tokenizer, population, questions)
@@ -45,23 +45,23 @@ def report_known() -> None:
         )
 
 
-def report_clues(people: int) -> None:
+def report_clues(names: list[str], people: int) -> None:
     """Print how well each score finds the names of new people, which can stand anywhere."""
     config = BiogenConfig(people=people, start=20_000, name_position="any")
-    report = run_clues(list(generate_biographies(config)), list(BUILT_IN_NAMES), depth=0.5)
+    report = run_clues(list(generate_biographies(config)), names, depth=0.5)
     for row in report.rows:
         if row.target == "name":
             auroc = format_estimate(row.auroc, digits=3)
             click.echo(f"AUROC of head mentions, name anywhere, {row.scorer}: {auroc}")
 
 
-def report_learning(out: Path) -> None:
+def report_learning(model: str, out: Path) -> None:
     """Print what plain training teaches about 100 new people, by the wording of their texts."""
     for name, (settings, copies, epochs) in WORDINGS.items():
         plan = Plan.model_validate(
             {
                 "dataset": {"people": 100, "start": 8000, "dev_rate": 0} | settings,
-                "model": "nano-large",
+                "model": model,
                 "arms": [{"method": "plain", "copies": copies}],
                 "training": {"epochs": epochs, "learning_rate": 5e-3, "batch_size": 16},
                 "untrained": False,
@@ -77,12 +77,14 @@ def report_learning(out: Path) -> None:
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/nano-quality"))
+@click.option("--family", type=click.Choice(["nano", "micro"]), default="nano", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/quality"))
 @click.option("--people", default=100, help="Number of new people whose texts are scored.")
-def main(out: Path, people: int) -> None:
-    report_known()
-    report_clues(people)
-    report_learning(out)
+def main(family: str, out: Path, people: int) -> None:
+    names = [f"{family}-large", f"{family}-small"]
+    report_known(names)
+    report_clues(names, people)
+    report_learning(names[0], out)
 
 
 if __name__ == "__main__":

@@ -104,8 +104,9 @@ def render_presets() -> str:
         "# Presets\n",
         "These plans come with the package. `elusive run nano-demo --out runs/demo` finds a plan "
         "by its name. Copy one and change it to make your own; [Cells and grids]"
-        "(evaluate.md#a-plan) explains what a plan may contain. `nano-family.yaml` and "
-        "`nano-fixed.yaml` are for [`elusive pretrain`](commands/pretrain.md).\n",
+        "(evaluate.md#a-plan) explains what a plan may contain. `nano-family.yaml`, "
+        "`nano-fixed.yaml` and `micro-family.yaml` are for "
+        "[`elusive pretrain`](commands/pretrain.md).\n",
     ]
     for path in sorted((ROOT / "presets").glob("*.yaml")):
         text = path.read_text(encoding="utf-8").strip()
