@@ -47,12 +47,24 @@ def clip_middle(text: str, width: int) -> str:
     return f"{text[: kept // 2]}…{text[len(text) - (kept - kept // 2) :]}"
 
 
+def clip_names(names: list[str], width: int) -> list[str]:
+    """Clip names to a width, unless different names would look the same.
+
+    >>> clip_names(["restate by attention again", "restate"], 14)
+    ['restat…n again', 'restate']
+    >>> clip_names(["restate by attention again", "restate by position again"], 14)
+    ['restate by attention again', 'restate by position again']
+    """
+    clipped = [clip_middle(name, width) for name in names]
+    return clipped if len({*clipped}) == len({*names}) else names
+
+
 def render_terminal_table(header: Header, rows: Rows, width: int | None = None) -> str:
     """Render a table for a terminal; the first column is left-aligned, the others right-aligned.
 
     Columns that do not fit continue in further tables below, which repeat the first column. Names
     in the first column, and words of the header, that would take more than a third of the width
-    are clipped in the middle.
+    are clipped in the middle, unless different names would look the same.
 
     Args:
         header: names of the columns.
@@ -61,7 +73,7 @@ def render_terminal_table(header: Header, rows: Rows, width: int | None = None) 
     """
     width = width or find_terminal_width()
     longest = max(LEAST_NAME, width // 3)
-    names = [clip_middle(row[0], longest) for row in rows]
+    names = clip_names([row[0] for row in rows], longest)
     header = [" ".join(clip_middle(word, longest) for word in name.split()) for name in header]
     parts = []
     for columns in _split_columns(header, rows, width - GAP - max(map(len, [*names, header[0]]))):

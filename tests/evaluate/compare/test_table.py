@@ -161,6 +161,12 @@ def test_nothing_is_cut_from_the_header_of_a_table():
     assert max(map(len, shown.splitlines())) <= 80
 
 
+def test_arms_that_differ_in_the_middle_of_their_names_are_told_apart():
+    arms = [f"permute + restate by {finder} in place of pronouns" for finder in ("head", "name")]
+    shown = render_terminal_table(["arm", "EM %"], [[arm, "1"] for arm in arms], 60)
+    assert all(arm in shown for arm in arms)
+
+
 def test_a_column_that_only_some_tables_have_is_left_out(cells):
     one_seed = build_table([cell for cell in cells if cell.parameters["seed"] == 0])
     shown = render_tables({"": one_seed}, "markdown", ("rank", "em", "known-em"))
