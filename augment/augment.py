@@ -222,7 +222,8 @@ def _write_shard(dataset: DatasetFolder, scorers: Scorers, out: Path, index: int
             costs["scoring"].seconds = sum(scores.seconds for scores in scored) + finding.seconds
             if restated:
                 append(RESTATED, restatements_to_batch(restated))
-                counts += count_restated(restated, scorers.cut_units(documents), scored)
+                units = scorers.cut_units(documents)
+                counts += count_restated(documents, restated, units, scored)
             doc_ids = [document.doc_id for document in documents]
             append(SCORES, scores_to_table(doc_ids, scored).combine_chunks().to_batches()[0])
             with measure_cost() as costs["dropping"]:

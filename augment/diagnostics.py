@@ -63,8 +63,26 @@ class Diagnostics:
 
     restated: float = 0.0
     """Share of the sentences that say their clue again."""
+    restated_names: float | None = None
+    """Share of these clues that are the entity's name, or a part of it, in documents that mention
+    it; None if none is said again there."""
+    restated_others: float | None = None
+    """Share of them that are another person's name."""
     tokens_added: float = 0.0
     """Tokens that this adds to a document, as a share of the tokens that it had."""
+
+    def describe_restated(self) -> str:
+        """Describe what is said again in one line; empty if nothing is."""
+        if not self.restated:
+            return ""
+        line = f"{self.restated:.0%} of the sentences say a clue again"
+        if self.restated_names is not None and self.restated_others is not None:
+            rest = 1 - self.restated_names - self.restated_others
+            line += (
+                f": {self.restated_names:.0%} of these are the name, {self.restated_others:.0%} "
+                f"another person's, {max(rest, 0):.0%} other words"
+            )
+        return f"{line}; {self.tokens_added:+.1%} tokens"
 
     def list_warnings(self, method: str) -> list[str]:
         """List what looks wrong, one line each."""
@@ -143,6 +161,12 @@ class TextCounts:
     """Sentences of documents in which clues are said again."""
     restated: int = 0
     """Those that say their clue again."""
+    restated_known: int = 0
+    """Those of documents that mention their entity."""
+    restated_names: int = 0
+    """Those of them whose clue is its name."""
+    restated_others: int = 0
+    """Those of them whose clue is another person's name."""
     tokens_before: int = 0
     """Units of these documents as they were."""
     tokens_after: int = 0
@@ -176,8 +200,13 @@ class TextCounts:
             unchanged=num_unchanged / max(num_changeable, 1),
             num_unchanged=num_unchanged,
             restated=self.restated / max(self.sentences, 1),
+            restated_names=self._share_of_known(self.restated_names),
+            restated_others=self._share_of_known(self.restated_others),
             tokens_added=(self.tokens_after - self.tokens_before) / max(self.tokens_before, 1),
         )
+
+    def _share_of_known(self, count: int) -> float | None:
+        return count / self.restated_known if self.restated_known else None
 
     def _count_unchanged(self, method: str) -> tuple[int, int]:
         """Count the copies that equal their original, and those that the arm should change."""
@@ -243,18 +272,35 @@ def count_texts(
 
 
 def count_restated(
-    restated: list[DocumentRestatements], before: list[list[Span]], after: list[TokenScores]
+    documents: list[Document],
+    restated: list[DocumentRestatements],
+    before: list[list[Span]],
+    after: list[TokenScores],
 ) -> TextCounts:
-    """Count the sentences that say their clues again, and the units that this adds.
+    """Count the sentences that say their clues again, what these are, and the units they add.
 
     Args:
-        restated: of some documents.
-        before: units of these documents as they were.
+        documents: as the dataset has them.
+        restated: what each of them says again.
+        before: their units.
         after: scores of the units that they then have.
     """
+    pairs = zip(documents, restated, strict=True)
+    known = [(document, own) for document, own in pairs if document.heads]
     return TextCounts(
         sentences=sum(own.sentences for own in restated),
         restated=sum(len(own.restatements) for own in restated),
+        restated_known=sum(len(own.restatements) for _, own in known),
+        restated_names=sum(
+            restatement.clue_start is None or restatement.overlaps(document.heads)
+            for document, own in known
+            for restatement in own.restatements
+        ),
+        restated_others=sum(
+            restatement.overlaps(document.others)
+            for document, own in known
+            for restatement in own.restatements
+        ),
         tokens_before=sum(map(len, before)),
         tokens_after=sum(len(scores.units) for scores in after),
     )

@@ -121,5 +121,7 @@ def _report(out: Path, config: AugmentConfig, is_new: bool) -> None:
         f"{summary.drop_rate:.1%} of the copies' tokens dropped; "
         f"{f'copies that equal their original: {unchanged}; ' if unchanged else ''}{seconds}"
     )
+    if line := summary.diagnostics.describe_restated():
+        click.echo(line)
     for line in summary.diagnostics.list_warnings(config.method):
         click.echo(f"warning: {line}", err=True)

@@ -1,11 +1,15 @@
 """`elusive table`: print the results of a run."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from elusive.cli.options import add_comparison_options, add_list_option
 from elusive.common.errors import build_unknown_name_error
+
+if TYPE_CHECKING:
+    from elusive.evaluate.cells.cell_folder import CellResult
 
 
 @click.command()
@@ -23,6 +27,11 @@ from elusive.common.errors import build_unknown_name_error
     is_flag=True,
     help="Count only the questions that the model before training gets wrong, in each seed.",
 )
+@click.option(
+    "--mention",
+    help="Count only the facts whose sentence has the name (in), comes after it (before), or comes "
+    "before all mentions (none). FOLDER must be one of `elusive run`.",
+)
 @add_list_option(
     "--columns",
     help="Columns to print, as a list with commas: the groups accuracy, detail and costs, or "
@@ -39,6 +48,7 @@ def table(
     baseline: str | None,
     metric: str,
     missed: bool,
+    mention: str | None,
     columns: tuple[str, ...],
     benchmark: str | None,
 ) -> None:
@@ -56,19 +66,35 @@ def table(
     elusive table runs/demo --format latex > table.tex
     elusive table runs/demo --columns rank,em,gold-log-prob,known-em
     elusive table runs/wiki --missed
+    elusive table runs/demo --mention before
     elusive table runs/two-models --benchmark "people, nano-large" --format csv
     """
     from elusive.evaluate.cells.cell_folder import find_cells
+    from elusive.evaluate.compare.mentions import PLACES
     from elusive.evaluate.compare.table import build_table, group_benchmarks, select_missed
     from elusive.evaluate.compare.table_formats import RENDERERS, render_tables
 
     if layout not in RENDERERS:
         raise build_unknown_name_error("format", layout, RENDERERS)
+    if mention is not None and mention not in PLACES:
+        raise build_unknown_name_error("mention", mention, PLACES)
     benchmarks = group_benchmarks(find_cells(folder))
     if benchmark is not None and benchmark not in benchmarks:
         raise build_unknown_name_error("benchmark", benchmark, benchmarks)
     chosen = {benchmark: benchmarks[benchmark]} if benchmark else benchmarks
     if missed:
         chosen = {name: select_missed(cells) for name, cells in chosen.items()}
+    if mention is not None:
+        chosen = {name: _select(folder, cells, PLACES[mention]) for name, cells in chosen.items()}
     tables = {name: build_table(cells, baseline, metric) for name, cells in chosen.items()}
     click.echo(render_tables(tables, layout, columns), nl=False)
+
+
+def _select(run: Path, cells: "list[CellResult]", place: str) -> "list[CellResult]":
+    """Keep only answers about values with the name in one place of the run's dataset."""
+    from elusive.common.dataset.folder import load_dataset_folder
+    from elusive.evaluate.compare.mentions import select_mentions
+    from elusive.evaluate.plans import find_dataset
+
+    dataset = find_dataset(run, cells[0].parameters.get("dataset_name"))
+    return select_mentions(cells, load_dataset_folder(dataset), place)

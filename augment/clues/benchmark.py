@@ -1,14 +1,14 @@
 """The clue benchmark: how well scorers find names, values and relation words in a dataset."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import combinations
 
 import numpy as np
 
-from elusive.augment.clues.heads import measure_best_head
+from elusive.augment.clues.heads import Head, measure_heads
 from elusive.augment.clues.sentences import SentenceRow, measure_sentences, read_sentences
 from elusive.augment.clues.targets import ClueMeasure, compute_rank_correlation, measure_clues
 from elusive.augment.diagnostics import NOISE_LIMIT, POSITION_LIMIT
@@ -109,6 +109,7 @@ def run_clues(
     depth: float,
     load: Callable[[str], LoadedModel] = load_model,
     words: int = 2,
+    heads: Sequence[Head] = (),
 ) -> ClueReport:
     """Score the documents under every model, and measure what each scorer finds.
 
@@ -121,16 +122,17 @@ def run_clues(
         depth: share of the layers, from the first, that depth-contrast subtracts.
         load: loads the model of a reference.
         words: most words of the spans that sentences could take up again.
+        heads: single heads of the first model, to be measured by sentence, too.
 
     Raises:
-        InputError: a model cannot be loaded or exposes no attention.
+        InputError: a model cannot be loaded or exposes no attention, or the first one lacks a head.
     """
-    by_head, by_sentence, best_heads = {}, {}, []
+    by_head, by_sentence, single = {}, {}, {}
     for name in models:
         loaded = load(name)
+        single |= measure_heads(documents, name, loaded, words, heads if name == models[0] else ())
         by_head[name] = score_heads(documents, loaded)
         by_sentence[name] = read_sentences(documents, loaded, depth, words)
-        best_heads += measure_best_head(documents, name, loaded, words)
     scorers = list(_build_scorers(by_head, depth))
     rows = [row for scorer in scorers for row in _measure_scorer(documents, scorer)]
     layers = [
@@ -139,7 +141,7 @@ def run_clues(
     seconds = {
         name: sum((scores.seconds for scores in scored), 0.0) for name, scored in by_head.items()
     }
-    sentences = [*measure_sentences(documents, by_sentence, words), *best_heads]
+    sentences = measure_sentences(documents, by_sentence, words, single)
     described = [_describe_scorer(scorer) for scorer in scorers]
     return ClueReport(rows, described, layers, sentences, seconds)
 

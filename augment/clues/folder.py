@@ -1,10 +1,12 @@
 """The result of the clue benchmark as a folder: computed once, read afterwards."""
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from elusive.augment.clues.benchmark import ClueReport, ClueRow, LayerRow, ScorerRow, run_clues
+from elusive.augment.clues.heads import Head
 from elusive.augment.clues.report import (
     draw_clues,
     render_csv,
@@ -21,9 +23,7 @@ from elusive.common.lm.loading import load_model
 from elusive.common.lm.references import hash_model_weights, hash_settings
 
 REPORT = "clues.json"
-
-
-VERSION = 3
+VERSION = 4
 """To be raised when the report measures something else."""
 
 
@@ -34,6 +34,7 @@ def write_clues(
     out: Path,
     words: int = 2,
     devices: Devices = ONE,
+    heads: Sequence[Head] = (),
 ) -> ClueReport:
     """Run the clue benchmark and write its result to `out`, or read it if `out` holds it.
 
@@ -52,12 +53,13 @@ def write_clues(
         "models": {name: [hash_model_weights(name), hash_settings(name)] for name in models},
         "depth": depth,
         "words": words,
+        "heads": [list(head) for head in heads],
         "version": VERSION,
     }
     if is_made(out, "clues", parameters):
         return load_clues(out)
     load = partial(load_model, devices=devices)
-    report = run_clues(dataset.documents, models, depth, load, words)
+    report = run_clues(dataset.documents, models, depth, load, words, heads)
     with create_folder(out, "clues", parameters) as folder:
         write_atomically(folder / REPORT, json.dumps(report.as_json(), indent=2) + "\n")
         write_atomically(folder / "clues.csv", render_csv(report.rows))

@@ -35,12 +35,14 @@ def build_main_table(report: ClueReport) -> tuple[list[str], list[list[str]]]:
 
 def build_sentence_table(report: ClueReport) -> tuple[list[str], list[list[str]]]:
     """Build the table by sentence, which has one row per scorer, over all distances."""
-    header = ["scorer", "sentences", "overlaps a mention", "is a mention", "mean rank"]
+    header = ["scorer", "sentences", "overlaps a mention", "- last subject", "is a mention"]
+    header += ["mean rank"]
     body = [
         [
             row.scorer,
             str(row.sentences),
             _format(row.overlaps, 1, 2),
+            _format(row.over_last_subject, 1, 2),
             _format(row.equals, 1, 2),
             _format(row.mean_rank, 1, 1),
         ]
@@ -90,7 +92,7 @@ def render_csv(rows: list[ClueRow]) -> str:
 def render_sentences_csv(rows: list[SentenceRow]) -> str:
     """Render all rows by sentence as CSV: every scorer and distance."""
     file = io.StringIO()
-    names = ("overlaps", "equals", "mean_rank")
+    names = ("overlaps", "equals", "mean_rank", "over_last_subject")
     columns = [f"{name}{suffix}" for name in names for suffix in ("", "_low", "_high")]
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["scorer", "distance", "sentences", *columns])

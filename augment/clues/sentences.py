@@ -1,6 +1,5 @@
 """The clue benchmark by sentence: is the span that a sentence looks back at most a name?"""
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +35,8 @@ WIKIPEDIA = "wikipedia"
 MIN_PART = 3
 """Fewest characters of a part of a title that counts as a mention."""
 ALL = "all"
+LAST_SUBJECT = "last-subject"
+"""The rule that all scores are compared with."""
 SEED = 0
 """Of the spans that are drawn at random."""
 
@@ -55,6 +56,9 @@ class SentenceRow:
     mean_rank: Estimate
     """Mean rank of the best span that overlaps a mention, from 0 for the highest score; ties share
     their mean rank."""
+    over_last_subject: Estimate
+    """Difference of `overlaps` from that of `last-subject`, a rule that reads no model, over the
+    same sentences."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,10 @@ def read_sentences(
 
 
 def measure_sentences(
-    documents: list[Document], by_model: dict[str, SentenceScores], words: int
+    documents: list[Document],
+    by_model: dict[str, SentenceScores],
+    words: int,
+    by_head: dict[str, np.ndarray] | None = None,
 ) -> list[SentenceRow]:
     """Measure how often each score's best span before a sentence is a mention of the entity.
 
@@ -95,22 +102,25 @@ def measure_sentences(
         documents: with gold spans.
         by_model: what each model gives, larger models first.
         words: most words of a span.
+        by_head: what `measure_heads` gives, for rows of single heads.
     """
     candidates = [find_candidates(document, words) for document in documents]
-    measured: dict[tuple[str, str], list[tuple[str, tuple[float, ...]]]] = defaultdict(list)
-    for scorer, scored in _score_all(documents, candidates, by_model):
-        for document, own, scores in zip(documents, candidates, scored, strict=True):
-            for distance, numbers in _measure_document(document, own, scores):
-                for target in (ALL, distance):
-                    measured[scorer, target].append((document.entity, numbers))
+    counted = [list(list_counted(*pair)) for pair in zip(documents, candidates, strict=True)]
+    distances = np.array([sentence.distance for own in counted for sentence in own])
+    pairs = zip(documents, counted, strict=True)
+    entities = np.array([document.entity for document, own in pairs for _ in own])
+    measured = {
+        scorer: _measure_sentences(counted, scored)
+        for scorer, scored in _score_all(documents, candidates, by_model)
+    } | (by_head or {})
+    rule = measured[LAST_SUBJECT][:, 0]
     rows = []
-    for (scorer, distance), pairs in measured.items():
-        entities = [entity for entity, _ in pairs]
-        estimates = (
-            estimate_mean(list(values), entities)
-            for values in zip(*(numbers for _, numbers in pairs), strict=True)
-        )
-        rows.append(SentenceRow(scorer, distance, len(pairs), *estimates))
+    for scorer, measures in measured.items():
+        columns = np.column_stack([measures, measures[:, 0] - rule])
+        for distance in [ALL, *dict.fromkeys(distances)] if len(distances) else []:
+            where = (distances == distance) | (distance == ALL)
+            own = [estimate_mean(values, list(entities[where])) for values in columns[where].T]
+            rows.append(SentenceRow(scorer, str(distance), int(where.sum()), *own))
     return rows
 
 
@@ -168,15 +178,22 @@ def list_counted(document: Document, candidates: Candidates) -> Iterator[Counted
             yield CountedSentence(number, spans, np.array(overlaps), np.array(equals), distance)
 
 
-def _measure_document(
-    document: Document, candidates: Candidates, scores: list[np.ndarray]
-) -> Iterator[tuple[str, tuple[float, float, float]]]:
-    """Yield distance, overlap, equality and rank for each sentence that counts."""
-    for sentence in list_counted(document, candidates):
-        best = int(scores[sentence.number].argmax())
-        rank = (rankdata(-scores[sentence.number]) - 1)[sentence.overlaps].min()
-        found = float(sentence.overlaps[best]), float(sentence.equals[best])
-        yield sentence.distance, (*found, float(rank))
+def _measure_sentences(
+    counted: list[list[CountedSentence]], scored: list[list[np.ndarray]]
+) -> np.ndarray:
+    """Measure overlap, equality and rank of one scorer.  # (sentence, 3)."""
+    measures = [
+        _measure_sentence(sentence, scores[sentence.number])
+        for own, scores in zip(counted, scored, strict=True)
+        for sentence in own
+    ]
+    return np.array(measures, float).reshape(-1, 3)
+
+
+def _measure_sentence(sentence: CountedSentence, scores: np.ndarray) -> tuple[float, float, float]:
+    best = int(scores.argmax())
+    rank = (rankdata(-scores) - 1)[sentence.overlaps].min()
+    return float(sentence.overlaps[best]), float(sentence.equals[best]), float(rank)
 
 
 def list_mentions(document: Document) -> list[Span]:

@@ -27,6 +27,12 @@ class Restatement:
     clue_end: int | None
     """One past its last character."""
 
+    def overlaps(self, spans: Sequence[Span]) -> bool:
+        """Whether the clue shares a character with any of some spans of its document."""
+        if self.clue_start is None or self.clue_end is None:
+            return False
+        return any(start < self.clue_end and self.clue_start < end for start, end in spans)
+
 
 @dataclass(frozen=True)
 class DocumentRestatements:

@@ -10,10 +10,12 @@ from elusive.common.intervals import Estimate
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.distances import METRICS
 from elusive.evaluate.compare.seed_noise import estimate_arms
+from elusive.evaluate.compare.table import select_answers
 
 IN, BEFORE, NOT_BEFORE = "in its sentence", "only before it", "not before it"
-PLACES = (IN, BEFORE, NOT_BEFORE)
-"""Where the name is mentioned, seen from the sentence that states a value."""
+PLACES = {"in": IN, "before": BEFORE, "none": NOT_BEFORE}
+"""Where the name is mentioned, seen from the sentence that states a value, by a
+short name."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class MentionRow:
 
     arm: str
     place: str
-    """One of `PLACES`."""
+    """One of the values of `PLACES`."""
     questions: int
     """Number of answers, over all seeds."""
     em: Estimate
@@ -45,19 +47,41 @@ def find_place(document: Document, fact: Fact) -> str:
     return BEFORE if any(first < start for first in mentions) else NOT_BEFORE
 
 
+def select_mentions(
+    cells: list[CellResult], dataset: DatasetFolder, place: str
+) -> list[CellResult]:
+    """Keep only answers about values with the name in one place, a value of `PLACES`.
+
+    Raises:
+        InputError: no value has it there.
+    """
+    places = _find_places(dataset)
+    if place not in places.values():
+        found = sorted(set(places.values())) or ["unknown for all of them"]
+        raise InputError(
+            f"{dataset.path}: no value has the name {place} (it is {', or '.join(found)})"
+        )
+    return select_answers(cells, lambda _, p: places.get(p.question_id) == place)
+
+
+def _find_places(dataset: DatasetFolder) -> dict[str, str]:
+    """Find where the name is mentioned for every question whose value is located."""
+    documents = {document.doc_id: document for document in dataset.documents}
+    asked_in = {question.question_id: question.doc_id for question in dataset.questions}
+    return {
+        question_id: find_place(documents[asked_in[question_id]], fact)
+        for question_id, fact in dataset.match_facts().items()
+    }
+
+
 def measure_mentions(arms: dict[str, list[CellResult]], dataset: DatasetFolder) -> list[MentionRow]:
     """Measure the accuracy of every arm by the place of the name.
 
     Raises:
         InputError: all values have it in the same place, or the dataset locates none.
     """
-    documents = {document.doc_id: document for document in dataset.documents}
-    facts, asked_in = dataset.match_facts(), {q.question_id: q.doc_id for q in dataset.questions}
-    places = {
-        question_id: find_place(documents[asked_in[question_id]], fact)
-        for question_id, fact in facts.items()
-    }
-    kinds = [place for place in PLACES if place in places.values()]
+    places = _find_places(dataset)
+    kinds = [place for place in PLACES.values() if place in places.values()]
     if len(kinds) < 2:
         raise InputError("all values have the name in the same place, or none is located")
     rows = []

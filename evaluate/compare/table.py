@@ -192,12 +192,22 @@ def select_missed(cells: list[CellResult]) -> list[CellResult]:
             f"there are no questions that {UNTRAINED!r} got wrong: run the plan with "
             "`untrained: true`, or leave out --missed"
         )
+    return select_answers(cells, lambda seed, p: (seed, p.question_id) in missed)
+
+
+def select_answers(
+    cells: list[CellResult], is_chosen: Callable[[int, Prediction], bool]
+) -> list[CellResult]:
+    """Keep only some answers of cells.
+
+    Args:
+        cells: of any arms.
+        is_chosen: whether an answer is kept, from the cell's seed and the answer.
+    """
     return [
         replace(
             cell,
-            predictions=[
-                p for p in cell.predictions if (cell.parameters["seed"], p.question_id) in missed
-            ],
+            predictions=[p for p in cell.predictions if is_chosen(cell.parameters["seed"], p)],
         )
         for cell in cells
     ]

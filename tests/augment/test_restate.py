@@ -228,8 +228,42 @@ def test_the_folder_tells_what_was_added_and_gives_its_sources_back(folder, peop
     assert any(a.text != b.text for a, b in zip(documents, sources, strict=True))
     diagnostics = folder.summary.diagnostics
     assert 0 < diagnostics.restated < 1
+    assert (diagnostics.restated_names, diagnostics.restated_others) == (1, 0)
     assert 0 < diagnostics.tokens_added < 0.5
     assert "restate_by" in folder.parameters
+
+
+def test_the_summary_tells_whose_names_are_said_again(tmp_path):
+    """What is right is counted from gold spans, and the command says it."""
+    asked = {"name_position": "any", "distractors": 2, "dev_rate": 0}
+    generate_dataset(BiogenConfig(people=30, **asked), tmp_path / "people")
+    documents = load_dataset_folder(tmp_path / "people").documents
+    for finder in ("random-span", "oracle"):
+        options = f"--method restate --restate-by {finder} --restate-in pronouns --copies 1".split()
+        out = tmp_path / finder
+        arguments = ["augment", str(tmp_path / "people"), *options, "--out", str(out)]
+        result = CliRunner().invoke(cli, arguments)
+        assert result.exit_code == 0, result.output
+        restated = TrainingTextFolder(out).restatements
+        assert restated
+        said = [
+            (document, document.text[restatement.clue_start : restatement.clue_end])
+            for document, own in zip(documents, restated, strict=True)
+            for restatement in own.restatements
+        ]
+        is_name = [any(word in d.entity.split() for word in clue.split()) for d, clue in said]
+        names = [[d.text[start:end] for start, end in d.others] for d, _ in said]
+        is_other = [
+            any(word in name.split() for name in own for word in clue.split())
+            for (_, clue), own in zip(said, names, strict=True)
+        ]
+        diagnostics = TrainingTextFolder(out).summary.diagnostics
+        assert len(said) > 30
+        assert diagnostics.restated_names == pytest.approx(np.mean(is_name))
+        assert diagnostics.restated_others == pytest.approx(np.mean(is_other))
+        shares = f"{np.mean(is_name):.0%} of these are the name, {np.mean(is_other):.0%} another"
+        assert shares in result.output
+    assert np.mean(is_name) == 1
 
 
 def test_a_restated_copy_equals_its_original_only_if_nothing_is_said_again(tmp_path):

@@ -50,7 +50,7 @@ from elusive.evaluate.compare.clue_gains import (
 )
 from elusive.evaluate.compare.distances import DistanceRow, choose_distance_bins
 from elusive.evaluate.compare.figure_drawing import draw_distance, draw_gains, draw_top
-from elusive.evaluate.compare.mentions import measure_mentions
+from elusive.evaluate.compare.mentions import PLACES, measure_mentions
 from elusive.evaluate.compare.table import group_arms
 
 
@@ -226,6 +226,29 @@ def test_answers_are_split_by_where_the_name_is_mentioned(run_of_arms, tmp_path)
     generate_dataset(BiogenConfig(people=8, num_shot_people=20, fullname=True), everywhere)
     with pytest.raises(InputError, match="all values have the name in the same place"):
         measure_mentions(cells, load_dataset_folder(everywhere))
+
+
+def test_a_table_of_facts_with_the_name_in_one_place(run_of_arms):
+    dataset = load_dataset_folder(run_of_arms / "dataset")
+    rows = measure_mentions(group_arms(find_cells(run_of_arms)), dataset)
+    for name, questions in (("in", 6), ("before", 24)):
+        arguments = ["table", str(run_of_arms), "--mention", name, "--format", "csv"]
+        shown = CliRunner().invoke(cli, arguments)
+        assert shown.exit_code == 0, shown.output
+        by_arm = {row["arm"]: row for row in csv.DictReader(shown.output.splitlines())}
+        for row in rows:
+            if row.place == PLACES[name]:
+                assert float(by_arm[row.arm]["questions"]) == questions
+                assert float(by_arm[row.arm]["em"]) == pytest.approx(row.em.mean)
+
+
+def test_a_table_of_a_place_that_no_name_has_gives_one_line(run_of_arms, tmp_path, capsys):
+    line = line_of_error(capsys, "table", run_of_arms, "--mention", "none")
+    assert "no value has the name not before it (it is in its sentence, or only before it)" in line
+    line = line_of_error(capsys, "table", run_of_arms, "--mention", "befor")
+    assert "should be one of in, before, none" in line or "did you mean" in line
+    cell = next((run_of_arms / "cells").iterdir())
+    assert "name a folder that" in line_of_error(capsys, "table", cell, "--mention", "in")
 
 
 def test_what_a_run_has_no_data_for_is_left_out_and_said(finished_small, tmp_path):
