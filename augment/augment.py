@@ -61,7 +61,10 @@ STAGES = ("scoring", "dropping")
 def collect_parameters(dataset: DatasetFolder, config: AugmentConfig) -> dict[str, Any]:
     """Collect what decides the training text: config, dataset, weights and tokenizers of models."""
     models = list_models(config)
-    own = config.model_dump(exclude=set() if config.clue_finder else RESTATE_SETTINGS)
+    idle = set() if config.clue_finder else RESTATE_SETTINGS
+    if config.endpoint:  # its address decides nothing
+        idle = {*idle, "endpoint"}
+    own = config.model_dump(exclude=idle)
     parameters = own | {
         "dataset": dataset.content_hash,
         "weights": {role: hash_model_weights(name) for role, name in models.items()},

@@ -75,6 +75,8 @@ def build_command_line(config: WikiqaConfig, source: str) -> str:
         flag = f"--{name.replace('_', '-')}"
         if isinstance(setting, bool):
             words.append(flag)
+        elif name == "endpoint":
+            words += [flag, "URL"]  # its address is nobody else's
         elif isinstance(setting, Path):
             words += [flag, setting.resolve().name]
         else:

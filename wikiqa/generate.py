@@ -78,7 +78,7 @@ def generate_dataset(
         config = config.model_copy(update={"revision": revision})
     parameters = {
         "generator": "wikiqa",
-        **config.model_dump(mode="json", exclude={"squad", "table", "dump", "texts"}),
+        **config.model_dump(mode="json", exclude=_list_idle(config)),
         "source": _source_name(config),
         "source_hash": _hash_source(config),
         "filters": list(config.active_filters),
@@ -157,6 +157,12 @@ def _identify_models(config: WikiqaConfig) -> dict[str, str]:
         for role, name in names.items()
         if name
     }
+
+
+def _list_idle(config: WikiqaConfig) -> set[str]:
+    """List the settings that are not parameters: sources, which count by their content, and the
+    address of a server, which decides nothing."""
+    return {"squad", "table", "dump", "texts", *(["endpoint"] if config.endpoint else [])}
 
 
 def _list_source_files(config: WikiqaConfig) -> list[Path]:

@@ -13,6 +13,9 @@ from elusive.common.folders import hash_parameters
 AT_ONCE = 8
 """Simultaneous requests to an endpoint."""
 KEPT = " Rerun the same command to resume from the stored replies"
+SERVED = "served"
+"""Identity of all models at endpoints. Servers move, on a cluster with every job, and neither an
+address nor a server tells which weights it has; so only the model's name counts."""
 VERSION = 2
 """To be raised when a local model replies otherwise to the same prompt."""
 TOGETHER = 64
@@ -30,7 +33,7 @@ class ChatModel:
     """As the user wrote it."""
     identity: str
     """What tells models of the same name apart: hashes of weights, tokenizer and chat template, and
-    the precision; or the endpoint."""
+    the precision; or `SERVED`."""
     ask: Ask
 
 
@@ -46,9 +49,7 @@ def build_chat_model(reference: str, endpoint: str | None = None) -> ChatModel:
         InputError: there is no such model; later, when it is asked, the endpoint does not answer.
     """
     if endpoint:
-        return keep_replies(
-            ChatModel(reference, endpoint, _build_endpoint_ask(reference, endpoint))
-        )
+        return keep_replies(ChatModel(reference, SERVED, _build_endpoint_ask(reference, endpoint)))
     from elusive.common.chat.local import generate_replies
     from elusive.common.lm.loading import choose_model_dtype
     from elusive.common.lm.references import hash_model_weights, hash_settings

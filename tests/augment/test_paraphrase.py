@@ -8,12 +8,14 @@ from click.testing import CliRunner
 from commands import line_of_error
 from stand_in_chat import chat_server
 
+from elusive.augment.augment import augment_dataset
 from elusive.augment.config import AugmentConfig
 from elusive.augment.paraphrase import find_kept, keeps_clues, write_paraphrases
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
+from elusive.common.chat.models import build_chat_model
 from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.dataset.records import Document
 from elusive.evaluate.cells.cell import select_questions
@@ -52,6 +54,30 @@ def test_a_chat_model_writes_every_copy(people_folder, tmp_path):
         for fact in documents[text.doc_id].facts:
             assert any(s <= fact.start and fact.end <= e for s, e in text.kept)
     assert folder.summary.diagnostics.lost_values == 0
+
+
+def test_a_server_that_moved_is_not_asked_again_and_its_address_is_not_written(
+    people_folder, tmp_path
+):
+    """On a cluster, a model is served from another machine every time."""
+    dataset = load_dataset_folder(people_folder)
+
+    def run(url: str) -> bool:
+        config = AugmentConfig(method="paraphrase", copies=1, writer="moves", endpoint=url)
+        return augment_dataset(dataset, config, tmp_path / "text")
+
+    with chat_server(reword) as server:
+        assert run(server.url)
+        assert server.prompts
+        written = [path.read_text() for path in (tmp_path / "text").glob("*.json")]
+        assert not any(server.url in content for content in written)
+    with chat_server(reword) as other:
+        assert other.url != server.url
+        assert not run(other.url), "the folder is this one's"
+        assert build_chat_model("moves", other.url).identity == (
+            build_chat_model("moves", server.url).identity
+        )
+        assert not other.prompts
 
 
 def test_a_paraphrase_that_loses_a_value_is_asked_for_again_and_then_left_out(

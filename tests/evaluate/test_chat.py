@@ -179,6 +179,11 @@ def test_a_model_writes_questions_and_what_is_of_no_use_is_counted(tmp_path):
     assert left_out(out)["written question whose answer the paragraph has not"] == 6
     assert left_out(out)["questions written"] == 6
     assert questions(out) == questions(second)
+    with chat_server(write_badly_then_well) as elsewhere:
+        assert not generate_dataset(config.model_copy(update={"endpoint": elsewhere.url}), out)
+    files = [path.read_bytes() for path in out.rglob("*") if path.is_file()]
+    assert not any(server.url.encode() in content for content in files), "an inner address"
+    assert "--endpoint URL" in (out / "README.md").read_text()
     assert "written by the model `w`" in (out / "README.md").read_text()
 
 
