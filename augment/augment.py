@@ -47,6 +47,7 @@ from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
 from elusive.common.lm.references import hash_model_weights, hash_settings
 from elusive.common.memory import Cost, measure_cost
+from elusive.common.process.parent import end_with_parent
 from elusive.common.text.languages import is_unspaced
 from elusive.common.text.sentences import name_sentence_rules
 
@@ -184,7 +185,8 @@ def augment_shards(
             on_documents(_write_shard(dataset, kept, out, index))
         return
     write = partial(_write_shard_alone, dataset.path, dataset.limit, scorers, out)
-    with ProcessPoolExecutor(min(workers, len(missing)), get_context("spawn")) as pool:
+    processes, context = min(workers, len(missing)), get_context("spawn")
+    with ProcessPoolExecutor(processes, context, end_with_parent) as pool:
         for done in pool.map(write, missing):
             on_documents(done)
 

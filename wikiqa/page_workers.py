@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from elusive.common.errors import InputError
+from elusive.common.process.parent import end_with_parent
 from elusive.wikiqa.articles import Article, Counts
 
 DONE = "done"
@@ -154,6 +155,7 @@ def _serve(
     connection: Connection, clean_page: CleanPage, write_chunk: WriteChunk, limits: Limits
 ) -> None:
     """Do jobs until the other process is gone."""
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _set_limit(resource.RLIMIT_CORE, 0)
     if used := _measure_memory():

@@ -36,6 +36,7 @@ from elusive.common.folders import (
     write_atomically,
     write_manifest,
 )
+from elusive.common.process.parent import end_with_parent
 
 PROGRESS = ".progress"
 PARAMETERS = "parameters.json"
@@ -237,7 +238,7 @@ def write_shards(
             remaining.clear()
 
     with (
-        ProcessPoolExecutor(max(1, helpers), get_context("spawn")) as pool,
+        ProcessPoolExecutor(max(1, helpers), get_context("spawn"), end_with_parent) as pool,
         ThreadPoolExecutor(workers) as threads,
     ):
         calls = [write] * (workers - helpers)

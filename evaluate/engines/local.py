@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import Queue
-from multiprocessing.sharedctypes import Synchronized
+from multiprocessing.sharedctypes import SynchronizedArray
 from pathlib import Path
 
 from tqdm import tqdm
 
+from elusive.common.process.parent import end_with_parent
 from elusive.common.process.progress import ProgressLines, open_bar
 from elusive.evaluate.engines.failures import Failure
 from elusive.evaluate.engines.side_by_side import get_context, sort_longest_first
@@ -40,8 +41,8 @@ def make_locally(run: RunFolder, todo: list[Job], processes: int, shown: str = "
         OSError: the disk is full.
     """
     missing = [job for job in todo if run.find_finished(job) is None]
-    table = GrowingTable(missing)
-    with open_bar(shown, "cell", len(todo), has_shares=True) as bar:
+    table, finished = GrowingTable(missing), len(todo) - len(missing)
+    with open_bar(shown, "cell", len(todo), finished, has_shares=True) as bar:
         if processes > 1 and len(missing) > 1:
             _make_side_by_side(run, todo, missing, table, bar, processes)
         else:
@@ -58,9 +59,11 @@ def _make_in_turn(
     postponed = []  # another process is making these; check at the end that they are finished
     for jobs, wait in ((todo, False), (postponed, True)):
         for job in jobs:
-            if not _make_in_shares(run, job, bar.update, wait):
+            if job not in missing:
+                run.make(job, wait=wait)  # only if it is damaged
+            elif not _make_in_shares(run, job, bar.update, wait):
                 postponed.append(job)
-            elif job in missing and (folder := run.find_finished(job)):
+            elif folder := run.find_finished(job):
                 table.add(job, folder)
 
 
@@ -94,11 +97,12 @@ def _make_side_by_side(
         run.forget_failure(job)  # of an earlier run
     ordered = sort_longest_first(todo, run.count_steps)
     context, below = get_context(), run.out.relative_to(run.root)
-    made, errors = context.Value("d", 0.0), context.Queue()
-    arguments = (run.plan, run.root, below, ordered, made, errors)
+    count = min(count, len(missing))
+    shares, errors = context.Array("d", count), context.Queue()
+    arguments = (run.plan, run.root, below, ordered, shares, errors)
     workers = [
-        context.Process(target=_work, args=arguments, daemon=True)
-        for _ in range(min(count, len(missing)))
+        context.Process(target=_work, args=(number, *arguments), daemon=True)
+        for number in range(count)
     ]
     for worker in workers:
         worker.start()
@@ -111,7 +115,8 @@ def _make_side_by_side(
             if folder := run.find_finished(job):
                 unfinished.remove(job)
                 table.add(job, folder)
-        bar.update(max(made.value, len(todo) - len(unfinished) - len(missing)) - bar.n)
+        made = len(todo) - len(unfinished) + sum(shares[:])
+        bar.update(max(0.0, made - bar.n))
         time.sleep(POLL_SECONDS * is_alive)
     if not errors.empty():
         raise errors.get()
@@ -131,23 +136,35 @@ def _make_side_by_side(
 
 
 def _work(
+    number: int,
     plan: Plan,
     root: Path,
     below: Path,
     todo: list[Job],
-    made: "Synchronized[float]",
+    shares: "SynchronizedArray[float]",
     errors: "Queue[OSError]",
 ) -> None:
-    """Make every cell that no other process has taken; hand over the error of a full disk."""
+    """Make every cell that no other process has taken; hand over the error of a full disk.
+
+    Args:
+        number: of this process.
+        plan: what is run.
+        root: folder of the run.
+        below: folder of the cells in it.
+        todo: the cells.
+        shares: of the cell that each process is making, what is made of it.
+        errors: where to put the error.
+    """
+    end_with_parent()
 
     def add(share: float) -> None:
-        with made.get_lock():
-            made.value += share
+        shares[number] += share
 
     run = RunFolder(plan, root).open_below(below)
     with suppress(KeyboardInterrupt):  # the command says so, in one line
         try:
             for job in todo:
                 _make_in_shares(run, job, add, wait=False)
+                shares[number] = 0.0  # the command counts finished cells itself
         except OSError as error:
             errors.put(error)

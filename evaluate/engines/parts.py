@@ -13,6 +13,7 @@ from tqdm import tqdm
 from elusive.common.dataset.shards import PARAMETERS, PROGRESS
 from elusive.common.dataset.shared_work import SharedWork
 from elusive.common.errors import InputError
+from elusive.common.process.parent import end_with_parent
 from elusive.evaluate.engines.cluster import Cluster, complete_tasks, is_alive
 from elusive.evaluate.engines.failures import (
     build_failure,
@@ -156,7 +157,7 @@ def write_in_processes(work: SharedWork, tasks: int) -> None:
 
     total = count_missing()
     with (
-        ProcessPoolExecutor(tasks, get_context("spawn")) as pool,
+        ProcessPoolExecutor(tasks, get_context("spawn"), end_with_parent) as pool,
         tqdm(total=total, desc=f"{work.unit}s", unit=work.unit, delay=1) as bar,
     ):
         futures = [pool.submit(work.write, number, tasks) for number in parts]

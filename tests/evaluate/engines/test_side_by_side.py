@@ -1,6 +1,10 @@
 """A run chooses how many cells are made at a time, the longest first, and prints each of them."""
 
+import os
 import re
+import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +13,9 @@ import pytest
 from commands import run, write_grid_plan
 
 from elusive.common.claims import hold_claim
+from elusive.common.process.progress import ProgressLines
 from elusive.evaluate.cells.cell_folder import load_cell
+from elusive.evaluate.engines import local
 from elusive.evaluate.engines.side_by_side import (
     Load,
     Machine,
@@ -99,6 +105,57 @@ def test_processes_side_by_side_print_their_cells_too(tmp_path, model_folder, ca
     printed = capsys.readouterr().err
     for name in ("untrained-seed0", "plain-seed0"):
         assert re.search(rf"^{name} .*\[\d+, \d+\]", printed, re.MULTILINE)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_bar_counts_each_cell_once(jobs, tmp_path, model_folder, monkeypatch):
+    """A process comes past cells that another has made, and a resumed run past those it made."""
+    shown: list[tuple[float, float]] = []
+
+    class RecordedLines(ProgressLines):
+        def update(self, count: float = 1) -> None:
+            super().update(count)
+            shown.append((self._initial, self.n))
+
+    def open_recorded(desc: str, unit: str, total: float, initial: float = 0, **_) -> ProgressLines:
+        return RecordedLines(total, desc, unit, initial)
+
+    monkeypatch.setattr(local, "open_bar", open_recorded)
+    for arms, expected in ((["plain"], (0, 2)), (["plain", "random", "permute"], (2, 4))):
+        shown.clear()
+        plan = load_plan(write_grid_plan(tmp_path, model_folder, arms=arms, seeds=[0]))
+        run_plan(plan, tmp_path / "out", jobs=jobs)
+        assert {initial for initial, _ in shown} == {expected[0]}
+        assert max(made for _, made in shown) == pytest.approx(expected[1])
+        assert shown[-1][1] == pytest.approx(expected[1])
+
+
+def test_processes_end_with_a_command_that_is_killed(tmp_path, model_folder):
+    """A killed command cannot end its processes; they must not go on making cells unseen."""
+    arms = ["plain", "random", "permute"]
+    plan = write_grid_plan(tmp_path, model_folder, arms=arms, seeds=[0, 1, 2])
+    out = tmp_path / "out"
+    arguments = [sys.executable, "-m", "elusive.cli.main", "run", plan, "--jobs", "2", "--out", out]
+    nowhere = subprocess.DEVNULL
+    command = subprocess.Popen(arguments, stdout=nowhere, stderr=nowhere, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not list(out.glob("cells/[!.]*")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.kill(command.pid, signal.SIGKILL)
+    command.wait()
+    while _is_any_left(command.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _is_any_left(command.pid)
+    assert len(list(out.glob("cells/[!.]*"))) < 12, "it was killed before its end"
+
+
+def _is_any_left(group: int) -> bool:
+    """Whether a process of a group is still there."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_cells_that_another_command_is_at_are_waited_for(tmp_path, model_folder):
