@@ -92,9 +92,7 @@ def table(
 
 def _select(run: Path, cells: "list[CellResult]", place: str) -> "list[CellResult]":
     """Keep only answers about values with the name in one place of the run's dataset."""
-    from elusive.common.dataset.folder import load_dataset_folder
     from elusive.evaluate.compare.mentions import select_mentions
-    from elusive.evaluate.plans import find_dataset
+    from elusive.evaluate.plans import load_run_dataset
 
-    dataset = find_dataset(run, cells[0].parameters.get("dataset_name"))
-    return select_mentions(cells, load_dataset_folder(dataset), place)
+    return select_mentions(cells, load_run_dataset(run, cells[0].parameters), place)

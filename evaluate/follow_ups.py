@@ -9,39 +9,49 @@ from functools import partial
 from pathlib import Path
 
 from elusive.augment.clues.folder import write_clues
+from elusive.augment.config import AugmentConfig
 from elusive.common.errors import InputError
 from elusive.common.folders import MANIFEST, read_manifest
 from elusive.evaluate.compare.figures import write_figures
+from elusive.evaluate.plans import Plan
 from elusive.evaluate.run_folder import RunFolder
 
 LIMIT = 100
 """Number of documents whose attention the figures read."""
 
 
-def make_follow_ups(run: RunFolder) -> list[Path]:
+def make_follow_ups(run: RunFolder, plan: Plan) -> list[Path]:
     """Make what the plan lists under `then`, replacing outdated results, and return the folders.
+
+    Args:
+        run: folder of the run.
+        plan: the whole plan, of which only a part may have run now.
 
     Raises:
         InputError: the run lacks what they are made from.
     """
     folders = []
-    if "clues" in run.plan.then:
-        models, depth = _find_scorers(run)
+    if "clues" in plan.then:
+        models, depth = _find_scorers(plan)
         for name, dataset in run.datasets.items():
             folders.append(run.out / "clues" / name)
             _make_again(folders[-1], "clues", partial(write_clues, dataset, models, depth))
-    if "figures" in run.plan.then:
+    if "figures" in plan.then:
         folders.append(run.out / "figures")
         _make_again(folders[-1], "figures", lambda out: write_figures(run.out, out, LIMIT))
     return folders
 
 
-def _find_scorers(run: RunFolder) -> tuple[list[str], float]:
+def _find_scorers(plan: Plan) -> tuple[list[str], float]:
     """Find the models whose attention the plan's arms read, trained ones first, and the depth."""
-    arms = run.plan.arms
-    models = [*run.plan.trained, *(m for arm in arms for m in (arm.large, arm.small) if m)]
-    depths = [arm.depth for arm in arms if arm.method == "depth-contrast"]
-    return list(dict.fromkeys(models)), depths[0] if depths else arms[0].depth
+    models = [*plan.trained, *plan.list_scorers()]
+    by_contrast = [arm.depth for arm in plan.arms if arm.method == "depth-contrast"]
+    depths = [
+        *by_contrast,
+        *(arm.depth for arm in plan.arms),
+        AugmentConfig.model_fields["depth"].default,
+    ]
+    return list(dict.fromkeys(models)), depths[0]
 
 
 def _make_again(folder: Path, kind: str, make: Callable[[Path], object]) -> None:

@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from elusive.augment.arms import ARMS, UNTRAINED, ZERO_DELTA, is_objective, list_arms
 from elusive.augment.config import RESTATE, AugmentConfig
 from elusive.biogen.config import BiogenConfig
+from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
 from elusive.common.errors import InputError, build_unknown_name_error, validate_config
 from elusive.common.yaml_files import load_config
+from elusive.evaluate.cells.cell import make_file_name
 from elusive.evaluate.config import CellSettings, TrainingConfig, check_not_asked, check_shared
 from elusive.evaluate.engines.resources import PlanResources
 from elusive.evaluate.sweep_config import SweepConfig
@@ -212,11 +214,10 @@ class Plan(CellSettings):
         names = [arm.name for arm in self.arms]
         if not names and not self.list_controls():
             raise InputError("arms: the plan has none, and no control: list at least one")
+        _check_file_names("arms", names, "another label")
+        _check_file_names("datasets", list(self.sources), "another name")
+        _check_file_names("model", list(self.trained), "another model")
         for name in names:
-            if names.count(name) > 1:
-                raise InputError(
-                    f"arms: {name!r} occurs twice: choose another label for one of them"
-                )
             if name in list_arms("control"):
                 raise InputError(
                     f"arms: {name!r} names a row in which nothing is trained: choose another label"
@@ -303,6 +304,44 @@ def find_dataset(run: Path, name: str | None) -> Path:
     if name not in plan.sources:
         name = next(iter(plan.sources))
     return plan.find_dataset_folder(name, run)
+
+
+def load_run_dataset(run: Path, parameters: dict[str, Any]) -> DatasetFolder:
+    """Load the dataset of a run that a cell was asked about.
+
+    Args:
+        run: folder of `elusive run`.
+        parameters: of the cell.
+
+    Raises:
+        InputError: the folder is not a run, or it has this dataset no more.
+    """
+    name = parameters.get("dataset_name")
+    dataset = load_dataset_folder(find_dataset(run, name))
+    if dataset.content_hash != parameters["dataset"]:
+        raise InputError(
+            f"{run}: its plan has another dataset than the one that {name!r} was when cells were "
+            "asked about it: name a run whose plan has it"
+        )
+    return dataset
+
+
+def _check_file_names(setting: str, names: list[str], advice: str) -> None:
+    """Refuse names whose files would be the same.
+
+    Raises:
+        InputError: two names differ in nothing that a file name keeps.
+    """
+    by_file: dict[str, str] = {}
+    for name in names:
+        other = by_file.setdefault(make_file_name(name), name)
+        if other == name and names.count(name) > 1:
+            raise InputError(f"{setting}: {name!r} occurs twice: choose {advice} for one of them")
+        if other != name:
+            raise InputError(
+                f"{setting}: {other!r} and {name!r} would have the same files: choose {advice} for "
+                "one of them"
+            )
 
 
 def _join_parts(parts: list[str], names: list[str]) -> list[str]:

@@ -149,7 +149,7 @@ def run_plan(
     engine.make_all(run, todo)
     folders = [folder for job in todo if (folder := run.find_finished(job))]
     failures = [failure for job in todo if (failure := run.find_failure(job))]
-    return RunResult(folders, failures, make_follow_ups(run) if folders else [])
+    return RunResult(folders, failures, make_follow_ups(run, plan) if folders else [])
 
 
 def _render_designs(run: RunFolder) -> list[str]:

@@ -183,6 +183,7 @@ def _describe_choice(folder: RunFolder, job: Job, trials: list[Trial]) -> dict[s
         "protocol": sweep.protocol,
         "metric": sweep.metric,
         "seeds": list(sweep.seeds),
+        "epochs": list(sweep.epochs),
         "tries": len(trials) - num_failed,
         "failed": num_failed,
         "value": best.value,

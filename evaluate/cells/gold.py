@@ -45,12 +45,27 @@ def write_gold_proofs(
     folder: Path, dataset: DatasetFolder, answering: dict[str, Any], known: DatasetFolder | None
 ) -> None:
     """Write the proofs of a cell into its folder; none where there cannot be one."""
-    part = FIRST if answering["limit"] == NUM_FIRST else ROWS
-    proofs = {"dataset": build_proof(dataset, answering["split"], part)}
+    part = find_proven_part(answering)
+    proofs = {"dataset": build_proof(dataset, answering["split"], part) if part else None}
     if known:
         proofs["known"] = build_proof(known, _choose_known_split(known), FIRST)
     proofs = {name: proof for name, proof in proofs.items() if proof}
     write_atomically(folder / GOLD, json.dumps(proofs, indent=1) + "\n")
+
+
+def find_proven_part(answering: dict[str, Any]) -> str | None:
+    """Find the part of a split's questions that a proof can cover and that a cell was asked.
+
+    Args:
+        answering: parameters of the cell's answers.
+
+    Returns:
+        `rows` for all questions, `first` for the first ones; None for another number of them, or
+        for those in held-out phrasings.
+    """
+    if answering.get("phrasing", "all") != "all":
+        return None
+    return {None: ROWS, NUM_FIRST: FIRST}.get(answering["limit"])
 
 
 def build_proof(dataset: DatasetFolder, split: str, part: str) -> Tree | None:
@@ -84,7 +99,7 @@ def find_proof_problem(
     parts = [
         parts[part]
         for name, parts in (splits.items() if isinstance(splits, dict) else ())
-        if split in (None, name) and isinstance(parts, dict) and isinstance(parts[part], dict)
+        if split in (None, name) and isinstance(parts, dict) and isinstance(parts.get(part), dict)
     ]
     if not parts:
         return f"it does not cover the questions of the split {split!r}"

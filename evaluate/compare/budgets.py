@@ -16,7 +16,9 @@ def count_exposures(parameters: dict[str, Any]) -> int | None:
     """
     copies = parameters["augment"].get("copies")
     epochs = (parameters.get("training") or {}).get("epochs")
-    return None if copies is None or epochs is None else (1 + copies) * epochs
+    if not isinstance(copies, int) or not isinstance(epochs, int):
+        return None
+    return (1 + copies) * epochs
 
 
 def describe_budget(parameters: dict[str, Any]) -> str | None:
@@ -36,7 +38,10 @@ def describe_budget(parameters: dict[str, Any]) -> str | None:
     exposures = count_exposures(parameters)
     if exposures is None:
         return "unknown budget"
-    chosen = (parameters.get("chosen") or {}).get("settings", {})
-    if "epochs" in chosen:
-        return f"{1 + parameters['augment']['copies']} texts per document, epochs chosen per arm"
-    return f"{'tokens of ' if training.get('budget') == 'tokens' else ''}{exposures} exposures"
+    tokens = "tokens of " if training.get("budget") == "tokens" else ""
+    chosen = parameters.get("chosen") or {}
+    # Earlier versions did not record which epochs were tried.
+    if len(chosen["epochs"]) > 1 if "epochs" in chosen else chosen:
+        texts = 1 + parameters["augment"]["copies"]
+        return f"{tokens}{texts} texts per document, epochs chosen per arm"
+    return f"{tokens}{exposures} exposures"

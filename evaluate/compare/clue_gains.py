@@ -77,7 +77,9 @@ def measure_gains(
         raise InputError(
             f"gains are measured against {BASELINE!r}: run it and other arms that drop tokens"
         )
-    fields = list(dict.fromkeys(p.field for p in arms[BASELINE][0].predictions))
+    stated = {fact.field for document in dataset.documents for fact in document.facts}
+    asked = dict.fromkeys(p.field for p in arms[BASELINE][0].predictions)
+    fields = [field for field in asked if field in stated]  # two hops join facts of two texts
     entities = sorted({p.entity for cell in arms[BASELINE] for p in cell.predictions})
     if len(names) * len(fields) < FEWEST_POINTS:
         raise InputError(

@@ -19,7 +19,7 @@ from elusive.augment.clues.top_tokens import (
     read_attention_before_values,
 )
 from elusive.augment.scores.model_scores import Reading
-from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
+from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.errors import InputError
 from elusive.common.folders import create_folder, is_made, write_atomically
 from elusive.common.intervals import format_estimate
@@ -28,7 +28,7 @@ from elusive.evaluate.cells.cell import make_file_name
 from elusive.evaluate.cells.cell_folder import CellResult, find_cells
 from elusive.evaluate.compare.arm_marks import mark_arms
 from elusive.evaluate.compare.clue_gains import measure_gains
-from elusive.evaluate.compare.distances import measure_distances
+from elusive.evaluate.compare.distances import has_own_distances, measure_distances
 from elusive.evaluate.compare.figure_drawing import (
     WHISKERS,
     draw_distance,
@@ -38,7 +38,7 @@ from elusive.evaluate.compare.figure_drawing import (
 )
 from elusive.evaluate.compare.mentions import measure_mentions
 from elusive.evaluate.compare.table import group_arms, group_benchmarks
-from elusive.evaluate.plans import find_dataset
+from elusive.evaluate.plans import load_run_dataset
 
 PAGE = "figures.md"
 
@@ -66,9 +66,7 @@ def write_figures(run: Path, out: Path, limit: int) -> str:
         is_single = len(benchmarks) == 1
         pages = []
         for name, members in benchmarks.items():
-            dataset = load_dataset_folder(
-                find_dataset(run, members[0].parameters.get("dataset_name"))
-            )
+            dataset = load_run_dataset(run, members[0].parameters)
             target = folder if is_single else folder / make_file_name(name)
             target.mkdir(exist_ok=True)
             title = f"# Figures of {run.name}" + ("" if is_single else f": {name}")
@@ -108,7 +106,7 @@ def _draw_distances(folder: Path, arms: dict[str, list[CellResult]]) -> str:
         return _render_missing(title, str(reason))
     figure = draw_distance(rows, fields, mark_arms(arms))
     _save(folder, "accuracy-by-distance", figure, rows)
-    is_confounded = all("," not in names for names in fields)
+    is_confounded = has_own_distances(arms)
     caption = (
         "Distance: number of words between a value and the nearest mention of the name before it. "
         f"{WHISKERS}"

@@ -16,6 +16,8 @@ from elusive.evaluate.compare.seed_noise import combine_noises, measure_noises
 
 LEVEL = 0.05
 FLIPS = 9999
+EQUAL = 1e-12
+"""Largest gap between numbers that are equal but for rounding."""
 PAIRS_AT_A_TIME = 200
 """Number of pairs of arms that are compared at a time; limits memory."""
 DIFFERENCES_AT_A_TIME = 4_000_000
@@ -91,8 +93,8 @@ def _compute_effects(by_person: np.ndarray) -> list[float]:
     """Compute mean over standard deviation of each pair's differences; 0 if they are all equal."""
     effects = []
     for column in by_person.T:
-        deviation = float(column.std(ddof=1)) if len(column) > 1 else 0.0
-        effects.append(float(column.mean() / deviation) if deviation else 0.0)
+        is_equal = np.ptp(column) <= EQUAL
+        effects.append(0.0 if is_equal else float(column.mean() / column.std(ddof=1)))
     return effects
 
 

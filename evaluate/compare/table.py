@@ -1,7 +1,7 @@
 """Result tables: one row per arm, with intervals, ranks and comparisons."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -306,14 +306,15 @@ def group_arms(cells: list[CellResult]) -> dict[str, list[CellResult]]:
     return arms
 
 
-def _number_name(name: str, taken: Iterable[str]) -> str:
+def _number_name(name: str, taken: Collection[str]) -> str:
     """Return the name, with a number if it is taken.
 
-    >>> _number_name("plain", ["plain", "random"])
-    'plain (2)'
+    >>> _number_name("plain", ["plain", "plain (2)", "random"])
+    'plain (3)'
     """
-    count = sum(other == name or other.startswith(f"{name} (") for other in taken)
-    return f"{name} ({count + 1})" if count else name
+    names = {name, *(f"{name} ({number})" for number in range(2, len(taken) + 2))}
+    free = names.difference(taken)
+    return name if name in free else min(free, key=lambda other: (len(other), other))
 
 
 def _hash_arm(cell: CellResult) -> str:

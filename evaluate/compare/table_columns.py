@@ -17,6 +17,8 @@ from elusive.evaluate.compare.table import STAGES, ArmRow, ResultTable
 GROUPS = ("accuracy", "detail", "costs")
 TARGETS = ("values", "names", "relations")
 """Kinds of tokens whose predicted share is shown."""
+SMALLEST_P = 0.0001
+"""Smaller p-values are not printed: they rest on the shape of tails."""
 UNVERIFIED = " *"
 """Mark of log-probabilities on a leaderboard that nobody has computed again."""
 
@@ -58,11 +60,11 @@ def _build_accuracy(table: ResultTable) -> list[Column]:
                     format_estimate(row.difference, scale, digits) if row.difference else ""
                 ),
             ),
-            ("p (Holm)", lambda row: "" if row.p_value is None else f"{row.p_value:.4f}"),
+            ("p (Holm)", lambda row: "" if row.p_value is None else format_p_value(row.p_value)),
             ("d_z", lambda row: "" if row.effect is None else f"{row.effect:.1f}"),
         ]
-    if table.rows[0].known_em is not None:
-        accuracy.append(("known EM %", lambda row: f"{100 * (row.known_em or 0):.0f}"))
+    if any(row.known_em is not None for row in table.rows):
+        accuracy.append(("known EM %", lambda row: _format_known(row.known_em, 100, 0)))
     accuracy += [
         ("dropped %", lambda row: f"{100 * row.drop_rate:.0f}"),
         ("exposures", format_exposures),
@@ -72,6 +74,20 @@ def _build_accuracy(table: ResultTable) -> list[Column]:
     if any(row.verified for row in table.rows):
         accuracy.append(("verified", lambda row: row.verified))
     return accuracy
+
+
+def format_p_value(p_value: float) -> str:
+    """Return a p-value as text; no test shows that it is 0.
+
+    >>> format_p_value(0.02), format_p_value(5e-6)
+    ('0.0200', '<.0001')
+    """
+    return f"{p_value:.4f}" if p_value >= SMALLEST_P else f"<{SMALLEST_P:.4f}".replace("0.", ".")
+
+
+def _format_known(value: float | None, scale: float, digits: int) -> str:
+    """Return a number as text; empty if the cells were not asked."""
+    return "" if value is None else f"{scale * value:.{digits}f}"
 
 
 def _build_detail(table: ResultTable) -> list[Column]:
@@ -91,8 +107,8 @@ def _build_detail(table: ResultTable) -> list[Column]:
         ("opens %", lambda row: f"{100 * row.opens:.0f}"),
         ("contains %", lambda row: f"{100 * row.contains:.0f}"),
     ]
-    if table.rows[0].known_em is not None:
-        detail.append(("known perplexity", lambda row: f"{row.known_perplexity or 0:.2f}"))
+    if any(row.known_perplexity is not None for row in table.rows):
+        detail.append(("known perplexity", lambda row: _format_known(row.known_perplexity, 1, 2)))
     detail += [
         ("seeds", lambda row: str(row.seeds)),
         ("people", lambda row: str(row.people)),

@@ -164,6 +164,8 @@ def _work(
     with suppress(KeyboardInterrupt):  # the command says so, in one line
         try:
             for job in todo:
+                if run.find_failure(job):  # of another process
+                    continue
                 _make_in_shares(run, job, add, wait=False)
                 shares[number] = 0.0  # the command counts finished cells itself
         except OSError as error:

@@ -128,7 +128,10 @@ def build_dataset_repository(
         InputError: the dataset is not finished, its data files changed, or its card cannot be read.
     """
     load_dataset_folder(dataset)
-    infos = {name: write_config(dataset, name, out, on_rows, shard_bytes) for name in TABLES}
+    infos = {}
+    for name in TABLES:
+        if name != "shots" or has_rows(dataset, name):  # a dataset may be made without shots
+            infos[name] = write_config(dataset, name, out, on_rows, shard_bytes)
     for name in COPIED:
         if (dataset / name).exists():
             shutil.copyfile(dataset / name, out / name)
@@ -182,6 +185,11 @@ def _task(split: str) -> dict[str, Any]:
         ],
         "scorers": [{"name": "exact"}, {"name": "f1"}],
     }
+
+
+def has_rows(dataset: Path, table: str) -> bool:
+    """Whether a table of a dataset folder has any row."""
+    return any(batch.num_rows for batch in read_batches(dataset, table))
 
 
 def write_config(

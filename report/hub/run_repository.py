@@ -15,13 +15,15 @@ import yaml
 from huggingface_hub import EvalResultEntry, HfApi, ModelCardData, eval_result_entries_to_yaml
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+from elusive.augment.arms import OPEN_BOOK
+from elusive.common.content_hash import ROWS
 from elusive.common.dataset.folder import LIMIT_MARK
 from elusive.common.errors import InputError
 from elusive.common.folders import MANIFEST, write_atomically
 from elusive.common.jinja import render_template
 from elusive.evaluate.cells.adapter_card import render_adapter_card, render_base_argument
 from elusive.evaluate.cells.cell_folder import CHECKSUMS, CellResult, find_cells
-from elusive.evaluate.cells.gold import GOLD
+from elusive.evaluate.cells.gold import GOLD, find_proven_part
 from elusive.evaluate.compare.table import build_table, group_benchmarks, select_complete_arms
 from elusive.evaluate.compare.table_columns import format_cells
 from elusive.report.hub.card_details import NO_DETAILS, CardDetails
@@ -178,13 +180,15 @@ def build_hub_result(cell: CellResult, dataset: PublishedDataset) -> EvalResultE
     """Build the result of a cell for the Hub's leaderboards: its exact match, in [0, 1].
 
     Returns:
-        None if the cell did not answer exactly the questions of one split of the published dataset,
-        because its exact match is then not comparable.
+        None if the cell did not answer exactly the questions of one split of the published dataset
+        closed-book, because its exact match is then not comparable.
     """
     answering = cell.parameters["answering"]
     if cell.parameters["dataset"] != dataset.content_hash:
         return None
-    if answering["limit"] is not None or answering["split"] not in TASKS:
+    if find_proven_part(answering) != ROWS or answering["split"] not in TASKS:
+        return None
+    if cell.parameters.get("control") == OPEN_BOOK:
         return None
     return EvalResultEntry(
         dataset_id=dataset.repository,

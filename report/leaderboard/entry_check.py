@@ -9,12 +9,13 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from elusive.common.answers import get_scoring_language, hash_scoring
-from elusive.common.content_hash import FIRST, NUM_FIRST, ROWS
+from elusive.common.content_hash import FIRST
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.dataset.records import Prediction
 from elusive.evaluate.cells.cell import compute_cell_id, select_questions
 from elusive.evaluate.cells.gold import (
     find_proof_problem,
+    find_proven_part,
     find_question_problem,
     select_known_questions,
 )
@@ -96,13 +97,12 @@ def find_gold_problems(
             if name == "known":
                 questions = select_known_questions(dataset)
             else:
-                config = {key: answering[key] for key in ("split", "limit")}
+                deciding = ("split", "limit", "phrasing")
+                config = {key: answering[key] for key in deciding if key in answering}
                 questions = select_questions(dataset, AnsweringConfig.model_validate(config))
             problem = find_question_problem(questions, answers)
-        elif proofs.get(name) and answers:
-            is_first = name == "known" or answering.get("limit") == NUM_FIRST
+        elif proofs.get(name) and answers and (part := _find_part(name, answering)):
             split = None if name == "known" else answering.get("split")
-            part = FIRST if is_first else ROWS
             problem = find_proof_problem(proofs[name], parameters[name], answers, split, part)
         else:
             continue
@@ -114,7 +114,16 @@ def is_gold_bound(entry: dict[str, Any], datasets: dict[str, DatasetFolder]) -> 
     """Whether there is a proof or a dataset for all questions of an entry."""
     parameters, proofs = entry["parameters"], entry.get("gold") or {}
     names = ["dataset", *(["known"] if parameters.get("known") else [])]
-    return all(proofs.get(name) or parameters[name] in datasets for name in names)
+    return all(
+        (proofs.get(name) and _find_part(name, parameters["answering"]))
+        or parameters[name] in datasets
+        for name in names
+    )
+
+
+def _find_part(name: str, answering: dict[str, Any]) -> str | None:
+    """Find the part of a dataset's questions that its proof covers; None if it proves nothing."""
+    return FIRST if name == "known" else find_proven_part(answering)
 
 
 def _score_problems(

@@ -11,7 +11,12 @@ from elusive.common.errors import InputError
 from elusive.common.intervals import Estimate
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.arm_marks import mark_arms
-from elusive.evaluate.compare.distances import METRICS, DistanceRow, measure_distances
+from elusive.evaluate.compare.distances import (
+    METRICS,
+    DistanceRow,
+    has_own_distances,
+    measure_distances,
+)
 from elusive.evaluate.compare.seed_noise import estimate_arms
 from elusive.evaluate.compare.table import build_table, group_arms
 from elusive.evaluate.compare.table_columns import build_arrow_table
@@ -122,7 +127,7 @@ def _build_distances(arms: dict[str, list[CellResult]]) -> dict[str, Any]:
     return {
         "bins": [_format_distance(row) for row in first_rows],
         "fields": fields,
-        "confounded": all("," not in names for names in fields) and len(set(fields)) == len(fields),
+        "confounded": has_own_distances(arms),
         "questions": [row.questions for row in first_rows],
         **{
             metric: {

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -37,7 +38,7 @@ from elusive.common.errors import InputError
 from elusive.common.intervals import Estimate
 from elusive.common.lm.loading import LoadedModel
 from elusive.common.lm.references import ModelSource
-from elusive.evaluate.cells.cell_folder import find_cells
+from elusive.evaluate.cells.cell_folder import CellResult, find_cells
 from elusive.evaluate.compare.arm_marks import assign_marks
 from elusive.evaluate.compare.clue_gains import (
     ClueGains,
@@ -47,11 +48,18 @@ from elusive.evaluate.compare.clue_gains import (
     _resample_seeds,
     _resample_weights,
     keeps_clue,
+    measure_gains,
 )
-from elusive.evaluate.compare.distances import DistanceRow, choose_distance_bins
+from elusive.evaluate.compare.distances import (
+    DistanceRow,
+    choose_distance_bins,
+    has_own_distances,
+    measure_distances,
+)
 from elusive.evaluate.compare.figure_drawing import draw_distance, draw_gains, draw_top
 from elusive.evaluate.compare.mentions import PLACES, measure_mentions
 from elusive.evaluate.compare.table import group_arms
+from elusive.evaluate.plans import load_run_dataset
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=200))
@@ -226,6 +234,51 @@ def test_answers_are_split_by_where_the_name_is_mentioned(run_of_arms, tmp_path)
     generate_dataset(BiogenConfig(people=8, num_shot_people=20, fullname=True), everywhere)
     with pytest.raises(InputError, match="all values have the name in the same place"):
         measure_mentions(cells, load_dataset_folder(everywhere))
+
+
+def test_questions_about_no_fact_of_a_text_are_no_points_of_the_gains(run_of_arms):
+    """Two hops join the facts of two people, so no copy keeps or loses their clue."""
+    arms = group_arms(find_cells(run_of_arms))
+    dataset = load_dataset_folder(run_of_arms / "dataset")
+    hops = {
+        name: [
+            replace(
+                cell,
+                predictions=[
+                    *cell.predictions,
+                    *(replace(p, field=f"sibling.{p.field}") for p in cell.predictions),
+                ],
+            )
+            for cell in cells
+        ]
+        for name, cells in arms.items()
+    }
+    assert measure_gains(hops, dataset, run_of_arms) == measure_gains(arms, dataset, run_of_arms)
+
+
+def test_field_and_distance_are_one_also_where_a_bin_holds_two_fields(run_of_arms):
+    (cell, *_) = group_arms(find_cells(run_of_arms))["plain"]
+    fields = list(dict.fromkeys(p.field for p in cell.predictions))
+
+    def move(distance: Callable[[int, int], int]) -> dict[str, list[CellResult]]:
+        """Put the answers of every field at distances by the field's number and their own."""
+        moved = [
+            replace(p, distance=distance(fields.index(p.field), number))
+            for number, p in enumerate(cell.predictions)
+        ]
+        return {"plain": [replace(cell, predictions=moved)]}
+
+    apart = move(lambda field, number: 10 * field + number % 3)
+    assert any("," in names for names in measure_distances(apart)[1])
+    assert has_own_distances(apart)
+    assert not has_own_distances(move(lambda field, number: number % 3))
+
+
+def test_cells_of_a_dataset_that_the_plan_lost_are_no_others(run_of_arms):
+    (cell, *_) = find_cells(run_of_arms)
+    assert load_run_dataset(run_of_arms, cell.parameters).path == run_of_arms / "dataset"
+    with pytest.raises(InputError, match="its plan has another dataset than the one that 'lost'"):
+        load_run_dataset(run_of_arms, {"dataset_name": "lost", "dataset": "0" * 64})
 
 
 def test_a_table_of_facts_with_the_name_in_one_place(run_of_arms):

@@ -43,6 +43,37 @@ def test_every_arm_is_run_on_each_dataset_for_each_model(tmp_path, model_folder)
     assert len(list(out.glob("figures/*/figures.md"))) == 4
 
 
+def test_what_follows_a_part_is_made_as_the_whole_plan_says(tmp_path, model_folder):
+    plan = write_grid_plan(tmp_path, model_folder, arms=["plain"], seeds=[0], then=["clues"])
+    arguments = ["run", str(plan), "--arm", "untrained", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.output
+    (folder,) = (tmp_path / "out" / "clues").iterdir()
+    made = (folder / "manifest.json").read_text()
+    result = CliRunner().invoke(cli, arguments[:2] + arguments[4:])
+    assert result.exit_code == 0, result.output
+    assert (folder / "manifest.json").read_text() == made
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {
+            "arms": [
+                "plain",
+                {"method": "random", "label": "a, b"},
+                {"method": "random", "label": "a b"},
+            ]
+        },
+        {"dataset": None, "datasets": {"a b": PEOPLE, "a, b": PEOPLE}},
+    ],
+)
+def test_names_that_would_share_their_files_are_refused(changes, tmp_path, model_folder):
+    """A failure of one would be taken for the other's."""
+    with pytest.raises(InputError, match="would have the same files"):
+        load_plan(write_grid_plan(tmp_path, model_folder, **changes))
+
+
 def test_figures_of_other_cells_are_replaced_and_a_folder_of_other_files_is_not(
     tmp_path, model_folder
 ):

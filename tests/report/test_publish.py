@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -30,7 +31,14 @@ from elusive.report.hub import publish as publishing
 from elusive.report.hub.dataset_repository import OWNED, build_dataset_repository
 from elusive.report.hub.publish import Published, Target, check_repository, publish_folder
 from elusive.report.hub.run_repository import OWNED as RUN_OWNED
-from elusive.report.hub.run_repository import build_run_repository, load_published_dataset
+from elusive.report.hub.run_repository import (
+    PublishedDataset,
+    build_hub_result,
+    build_run_repository,
+    load_published_dataset,
+)
+from elusive.wikiqa.config import WikiqaConfig
+from elusive.wikiqa.generate import generate_dataset as generate_questions
 
 NAME = "org/people"
 
@@ -407,6 +415,31 @@ def test_results_go_to_the_leaderboard_of_the_dataset_they_were_measured_on(
     wrong = source.__class__(NAME, commit, other)
     with pytest.raises(InputError, match=r"no cell of .* was measured on org/people"):
         build_run_repository(run_folder, tmp_path / "none", "org/adapters", wrong)
+
+
+def test_answers_with_the_text_or_of_some_questions_are_no_result_of_the_benchmark(run_folder):
+    (cell, *_) = find_cells(run_folder)
+    dataset = PublishedDataset(NAME, "1" * 40, cell.parameters["dataset"])
+    assert build_hub_result(cell, dataset)
+    answering = cell.parameters["answering"]
+    for changed in (
+        {"control": "open-book"},
+        {"answering": answering | {"phrasing": "held-out"}},
+        {"answering": answering | {"limit": 100}},
+    ):
+        other = replace(cell, parameters=cell.parameters | changed)
+        assert build_hub_result(other, dataset) is None
+
+
+def test_a_dataset_without_shots_is_published(tmp_path):
+    articles = {"Rome": [("Rome lies on the Tiber.", [("Where does Rome lie?", "the Tiber", 13)])]}
+    config = WikiqaConfig(squad=squad_file(tmp_path / "s.json", articles), shots=0, dev_rate=0)
+    generate_questions(config, tmp_path / "set")
+    (tmp_path / "out").mkdir()
+    build_dataset_repository(tmp_path / "set", tmp_path / "out", NAME)
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert '"questions"' in card
+    assert '"shots"' not in card
 
 
 def test_one_cell_is_published_alone(run_folder, tmp_path):

@@ -211,6 +211,15 @@ def test_answers_in_no_shape_are_one_line_in_both_layouts(answers, tmp_path):
         assert "Error" not in message
 
 
+@pytest.mark.parametrize("filters", [(), ("duplicate",), ("length",)])
+def test_lists_of_no_answers_are_a_question_without_one(filters, tmp_path):
+    (tmp_path / "s.json").write_text(
+        json.dumps(build_squad(answers={"text": [], "answer_start": []}))
+    )
+    message = get_error(tmp_path / "set", squad=tmp_path / "s.json", filters=filters)
+    assert message.startswith("none of the 1 questions of s.json has an answer")
+
+
 @pytest.mark.parametrize("title", [["Rome"], {"en": "Rome"}])
 def test_a_title_that_is_no_text_is_one_line(title, tmp_path):
     squad = build_squad()

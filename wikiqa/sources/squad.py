@@ -84,6 +84,9 @@ def _read_paragraph(entry: dict[str, Any], counts: Counts) -> Paragraph:
             counts["question without an answer"] += 1
             continue
         answers, question = read_answers(qa["answers"]), _check_text(qa["question"])
+        if answers == []:  # lists in a mapping, each of them empty
+            counts["question without an answer"] += 1
+            continue
         if answers is None:
             raise InputError(
                 f"answers should be [{{text, answer_start}}] (got {qa['answers']!r:.60})"

@@ -12,11 +12,15 @@ from elusive.common.content_hash import FIRST, NUM_FIRST, ROWS
 from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
 from elusive.common.dataset.records import Prediction
 from elusive.evaluate.answering.predictions import Answer, build_predictions
+from elusive.evaluate.cells import gold
 from elusive.evaluate.cells.gold import (
+    GOLD,
     build_proof,
     find_proof_problem,
+    find_proven_part,
     find_question_problem,
     select_known_questions,
+    write_gold_proofs,
 )
 
 
@@ -64,6 +68,31 @@ def test_another_gold_answer_question_or_order_is_not_proven(dataset, part):
         assert find_question_problem(questions, forged) is not None
     for forged in (honest[:-1], honest[::-1], [honest[0], *honest]):
         assert (check(dataset, forged, part) or "").startswith("the dataset has other question_id")
+
+
+@pytest.mark.parametrize(
+    ("answering", "part"),
+    [
+        ({"limit": None}, ROWS),
+        ({"limit": NUM_FIRST}, FIRST),
+        ({"limit": 100}, None),
+        ({"limit": None, "phrasing": "held-out"}, None),
+    ],
+)
+def test_a_cell_has_a_proof_only_of_the_questions_that_it_was_asked(
+    answering, part, dataset, tmp_path
+):
+    assert find_proven_part(answering) == part
+    write_gold_proofs(tmp_path, dataset, {"split": "test"} | answering, None)
+    proofs = json.loads((tmp_path / GOLD).read_text())
+    assert list(proofs) == (["dataset"] if part else [])
+
+
+def test_a_proof_without_its_part_is_no_proof(dataset, monkeypatch):
+    monkeypatch.setattr(gold, "hash_tree", lambda tree: dataset.content_hash)
+    proof = {"questions": {"test": {}}}
+    problem = find_proof_problem(proof, dataset.content_hash, [], "test", ROWS)
+    assert problem == "it does not cover the questions of the split 'test'"
 
 
 def test_a_forged_proof_does_not_belong_to_the_dataset(dataset):

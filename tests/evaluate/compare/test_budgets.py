@@ -90,6 +90,25 @@ def test_a_sweep_that_chose_epochs_keeps_its_arms_together():
     ]
     assert group(*swept) == {"people, nano": ["plain", "random"]}
     assert [row.exposures for row in build_table(swept).rows] == [66, 110]
+    tried = [
+        replace(
+            c, parameters=c.parameters | {"chosen": c.parameters["chosen"] | {"epochs": [6, 10]}}
+        )
+        for c in swept
+    ]
+    assert group(*tried) == {"people, nano": ["plain", "random"]}
+
+
+def test_a_sweep_that_tried_no_epochs_keeps_budgets_apart():
+    """A trial's settings name the epochs also where the plan gave one number to all."""
+    choice: dict[str, object] = {"settings": {"epochs": 6, "learning_rate": 1e-3}, "epochs": []}
+    plain, tokens = cell("plain", 10, SIX, choice), cell("tokens", 10, TOKENS, choice)
+    short = cell("short", 10, ONE, choice | {"settings": {"epochs": 1}})
+    assert list(group(plain, tokens, short)) == [
+        "people, nano, 66 exposures",
+        "people, nano, tokens of 66 exposures",
+        "people, nano, 11 exposures",
+    ]
 
 
 def test_another_tokenizer_or_precision_is_another_benchmark():

@@ -11,7 +11,7 @@ from elusive.cli.main import cli
 from elusive.common.errors import InputError
 from elusive.common.text_tables import render_terminal_table
 from elusive.evaluate.cells.cell_folder import CellResult, find_cells
-from elusive.evaluate.compare.table import build_table, select_missed
+from elusive.evaluate.compare.table import build_table, group_arms, select_missed
 from elusive.evaluate.compare.table_columns import flatten_row, format_cells
 from elusive.evaluate.compare.table_formats import RENDERERS, render_note, render_tables
 
@@ -61,6 +61,30 @@ def test_missed_questions_are_those_of_the_untrained_model_seed_by_seed(cells):
     assert after.questions == 6
     with pytest.raises(InputError, match="leave out --missed"):
         select_missed(cells[2:])
+
+
+def test_labels_that_look_numbered_stay_apart():
+    """`random` keeps its name, as it is the baseline, and no arm takes the place of another."""
+    labels = ["random (2)", "random (clean)", "random"]
+    arms = group_arms([cell(label, 0, {"direct": [1, 0]}) for label in labels])
+    assert set(arms) == set(labels)
+    twice = [cell("random", 0, {"direct": [1, 0]}) for _ in range(3)]
+    apart = [
+        replace(c, parameters=c.parameters | {"weights": str(number)})
+        for number, c in enumerate([*twice, cell("random (2)", 0, {"direct": [0, 0]})])
+    ]
+    assert set(group_arms(apart)) == {"random", "random (2)", "random (3)", "random (2) (2)"}
+
+
+def test_what_was_not_asked_is_blank_and_small_p_values_are_no_zeros(cells):
+    metrics = {"known": {"em": 0.5, "perplexity": 2.0}}
+    table = build_table([*cells[:2], *(replace(c, metrics=metrics) for c in cells[2:])])
+    header, rows = format_cells(table)
+    shown = [row[header.index("known EM %")] for row in rows]
+    assert shown == ["", "50"]
+    small = replace(table, rows=[replace(row, p_value=1e-7) for row in table.rows])
+    header, rows = format_cells(small)
+    assert {row[header.index("p (Holm)")] for row in rows} == {"<.0001"}
 
 
 def test_the_command_counts_missed_questions_alone(tmp_path, model_folder):
