@@ -193,6 +193,15 @@ class AugmentConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _check_pair(self) -> "AugmentConfig":
+        if self.large is not None and self.large == self.small:
+            raise InputError(
+                f"large and small are both {self.large!r}, so that all contrasts are 0: name two "
+                "models that differ"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_restating(self) -> "AugmentConfig":
         if self.restate_by is None:
             return self

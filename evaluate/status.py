@@ -35,6 +35,8 @@ class RunStatus:
     trials: int = 0
     """Finished trials of a sweep."""
     all_trials: int = 0
+    total: int = 0
+    """Cells of the plan."""
 
 
 def read_status(run: Path) -> RunStatus:
@@ -62,9 +64,13 @@ def read_status(run: Path) -> RunStatus:
     return RunStatus(
         finished=finished,
         running=_find_running(run) | _find_running(run / SWEEP_FOLDER),
-        failed=[failures[job.name] for job in jobs if job.name in {*failures} - {*finished}],
+        failed=[
+            *(failures[job.name] for job in jobs if job.name in {*failures} - {*finished}),
+            *_read_failures(run / SWEEP_FOLDER).values(),
+        ],
         missing=missing,
         seconds=seconds,
+        total=len(jobs),
         trials=len(list_cells(run / SWEEP_FOLDER)),
         all_trials=count_trials(plan),
     )
@@ -105,8 +111,7 @@ def _find_running(run: Path) -> dict[str, float]:
 
 def render_status(run: Path, status: RunStatus) -> str:
     """Render the state of a run: counts, what runs, what failed and why, what is missing, time."""
-    total = len(status.finished) + len(status.failed) + len(status.missing)
-    lines = [f"{run}: {len(status.finished)} of {total} cells finished"]
+    lines = [f"{run}: {len(status.finished)} of {status.total} cells finished"]
     if status.all_trials:
         lines[0] += f"; sweep: {status.trials} of {status.all_trials} trials finished"
     lines += [f"running: {name}, {format_seconds(s)}" for name, s in status.running.items()]
@@ -115,8 +120,9 @@ def render_status(run: Path, status: RunStatus) -> str:
     if status.seconds:
         each = median(status.seconds)
         lines.append(
-            f"time: {format_seconds(sum(status.seconds))} so far, about {format_seconds(each)} per "
-            "cell" + _render_rest(len(status.missing), len(status.running), each)
+            f"time: {format_seconds(sum(status.seconds))} for the finished cells together, about "
+            f"{format_seconds(each)} per cell"
+            + _render_rest(len(status.missing), len(status.running), each)
         )
     if status.missing and not status.running:
         lines.append("nothing is running: rerun `elusive run PLAN --out DIR` to resume")

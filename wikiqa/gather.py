@@ -29,6 +29,8 @@ from elusive.wikiqa.sources.text_folder import read_text_folder
 
 Item = TypeVar("Item")
 
+END = "articles-end.jsonl"
+"""File of what was counted after the last article; it sorts after all others."""
 CHUNK = 25
 """Articles per file; a killed run loses at most those of one file per worker."""
 QUESTIONS = 3
@@ -96,6 +98,8 @@ def _gather_rows(config: WikiqaConfig, folder: Path, on_articles: Callable[[int]
             _write_chunk(path, chunk, counts)
         counts.clear()  # each file has the counts of its own articles
         on_articles(len(chunk))
+    if any(counts.values()):  # no article follows, or there is none
+        _write_chunk(folder / END, [], counts)
 
 
 def check_shareable(config: WikiqaConfig) -> None:
@@ -138,7 +142,7 @@ def _gather_dumps(
 
 def _find_end(folder: Path, number: int) -> Path:
     """Find the file that ends the articles of a dump's file; it sorts after all others."""
-    return folder / f"{number:05d}" / "articles-end.jsonl"
+    return folder / f"{number:05d}" / END
 
 
 def _gather_dump(
@@ -166,7 +170,7 @@ def _gather_dump(
                 on_articles(queued.pop(0).result())
         for future in queued:
             on_articles(future.result())
-    _write_chunk(folder / "articles-end.jsonl", [], counts)  # what follows the last article
+    _write_chunk(folder / END, [], counts)  # what follows the last article
 
 
 def _clean_page(page: Page, counts: Counts, config: WikiqaConfig) -> Article:

@@ -225,18 +225,27 @@ def _write_tables(
                     f"none of the {unanswered} questions of {_source_name(config)} has an answer, "
                     "as in a hidden test set: choose the file or split train or dev"
                 )
-            raise NothingLeft(
-                f"no question of {_source_name(config)} is left: {counts['articles read']} "
-                f"articles were read, and {counts['articles for shots']} of them set aside for "
-                f"shots: lower --shots, or choose fewer --filters{_list_reasons(counts)}"
-            )
+            raise NothingLeft(_describe_nothing(config, counts))
 
 
-def _list_reasons(counts: Counts) -> str:
-    """List for what questions and answers are left out, most frequent first."""
-    reasons = {name: count for name, count in counts.items() if LEFT_OUT_QUESTION.match(name)}
-    named = [f"{name} ({reasons[name]})" for name in sorted(reasons, key=lambda n: -reasons[n])]
-    return f" ({'; '.join(named[:3])})" if named else ""
+def _describe_nothing(config: WikiqaConfig, counts: Counts) -> str:
+    """Say for what all questions are left out, most frequent first, and what to do about it."""
+    reasons = [
+        (name, count)
+        for name, count in counts.most_common()
+        if count and LEFT_OUT_QUESTION.match(name)
+    ]
+    named = "".join(f"; {name} ({count})" for name, count in reasons[:3])
+    advice = ["see that titles and answers are those of the texts"]
+    if config.active_filters:
+        advice = ["choose fewer --filters"]
+    if for_shots := counts["articles for shots"]:
+        named = f"; articles set aside for shots ({for_shots}){named}"
+        advice = ["lower --shots", *advice]
+    return (
+        f"no question of {_source_name(config)} is left ({counts['articles read']} articles read"
+        f"{named}): {', or '.join(advice)}"
+    )
 
 
 def _append_shots(append: Append, number: int, article: Article) -> None:

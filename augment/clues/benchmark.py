@@ -95,10 +95,11 @@ class ClueReport:
                     "not over keys"
                 )
             if row.stability is not None and row.stability < NOISE_LIMIT:
+                other = "" if row.scorer.startswith("depth-contrast") else "depth-contrast, or "
                 warnings.append(
                     f"{row.scorer}: two halves of the heads hardly agree (correlation "
                     f"{row.stability:.2f}): the score rests on few heads, or it is noise; try "
-                    "other layers, depth-contrast, or models that differ more"
+                    f"{other}other models"
                 )
         return warnings
 

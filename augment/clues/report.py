@@ -64,7 +64,8 @@ def render_terminal(report: ClueReport) -> str:
     if report.sentences:
         by_sentence = render_terminal_table(*build_sentence_table(report))
         parts += ["", SENTENCE_TITLE, by_sentence]
-    return "\n".join([*parts, *report.list_warnings()]) + "\n"
+    warnings = [f"warning: {line}" for line in report.list_warnings()]
+    return "\n".join([*parts, *warnings]) + "\n"
 
 
 def render_markdown(report: ClueReport) -> str:

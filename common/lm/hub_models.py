@@ -1,5 +1,6 @@
 """Models of the Hub: whether there is one, and one copy of its weights on this machine."""
 
+import difflib
 from pathlib import Path
 
 import yaml
@@ -76,9 +77,12 @@ def _select_weights(reference: str, names: list[str]) -> list[str]:
 
 
 def _build_missing_error(reference: str, hub_id: str, error: Exception) -> InputError:
-    names = ", ".join([*BUILT_IN_NAMES, *ALIASES])
+    names = [*BUILT_IN_NAMES, *ALIASES]
+    nearest = difflib.get_close_matches(reference, names, n=1)
+    hint = f"did you mean {nearest[0]!r}? Else " if nearest else ""
     return InputError(
-        f"no model {reference!r}: it is not a local folder, a GGUF file or an alias ({names}), and "
-        f"the Hub answered {type(error).__name__} for {hub_id!r}: check the name and the network; "
-        "for a gated model, accept its terms and run `hf auth login`"
+        f"no model {reference!r}: {hint}it is not a local folder, a GGUF file or an alias "
+        f"({', '.join(names)}), and the Hub could not be asked for {hub_id!r} or does not have it "
+        f"({type(error).__name__}): check the name and the network; for a gated model, accept its "
+        "terms and run `hf auth login`"
     )

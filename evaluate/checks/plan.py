@@ -25,6 +25,11 @@ def check_run_folder(plan: Plan, out: Path) -> None:
     path = out / PLAN
     if path.exists() and any(out.glob("cells/[!.]*")):
         before = load_plan(path).sources
+        if not {*before} & {*plan.sources}:
+            raise InputError(
+                f"{out} holds a run on other datasets ({', '.join(before)}; this plan has "
+                f"{', '.join(plan.sources)}): choose another --out, or list those, too"
+            )
         for name, source in plan.sources.items():
             if before.get(name, source) != source:
                 raise InputError(

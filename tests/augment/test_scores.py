@@ -210,9 +210,12 @@ def test_the_log_ratio_ranks_otherwise_than_the_difference(documents, model_fold
     assert minus.argsort().tolist() != ratio.argsort().tolist()
 
 
-def test_a_surprisal_contrast_of_a_model_with_itself_is_nothing(documents, model_folder):
-    same = str(model_folder("llama", 0))
-    zeros = scores_of(documents, model_folder, method="surprisal-contrast", small=same)
+def test_a_surprisal_contrast_of_a_model_with_itself_is_nothing(documents, model_folder, tmp_path):
+    same = tmp_path / "same"  # under another name: one name for both is refused
+    shutil.copytree(model_folder("llama", 0), same)
+    with pytest.raises(ValueError, match="so that all contrasts are 0"):
+        scores_of(documents, model_folder, method="contrast", small=str(model_folder("llama", 0)))
+    zeros = scores_of(documents, model_folder, method="surprisal-contrast", small=str(same))
     assert not any(scores.any() for scores in zeros)
     contrasts = scores_of(documents, model_folder, method="surprisal-contrast")
     assert all(scores.any() for scores in contrasts)

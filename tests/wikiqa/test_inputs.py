@@ -269,6 +269,27 @@ def test_a_source_without_a_question_says_why(tmp_path):
     assert "name it with --table" in get_error(tmp_path / "g", squad=tmp_path / "rows.json")
 
 
+@pytest.mark.parametrize(
+    ("header", "row", "reason"),
+    [
+        (
+            "title,question,answers",
+            "paris,Where?,the Tiber",
+            "title that no file of the folder has (1)",
+        ),
+        ("title,question,answers", "rome,Where?,the Seine", "no text states its answer (1)"),
+        ("titel,question,answers", "rome,Where?,the Tiber", "no column 'title'"),
+    ],
+)
+def test_questions_that_fit_no_text_are_told_why(header, row, reason, tmp_path):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "rome.txt").write_text("Rome lies on the Tiber.")
+    (tmp_path / "t.csv").write_text(f"{header}\n{row}\n")
+    message = get_error(tmp_path / "a", table=tmp_path / "t.csv", texts=tmp_path / "texts")
+    assert reason in message
+    assert "shots" not in message
+
+
 def test_every_missing_column_is_named(tmp_path):
     (tmp_path / "t.jsonl").write_text(json.dumps({"question": "q", "answer": "a"}))
     message = get_error(tmp_path / "a", table=tmp_path / "t.jsonl")

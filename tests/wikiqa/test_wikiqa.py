@@ -397,7 +397,7 @@ def test_articles_without_a_title_are_told_apart(tmp_path):
 
 def test_a_source_without_a_question_is_refused_and_the_folder_stays_free(tmp_path):
     path = squad_file(tmp_path / "s.json", {"Rome": [(ROME, [])]})
-    with pytest.raises(InputError, match=r"no question of s\.json is left: 1 articles were read"):
+    with pytest.raises(InputError, match=r"no question of s\.json is left \(1 articles read"):
         generate_dataset(WikiqaConfig(squad=path), tmp_path / "set")
     build_set(tmp_path / "set", squad=simple_file(tmp_path / "other.json"), shots=1)
 

@@ -22,6 +22,7 @@ from elusive.wikiqa.sources.row_questions import read_question
 from elusive.wikiqa.sources.text_folder import TextFolder
 
 NEEDED, NEEDED_RAW = ("context", "question", "answers"), ("title", "text")
+OF_TEXTS = ("title", "question", "answers")
 LEGACY_NAMES = {
     "hotpot_qa": "hotpotqa/hotpot_qa",
     "kilt_tasks": "facebook/kilt_tasks",
@@ -229,7 +230,7 @@ def read_asked_rows(
     number = -1
     for number, (given, row) in enumerate(_convert_rows(rows, source)):
         if number == 0:
-            _check_columns(row, columns, ("question", "answers") if texts else NEEDED, source)
+            _check_columns(row, columns, OF_TEXTS if texts else NEEDED, source)
         counts["questions read"] += 1
         asked = read_question(row, columns, source, number)
         title = read_title(row.get(columns["title"]))
