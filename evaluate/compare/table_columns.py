@@ -18,7 +18,7 @@ GROUPS = ("accuracy", "detail", "costs")
 TARGETS = ("values", "names", "relations")
 """Kinds of tokens whose predicted share is shown."""
 SMALLEST_P = 0.0001
-"""Smaller p-values are not printed: they rest on the shape of tails."""
+"""Smaller p-values are printed as being smaller."""
 UNVERIFIED = " *"
 """Mark of log-probabilities on a leaderboard that nobody has computed again."""
 
@@ -77,7 +77,7 @@ def _build_accuracy(table: ResultTable) -> list[Column]:
 
 
 def format_p_value(p_value: float) -> str:
-    """Return a p-value as text; no test shows that it is 0.
+    """Return a p-value as text, which is never 0.
 
     >>> format_p_value(0.02), format_p_value(5e-6)
     ('0.0200', '<.0001')
