@@ -18,8 +18,15 @@ def rescore(folder: Path) -> None:
     """
     from elusive.evaluate.cells.cell_folder import find_cell_paths
     from elusive.evaluate.cells.rescore import rescore as rescore_cells
+    from elusive.evaluate.engines.failures import print_warning
+    from elusive.evaluate.sweep_config import SWEEP
 
     changed = rescore_cells(folder)
+    if changed and (folder / SWEEP).exists():
+        print_warning(
+            f"{folder}: the trials of its sweep keep their scores, so `elusive run` would make "
+            "them, and perhaps its cells, again: table and report need no run"
+        )
     total = len(find_cell_paths(folder))
     if not changed:
         click.echo(f"nothing to do: this version's scoring has scored all {total} cells")

@@ -104,7 +104,10 @@ def render_estimate(
             lines.append(f"{job.name}: {steps} steps, up to {tokens:,.0f} tokens, {state}")
     # 3) Sum up, and say what the design can show.
     time_left = format_seconds(seconds_left)
-    lines.append(f"{len(lines)} cells, {num_missing} to run: about {time_left} ({speed.source})")
+    lines.append(
+        f"{len(lines)} cells, {num_missing} to run: about {time_left}, one after another "
+        f"({speed.source})"
+    )
     if plan.sweep:
         lines.append(
             f"before them, {plan.sweep.num_trials} trials x {len(plan.sweep.seeds)} seeds for each "

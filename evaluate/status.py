@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -116,7 +117,8 @@ def render_status(run: Path, status: RunStatus) -> str:
         lines[0] += f"; sweep: {status.trials} of {status.all_trials} trials finished"
     lines += [f"running: {name}, {format_seconds(s)}" for name, s in status.running.items()]
     lines += [f"failed: {failure.cell}: {failure.error}" for failure in status.failed]
-    lines += [f"missing: {name}" for name in status.missing]
+    waiting = [name for name in status.missing if not _is_among(name, status.running)]
+    lines += [f"missing: {name}" for name in waiting]
     if status.seconds:
         each = median(status.seconds)
         lines.append(
@@ -127,6 +129,11 @@ def render_status(run: Path, status: RunStatus) -> str:
     if status.missing and not status.running:
         lines.append("nothing is running: rerun `elusive run PLAN --out DIR` to resume")
     return "\n".join(lines) + "\n"
+
+
+def _is_among(name: str, folders: Iterable[str]) -> bool:
+    """Whether a cell is one of those with these folders, whose names end with an id."""
+    return any(folder.rpartition("-")[0] == name for folder in folders)
 
 
 def _render_rest(num_missing: int, num_running: int, each: float) -> str:

@@ -22,13 +22,12 @@ from elusive.evaluate.sweep_config import (
     COMMON_SETTINGS,
     OBJECTIVE_SETTINGS,
     SPLITS,
+    SWEEP,
     TEXT_SETTINGS,
     Settings,
     list_first_settings,
     list_second_settings,
 )
-
-SWEEP = "sweep.json"
 
 Key = tuple[str, str]
 """An arm of a run: the prefix of its cells, and its label."""

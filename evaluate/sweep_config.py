@@ -10,6 +10,8 @@ from elusive.augment.config import AugmentConfig
 from elusive.common.errors import InputError, validate_config
 from elusive.evaluate.config import TrainingConfig
 
+SWEEP = "sweep.json"
+"""File of a run that records all trials."""
 COMMON_SETTINGS = ("learning_rate", "epochs")
 TEXT_SETTINGS, OBJECTIVE_SETTINGS = ("alpha", "beta"), ("noise", "selected")
 LISTED = (*COMMON_SETTINGS, *TEXT_SETTINGS, *OBJECTIVE_SETTINGS)

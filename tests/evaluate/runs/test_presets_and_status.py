@@ -111,6 +111,7 @@ def test_what_a_living_process_holds_is_running_and_what_a_dead_one_held_is_not(
         assert list(read_status(half_run).running) == ["plain-seed1-0123456789ab"]
         shown = run("status", half_run).output
         assert "running: plain-seed1-0123456789ab, 0 s" in shown
+        assert "missing: plain-seed1" not in shown
         assert "nothing is running" not in shown
     assert read_status(half_run).running == {}
 
