@@ -47,7 +47,7 @@ from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
 from elusive.common.lm.references import hash_model_weights, hash_settings
 from elusive.common.memory import Cost, measure_cost
-from elusive.common.process.parent import end_with_parent
+from elusive.common.parent import end_with_parent
 from elusive.common.text.languages import is_unspaced
 from elusive.common.text.sentences import name_sentence_rules
 

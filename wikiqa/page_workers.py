@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from elusive.common.errors import InputError
-from elusive.common.process.parent import end_with_parent
+from elusive.common.parent import end_with_parent
 from elusive.wikiqa.articles import Article, Counts
 
 DONE = "done"

@@ -36,7 +36,7 @@ from elusive.common.folders import (
     write_atomically,
     write_manifest,
 )
-from elusive.common.process.parent import end_with_parent
+from elusive.common.parent import end_with_parent
 
 PROGRESS = ".progress"
 PARAMETERS = "parameters.json"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from elusive.common.process.parent import end_with_parent
+from elusive.common.parent import end_with_parent
 from elusive.common.process.progress import ProgressLines, open_bar
 from elusive.evaluate.engines.failures import Failure
 from elusive.evaluate.engines.side_by_side import get_context, sort_longest_first

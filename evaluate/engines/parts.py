@@ -13,7 +13,7 @@ from tqdm import tqdm
 from elusive.common.dataset.shards import PARAMETERS, PROGRESS
 from elusive.common.dataset.shared_work import SharedWork
 from elusive.common.errors import InputError
-from elusive.common.process.parent import end_with_parent
+from elusive.common.parent import end_with_parent
 from elusive.evaluate.engines.cluster import Cluster, complete_tasks, is_alive
 from elusive.evaluate.engines.failures import (
     build_failure,
