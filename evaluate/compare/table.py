@@ -1,5 +1,6 @@
 """Result tables: one row per arm, with intervals, ranks and comparisons."""
 
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
@@ -312,9 +313,8 @@ def _number_name(name: str, taken: Collection[str]) -> str:
     >>> _number_name("plain", ["plain", "plain (2)", "random"])
     'plain (3)'
     """
-    names = {name, *(f"{name} ({number})" for number in range(2, len(taken) + 2))}
-    free = names.difference(taken)
-    return name if name in free else min(free, key=lambda other: (len(other), other))
+    numbered = (f"{name} ({number})" for number in itertools.count(2))
+    return next(other for other in itertools.chain([name], numbered) if other not in taken)
 
 
 def _hash_arm(cell: CellResult) -> str:
