@@ -16,9 +16,9 @@ from elusive.common.intervals import format_estimate
 from elusive.common.lm.loading import load_model
 from elusive.common.lm.references import BUILT_IN
 from elusive.evaluate.cells.cell_folder import load_cell
-from elusive.evaluate.compare.table import build_table
 from elusive.evaluate.plans import Plan
 from elusive.evaluate.run import run_plan
+from elusive.evaluate.tables.table import build_table
 from elusive.models.config import load_pretrain_plan
 from elusive.models.population import build_population
 from elusive.models.pretrain import measure_population_em

@@ -92,9 +92,9 @@ def evaluate(
     check_cell_inputs(dataset, train, model, cell_settings, out, known, adapter)
     announce_loading()
     from elusive.evaluate.cells.cell_folder import find_cells
-    from elusive.evaluate.compare.table import build_table
-    from elusive.evaluate.compare.table_formats import RENDERERS
     from elusive.evaluate.run import evaluate_cell
+    from elusive.evaluate.tables.formats import RENDERERS
+    from elusive.evaluate.tables.table import build_table
 
     evaluate_cell(dataset, train, model, seed, label, cell_settings, out, known, adapter, devices)
     click.echo(RENDERERS["terminal"](build_table(find_cells(out))))

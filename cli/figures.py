@@ -27,7 +27,7 @@ def figures(run: Path, limit: int, out: Path) -> None:
     elusive figures runs/demo --out figures/demo
     elusive figures runs/demo --limit 20 --out figures/quick
     """
-    from elusive.evaluate.compare.figures import write_figures
+    from elusive.evaluate.figures.figures import write_figures
 
     click.echo(write_figures(run, out, limit))
     click.echo(f"wrote figures and their data to {out}")

@@ -152,8 +152,8 @@ def _show_failures(result: "RunResult", out: Path) -> None:
 def _write_tables(folders: list[Path], out: Path) -> None:
     """Print the tables of all finished arms, and write them to files."""
     from elusive.evaluate.cells.cell_folder import load_cell
-    from elusive.evaluate.compare.table import build_tables
-    from elusive.evaluate.compare.table_formats import render_tables
+    from elusive.evaluate.tables.formats import render_tables
+    from elusive.evaluate.tables.table import build_tables
 
     tables = build_tables([load_cell(folder) for folder in folders])
     for layout, suffix in (("markdown", "md"), ("csv", "csv")):

@@ -58,7 +58,8 @@ def table(
     correction, and a rank: 1 plus the number of significantly better arms. With one seed, intervals
     and tests are over people only, and there are no ranks. Cells of different datasets, models or
     ways of asking cannot be compared, so each combination gets a table of its own, under its name.
-    The best arm comes first. Columns that do not fit the terminal continue below.
+    The best arm comes first. Columns that do not fit the terminal continue below. Of a run in
+    progress, arms and seeds that are not finished are left out and named below the table.
 
     \b
     elusive table runs/demo
@@ -70,9 +71,11 @@ def table(
     elusive table runs/two-models --benchmark "people, nano-large" --format csv
     """
     from elusive.evaluate.cells.cell_folder import find_cells
+    from elusive.evaluate.compare.groups import group_benchmarks
     from elusive.evaluate.compare.mentions import PLACES
-    from elusive.evaluate.compare.table import build_table, group_benchmarks, select_missed
-    from elusive.evaluate.compare.table_formats import RENDERERS, render_tables
+    from elusive.evaluate.compare.selection import select_missed
+    from elusive.evaluate.tables.formats import RENDERERS, render_tables
+    from elusive.evaluate.tables.table import build_comparable_table
 
     if layout not in RENDERERS:
         raise build_unknown_name_error("format", layout, RENDERERS)
@@ -86,7 +89,9 @@ def table(
         chosen = {name: select_missed(cells) for name, cells in chosen.items()}
     if mention is not None:
         chosen = {name: _select(folder, cells, PLACES[mention]) for name, cells in chosen.items()}
-    tables = {name: build_table(cells, baseline, metric) for name, cells in chosen.items()}
+    tables = {
+        name: build_comparable_table(cells, baseline, metric) for name, cells in chosen.items()
+    }
     click.echo(render_tables(tables, layout, columns), nl=False)
 
 

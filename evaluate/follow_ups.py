@@ -12,7 +12,7 @@ from elusive.augment.clues.folder import write_clues
 from elusive.augment.config import AugmentConfig
 from elusive.common.errors import InputError
 from elusive.common.folders import MANIFEST, read_manifest
-from elusive.evaluate.compare.figures import write_figures
+from elusive.evaluate.figures.figures import write_figures
 from elusive.evaluate.plans import Plan
 from elusive.evaluate.run_folder import RunFolder
 

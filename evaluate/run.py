@@ -22,8 +22,6 @@ from elusive.evaluate.checks.contamination import warn_about_population
 from elusive.evaluate.checks.inputs import check_cell_inputs, check_plan_inputs
 from elusive.evaluate.checks.plan import check_arms, check_run_folder
 from elusive.evaluate.compare.power import count_questions, render_design
-from elusive.evaluate.compare.table import build_tables
-from elusive.evaluate.compare.table_columns import build_arrow_table
 from elusive.evaluate.config import NEXT_TOKEN, CellSettings
 from elusive.evaluate.engines.engine import LOCAL, Engine
 from elusive.evaluate.engines.failures import Failure, print_warning
@@ -32,6 +30,8 @@ from elusive.evaluate.jobs import list_jobs
 from elusive.evaluate.plans import PLAN, Plan
 from elusive.evaluate.run_folder import RunFolder
 from elusive.evaluate.sweep import choose_jobs
+from elusive.evaluate.tables.columns import build_arrow_table
+from elusive.evaluate.tables.table import build_tables
 
 
 def evaluate_cell(

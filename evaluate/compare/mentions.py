@@ -10,7 +10,7 @@ from elusive.common.intervals import Estimate
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.distances import METRICS
 from elusive.evaluate.compare.seed_noise import estimate_arms
-from elusive.evaluate.compare.table import select_answers
+from elusive.evaluate.compare.selection import select_answers
 
 IN, BEFORE, NOT_BEFORE = "in its sentence", "only before it", "not before it"
 PLACES = {"in": IN, "before": BEFORE, "none": NOT_BEFORE}

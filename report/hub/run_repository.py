@@ -24,8 +24,9 @@ from elusive.common.jinja import render_template
 from elusive.evaluate.cells.adapter_card import render_adapter_card, render_base_argument
 from elusive.evaluate.cells.cell_folder import CHECKSUMS, CellResult, find_cells
 from elusive.evaluate.cells.gold import GOLD, find_proven_part
-from elusive.evaluate.compare.table import build_table, group_benchmarks, select_complete_arms
-from elusive.evaluate.compare.table_columns import format_cells
+from elusive.evaluate.compare.groups import group_benchmarks
+from elusive.evaluate.tables.columns import format_cells
+from elusive.evaluate.tables.table import build_comparable_table
 from elusive.report.hub.card_details import NO_DETAILS, CardDetails
 from elusive.report.hub.dataset_repository import TASKS, parse_content_hash
 from elusive.report.hub.local_paths import leave_out_paths
@@ -247,9 +248,9 @@ def _describe(cell: CellResult) -> dict[str, Any]:
 
 def _table(cells: list[CellResult]) -> dict[str, Any]:
     """The table of comparable cells, or the reason why there is none."""
-    kept = select_complete_arms(cells)
     try:
-        header, rows = format_cells(build_table(kept), ("accuracy",))
+        table = build_comparable_table(cells)
+        header, rows = format_cells(table, ("accuracy",))
     except InputError as error:
-        return {"reason": str(error), "left_out": 0}
-    return {"header": header, "rows": rows, "left_out": len(cells) - len(kept)}
+        return {"reason": str(error)}
+    return {"header": header, "rows": rows, "left_out": table.left_out}

@@ -11,7 +11,7 @@ from elusive.common.dataset.folder import DatasetFolder, load_dataset_folder
 from elusive.common.errors import InputError
 from elusive.common.folders import hash_file
 from elusive.evaluate.cells.cell_folder import CellResult, Trust
-from elusive.evaluate.compare.table import group_arms, group_benchmarks
+from elusive.evaluate.compare.groups import group_arms, group_benchmarks
 from elusive.report.leaderboard.board import (
     ENTRIES,
     KNOWN_SUFFIX,

@@ -6,7 +6,7 @@ from typing import Any
 
 from elusive.common.folders import write_atomically
 from elusive.evaluate.cells.cell_folder import CellResult
-from elusive.evaluate.compare.table import group_arms, group_benchmarks
+from elusive.evaluate.compare.groups import group_arms, group_benchmarks
 from elusive.report.leaderboard.board_settings import SHORT_HASH, BoardSettings
 from elusive.report.page.page import build_page_data, check_replaceable, render_report
 

@@ -13,9 +13,10 @@ from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
 from elusive.common.jinja import escape_markdown, render_template
 from elusive.evaluate.cells.cell_folder import CellResult
-from elusive.evaluate.compare.table import ResultTable, build_table, group_arms, group_benchmarks
-from elusive.evaluate.compare.table_columns import build_arrow_table
-from elusive.evaluate.compare.table_formats import render_markdown, render_note
+from elusive.evaluate.compare.groups import group_arms, group_benchmarks
+from elusive.evaluate.tables.columns import build_arrow_table
+from elusive.evaluate.tables.formats import render_markdown, render_note
+from elusive.evaluate.tables.table import ResultTable, build_table
 from elusive.report.leaderboard.board_check import check_board
 from elusive.report.leaderboard.board_page import describe_submission, write_board_page
 from elusive.report.leaderboard.board_settings import (
@@ -100,12 +101,10 @@ def rank_benchmarks(cells: list[CellResult], metric: str) -> list[Benchmark]:
     Raises:
         InputError: as `build_table`.
     """
-    ranked = []
-    for name, members in group_benchmarks(cells).items():
-        table = build_table(members, metric=metric)
-        rows = sorted(table.rows, key=lambda row: (row.rank or 0, -getattr(row, metric).mean))
-        ranked.append(Benchmark(name, members, replace(table, rows=rows)))
-    return ranked
+    return [
+        Benchmark(name, members, build_table(members, metric=metric))
+        for name, members in group_benchmarks(cells).items()
+    ]
 
 
 def build_board_table(ranked: list[Benchmark]) -> pa.Table:

@@ -10,19 +10,20 @@ from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError
 from elusive.common.intervals import Estimate
 from elusive.evaluate.cells.cell_folder import CellResult
-from elusive.evaluate.compare.arm_marks import mark_arms
 from elusive.evaluate.compare.distances import (
     METRICS,
     DistanceRow,
     has_own_distances,
     measure_distances,
 )
+from elusive.evaluate.compare.groups import group_arms
 from elusive.evaluate.compare.seed_noise import estimate_arms
-from elusive.evaluate.compare.table import build_table, group_arms
-from elusive.evaluate.compare.table_columns import build_arrow_table
+from elusive.evaluate.compare.selection import select_comparable_cells
 from elusive.evaluate.config import LOSS_EVERY
+from elusive.evaluate.figures.arm_marks import mark_arms
+from elusive.evaluate.tables.columns import build_arrow_table
+from elusive.evaluate.tables.table import build_table
 from elusive.report.page.answers_data import MOST_BYTES, build_answer_data
-from elusive.report.page.comparable import select_comparable_cells
 from elusive.report.page.prose import (
     explain_method,
     list_cautions,

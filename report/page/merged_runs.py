@@ -7,7 +7,7 @@ from pathlib import Path
 
 from elusive.evaluate.cells.cell import compute_cell_id
 from elusive.evaluate.cells.cell_folder import CellResult, find_cells
-from elusive.evaluate.compare.table import group_arms, group_benchmarks
+from elusive.evaluate.compare.groups import group_arms, group_benchmarks
 
 
 def load_runs(runs: Sequence[Path]) -> list[CellResult]:

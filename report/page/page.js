@@ -28,7 +28,7 @@ function filterRows(benchmark) {
   const method = methods(benchmark);
   const tests = { all: () => true, best: (row) => row.rank === 1, different: (row) => row.p_value !== null && row.p_value < 0.05 };
   const test = tests[byId("which").value];
-  return rankedRows(benchmark).filter((row) => `${row.arm} ${method[row.arm]}`.toLowerCase().includes(words) && test(row));
+  return benchmark.rows.filter((row) => `${row.arm} ${method[row.arm]}`.toLowerCase().includes(words) && test(row));
 }
 
 /* Why no arm passes the filter and the choice beside it. */
@@ -52,7 +52,7 @@ function drawTable() {
 function drawFields() {
   const benchmark = current();
   const { names, em } = benchmark.fields;
-  const rows = byRank(benchmark).map((arm) => ({ arm, values: em[arm] }));
+  const rows = listArms(benchmark).map((arm) => ({ arm, values: em[arm] }));
   const range = extent(rows, (row) => row.values.flat(), true);
   const columns = names.map((name, position) => ({
     id: `field-${position}`, name: `${name}\nEM %`, value: (row) => row.values[position][0],
@@ -77,15 +77,11 @@ function drawGroups() {
 
 /* Arms that are switched on, best first as in the table. */
 function armsOn(benchmark) {
-  return byRank(benchmark).filter((arm) => page.on.has(arm)).map((arm) => ({ arm, look: benchmark.marks[arm] }));
+  return listArms(benchmark).filter((arm) => page.on.has(arm)).map((arm) => ({ arm, look: benchmark.marks[arm] }));
 }
 
-function rankedRows({ rows, metric }) {
-  return [...rows].sort((left, right) => left.rank - right.rank || right[metric] - left[metric]);
-}
-
-function byRank(benchmark) {
-  return rankedRows(benchmark).map((row) => row.arm);
+function listArms({ rows }) {
+  return rows.map((row) => row.arm);
 }
 
 function redrawFigures() {
@@ -95,7 +91,7 @@ function redrawFigures() {
 }
 
 function drawLegend(benchmark) {
-  const names = byRank(benchmark);
+  const names = listArms(benchmark);
   const buttons = names.map((arm) => {
     const button = element("button", { type: "button", "data-tip": `${arm}: switch on or off` }, markIcon(benchmark.marks[arm]), element("span", {}, arm));
     button.dataset.arm = arm;
@@ -223,10 +219,10 @@ function fileName(ending) {
 
 byId("filter").addEventListener("input", drawTable);
 byId("which").addEventListener("change", drawTable);
-byId("csv").addEventListener("click", () => download(fileName("csv"), "text/csv", asCsv(rankedRows(current()))));
+byId("csv").addEventListener("click", () => download(fileName("csv"), "text/csv", asCsv(current().rows)));
 byId("json").addEventListener("click", () => {
   const { name, metric, baseline } = current();
-  const rows = rankedRows(current());
+  const rows = current().rows;
   download(fileName("json"), "application/json", `${JSON.stringify({ benchmark: name, metric, baseline, rows }, null, 2)}\n`);
 });
 page.index = Math.max(0, findBenchmark());

@@ -17,12 +17,12 @@ from elusive.common.errors import InputError
 from elusive.common.folders import write_atomically
 from elusive.common.jinja import render_template
 from elusive.evaluate.cells.cell_folder import CellResult
-from elusive.evaluate.compare.arm_marks import PALETTE
-from elusive.evaluate.compare.table import group_arms, group_benchmarks
+from elusive.evaluate.compare.groups import group_arms, group_benchmarks
+from elusive.evaluate.compare.selection import select_comparable_cells
+from elusive.evaluate.figures.arm_marks import PALETTE
 from elusive.evaluate.plans import PLAN, find_dataset
 from elusive.report.page.answers_data import MOST_BYTES
 from elusive.report.page.benchmark_data import build_benchmark_data
-from elusive.report.page.comparable import select_comparable_cells
 from elusive.report.page.training_text_data import NO_RUN, build_gain_data, build_viewer_data
 
 MADE_BY = '<meta name="generator" content="elusive report">'
@@ -91,7 +91,7 @@ def build_page_data(
         except InputError as reason:
             reasons[name] = reason
             continue
-        order = _list_best_first(shown[-1])
+        order = [row["arm"] for row in shown[-1]["rows"]]
         shown[-1] |= {"anchor": make_anchor(name)} | _build_run_data(members, runs, order)
     if not shown:
         raise next(iter(reasons.values()), InputError("there are no cells to report"))
@@ -113,13 +113,6 @@ def make_anchor(name: str) -> str:
     'people-nano-large-66-exposures'
     """
     return re.sub(r"[^\w.]+", "-", name.lower()).strip("-")
-
-
-def _list_best_first(benchmark: dict[str, Any]) -> list[str]:
-    """List the arms of a benchmark by rank, and arms of the same rank by score."""
-    metric = benchmark["metric"]
-    rows = sorted(benchmark["rows"], key=lambda row: (row["rank"] or 0, -row[metric]))
-    return [row["arm"] for row in rows]
 
 
 def _build_run_data(

@@ -53,7 +53,7 @@ function filterQuestions() {
 /* The answers of every arm to one question, best arm first. */
 function allAnswers(index) {
   const box = plainTable("The answers of every arm", ["arm", "answer, nats per token"], []);
-  box.querySelector("tbody").append(...byRank(current()).map((arm) =>
+  box.querySelector("tbody").append(...listArms(current()).map((arm) =>
     element("tr", {}, element("th", { scope: "row" }, arm), answerCell(answerOf(cellOf(arm), index)))));
   return box;
 }
@@ -96,7 +96,7 @@ function chooseAnswers(name, value) {
 }
 
 function drawAnswerControls(benchmark) {
-  const names = byRank(benchmark);
+  const names = listArms(benchmark);
   const seeds = [...new Set(browser.columns.cells.map((cell) => String(cell.seed)))];
   const fields = [...new Set(browser.columns.questions.map(([, field]) => field))];
   browser.choice = { first: names[0], second: benchmark.baseline && benchmark.baseline !== names[0] ? benchmark.baseline : names[1] ?? names[0], seed: seeds[0], field: "", outcome: "all", words: "" };

@@ -65,7 +65,7 @@ function star(r) {
   return polygon([...Array(10).keys()].map((index) => [index % 2 ? 0.5 * r : 1.3 * r, (index * Math.PI) / 5]).map(([size, angle]) => [size * Math.sin(angle), -size * Math.cos(angle)]));
 }
 
-/* Outlines of SHAPES in evaluate/compare/arm_marks.py, in the same order. */
+/* Outlines of SHAPES in evaluate/figures/arm_marks.py, in the same order. */
 const SHAPES = [
   (r) => `M${-r} 0A${r} ${r} 0 1 0 ${r} 0A${r} ${r} 0 1 0 ${-r} 0Z`,
   (r) => `M${-r * 0.88} ${-r * 0.88}H${r * 0.88}V${r * 0.88}H${-r * 0.88}Z`,

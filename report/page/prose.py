@@ -6,8 +6,8 @@ from elusive.augment.arms import UNTRAINED, list_arms
 from elusive.common.intervals import Estimate, format_estimate
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.power import compute_smallest_difference, count_questions
-from elusive.evaluate.compare.table import ArmRow, ResultTable
-from elusive.evaluate.compare.table_columns import UNVERIFIED, format_exposures, is_unverified
+from elusive.evaluate.tables.columns import UNVERIFIED, format_exposures, is_unverified
+from elusive.evaluate.tables.table import ArmRow, ResultTable
 
 METRIC_NAMES = {"em": "exact match", "f1": "F1", "log_probability": "gold log-probability"}
 FEW_PEOPLE = 30
@@ -22,10 +22,7 @@ MOST_NAMED = 4
 def write_headline(table: ResultTable) -> str:
     """Write which arms are best, in one or two sentences."""
     name = METRIC_NAMES[table.metric]
-    best = sorted(
-        (row for row in table.rows if row.rank == 1 or table.is_people_only),
-        key=lambda row: -getattr(row, table.metric).mean,
-    )
+    best = [row for row in table.rows if row.rank == 1 or table.is_people_only]
     scores = [
         f"{row.label} {_format_score(getattr(row, table.metric), table.metric)}" for row in best
     ]

@@ -17,7 +17,7 @@ from elusive.cli.main import cli
 from elusive.common.errors import InputError, validate_config
 from elusive.evaluate.cells.cell import get_arm
 from elusive.evaluate.cells.cell_folder import find_cells
-from elusive.evaluate.compare.table import group_arms
+from elusive.evaluate.compare.groups import group_arms
 from elusive.evaluate.config import TrainingConfig
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.training.objectives import OBJECTIVES

@@ -129,6 +129,8 @@ MAY_IMPORT = {
         "evaluate/compare",
         "evaluate/engines",
         "evaluate/checks",
+        "evaluate/tables",
+        "evaluate/figures",
     ),
     "evaluate/answering": (
         "common",
@@ -164,13 +166,27 @@ MAY_IMPORT = {
     "evaluate/compare": (
         "common",
         "common/dataset",
+        "augment",
+        "evaluate/cells",
+    ),
+    "evaluate/tables": (
+        "common",
+        "common/dataset",
+        "augment",
+        "evaluate/cells",
+        "evaluate/checks",
+        "evaluate/compare",
+    ),
+    "evaluate/figures": (
+        "common",
+        "common/dataset",
         "common/lm",
         "augment",
         "augment/scores",
         "augment/clues",
         "evaluate",
         "evaluate/cells",
-        "evaluate/checks",
+        "evaluate/compare",
     ),
     "evaluate/engines": (
         "common",
@@ -199,6 +215,8 @@ MAY_IMPORT = {
         "evaluate",
         "evaluate/cells",
         "evaluate/compare",
+        "evaluate/tables",
+        "evaluate/figures",
     ),
     "report/leaderboard": (
         "common",
@@ -207,6 +225,7 @@ MAY_IMPORT = {
         "evaluate/cells",
         "evaluate/compare",
         "report/page",
+        "evaluate/tables",
     ),
     "report/export": (
         "common",
@@ -224,6 +243,7 @@ MAY_IMPORT = {
         "augment",
         "evaluate/cells",
         "evaluate/compare",
+        "evaluate/tables",
     ),
     "evaluate/checks": (
         "common",

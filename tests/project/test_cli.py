@@ -153,6 +153,17 @@ def test_a_part_of_a_plan_is_run_alone(tmp_path, model_folder, capsys):
     assert "seed 7 is not in the plan: choose among 0, 1" in line
 
 
+def test_a_run_in_progress_is_shown_without_what_is_not_finished(tmp_path, model_folder):
+    plan = write_plan(tmp_path / "plan.yaml", model_folder("llama"), seeds=[0, 1])
+    out = tmp_path / "out"
+    assert run("run", plan, "--seed", 0, "--out", out).exit_code == 0
+    assert run("run", plan, "--seed", 1, "--arm", "plain", "--out", out).exit_code == 0
+    left_out = "seed 1: finished only for plain"
+    assert f"not in the table: {left_out}" in run("table", out).output
+    figures = run("figures", out, "--out", tmp_path / "figures")
+    assert f"Not in the figures: {left_out}." in figures.output
+
+
 @pytest.mark.parametrize("layout", ["terminal", "markdown", "csv", "latex"])
 def test_every_table_format_names_every_arm(layout, finished_run):
     result = run("table", finished_run[1], "--format", layout)

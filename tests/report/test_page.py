@@ -24,11 +24,11 @@ from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError
 from elusive.common.intervals import Estimate, format_estimate
 from elusive.evaluate.cells.cell_folder import CellResult, find_cells
-from elusive.evaluate.compare.arm_marks import SHAPES, assign_marks
-from elusive.evaluate.compare.table import build_table, group_arms
-from elusive.evaluate.compare.table_columns import build_arrow_table
+from elusive.evaluate.compare.groups import group_arms
+from elusive.evaluate.figures.arm_marks import SHAPES, assign_marks
+from elusive.evaluate.tables.columns import build_arrow_table
+from elusive.evaluate.tables.table import build_table
 from elusive.report.page.answers_data import build_answer_data
-from elusive.report.page.comparable import select_comparable_cells
 from elusive.report.page.merged_runs import load_runs
 from elusive.report.page.page import build_page_data, render_report, write_page
 from elusive.report.page.settings import describe_arms
@@ -256,19 +256,6 @@ def test_a_thousand_cells_make_a_small_and_quick_page(tmp_path):
     assert result["loaded"] < 3000
     assert result["redrawn"] < 3000
     assert "set 4" in result["facts"]
-
-
-def test_unfinished_runs_show_the_largest_full_table():
-    cells = [cell(arm, 0, 0.5) for arm in ("plain", "random", "oracle")]
-    kept, left_out = select_comparable_cells([*cells, cell("plain", 1, 0.5)])
-    assert {(c.parameters["label"], c.parameters["seed"]) for c in kept} == {
-        ("plain", 0), ("random", 0), ("oracle", 0)
-    }  # fmt: skip
-    assert left_out == ["seed 1: finished only for plain"]
-    seeds = [cell(arm, seed, 0.5) for arm in ("plain", "random") for seed in range(3)]
-    kept, left_out = select_comparable_cells([*seeds, cell("oracle", 0, 0.5)])
-    assert len(kept) == 6
-    assert left_out == ["oracle: not finished for seed 1, 2"]
 
 
 def test_one_person_gives_a_page_without_intervals(tmp_path):

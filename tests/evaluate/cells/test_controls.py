@@ -8,9 +8,9 @@ from elusive.cli.main import cli
 from elusive.common.errors import InputError
 from elusive.evaluate.answering import local
 from elusive.evaluate.cells.cell_folder import find_cells
-from elusive.evaluate.compare.table import build_table
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
+from elusive.evaluate.tables.table import build_table
 
 CONTROLS = ["untrained", "zero-delta", "open-book"]
 

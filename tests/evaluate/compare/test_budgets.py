@@ -8,10 +8,11 @@ from commands import run, write_plan
 
 from elusive.common.dataset.records import Prediction
 from elusive.evaluate.cells.cell_folder import CellResult, find_cells
-from elusive.evaluate.compare.table import build_table, group_benchmarks
-from elusive.evaluate.compare.table_formats import render_csv, render_latex, render_markdown
+from elusive.evaluate.compare.groups import group_benchmarks
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
+from elusive.evaluate.tables.formats import render_csv, render_latex, render_markdown
+from elusive.evaluate.tables.table import build_table
 
 ANSWER = Prediction("1", "P1", "major", "?", ["x"], "x", 1.0, 1.0, 1.0, 1.0, -0.1, 0)
 STAGES = ("scoring", "dropping", "training", "answering")

@@ -11,8 +11,9 @@ from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
 from elusive.common.dataset.folder import load_dataset_folder
 from elusive.evaluate.checks.contamination import warn_about_population
-from elusive.evaluate.compare.table import build_table, select_missed
-from elusive.evaluate.compare.table_formats import render_tables
+from elusive.evaluate.compare.selection import select_missed
+from elusive.evaluate.tables.formats import render_tables
+from elusive.evaluate.tables.table import build_table
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from elusive.cli.main import cli
 from elusive.common.errors import InputError
 from elusive.evaluate.cells.cell import compute_cell_id
 from elusive.evaluate.cells.cell_folder import find_cells, load_cell
-from elusive.evaluate.compare.table import build_table
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
+from elusive.evaluate.tables.table import build_table
 from elusive.report.leaderboard.board import add_cells, init_board
 from elusive.report.leaderboard.board_check import check_board
 from elusive.report.leaderboard.build import (

@@ -1,5 +1,6 @@
 """Tables by kind of question, with the share of tokens predicted, and of missed questions alone."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -11,9 +12,11 @@ from elusive.cli.main import cli
 from elusive.common.errors import InputError
 from elusive.common.text_tables import render_terminal_table
 from elusive.evaluate.cells.cell_folder import CellResult, find_cells
-from elusive.evaluate.compare.table import build_table, group_arms, select_missed
-from elusive.evaluate.compare.table_columns import flatten_row, format_cells
-from elusive.evaluate.compare.table_formats import RENDERERS, render_note, render_tables
+from elusive.evaluate.compare.groups import group_arms
+from elusive.evaluate.compare.selection import select_missed
+from elusive.evaluate.tables.columns import flatten_row, format_cells
+from elusive.evaluate.tables.formats import RENDERERS, render_note, render_tables
+from elusive.evaluate.tables.table import build_comparable_table, build_table
 
 TARGETS = {"tokens": 0.6, "values": 0.5, "names": 0.9, "relations": 0.7}
 
@@ -31,9 +34,9 @@ def cells() -> list[CellResult]:
 def test_reverse_questions_stand_beside_direct_ones(cells):
     table = build_table(cells)
     header, rows = format_cells(table)
-    shown = dict(zip(header, rows[1], strict=True))
+    shown = dict(zip(header, rows[0], strict=True))
     assert (shown["direct questions EM"], shown["reverse questions EM"]) == ("88", "38")
-    assert flatten_row(table.rows[1])["em_reverse_questions"] == 3 / 8
+    assert flatten_row(table.rows[0])["em_reverse_questions"] == 3 / 8
     of_one_kind = [
         replace(c, predictions=[p for p in c.predictions if p.kind == "direct"]) for c in cells
     ]
@@ -42,11 +45,11 @@ def test_reverse_questions_stand_beside_direct_ones(cells):
 
 def test_what_training_predicts_is_shown_where_arms_may_differ(cells):
     header, rows = format_cells(build_table(cells))
-    untrained, random = (dict(zip(header, row, strict=True)) for row in rows)
+    random, untrained = (dict(zip(header, row, strict=True)) for row in rows)
     assert random["value targets %"] == "50"
     assert random["relation targets %"] == "70"
     assert untrained["value targets %"] == ""
-    assert flatten_row(build_table(cells).rows[1])["predicted_values"] == 0.5
+    assert flatten_row(build_table(cells).rows[0])["predicted_values"] == 0.5
 
 
 def test_missed_questions_are_those_of_the_untrained_model_seed_by_seed(cells):
@@ -55,7 +58,7 @@ def test_missed_questions_are_those_of_the_untrained_model_seed_by_seed(cells):
     assert counts == [6, 6, 6, 6]
     asked = [[p.question_id for p in cell.predictions] for cell in chosen]
     assert asked[0] == asked[2] != asked[1] == asked[3]
-    before, after = build_table(chosen).rows
+    after, before = build_table(chosen).rows
     assert before.em.mean == 0
     assert after.em.mean == pytest.approx((3 + 3) / 12)
     assert after.questions == 6
@@ -81,7 +84,7 @@ def test_what_was_not_asked_is_blank_and_small_p_values_are_no_zeros(cells):
     table = build_table([*cells[:2], *(replace(c, metrics=metrics) for c in cells[2:])])
     header, rows = format_cells(table)
     shown = [row[header.index("known EM %")] for row in rows]
-    assert shown == ["", "50"]
+    assert shown == ["50", ""]
     small = replace(table, rows=[replace(row, p_value=1e-7) for row in table.rows])
     header, rows = format_cells(small)
     assert {row[header.index("p (Holm)")] for row in rows} == {"<.0001"}
@@ -102,7 +105,7 @@ def test_the_command_counts_missed_questions_alone(tmp_path, model_folder):
 
 def test_the_best_arm_comes_first_in_every_format(cells):
     table = build_table(cells)
-    assert [row.label for row in table.rows] == ["untrained", "random"]
+    assert [row.label for row in table.rows] == ["random", "untrained"]
     for layout in RENDERERS:
         shown = render_tables({"": table}, layout)
         assert shown.index("random") < shown.index("untrained"), layout
@@ -195,3 +198,23 @@ def test_a_column_that_only_some_tables_have_is_left_out(cells):
     one_seed = build_table([cell for cell in cells if cell.parameters["seed"] == 0])
     shown = render_tables({"": one_seed}, "markdown", ("rank", "em", "known-em"))
     assert [name.strip() for name in shown.splitlines()[0].split("|")[1:-1]] == ["arm", "EM %"]
+
+
+@pytest.fixture
+def unfinished(cells) -> list[CellResult]:
+    """Two arms with both seeds, and one with the first."""
+    return [*cells, cell("oracle", 0, {"direct": [1, 1, 1, 1], "reverse": [1, 1, 1, 1]}, TARGETS)]
+
+
+@pytest.mark.parametrize("layout", ["terminal", "markdown", "latex"])
+def test_an_unfinished_arm_is_named_below_the_table(unfinished, layout):
+    table = build_comparable_table(unfinished)
+    assert [row.label for row in table.rows] == ["random", "untrained"]
+    shown = RENDERERS[layout](table)
+    assert "not in the table: oracle: not finished for seed 1" in shown
+
+
+def test_an_unfinished_baseline_is_refused_with_the_reason(unfinished):
+    reason = "not in the table (oracle: not finished for seed 1): finish the run, or choose another"
+    with pytest.raises(InputError, match=re.escape(reason)):
+        build_comparable_table(unfinished, baseline="oracle")

@@ -1,9 +1,54 @@
-"""Select the cells of an unfinished benchmark that can share a table."""
+"""Select some answers of cells, or the cells that can share a table."""
 
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 
+from elusive.augment.arms import UNTRAINED
+from elusive.common.dataset.records import Prediction
+from elusive.common.errors import InputError
+from elusive.evaluate.cells.cell import get_arm
 from elusive.evaluate.cells.cell_folder import CellResult
-from elusive.evaluate.compare.table import group_arms
+from elusive.evaluate.compare.groups import group_arms
+
+
+def select_missed(cells: list[CellResult]) -> list[CellResult]:
+    """Keep only answers to questions that the model before training gets wrong, seed by seed.
+
+    Raises:
+        InputError: the model before training was not asked, or it got everything right.
+    """
+    untrained = [cell for cell in cells if get_arm(cell.parameters) == UNTRAINED]
+    missed = {
+        (cell.parameters["seed"], p.question_id)
+        for cell in untrained
+        for p in cell.predictions
+        if p.em < 1
+    }
+    if not missed:
+        raise InputError(
+            f"there are no questions that {UNTRAINED!r} got wrong: run the plan with "
+            "`untrained: true`, or leave out --missed"
+        )
+    return select_answers(cells, lambda seed, p: (seed, p.question_id) in missed)
+
+
+def select_answers(
+    cells: list[CellResult], is_chosen: Callable[[int, Prediction], bool]
+) -> list[CellResult]:
+    """Keep only some answers of cells.
+
+    Args:
+        cells: of any arms.
+        is_chosen: whether an answer is kept, from the cell's seed and the answer.
+    """
+    return [
+        replace(
+            cell,
+            predictions=[p for p in cell.predictions if is_chosen(cell.parameters["seed"], p)],
+        )
+        for cell in cells
+    ]
 
 
 def select_comparable_cells(cells: list[CellResult]) -> tuple[list[CellResult], list[str]]:

@@ -1,28 +1,25 @@
 """Result tables: one row per arm, with intervals, ranks and comparisons."""
 
-import itertools
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from elusive.augment.arms import ARMS, UNTRAINED
+from elusive.augment.arms import UNTRAINED
 from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError, build_unknown_name_error
-from elusive.common.folders import hash_parameters
 from elusive.common.intervals import Estimate
-from elusive.evaluate.cells.cell import get_arm
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.checks.contamination import warn_about_answers
-from elusive.evaluate.compare.budgets import count_exposures, describe_budget
+from elusive.evaluate.compare.budgets import count_exposures
+from elusive.evaluate.compare.groups import group_arms, group_benchmarks
 from elusive.evaluate.compare.provenance import describe_differences
 from elusive.evaluate.compare.seed_noise import estimate_arms
+from elusive.evaluate.compare.selection import select_comparable_cells
 from elusive.evaluate.compare.significance import Comparison, compare_with_baseline, rank_arms
 
-DECIDING = ("dataset", "weights", "settings", "precision", "answering", "scoring")
-"""Parameters that cells share where their arms can be compared."""
 STAGES = ("scoring", "dropping", "training", "answering")
 METRICS = ("em", "f1", "log_probability")
 BASELINES = ("random", "plain")
@@ -89,10 +86,13 @@ class ResultTable:
     """Rows of arms, with the metric and the baseline of their comparison."""
 
     rows: list[ArmRow]
+    """The best arm first."""
     metric: str
     baseline: str | None
     differences: str = ""
     """Versions and devices that differ between the cells, as one line."""
+    left_out: tuple[str, ...] = ()
+    """A line for each arm and each seed that is not finished, as in `select_comparable_cells`."""
 
     @property
     def warning(self) -> str:
@@ -101,123 +101,21 @@ class ResultTable:
         return warn_about_answers(before.em.mean) if before else ""
 
     @property
+    def notes(self) -> list[str]:
+        """Lines to print below the table: what differs, what to beware of, what it leaves out."""
+        left_out = [f"not in the table: {line}" for line in self.left_out]
+        return [line for line in (self.differences, self.warning, *left_out) if line]
+
+    @property
     def is_people_only(self) -> bool:
         """Whether there is one seed, so that intervals and tests are over people only."""
         return self.rows[0].rank is None
 
 
-def group_benchmarks(cells: list[CellResult]) -> dict[str, list[CellResult]]:
-    """Group cells whose arms can be compared: same dataset, model, way of answering and budget.
-
-    A benchmark is named `dataset, model`, with what differs between it and others that would have
-    the same name, and with the budget if there are several. Cells without training belong to every
-    budget.
-    """
-    groups: dict[str, list[CellResult]] = defaultdict(list)
-    for cell in cells:
-        deciding = [cell.parameters.get(name) for name in DECIDING]
-        groups[hash_parameters(deciding)].append(cell)
-    benchmarks: dict[str, list[CellResult]] = {}
-    names = name_benchmarks([members[0].parameters for members in groups.values()])
-    for name, members in zip(names, groups.values(), strict=True):
-        by_budget = _group_budgets(members)
-        for budget, own in by_budget.items():
-            full_name = f"{name}, {budget}" if len(by_budget) > 1 else name
-            benchmarks[_number_name(full_name, benchmarks)] = own
-    return benchmarks
-
-
-def name_benchmarks(parameters: list[dict[str, Any]]) -> list[str]:
-    """Name benchmarks by their dataset and model, and by what else differs between equal names.
-
-    >>> nano = {"dataset_name": "people", "model": "nano", "dataset": "0" * 64}
-    >>> name_benchmarks([nano, nano | {"model": "smollm2"}])
-    ['people, nano', 'people, smollm2']
-    >>> name_benchmarks([nano, nano | {"dataset": "1a2b3c" + "0" * 58}])
-    ['people 000000, nano', 'people 1a2b3c, nano']
-    >>> name_benchmarks([nano | {"answering": {"num_shots": shots}} for shots in (0, 5)])
-    ['people, nano, num_shots 0', 'people, nano, num_shots 5']
-    """
-    plain = [f"{own['dataset_name']}, {own['model']}" for own in parameters]
-    names: list[str] = []
-    for name, own in zip(plain, parameters, strict=True):
-        flat = _flatten_deciding(own)
-        others = [
-            _flatten_deciding(other)
-            for other_name, other in zip(plain, parameters, strict=True)
-            if other_name == name
-        ]
-        differing = {
-            key: value
-            for key, value in flat.items()
-            if any(other.get(key) != value for other in others)
-        }
-        dataset = f" {flat['dataset'][:6]}" if differing.pop("dataset", None) else ""
-        parts = [f"{own['dataset_name']}{dataset}", str(own["model"])]
-        parts += [f"{key} {str(value)[:12]}" for key, value in differing.items()]
-        names.append(_number_name(", ".join(parts), names))
-    return names
-
-
-def _flatten_deciding(parameters: dict[str, Any]) -> dict[str, Any]:
-    """List what decides a benchmark, with the settings of answering by their own names."""
-    flat = {name: parameters.get(name) for name in DECIDING if name != "answering"}
-    return flat | (parameters.get("answering") or {})
-
-
-def _group_budgets(cells: list[CellResult]) -> dict[str | None, list[CellResult]]:
-    """Group cells by training budget; cells without training belong to each group."""
-    budgets = [describe_budget(cell.parameters) for cell in cells]
-    names = dict.fromkeys(budget for budget in budgets if budget) or {None: None}
-    return {
-        name: [cell for cell, budget in zip(cells, budgets, strict=True) if budget in (None, name)]
-        for name in names
-    }
-
-
-def select_missed(cells: list[CellResult]) -> list[CellResult]:
-    """Keep only answers to questions that the model before training gets wrong, seed by seed.
-
-    Raises:
-        InputError: the model before training was not asked, or it got everything right.
-    """
-    untrained = [cell for cell in cells if get_arm(cell.parameters) == UNTRAINED]
-    missed = {
-        (cell.parameters["seed"], p.question_id)
-        for cell in untrained
-        for p in cell.predictions
-        if p.em < 1
-    }
-    if not missed:
-        raise InputError(
-            f"there are no questions that {UNTRAINED!r} got wrong: run the plan with "
-            "`untrained: true`, or leave out --missed"
-        )
-    return select_answers(cells, lambda seed, p: (seed, p.question_id) in missed)
-
-
-def select_answers(
-    cells: list[CellResult], is_chosen: Callable[[int, Prediction], bool]
-) -> list[CellResult]:
-    """Keep only some answers of cells.
-
-    Args:
-        cells: of any arms.
-        is_chosen: whether an answer is kept, from the cell's seed and the answer.
-    """
-    return [
-        replace(
-            cell,
-            predictions=[p for p in cell.predictions if is_chosen(cell.parameters["seed"], p)],
-        )
-        for cell in cells
-    ]
-
-
 def build_table(
     cells: list[CellResult], baseline: str | None = None, metric: str = "em"
 ) -> ResultTable:
-    """Build a table with one row per arm, in the order of `augment/arms.py`.
+    """Build a table with one row per arm, sorted by rank and then by the metric, best first.
 
     Cells with the same label but different settings are different arms; a number distinguishes
     them.
@@ -254,23 +152,35 @@ def build_table(
         )
         for name, members in arms.items()
     ]
+    rows.sort(key=lambda row: (row.rank or 0, -getattr(row, metric).mean))
     return ResultTable(rows, metric, baseline, describe_differences(cells))
+
+
+def build_comparable_table(
+    cells: list[CellResult], baseline: str | None = None, metric: str = "em"
+) -> ResultTable:
+    """Build a table of the arms and seeds of a benchmark that are finished, and name the others.
+
+    Raises:
+        InputError: as `build_table`, or the baseline is not finished.
+    """
+    kept, left_out = select_comparable_cells(cells)
+    if baseline in group_arms(cells).keys() - group_arms(kept).keys():
+        raise InputError(
+            f"the baseline {baseline!r} is not in the table ({'; '.join(left_out)}): finish the "
+            f"run, or choose another of {', '.join(group_arms(kept))}"
+        )
+    return replace(build_table(kept, baseline, metric), left_out=tuple(left_out))
 
 
 def build_tables(
     cells: list[CellResult], baseline: str | None = None, metric: str = "em"
 ) -> dict[str, ResultTable]:
-    """Build a table per benchmark, by its name, of the arms that have all their seeds."""
+    """Build a table per benchmark, by its name, as `build_comparable_table`."""
     return {
-        name: build_table(select_complete_arms(members), baseline, metric)
+        name: build_comparable_table(members, baseline, metric)
         for name, members in group_benchmarks(cells).items()
     }
-
-
-def sort_rows(table: ResultTable) -> ResultTable:
-    """Sort the rows by rank, then by the metric, best first."""
-    rows = sorted(table.rows, key=lambda row: (row.rank or 0, -getattr(row, table.metric).mean))
-    return replace(table, rows=rows)
 
 
 def _describe_difference(
@@ -285,45 +195,6 @@ def _describe_difference(
         "p_value": p_value,
         "effect": comparison.effect,
     }
-
-
-def select_complete_arms(cells: list[CellResult]) -> list[CellResult]:
-    """Select the cells of the arms that have the largest number of seeds."""
-    arms = group_arms(cells)
-    num_seeds = max(map(len, arms.values()))
-    return [cell for members in arms.values() if len(members) == num_seeds for cell in members]
-
-
-def group_arms(cells: list[CellResult]) -> dict[str, list[CellResult]]:
-    """Group cells by arm; cells that differ only in their seeds belong to one arm."""
-    order = {name: position for position, name in enumerate(ARMS)}
-    groups: dict[str, list[CellResult]] = defaultdict(list)
-    # Users' own arms, which are not in ARMS, come last.
-    for cell in sorted(cells, key=lambda cell: order.get(get_arm(cell.parameters), len(order))):
-        groups[_hash_arm(cell)].append(cell)
-    arms: dict[str, list[CellResult]] = {}
-    for members in groups.values():
-        arms[_number_name(members[0].parameters["label"], arms)] = members
-    return arms
-
-
-def _number_name(name: str, taken: Collection[str]) -> str:
-    """Return the name, with a number if it is taken.
-
-    >>> _number_name("plain", ["plain", "plain (2)", "random"])
-    'plain (3)'
-    """
-    numbered = (f"{name} ({number})" for number in itertools.count(2))
-    return next(other for other in itertools.chain([name], numbered) if other not in taken)
-
-
-def _hash_arm(cell: CellResult) -> str:
-    """Hash what decides a cell except its seeds."""
-    parameters = {
-        name: value for name, value in cell.parameters.items() if name not in ("seed", "train")
-    }
-    augment = {name: value for name, value in parameters["augment"].items() if name != "seed"}
-    return hash_parameters(parameters | {"augment": augment})
 
 
 def _list_answered(cells: list[CellResult]) -> list[tuple[int, str]]:

@@ -39,7 +39,6 @@ from elusive.common.intervals import Estimate
 from elusive.common.lm.loading import LoadedModel
 from elusive.common.lm.references import ModelSource
 from elusive.evaluate.cells.cell_folder import CellResult, find_cells
-from elusive.evaluate.compare.arm_marks import assign_marks
 from elusive.evaluate.compare.clue_gains import (
     ClueGains,
     Correlation,
@@ -56,9 +55,10 @@ from elusive.evaluate.compare.distances import (
     has_own_distances,
     measure_distances,
 )
-from elusive.evaluate.compare.figure_drawing import draw_distance, draw_gains, draw_top
+from elusive.evaluate.compare.groups import group_arms
 from elusive.evaluate.compare.mentions import PLACES, measure_mentions
-from elusive.evaluate.compare.table import group_arms
+from elusive.evaluate.figures.arm_marks import assign_marks
+from elusive.evaluate.figures.drawing import draw_distance, draw_gains, draw_top
 from elusive.evaluate.plans import load_run_dataset
 
 

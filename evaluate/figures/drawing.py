@@ -10,10 +10,10 @@ from matplotlib.lines import Line2D
 
 from elusive.augment.clues.top_tokens import KINDS, TopRow
 from elusive.common.intervals import Estimate, format_estimate
-from elusive.evaluate.compare.arm_marks import ArmMark
 from elusive.evaluate.compare.clue_gains import ClueGains
 from elusive.evaluate.compare.distances import METRICS, DistanceRow
 from elusive.evaluate.compare.mentions import MentionRow
+from elusive.evaluate.figures.arm_marks import ArmMark
 
 KIND_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#999999")
 """Colors of the kinds of tokens, from Okabe and Ito's palette, as are those of arms."""

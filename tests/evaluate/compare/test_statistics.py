@@ -33,9 +33,9 @@ from elusive.evaluate.compare.significance import (
     correct_p_values,
     rank_arms,
 )
-from elusive.evaluate.compare.table import build_table
-from elusive.evaluate.compare.table_columns import build_arrow_table
-from elusive.evaluate.compare.table_formats import RENDERERS
+from elusive.evaluate.tables.columns import build_arrow_table
+from elusive.evaluate.tables.formats import RENDERERS
+from elusive.evaluate.tables.table import build_table
 
 RIGHT = Prediction("", "", "major", "?", ["x"], "x", 1.0, 1.0, 1.0, 1.0, -0.1, 0)
 

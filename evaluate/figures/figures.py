@@ -26,18 +26,19 @@ from elusive.common.intervals import format_estimate
 from elusive.common.lm.loading import load_model
 from elusive.evaluate.cells.cell import make_file_name
 from elusive.evaluate.cells.cell_folder import CellResult, find_cells
-from elusive.evaluate.compare.arm_marks import mark_arms
 from elusive.evaluate.compare.clue_gains import measure_gains
 from elusive.evaluate.compare.distances import has_own_distances, measure_distances
-from elusive.evaluate.compare.figure_drawing import (
+from elusive.evaluate.compare.groups import group_arms, group_benchmarks
+from elusive.evaluate.compare.mentions import measure_mentions
+from elusive.evaluate.compare.selection import select_comparable_cells
+from elusive.evaluate.figures.arm_marks import mark_arms
+from elusive.evaluate.figures.drawing import (
     WHISKERS,
     draw_distance,
     draw_gains,
     draw_mentions,
     draw_top,
 )
-from elusive.evaluate.compare.mentions import measure_mentions
-from elusive.evaluate.compare.table import group_arms, group_benchmarks
 from elusive.evaluate.plans import load_run_dataset
 
 PAGE = "figures.md"
@@ -70,7 +71,7 @@ def write_figures(run: Path, out: Path, limit: int) -> str:
             target = folder if is_single else folder / make_file_name(name)
             target.mkdir(exist_ok=True)
             title = f"# Figures of {run.name}" + ("" if is_single else f": {name}")
-            pages.append(_write_page(target, title, group_arms(members), dataset, run, limit))
+            pages.append(_write_page(target, title, members, dataset, run, limit))
         if not is_single:
             links = [f"- [{name}]({make_file_name(name)}/{PAGE})" for name in benchmarks]
             text = f"# Figures of {run.name}\n\n" + "\n".join(links) + "\n"
@@ -81,17 +82,20 @@ def write_figures(run: Path, out: Path, limit: int) -> str:
 def _write_page(
     folder: Path,
     title: str,
-    arms: dict[str, list[CellResult]],
+    cells: list[CellResult],
     dataset: DatasetFolder,
     run: Path,
     limit: int,
 ) -> str:
     """Draw the figures of one benchmark, and write their page."""
+    kept, left_out = select_comparable_cells(cells)
+    arms = group_arms(kept)
     sections = [
         _draw_distances(folder, arms),
         _draw_mentions(folder, arms, dataset),
         *_draw_top_tokens(folder, arms, dataset, limit),
         _draw_gains(folder, arms, dataset, run),
+        *(f"Not in the figures: {line}.\n" for line in left_out),
     ]
     page = f"{title}\n\n" + "\n".join(sections)
     write_atomically(folder / PAGE, page)

@@ -15,8 +15,7 @@ from elusive.common.text_tables import (
     render_markdown_table,
     render_terminal_table,
 )
-from elusive.evaluate.compare.table import ResultTable, sort_rows
-from elusive.evaluate.compare.table_columns import (
+from elusive.evaluate.tables.columns import (
     GROUPS,
     PAPER,
     find_best_cells,
@@ -24,6 +23,7 @@ from elusive.evaluate.compare.table_columns import (
     format_columns,
     select_columns,
 )
+from elusive.evaluate.tables.table import ResultTable
 
 NOTE = """\
 95% intervals in brackets: over people and seeds. Rank: 1 + the number of significantly better
@@ -47,12 +47,8 @@ def render_terminal(table: ResultTable, columns: Sequence[str] = GROUPS) -> str:
         header, rows = format_columns(table, select_columns(table, list(keys)))
         names = [name.removesuffix(" EM") for name in header] if is_group else header
         parts.append(render_terminal_table(names, rows))
-    end = _end(table.differences) + _end(table.warning)
-    return "\n\n".join(parts) + "\n\n" + render_note(table) + end
-
-
-def _end(line: str) -> str:
-    return f"{line}\n" if line else ""
+    notes = "".join(f"{line}\n" for line in table.notes)
+    return "\n\n".join(parts) + "\n\n" + render_note(table) + notes
 
 
 def render_markdown(table: ResultTable, columns: Sequence[str] = GROUPS) -> str:
@@ -60,8 +56,7 @@ def render_markdown(table: ResultTable, columns: Sequence[str] = GROUPS) -> str:
     chosen = select_columns(table, columns)
     best = find_best_cells(table, chosen)
     shown = render_markdown_table(*format_columns(table, chosen), best)
-    lines = filter(None, (table.differences, table.warning))
-    return shown + "".join(_end(f"\n{escape_markdown(line)}") for line in lines)
+    return shown + "".join(f"\n{escape_markdown(line)}\n" for line in table.notes)
 
 
 def render_latex(table: ResultTable, columns: Sequence[str] = ()) -> str:
@@ -71,10 +66,8 @@ def render_latex(table: ResultTable, columns: Sequence[str] = ()) -> str:
     """
     chosen = select_columns(table, columns or PAPER)
     best = find_best_cells(table, chosen)
-    lines = filter(None, (table.differences, table.warning))
-    return render_latex_table(*format_columns(table, chosen), best) + "".join(
-        _end(f"% {line}") for line in lines
-    )
+    notes = "".join(f"% {line}\n" for line in table.notes)
+    return render_latex_table(*format_columns(table, chosen), best) + notes
 
 
 def render_csv(table: ResultTable, columns: Sequence[str] = ()) -> str:
@@ -109,7 +102,7 @@ RENDERERS: dict[str, Callable[..., str]] = {
 
 
 def render_tables(tables: dict[str, ResultTable], layout: str, columns: Sequence[str] = ()) -> str:
-    """Render the tables of benchmarks, best arms first, each under its name unless there is one.
+    """Render the tables of benchmarks, each under its name unless there is one.
 
     CSV has one header, and the benchmark in the first column.
 
@@ -125,7 +118,6 @@ def render_tables(tables: dict[str, ResultTable], layout: str, columns: Sequence
     if layout not in RENDERERS:
         raise build_unknown_name_error("format", layout, RENDERERS)
     render = partial(RENDERERS[layout], columns=columns) if columns else RENDERERS[layout]
-    tables = {name: sort_rows(table) for name, table in tables.items()}
     if len(tables) == 1:
         return render(next(iter(tables.values())))
     if layout == "csv":
