@@ -22,7 +22,7 @@ from transformers import (
 from elusive.common.errors import InputError
 from elusive.common.lm.loading import load_config, load_tokenizer
 from elusive.common.lm.loading_report import explain_failures
-from elusive.common.lm.references import find_model, get_hub_id, is_on_hub
+from elusive.common.lm.references import find_model, is_on_hub, resolve_alias
 
 KNOWN = Path(__file__).parent / "known_models.yaml"
 HUB_SECONDS = 5.0
@@ -67,7 +67,9 @@ def _build_config(values: dict[str, object]) -> PreTrainedConfig:
 def _load_config(reference: str) -> PreTrainedConfig:
     if not is_on_hub(reference):
         return load_config(find_model(reference))
-    return AutoConfig.from_pretrained(get_hub_id(reference), local_files_only=not can_reach_hub())
+    return AutoConfig.from_pretrained(
+        resolve_alias(reference), local_files_only=not can_reach_hub()
+    )
 
 
 @cache
@@ -92,7 +94,7 @@ def load_tokenizer_alone(reference: str) -> PreTrainedTokenizerBase | None:
         return load_tokenizer(find_model(reference))
     try:
         return AutoTokenizer.from_pretrained(
-            get_hub_id(reference), local_files_only=not can_reach_hub()
+            resolve_alias(reference), local_files_only=not can_reach_hub()
         )
     except (OSError, ValueError, HfHubHTTPError, InputError):
         return None

@@ -36,6 +36,7 @@ SMALL_WEIGHTS = 50 << 20
 """Bytes of weight files up to which a model computes with one thread."""
 LARGE_THREADS = 2
 SHA256 = re.compile("[0-9a-f]{64}")
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -94,14 +95,27 @@ def find_model(reference: str) -> ModelSource:
         if not (path / "config.json").exists():
             raise InputError(f"{path} is not a model folder: it has no config.json")
         return ModelSource(reference, path)
-    folder = _download(reference, get_hub_id(reference))
+    folder = _download(reference, resolve_alias(reference))
     _refuse_adapter(folder)
     return ModelSource(reference, folder)
 
 
-def get_hub_id(reference: str) -> str:
+def resolve_alias(reference: str) -> str:
     """Return the Hub id of an alias, or the reference itself."""
     return ALIASES[reference].hub_id if reference in ALIASES else reference
+
+
+def find_hub_id(reference: str) -> str | None:
+    """Find the Hub id that a reference names; None for built-in models, folders and files.
+
+    >>> find_hub_id("smollm2-135m")
+    'HuggingFaceTB/SmolLM2-135M-Instruct'
+    >>> find_hub_id("nano-large"), find_hub_id("../tiny"), find_hub_id("models/tiny.gguf")
+    (None, None, None)
+    """
+    hub_id = resolve_alias(reference)
+    is_local = Path(reference).exists() or Path(reference).suffix == ".gguf"
+    return hub_id if HUB_ID.fullmatch(hub_id) and not is_local else None
 
 
 def is_on_hub(reference: str) -> bool:

@@ -4,12 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
-
 from elusive.common.folders import write_atomically
 from elusive.common.jinja import render_template
-from elusive.common.lm.references import BUILT_IN_NAMES
+from elusive.common.lm.references import BUILT_IN_NAMES, find_hub_id
 from elusive.evaluate.cells.cell import get_arm
 
 
@@ -39,7 +36,7 @@ def render_adapter_card(
     return render_template(
         Path(__file__).parent / "adapter.md.j2",
         load_base=render_base_argument(base),
-        base_model=base if _is_hub_name(base) else None,
+        base_model=find_hub_id(base),
         arm=get_arm(parameters),
         parameters=parameters,
         metrics=metrics,
@@ -56,12 +53,3 @@ def render_base_argument(base: str) -> str:
     'find_model("nano-large").folder'
     """
     return f'find_model("{base}").folder' if base in BUILT_IN_NAMES else f'"{base}"'
-
-
-def _is_hub_name(base: str) -> bool:
-    """Whether the Hub has a model of this name; it refuses cards that name a local path."""
-    try:
-        validate_repo_id(base)
-    except HFValidationError:
-        return False
-    return "/" in base  # other names are of built-in models, or the last parts of paths

@@ -21,6 +21,7 @@ from elusive.common.dataset.folder import LIMIT_MARK
 from elusive.common.errors import InputError
 from elusive.common.folders import MANIFEST, write_atomically
 from elusive.common.jinja import render_template
+from elusive.common.lm.references import find_hub_id
 from elusive.evaluate.cells.adapter_card import render_adapter_card, render_base_argument
 from elusive.evaluate.cells.cell_folder import CHECKSUMS, CellResult, find_cells
 from elusive.evaluate.cells.gold import GOLD, find_proven_part
@@ -218,8 +219,7 @@ def _card(
     details: CardDetails,
 ) -> str:
     bases = sorted({_base(cell) for cell in cells if cell.log})
-    # Only names on the Hub have exactly one slash and do not begin with a dot or a slash.
-    on_hub = [name for name in bases if name.count("/") == 1 and not name.startswith((".", "/"))]
+    on_hub = [hub_id for base in bases if (hub_id := find_hub_id(base))]
     data = ModelCardData(
         library_name="peft",
         pipeline_tag="text-generation",

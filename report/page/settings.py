@@ -4,7 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 from elusive.augment.arms import describe_arm
-from elusive.common.lm.references import ALIASES
+from elusive.common.lm.references import find_hub_id
 from elusive.evaluate.cells.cell import get_arm
 from elusive.evaluate.cells.cell_folder import CellResult
 
@@ -78,11 +78,8 @@ def find_links(cells: list[CellResult]) -> dict[str, str]:
     Returns:
         Addresses by the term under which the page lists the design.
     """
-    model = str(cells[0].parameters["model"])
-    hub_id = ALIASES[model].hub_id if model in ALIASES else model
-    # Only names on the Hub have exactly one slash and do not begin with a dot or a slash.
-    is_on_hub = hub_id.count("/") == 1 and not hub_id.startswith((".", "/", "~"))
-    return {"model": f"https://huggingface.co/{hub_id}"} if is_on_hub else {}
+    hub_id = find_hub_id(str(cells[0].parameters["model"]))
+    return {"model": f"https://huggingface.co/{hub_id}"} if hub_id else {}
 
 
 def collect_versions(cells: list[CellResult]) -> dict[str, str]:

@@ -240,6 +240,7 @@ MAY_IMPORT = {
     "report/hub": (
         "common",
         "common/dataset",
+        "common/lm",
         "augment",
         "evaluate/cells",
         "evaluate/compare",
