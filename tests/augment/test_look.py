@@ -267,6 +267,8 @@ def test_a_browser_strikes_through_what_is_dropped(method, every_arm, tmp_path):
         if page["arms"][number]["kind"] == "rewrite":
             assert copy["text"] in drawn.texts[1:]
             assert not counts["tok"]
+            assert counts["head"] >= len(document["heads"])
+            assert counts["value"] == len(document["values"])
         else:
             assert counts["tok"] == len(units)
             assert counts["del"] == round(copy["drop_rate"] * len(units))
