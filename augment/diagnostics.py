@@ -151,7 +151,7 @@ class TextCounts:
     """Documents with scores from two halves of the heads."""
     halves_agree: float = 0.0
     """Sum over these."""
-    not_paraphrased: int = 0
+    unchanged: int = 0
     """Copies that equal their original."""
     odd_copies: int = 0
     """Copies with an odd number."""
@@ -196,7 +196,7 @@ class TextCounts:
             duplicates=self.repeated / copies if drops else 0.0,
             like_position=self.like_position / max(self.documents, 1),
             halves_agree=self.halves_agree / self.with_halves if self.with_halves else None,
-            not_paraphrased=self.not_paraphrased / copies if method == "paraphrase" else 0.0,
+            not_paraphrased=self.unchanged / copies if method == "paraphrase" else 0.0,
             unchanged=num_unchanged / max(num_changeable, 1),
             num_unchanged=num_unchanged,
             restated=self.restated / max(self.sentences, 1),
@@ -214,7 +214,7 @@ class TextCounts:
             return 0, 0
         if method == "reverse-training":
             return self.odd_unchanged, self.odd_copies
-        return self.not_paraphrased, self.num_copies
+        return self.unchanged, self.num_copies
 
 
 def count_texts(
@@ -265,7 +265,7 @@ def count_texts(
         like_position=_correlate_with_position([scores.scores for scores in scored]),
         with_halves=len(halves),
         halves_agree=_sum_correlations(*zip(*halves, strict=True)) if halves else 0.0,
-        not_paraphrased=int((is_original & is_copy).sum()),
+        unchanged=int((is_original & is_copy).sum()),
         odd_copies=int(is_odd.sum()),
         odd_unchanged=int((is_original & is_odd).sum()),
     )

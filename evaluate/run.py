@@ -29,7 +29,7 @@ from elusive.evaluate.follow_ups import make_follow_ups
 from elusive.evaluate.jobs import list_jobs
 from elusive.evaluate.plans import PLAN, Plan
 from elusive.evaluate.run_folder import RunFolder
-from elusive.evaluate.sweep import choose_jobs
+from elusive.evaluate.sweep import list_tuned_jobs
 from elusive.evaluate.tables.columns import build_arrow_table
 from elusive.evaluate.tables.table import build_tables
 
@@ -142,7 +142,7 @@ def run_plan(
     run.check(with_model=engine.is_local)
     # Only a plan that can run replaces that of an older run, which pages and figures read.
     _write_plan(plan, out)
-    todo = choose_jobs(run, engine)
+    todo = list_tuned_jobs(run, engine)
     if any(run.find_finished(job) is None for job in todo):
         for line in [*_render_designs(run), *_list_warnings(run)]:
             print_warning(line)

@@ -44,7 +44,7 @@ class Trial:
     """Names of the cells that failed, or whose metric is not a number."""
 
 
-def choose_jobs(run: RunFolder, engine: Engine = LOCAL) -> list[Job]:
+def list_tuned_jobs(run: RunFolder, engine: Engine = LOCAL) -> list[Job]:
     """List the cells of a run; with a sweep, first choose the settings of their arms.
 
     Every arm gets the same number of trials on each dataset with each model, in two stages that

@@ -23,6 +23,6 @@ def get_attention(model: PreTrainedModel) -> str:
     return model.config._attn_implementation or "eager"
 
 
-def is_packed(model: PreTrainedModel) -> bool:
+def is_quantized(model: PreTrainedModel) -> bool:
     """Whether a model computes with quantized weights."""
     return getattr(model, "is_quantized", False)

@@ -28,7 +28,7 @@ from elusive.common.large.placement import (
     is_spread,
 )
 from elusive.common.large.processes import count_processes
-from elusive.common.lm.loaded_model import LoadedModel, is_packed
+from elusive.common.lm.loaded_model import LoadedModel, is_quantized
 from elusive.common.lm.loading_report import (
     check_loading_report,
     check_weight_files,
@@ -165,7 +165,7 @@ def load_model(
     check_loading_report(reference, report)
     embedding: Any = model.get_input_embeddings()
     require_embedding(tokenizer, embedding.weight.shape[0], reference)
-    if not is_packed(model) and not is_spread(model):  # others have been placed
+    if not is_quantized(model) and not is_spread(model):  # others have been placed
         model.to(choose_device())  # type: ignore[arg-type]
     if model.device.type == "meta":
         raise InputError(

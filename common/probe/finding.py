@@ -21,7 +21,7 @@ from elusive.common.cache import prepare_cache_folder
 from elusive.common.folders import hash_parameters, write_atomically
 from elusive.common.large.placement import is_spread
 from elusive.common.large.processes import agree, count_processes, is_first
-from elusive.common.lm.loaded_model import LoadedModel, get_attention, is_packed
+from elusive.common.lm.loaded_model import LoadedModel, get_attention, is_quantized
 from elusive.common.lm.references import hash_source_settings
 
 VERSION = 2
@@ -87,7 +87,7 @@ def find_way(ways: list[Way], tolerance: float) -> Finding:
 
 def choose_tolerance(loaded: LoadedModel) -> float:
     """Return the difference that rounding may cause in a model's precision."""
-    is_whole = loaded.model.dtype == torch.float32 and not is_packed(loaded.model)
+    is_whole = loaded.model.dtype == torch.float32 and not is_quantized(loaded.model)
     return TOLERANCE if is_whole else LOW_PRECISION_TOLERANCE
 
 
@@ -100,7 +100,7 @@ def compute_in_float32(model: PreTrainedModel) -> Iterator[None]:
     """
     tensors = [*model.parameters(), *model.buffers()]
     low = [(tensor, tensor.dtype) for tensor in tensors if tensor.is_floating_point()]
-    is_fixed = is_packed(model) or is_spread(model)
+    is_fixed = is_quantized(model) or is_spread(model)
     if is_fixed or sum(tensor.numel() for tensor in tensors) > MOST_WEIGHTS:
         low = []
     try:

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, set_seed
 from elusive.common.errors import InputError
 from elusive.common.large.placement import check_trainable, is_shared, is_spread
 from elusive.common.lm.adapters import ignore_adapter_warnings
-from elusive.common.lm.loaded_model import LoadedModel, get_attention, is_packed
+from elusive.common.lm.loaded_model import LoadedModel, get_attention, is_quantized
 from elusive.evaluate.config import TrainingConfig
 from elusive.evaluate.training.lora_targets import find_lora_targets
 
@@ -29,7 +29,7 @@ def open_tuned_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> 
     """
     set_seed(seed)
     if config.tuning == "full":
-        if is_packed(loaded.model):
+        if is_quantized(loaded.model):
             raise InputError(
                 f"tuning 'full' cannot train {loaded.source.reference!r}, whose weights are "
                 "quantized: choose tuning 'lora' or another model"
