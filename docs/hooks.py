@@ -1,5 +1,6 @@
 """Pages that mkdocs builds beside those in this folder: one per command, and all presets on one."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,14 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path, content in {**render_command_pages(), "presets.md": render_presets()}.items():
         files.append(File.generated(config, path, content=content))
     return files
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Link to the pages made here, where the text links to the code that they are made from."""
+    markdown = markdown.replace("](../presets)", "](presets.md)").replace(
+        "](../cli)", "](commands/index.md)"
+    )
+    return re.sub(r"\]\(\.\./cli/(\w+)\.py\)", r"](commands/\1.md)", markdown)
 
 
 def render_command_pages() -> dict[str, str]:

@@ -143,6 +143,14 @@ def test_the_settings_on_a_page_are_allowed(page: str, tmp_path: Path):
         assert {fact.field for fact in document.facts} >= {field.name for field in fields}
 
 
+@pytest.mark.parametrize("page", [*PAGES, *ROOT.glob("*.md")], ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page: Path):
+    """The pages are read on the site, and as files of the repository."""
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)", page.read_text(encoding="utf-8"))
+    local = {link for link in links if not re.match("[a-z]+:", link)}
+    assert [link for link in sorted(local) if not (page.parent / link).exists()] == []
+
+
 def test_every_path_in_the_guide_for_contributors_exists():
     """Paths start at the root or, in the sections about them, in biogen or wikiqa."""
     for path in re.findall(r"`([a-z_.]+/[a-z0-9_./]+)`", CONTRIBUTING):
