@@ -46,6 +46,7 @@ function drawTable() {
   replaceTable(byId("table"), sortableTable("Results by arm", rows, columns, page.state, drawTable, explainNoRows(benchmark)));
   const by = columns.find((column) => column.id === page.state.sort);
   const order = by ? `, sorted by ${by.name.replace("\n", " ")}, ${by.id === "arm" ? (page.state.ascending ? "A to Z" : "Z to A") : `${page.state.ascending ? "lowest" : "highest"} first`}` : "";
+  byId("shared-ranks").hidden = benchmark.rows[0].rank === null;
   byId("count").textContent = `${rows.length} of ${plural(benchmark.rows.length, "arm")}${order}.`;
 }
 

@@ -181,9 +181,11 @@ def test_a_page_of_one_seed_shows_no_ranks(tmp_path):
     assert any("Each arm has only one seed" in caution for caution in shown["cautions"])
     script = """
       result.head = [...inner.querySelectorAll('#table th[scope=col]')].map((th) => th.textContent);
-      result.arms = [...inner.querySelectorAll('#table tbody th')].map((th) => th.textContent);"""
+      result.arms = [...inner.querySelectorAll('#table tbody th')].map((th) => th.textContent);
+      result.shared = getComputedStyle($('shared-ranks')).display"""
     result = tried(out, script, tmp_path)
     assert "rank" not in result["head"]
+    assert result["shared"] == "none"
     assert len(result["arms"]) == 2
 
 
