@@ -2,6 +2,7 @@
 
 import sys
 import time
+from threading import RLock
 from types import TracebackType
 from typing import TypeVar
 
@@ -16,6 +17,9 @@ CELL_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total_fmt} [{elapsed}<
 """Of a bar whose steps are shares of what it counts."""
 
 Self = TypeVar("Self", bound="ProgressLines")
+
+# No bar is shared by processes: tqdm's lock for that is a semaphore, which a killed process leaves.
+tqdm.set_lock(RLock())
 
 
 class ProgressLines:

@@ -60,3 +60,16 @@ def test_a_terminal_gets_a_bar(tmp_path: Path):
 @pytest.mark.parametrize(("seconds", "text"), [(5, "0:05"), (75, "1:15"), (11_000, "3:03:20")])
 def test_durations_are_short(seconds, text):
     assert progress.format_time(seconds) == text
+
+
+def test_bars_leave_no_semaphore_in_a_process_that_is_killed():
+    """Python would warn about it after every Ctrl-C."""
+    code = """
+from elusive.common.process.progress import open_bar, print_line
+from tqdm.std import TqdmDefaultWriteLock, tqdm
+print_line("one line")
+with tqdm([1], disable=False) as bar:
+    list(bar)
+assert not hasattr(TqdmDefaultWriteLock, "mp_lock")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -132,21 +132,43 @@ def test_the_bar_counts_each_cell_once(jobs, tmp_path, model_folder, monkeypatch
 
 def test_processes_end_with_a_command_that_is_killed(tmp_path, model_folder):
     """A killed command cannot end its processes; they must not go on making cells unseen."""
-    arms = ["plain", "random", "permute"]
-    plan = write_grid_plan(tmp_path, model_folder, arms=arms, seeds=[0, 1, 2])
-    out = tmp_path / "out"
-    arguments = [sys.executable, "-m", "elusive.cli.main", "run", plan, "--jobs", "2", "--out", out]
-    nowhere = subprocess.DEVNULL
-    command = subprocess.Popen(arguments, stdout=nowhere, stderr=nowhere, start_new_session=True)
-    deadline = time.monotonic() + 120
-    while not list(out.glob("cells/[!.]*")) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    command, out = start_with_two_processes(tmp_path, model_folder)
     os.kill(command.pid, signal.SIGKILL)
-    command.wait()
+    command.communicate()
+    deadline = time.monotonic() + 60
     while _is_any_left(command.pid) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not _is_any_left(command.pid)
     assert len(list(out.glob("cells/[!.]*"))) < 12, "it was killed before its end"
+
+
+def test_a_command_that_is_interrupted_says_so_in_one_line(tmp_path, model_folder):
+    """Ctrl-C reaches all processes of a terminal."""
+    command, out = start_with_two_processes(tmp_path, model_folder)
+    os.killpg(command.pid, signal.SIGINT)
+    errors = command.communicate()[1]
+    assert command.returncode == 130
+    assert errors.splitlines()[-1] == "elusive: interrupted; finished results are kept"
+    assert len(list(out.glob("cells/[!.]*"))) < 12, "it was interrupted before its end"
+
+
+def start_with_two_processes(tmp_path: Path, model_folder) -> tuple[subprocess.Popen, Path]:
+    """Start a run of twelve cells, and wait for the first."""
+    arms = ["plain", "random", "permute"]
+    plan = write_grid_plan(tmp_path, model_folder, arms=arms, seeds=[0, 1, 2])
+    out = tmp_path / "out"
+    arguments = [sys.executable, "-m", "elusive.cli.main", "run", plan, "--jobs", "2", "--out", out]
+    command = subprocess.Popen(
+        arguments,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list(out.glob("cells/[!.]*")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return command, out
 
 
 def _is_any_left(group: int) -> bool:
