@@ -164,6 +164,8 @@ def start_with_two_processes(tmp_path: Path, model_folder) -> tuple[subprocess.P
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Shells start what runs in the background, perhaps these tests, with Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
     while not list(out.glob("cells/[!.]*")) and time.monotonic() < deadline:
