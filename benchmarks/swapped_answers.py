@@ -21,22 +21,22 @@ import click
 from elusive.augment.arms import OPEN_BOOK
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.dataset.records import Question
-from elusive.common.errors import InputError, build_unknown_name_error
+from elusive.common.errors import build_unknown_name_error
 from elusive.common.intervals import format_estimate
 from elusive.common.lm.adapters import open_adapted_model
-from elusive.common.lm.loading import LoadedModel, load_model, use_threads
+from elusive.common.lm.loading import LoadedModel, use_threads
 from elusive.common.lm.references import choose_threads
 from elusive.common.process.progress import open_bar
 from elusive.common.text_tables import render_markdown_table
 from elusive.evaluate.answering.backends import build_local_backend
 from elusive.evaluate.answering.predictions import group_by_topic
 from elusive.evaluate.answering.prompts import split_shots
+from elusive.evaluate.cells.ask_again import load_cell_model, read_answering
 from elusive.evaluate.cells.cell_folder import CellResult, find_cells
 from elusive.evaluate.compare.groups import group_arms, group_benchmarks
 from elusive.evaluate.compare.seed_noise import estimate_arms
 from elusive.evaluate.compare.selection import select_comparable_cells
 from elusive.evaluate.compare.significance import compare_with_baseline
-from elusive.evaluate.config import AnsweringConfig
 from elusive.evaluate.plans import load_run_dataset
 from elusive.evaluate.tables.columns import format_p_value
 
@@ -65,18 +65,9 @@ def score_answers(
     cell: CellResult, questions: list[Question], dataset: DatasetFolder, loaded: LoadedModel
 ) -> dict[str, float]:
     """Compute the gold log-probability of each question under a cell's model, by question."""
-    answering = AnsweringConfig.model_validate(
-        {
-            name: value
-            for name, value in cell.parameters["answering"].items()
-            if name in AnsweringConfig.model_fields
-        }
-        | {"served": None, "endpoint": None}
-    )
+    answering = read_answering(cell.parameters)
     shots, _ = split_shots(dataset.shots, answering.num_shots, cell.parameters["seed"])
     adapter = cell.folder / "adapter"
-    if cell.log and not adapter.exists():
-        raise InputError(f"{cell.folder} has no adapter: run the plan again, and keep adapters")
     opened = open_adapted_model(loaded, adapter) if cell.log else nullcontext(loaded.model)
     with opened as model:
         backend = build_local_backend(model, loaded, answering)
@@ -121,13 +112,8 @@ def render_comparison(
         cells: as they are.
         compared: the same, from `compare_with_swapped`.
         baseline: arm to compare the others with; None for no comparison.
-
-    Raises:
-        InputError: there is no such arm.
     """
     before, after = group_arms(cells), group_arms(compared)
-    if baseline is not None and baseline not in after:
-        raise build_unknown_name_error("baseline", baseline, after)
     columns = [
         ("EM %", before, "em", 100, 0),
         ("gold log-prob", before, "log_probability", 1, 2),
@@ -153,6 +139,16 @@ def render_comparison(
     return render_markdown_table(header, list(shown.values()))
 
 
+def check_cells(cells: list[CellResult], baseline: str | None) -> None:
+    """Raise a usage error unless cells have adapters, and the baseline is one of their arms."""
+    arms = group_arms(cells)
+    if baseline is not None and baseline not in arms:
+        raise click.UsageError(str(build_unknown_name_error("baseline", baseline, arms)))
+    for cell in cells:
+        if cell.log and not (cell.folder / "adapter").exists():
+            raise click.UsageError(f"{cell.folder} has no adapter: run the plan again")
+
+
 @click.command(help=__doc__)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--baseline", help="Arm to compare the others with.")
@@ -170,12 +166,14 @@ def main(run: Path, baseline: str | None, arms: tuple[str, ...], swaps: int) -> 
         name: select_comparable_cells(members)[0]
         for name, members in group_benchmarks(cells).items()
     }
+    for members in benchmarks.values():
+        check_cells(members, baseline)
     tables = {}
     with open_bar("cells", "cell", sum(map(len, benchmarks.values()))) as bar:
         for name, members in benchmarks.items():
             parameters = members[0].parameters
             dataset = load_run_dataset(run, parameters)
-            loaded = load_model(parameters["model"])
+            loaded = load_cell_model(parameters, parameters["model"])
             compared = []
             with use_threads(parameters.get("threads") or choose_threads(parameters["model"])):
                 for cell in members:

@@ -36,7 +36,6 @@ SMALL_WEIGHTS = 50 << 20
 """Bytes of weight files up to which a model computes with one thread."""
 LARGE_THREADS = 2
 SHA256 = re.compile("[0-9a-f]{64}")
-HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -113,9 +112,17 @@ def find_hub_id(reference: str) -> str | None:
     >>> find_hub_id("nano-large"), find_hub_id("../tiny"), find_hub_id("models/tiny.gguf")
     (None, None, None)
     """
+    from huggingface_hub.errors import HFValidationError  # imports the Hub's library
+    from huggingface_hub.utils import validate_repo_id
+
     hub_id = resolve_alias(reference)
+    try:
+        validate_repo_id(hub_id)
+    except HFValidationError:
+        return None
+    # The Hub allows names without an owner; here, these are built-in models.
     is_local = Path(reference).exists() or Path(reference).suffix == ".gguf"
-    return hub_id if HUB_ID.fullmatch(hub_id) and not is_local else None
+    return hub_id if "/" in hub_id and not is_local else None
 
 
 def is_on_hub(reference: str) -> bool:

@@ -70,14 +70,11 @@ def answer_again(
     """
     _check(parameters, again)
     training = parameters["training"]
-    quantization = (training or parameters).get("quantization") or "none"
-    precision = parameters.get("precision")
-    dtype = getattr(torch, precision) if precision else None
-    loaded = load_model(again.model, dtype, quantization)
+    loaded = load_cell_model(parameters, again.model)
     device = describe_device(loaded.model.device)
     if training and not again.adapter:
         return _train_again(parameters, again, loaded, lambda: on_progress(1)), device
-    answering = _read_answering(parameters)
+    answering = read_answering(parameters)
     questions = _sample_questions(again.dataset, answering, loaded, num_questions, seed)
     shots, _ = split_shots(again.dataset.shots, answering.num_shots, parameters["seed"])
     facts, answers = again.dataset.match_facts(), []
@@ -95,7 +92,15 @@ def answer_again(
     return answers, device
 
 
-def _read_answering(parameters: dict[str, Any]) -> AnsweringConfig:
+def load_cell_model(parameters: dict[str, Any], reference: str) -> LoadedModel:
+    """Load a model in the precision in which a cell used it."""
+    quantization = (parameters["training"] or parameters).get("quantization") or "none"
+    precision = parameters.get("precision")
+    return load_model(reference, getattr(torch, precision) if precision else None, quantization)
+
+
+def read_answering(parameters: dict[str, Any]) -> AnsweringConfig:
+    """Read how a cell's questions were asked, for a model of this process."""
     known = AnsweringConfig.model_fields
     settings = {name: value for name, value in parameters["answering"].items() if name in known}
     return AnsweringConfig.model_validate(settings | {"served": None, "endpoint": None})
@@ -167,7 +172,7 @@ def _train_again(
         training=TrainingConfig.model_validate(
             parameters["training"] | {"reference": parameters.get("reference_model")}
         ),
-        answering=_read_answering(parameters),
+        answering=read_answering(parameters),
         threads=parameters.get("threads"),
     )
     text = TrainingTextFolder(again.train)

@@ -58,3 +58,17 @@ def test_a_model_that_knows_nobody_gives_other_answers_as_much(script, tmp_path,
     shown = CliRunner().invoke(script.main, [str(tmp_path / "run"), "--baseline", "plain"])
     assert shown.exit_code == 0, shown.output
     assert "untrained" in shown.output
+
+
+def test_wrong_input_is_one_line_before_anything_is_scored(script, tmp_path, model_folder):
+    plan = write_plan(tmp_path / "plan.yaml", model_folder("llama"), arms=["plain"])
+    out = tmp_path / "run"
+    assert run("run", plan, "--out", out).exit_code == 0
+    wrong = CliRunner().invoke(script.main, [str(out), "--baseline", "plane"])
+    assert wrong.exit_code == 2
+    assert "did you mean 'plain'" in wrong.output
+    (adapter,) = out.glob("cells/plain-*/adapter")
+    adapter.rename(tmp_path / "adapter")
+    lacking = CliRunner().invoke(script.main, [str(out)])
+    assert lacking.exit_code == 2
+    assert "has no adapter: run the plan again" in lacking.output
