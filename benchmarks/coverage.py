@@ -30,7 +30,7 @@ from elusive.evaluate.compare.seed_noise import (
     pool_noises,
 )
 from elusive.evaluate.compare.significance import LEVEL, compute_p_values, correct_p_values
-from elusive.evaluate.tables.table import METRICS
+from elusive.evaluate.tables.metrics import METRICS, has_metric
 from elusive.report.leaderboard.board_check import check_board
 
 QUESTIONS, CORRELATION = 5, 0.3
@@ -239,6 +239,8 @@ def board(folder: Path) -> None:
         if pair[0] == four[0]
     ]
     for metric in METRICS:
+        if not all(has_metric(cell.predictions, metric) for cell in cells):
+            continue
         hits: dict[str, list[bool]] = defaultdict(list)
         for members in tqdm(group_benchmarks(cells).values(), leave=False):
             arms = group_arms(members)

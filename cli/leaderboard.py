@@ -113,7 +113,7 @@ def check(board: Path, datasets: tuple[Path, ...]) -> None:
     "--metric",
     default="em",
     show_default=True,
-    help="Metric that ranks the arms: em, f1 or log_probability.",
+    help="Metric that ranks the arms: em, f1, log_probability or forced_choice.",
 )
 @DATASETS
 def build(board: Path, out: Path | None, metric: str, datasets: tuple[Path, ...]) -> None:

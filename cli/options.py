@@ -117,7 +117,7 @@ def add_comparison_options(command: Callable) -> Callable:
         "--metric",
         default="em",
         show_default=True,
-        help="Metric that ranks and compares the arms: em, f1 or log_probability.",
+        help="Metric that ranks and compares the arms: em, f1, log_probability or forced_choice.",
     )(command)
     return click.option(
         "--baseline",

@@ -154,9 +154,20 @@ def _read_trial(folder: RunFolder, settings: Settings, jobs: list[Job]) -> Trial
     sweep = folder.plan.sweep
     assert sweep is not None
     paths = {job.name: folder.find_finished(job) for job in jobs}
-    values = {name: load_cell(p).metrics[sweep.metric] for name, p in paths.items() if p}
+    values = {name: _read_value(path, sweep.metric) for name, path in paths.items() if path}
     failed = [name for name in paths if math.isnan(values.get(name, math.nan))]
     return Trial(settings, None if failed else fmean(values.values()), failed)
+
+
+def _read_value(path: Path, metric: str) -> float:
+    """Read a metric of a trial's cell."""
+    metrics = load_cell(path).metrics
+    if metric not in metrics:
+        raise InputError(
+            f"{path} has no {metric}, because an earlier version made it: remove it, or keep that "
+            "version's choice with --set sweep.metric=log_probability"
+        )
+    return metrics[metric]
 
 
 def _choose(folder: RunFolder, job: Job, trials: list[Trial]) -> Trial:

@@ -54,10 +54,10 @@ class SweepConfig(BaseModel):
     selected: tuple[float, ...] = Field(
         default=(), description="Shares `selected` to try in `rho-1`; by default the arm's own."
     )
-    metric: Literal["em", "f1", "log_probability"] = Field(
-        default="log_probability",
-        description="Metric to maximize; the gold log-probability responds before exact match "
-        "does.",
+    metric: Literal["em", "f1", "log_probability", "forced_choice"] = Field(
+        default="forced_choice",
+        description="Metric to maximize; the forced choice responds before exact match does, and "
+        "not to what answers look like.",
     )
     protocol: Literal["best-on-dev", "best-on-test"] = Field(
         default="best-on-dev",

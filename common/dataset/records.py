@@ -194,6 +194,9 @@ class Prediction:
     """As in the fact that is asked for; None if there is no such fact."""
     position: int | None = None
     """The same."""
+    forced_choice: float | None = None
+    """Share of distractors, gold answers of other questions of the topic, that have a lower mean
+    log-probability per token than the first gold answer; None if there are none."""
 
 
 _SPANS = pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32())]))
@@ -290,6 +293,7 @@ SCHEMAS: dict[type, pa.Schema] = {
             ("hops", pa.int32()),
             ("distance", pa.int32()),
             ("position", pa.int32()),
+            ("forced_choice", pa.float64()),
         ]
     ),
 }
@@ -319,6 +323,8 @@ SCHEMAS[WikiQuestion] = pa.schema(
 
 NOT_STORED = "language"
 """Field of records that has no column."""
+ADDED = ("forced_choice",)
+"""Columns that files of earlier versions lack; the record's default stands for them."""
 _SPAN_COLUMNS = ("heads", "others", "kept", "pieces", "units")
 
 
@@ -347,7 +353,8 @@ def from_table(
 
 def _from_row(row: dict, kind: type[Record], unstored: dict[str, str]) -> Record:
     names = [field.name for field in fields(kind) if field.name != NOT_STORED]  # type: ignore[arg-type]
-    values: dict[str, Any] = {name: row[name] for name in names} | unstored
+    given = {name: row[name] for name in names if name in row or name not in ADDED}
+    values: dict[str, Any] = given | unstored
     for column in _SPAN_COLUMNS:
         if column in values:
             values[column] = [(span["start"], span["end"]) for span in values[column]]

@@ -18,8 +18,10 @@ from elusive.evaluate.config import AnsweringConfig
 class Backend:
     """A model that answers questions and computes perplexity."""
 
-    ask: Callable[[list[Question], list[Shot], dict[str, Fact]], list[Prediction]]
-    """Answer questions, in order, after the shots of their topics."""
+    ask: Callable[
+        [list[Question], list[Shot], dict[str, Fact], dict[str, list[str]]], list[Prediction]
+    ]
+    """Answer questions, in order, after the shots of their topics; with facts and distractors."""
     perplexity: Callable[[list[str]], float]
     """Compute the perplexity of texts."""
 
@@ -29,7 +31,10 @@ def build_local_backend(model: Model, loaded: LoadedModel, answering: AnsweringC
     batching = find_batching(loaded)
 
     def ask(
-        questions: list[Question], shots: list[Shot], facts: dict[str, Fact]
+        questions: list[Question],
+        shots: list[Shot],
+        facts: dict[str, Fact],
+        distractors: dict[str, list[str]],
     ) -> list[Prediction]:
         return answer_questions(
             model,
@@ -40,6 +45,7 @@ def build_local_backend(model: Model, loaded: LoadedModel, answering: AnsweringC
             batching,
             chat=answering.chat_template,
             facts=facts,
+            distractors=distractors,
         )
 
     return Backend(ask, partial(compute_perplexity, model, loaded.tokenizer))
@@ -62,11 +68,12 @@ def ask_open_book(
     questions: list[Question],
     shots: list[Shot],
     facts: dict[str, Fact],
+    distractors: dict[str, list[str]],
     documents: list[Document],
 ) -> list[Prediction]:
     """Ask with the document's text in front of each question; the answers keep the question."""
     texts = {document.doc_id: document.text for document in documents}
     asked = [replace(q, question=f"{texts[q.doc_id]} {q.question}") for q in questions]
-    predictions = backend.ask(asked, shots, facts)
+    predictions = backend.ask(asked, shots, facts, distractors)
     pairs = zip(predictions, questions, strict=True)
     return [replace(prediction, question=q.question) for prediction, q in pairs]

@@ -64,6 +64,8 @@ class PromptedModel:
     tokenizer: PreTrainedTokenizerBase
     prompts: PromptFormat
     shots: list[Shot]
+    distractors: dict[str, list[str]] = field(default_factory=dict)
+    """Answers to compare the gold answer with, by question id."""
     encoded: dict[tuple, tuple[list[int], list["PromptedQuestion"]]] = field(default_factory=dict)
     """What `encode_topic` has encoded."""
 
@@ -103,6 +105,8 @@ class PromptedQuestion:
     """The prompt's tokens after the prefix, at least one."""
     gold: list[int]
     """Tokens of the first gold answer."""
+    distractors: list[list[int]]
+    """Tokens of other entities' answers to such a question."""
 
 
 @dataclass(frozen=True)
@@ -207,10 +211,22 @@ def _encode_topic(
     prefix = get_shared_start([prompt.cut_before(length).input_ids for prompt in prompts])
     prefix = prefix[: min(len(prompt.input_ids) for prompt in prompts) - 1]
     rest = [
-        PromptedQuestion(question, item.prompt.input_ids[len(prefix) :], item.answer)
+        PromptedQuestion(
+            question,
+            item.prompt.input_ids[len(prefix) :],
+            item.answer,
+            _encode_distractors(prompted, question),
+        )
         for question, item in zip(questions, encoded, strict=True)
     ]
     return prefix, rest
+
+
+def _encode_distractors(prompted: PromptedModel, question: Question) -> list[list[int]]:
+    return [
+        prompted.prompts.encode_solved(solve_question(question, answer)).answer
+        for answer in prompted.distractors.get(question.question_id, [])
+    ]
 
 
 def _build_prefix(

@@ -1,6 +1,7 @@
 """Greedy answers and the gold answers' log-probabilities, in one reading where the model allows."""
 
 import inspect
+from dataclasses import dataclass
 
 import torch
 from transformers import Cache
@@ -20,9 +21,33 @@ def answer_and_score(
     Returns:
         Tokens of each answer, and the mean log-probability per token of each gold answer, in nats.
     """
+    golds = [question.gold for question in questions]
     if _can_draft(prompted.model, prefix.cache):
-        return _verify_drafts(prompted, questions, prefix)
-    return _generate(prompted, questions, prefix), _score_golds(prompted, questions, prefix)
+        return _verify_drafts(prompted, questions, golds, prefix)
+    return _generate(prompted, questions, prefix), _score(prompted, questions, golds, prefix)
+
+
+def score_answers(
+    prompted: PromptedModel,
+    questions: list[PromptedQuestion],
+    answers: list[list[int]],
+    prefix: Prefix,
+) -> list[float]:
+    """Score one given answer to each question.
+
+    Args:
+        prompted: the model.
+        questions: the questions, which share a prefix.
+        answers: tokens of an answer to each of them.
+        prefix: of their topic.
+
+    Returns:
+        The mean log-probability per token of each answer, in nats, as `answer_and_score` computes
+        those of gold answers.
+    """
+    if _can_draft(prompted.model, prefix.cache):
+        return _read_drafts(prompted, questions, answers, prefix).score()
+    return _score(prompted, questions, answers, prefix)
 
 
 def _can_draft(model: Model, cache: Cache | None) -> bool:
@@ -35,8 +60,59 @@ def _can_draft(model: Model, cache: Cache | None) -> bool:
     )
 
 
+@dataclass(frozen=True)
+class _Drafts:
+    """Prompts that were read with a draft of each answer behind them."""
+
+    ids: torch.Tensor  # (question, draft token)
+    mask: torch.Tensor  # (question, draft token)
+    prompt_mask: torch.Tensor  # (question, token)
+    logits: torch.Tensor  # (question, 1 + draft token, vocabulary)
+    cache: Cache
+    """Keys and values of prompts and drafts."""
+
+    def score(self) -> list[float]:
+        """Compute the mean log-probability per token of each draft, in nats."""
+        log_probabilities = self.logits[:, :-1].gather(-1, self.ids[..., None]).squeeze(-1)
+        log_probabilities -= self.logits[:, :-1].logsumexp(-1)
+        lengths = self.mask.sum(dim=1).tolist()
+        return [
+            float(row[:length].mean())
+            for row, length in zip(log_probabilities, lengths, strict=True)
+        ]
+
+
+def _read_drafts(
+    prompted: PromptedModel,
+    questions: list[PromptedQuestion],
+    drafts: list[list[int]],
+    prefix: Prefix,
+) -> _Drafts:
+    """Read every question followed by a draft of its answer."""
+    sequences = [question.input_ids for question in questions]
+    input_ids, prompt_mask = prefix.prepend_to(sequences, prompted.pad_id)
+    ids = pad_rows(drafts, device=input_ids.device)
+    draft_mask = mask_rows(drafts, device=input_ids.device)
+    num_cached = prefix.input_ids.shape[1]
+    mask = torch.cat([prompt_mask, draft_mask], dim=1)
+    cache = prefix.copy_cache(len(questions))
+    assert cache is not None
+    logits = prompted.model(
+        input_ids=torch.cat([input_ids[:, num_cached:], ids], dim=1),
+        attention_mask=mask,
+        position_ids=_compute_positions(mask)[:, num_cached:],
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=ids.shape[1] + 1,
+    ).logits.float()
+    return _Drafts(ids, draft_mask, prompt_mask, logits, cache)
+
+
 def _verify_drafts(
-    prompted: PromptedModel, questions: list[PromptedQuestion], prefix: Prefix
+    prompted: PromptedModel,
+    questions: list[PromptedQuestion],
+    golds: list[list[int]],
+    prefix: Prefix,
 ) -> tuple[list[list[int]], list[float]]:
     """Answer and score in one reading of each prompt, with its gold answer as a draft.
 
@@ -44,41 +120,19 @@ def _verify_drafts(
     (Leviathan et al. 2023, arXiv 2211.17192) with the gold answer as the draft.
     """
     # 1) Read every question followed by its gold answer.
-    sequences = [question.input_ids for question in questions]
-    golds = [question.gold for question in questions]
-    input_ids, prompt_mask = prefix.prepend_to(sequences, prompted.pad_id)
-    gold_ids = pad_rows(golds, device=input_ids.device)  # (question, gold token)
-    gold_mask = mask_rows(golds, device=input_ids.device)
-    num_cached = prefix.input_ids.shape[1]
-    mask = torch.cat([prompt_mask, gold_mask], dim=1)
-    cache = prefix.copy_cache(len(questions))
-    assert cache is not None
-    logits = prompted.model(
-        input_ids=torch.cat([input_ids[:, num_cached:], gold_ids], dim=1),
-        attention_mask=mask,
-        position_ids=_compute_positions(mask)[:, num_cached:],
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=gold_ids.shape[1] + 1,
-    ).logits.float()  # (question, 1 + gold token, vocabulary)
-    # 2) Score the gold answers.
-    log_probabilities = logits[:, :-1].gather(-1, gold_ids[..., None]).squeeze(-1)
-    log_probabilities -= logits[:, :-1].logsumexp(-1)
-    means = [
-        float(row[: len(gold)].mean()) for row, gold in zip(log_probabilities, golds, strict=True)
-    ]
-    # 3) Accept gold tokens as long as they are what the model predicts, and one prediction more.
-    predicted = logits.argmax(-1)  # (question, 1 + gold token)
-    is_accepted = ((predicted[:, :-1] == gold_ids) * gold_mask).cumprod(dim=1)
+    drafts = _read_drafts(prompted, questions, golds, prefix)
+    # 2) Accept gold tokens as long as they are what the model predicts, and one prediction more.
+    predicted = drafts.logits.argmax(-1)  # (question, 1 + gold token)
+    is_accepted = ((predicted[:, :-1] == drafts.ids) * drafts.mask).cumprod(dim=1)
     lengths = is_accepted.sum(dim=1).tolist()
     answers = [
         prompted.cut_after_end(row[: length + 1])
         for row, length in zip(predicted.tolist(), lengths, strict=True)
     ]
-    # 4) Mask the other gold tokens, and continue greedily.
-    mask = torch.cat([prompt_mask, is_accepted], dim=1)
-    _continue_answers(prompted, cache, mask, answers, prefix.max_answer_tokens)
-    return answers, means
+    # 3) Mask the other gold tokens, and continue greedily.
+    mask = torch.cat([drafts.prompt_mask, is_accepted], dim=1)
+    _continue_answers(prompted, drafts.cache, mask, answers, prefix.max_answer_tokens)
+    return answers, drafts.score()
 
 
 def _continue_answers(
@@ -144,12 +198,16 @@ def _generate(
     ).tolist()
 
 
-def _score_golds(
-    prompted: PromptedModel, questions: list[PromptedQuestion], prefix: Prefix
+def _score(
+    prompted: PromptedModel,
+    questions: list[PromptedQuestion],
+    answers: list[list[int]],
+    prefix: Prefix,
 ) -> list[float]:
-    """Compute the mean log-probability per token of each question's first gold answer, in nats."""
-    golds = [question.gold for question in questions]
-    sequences = [question.input_ids + question.gold for question in questions]
+    """Compute the mean log-probability per token of an answer to each question, in nats."""
+    sequences = [
+        question.input_ids + answer for question, answer in zip(questions, answers, strict=True)
+    ]
     # Padding is on the right, where causal attention does not look.
     input_ids = pad_rows(sequences, device=prefix.input_ids.device)
     length = input_ids.shape[1]
@@ -163,8 +221,9 @@ def _score_golds(
         logits_to_keep=length,
     ).logits  # (question, token, vocabulary)
     means = []
-    for row, (sequence, gold) in enumerate(zip(sequences, golds, strict=True)):
+    for row, (sequence, answer) in enumerate(zip(sequences, answers, strict=True)):
         end = len(sequence) - 1  # each token is predicted one position earlier
-        log_probabilities = logits[row, end - len(gold) : end].float().log_softmax(-1)
-        means.append(float(log_probabilities[torch.arange(len(gold)), torch.tensor(gold)].mean()))
+        log_probabilities = logits[row, end - len(answer) : end].float().log_softmax(-1)
+        chosen = log_probabilities[torch.arange(len(answer)), torch.tensor(answer)]
+        means.append(float(chosen.mean()))
     return means

@@ -18,6 +18,7 @@ from elusive.evaluate.answering.predictions import (
     Answer,
     build_predictions,
     check_shots_apart,
+    compute_forced_choice,
     count_answer_tokens,
     cut_first_line,
     group_by_topic,
@@ -169,6 +170,7 @@ def ask_endpoint(
     questions: list[Question],
     shots: list[Shot],
     facts: dict[str, Fact] | None = None,
+    distractors: dict[str, list[str]] | None = None,
 ) -> list[Prediction]:
     """Answer every question after the shots of its topic, as `answer_questions` does.
 
@@ -177,6 +179,7 @@ def ask_endpoint(
         questions: in any order; predictions are returned in the same order.
         shots: solved questions to show, about other people.
         facts: fact that answers each question, by its id.
+        distractors: as `choose_distractors` returns.
 
     Raises:
         InputError: a question's person is shown in the shots, the server fails, or it gives no
@@ -193,8 +196,10 @@ def ask_endpoint(
         prompt = render_few_shot_prefix(shots, get_topic(question)) + render_question(
             question.question
         )
-        log_probability = _score_gold(endpoint, prompt, f" {question.answers[0]}")
-        return Answer(endpoint.generate(prompt, limits[get_topic(question)]), log_probability)
+        answers = [question.answers[0], *(distractors or {}).get(question.question_id, [])]
+        gold, *others = _score_answers(endpoint, prompt, [f" {answer}" for answer in answers])
+        text = endpoint.generate(prompt, limits[get_topic(question)])
+        return Answer(text, gold, compute_forced_choice(gold, others))
 
     with ThreadPoolExecutor(endpoint.at_once) as pool:
         answers = list(pool.map(ask, questions))
@@ -230,20 +235,27 @@ def count_last_tokens(tokens: list[str], end: str) -> int:
     return len(tokens)
 
 
-def _score_gold(endpoint: Endpoint, prompt: str, gold: str) -> float:
-    """Compute the mean log-probability per token of an answer after a prompt, in nats.
+def _score_answers(endpoint: Endpoint, prompt: str, answers: list[str]) -> list[float]:
+    """Compute the mean log-probability per token of each answer after a prompt, in nats.
 
-    The answer is read with its newline, which may share a token with its last character; a token
+    An answer is read with its newline, which may share a token with its last character; a token
     of the newline alone does not count.
     """
-    line = f"{gold}\n"
-    scored = endpoint.score([prompt + line])[0]
+    texts = [f"{prompt}{answer}\n" for answer in answers]
+    return [
+        _average_answer(endpoint, prompt, answer, scored)
+        for answer, scored in zip(answers, endpoint.score(texts), strict=True)
+    ]
+
+
+def _average_answer(endpoint: Endpoint, prompt: str, answer: str, scored: ScoredText) -> float:
+    line = f"{answer}\n"
     count = count_last_tokens(scored.tokens, line)
     numbers = scored.log_probabilities[-count:]
     if not "".join(scored.tokens[-count:]).endswith(line):
         # The server does not write tokens as in the text: a character may consist of several
         # tokens, or a tokenizer drop spaces. Subtract the tokens of the prompt instead.
-        texts = endpoint.score([prompt + gold, prompt])
+        texts = endpoint.score([prompt + answer, prompt])
         numbers = texts[0].log_probabilities[len(texts[1].tokens) :]
     elif scored.tokens[-1] == "\n":
         numbers = numbers[:-1]

@@ -20,11 +20,12 @@ from elusive.evaluate.answering.batches import (
     build_batches,
     encode_topic,
 )
-from elusive.evaluate.answering.decoding import answer_and_score
+from elusive.evaluate.answering.decoding import answer_and_score, score_answers
 from elusive.evaluate.answering.predictions import (
     Answer,
     build_predictions,
     check_shots_apart,
+    compute_forced_choice,
     count_answer_tokens,
     group_by_topic,
 )
@@ -40,6 +41,7 @@ def answer_questions(
     batching: Batching = SHARED_PREFIX,
     chat: bool = False,
     facts: dict[str, Fact] | None = None,
+    distractors: dict[str, list[str]] | None = None,
 ) -> list[Prediction]:
     """Answer every question greedily after the shots of its topic, and score the answers.
 
@@ -52,6 +54,7 @@ def answer_questions(
         batching: how questions are read together.
         chat: ask in the format of the tokenizer's chat template.
         facts: fact that answers each question, by its id; gives predictions distance and position.
+        distractors: as `choose_distractors` returns; gives predictions a forced choice.
 
     Raises:
         InputError: a question's person is shown in the shots, there is no chat template, or the
@@ -59,7 +62,9 @@ def answer_questions(
     """
     check_shots_apart(questions, shots)
     model.eval()
-    prompted = PromptedModel(model, tokenizer, PromptFormat(tokenizer, chat), shots)
+    prompted = PromptedModel(
+        model, tokenizer, PromptFormat(tokenizer, chat), shots, distractors or {}
+    )
     warn_beyond_context(model, check_prompts_fit(prompted, questions), "the longest prompt")
     answers: dict[str, Answer] = {}
     with torch.inference_mode():
@@ -92,10 +97,11 @@ def _answer_batch(
 ) -> list[Answer]:
     """Answer questions that share a prefix; halve the batch as long as memory does not suffice."""
     try:
-        ids, log_probabilities = answer_and_score(prompted, questions, prefix)
+        ids, golds = answer_and_score(prompted, questions, prefix)
+        others = _score_distractors(prompted, questions, prefix)
         return [
-            Answer(prompted.decode_answer(tokens), log_probability)
-            for tokens, log_probability in zip(ids, log_probabilities, strict=True)
+            Answer(prompted.decode_answer(tokens), gold, compute_forced_choice(gold, scores))
+            for tokens, gold, scores in zip(ids, golds, others, strict=True)
         ]
     except (RuntimeError, MemoryError) as error:
         # Processes that share a model read the same batches: one alone cannot take smaller ones.
@@ -106,6 +112,20 @@ def _answer_batch(
     half = len(questions) // 2
     parts = (questions[:half], questions[half:])
     return [answer for part in parts for answer in _answer_batch(prompted, part, prefix)]
+
+
+def _score_distractors(
+    prompted: PromptedModel, questions: list[PromptedQuestion], prefix: Prefix
+) -> list[list[float]]:
+    """Score all distractors of questions that share a prefix, one of each question at a time."""
+    scores: list[list[float]] = [[] for _ in questions]
+    for number in range(max(len(question.distractors) for question in questions)):
+        rows = [row for row, item in enumerate(questions) if number < len(item.distractors)]
+        asked = [questions[row] for row in rows]
+        answers = [item.distractors[number] for item in asked]
+        for row, score in zip(rows, score_answers(prompted, asked, answers, prefix), strict=True):
+            scores[row].append(score)
+    return scores
 
 
 def check_training_acts(

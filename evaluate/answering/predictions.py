@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import fmean
 
 from elusive.common.answers import score_answer
 from elusive.common.dataset.records import Fact, Prediction, Question, Shot
@@ -20,6 +21,8 @@ class Answer:
     text: str
     log_probability: float
     """Mean per token of the first gold answer, in nats."""
+    forced_choice: float | None
+    """Share of distractors that are less likely than the gold answer; None without any."""
 
 
 def check_shots_apart(questions: list[Question], shots: list[Shot]) -> None:
@@ -54,6 +57,24 @@ def count_answer_tokens(questions: list[Question], length: Callable[[str], int])
     return max(map(length, golds)) + SPARE_TOKENS
 
 
+def compute_forced_choice(gold: float, distractors: list[float]) -> float | None:
+    """Compute the share of distractors that are less likely than the gold answer.
+
+    Args:
+        gold: mean log-probability per token of the gold answer.
+        distractors: those of the distractors.
+
+    Returns:
+        The share; equal ones count half. None if there are no distractors.
+
+    >>> compute_forced_choice(-1.0, [-2.0, -0.5, -1.0, -3.0])
+    0.625
+    """
+    if not distractors:
+        return None
+    return fmean((gold > other) + (gold == other) / 2 for other in distractors)
+
+
 def cut_first_line(text: str) -> str:
     """Cut off what a model wrote after the line of its answer."""
     return text.split("\n", 1)[0].strip()
@@ -85,6 +106,7 @@ def _build_prediction(question: Question, answer: Answer, fact: Fact | None) -> 
         answers=question.answers,
         prediction=answer.text,
         log_probability=answer.log_probability,
+        forced_choice=answer.forced_choice,
         kind=question.kind,
         phrasing=question.phrasing,
         held_out=question.held_out,

@@ -24,6 +24,7 @@ from elusive.common.lm.references import (
     hash_settings,
 )
 from elusive.evaluate.answering.backends import ask_open_book, build_local_backend
+from elusive.evaluate.answering.distractors import choose_distractors
 from elusive.evaluate.answering.predictions import group_by_topic
 from elusive.evaluate.answering.prompt_format import PromptFormat
 from elusive.evaluate.answering.prompts import split_shots
@@ -78,6 +79,7 @@ def answer_again(
     questions = _sample_questions(again.dataset, answering, loaded, num_questions, seed)
     shots, _ = split_shots(again.dataset.shots, answering.num_shots, parameters["seed"])
     facts, answers = again.dataset.match_facts(), []
+    distractors = choose_distractors(select_questions(again.dataset, answering))
     is_open_book = parameters.get("control") == OPEN_BOOK
     threads = parameters.get("threads") or choose_threads(again.model)
     adapted = open_adapted_model(loaded, again.adapter) if again.adapter else None
@@ -85,9 +87,10 @@ def answer_again(
         backend = build_local_backend(model, loaded, answering)
         for members in group_by_topic(questions).values():
             if is_open_book:
-                answers += ask_open_book(backend, members, shots, facts, again.dataset.documents)
+                documents = again.dataset.documents
+                answers += ask_open_book(backend, members, shots, facts, distractors, documents)
             else:
-                answers += backend.ask(members, shots, facts)
+                answers += backend.ask(members, shots, facts, distractors)
             on_progress(len(members))
     return answers, device
 

@@ -45,6 +45,7 @@ from elusive.evaluate.answering.backends import (
     find_endpoint,
 )
 from elusive.evaluate.answering.batches import PromptedModel
+from elusive.evaluate.answering.distractors import choose_distractors
 from elusive.evaluate.answering.endpoint import check_adapter_acts, find_served_model, open_adapter
 from elusive.evaluate.answering.local import check_prompts_fit, check_training_acts
 from elusive.evaluate.answering.prompt_format import PromptFormat
@@ -365,7 +366,7 @@ def _ask(
     cell: Cell, dataset: DatasetFolder, questions: list[Question], backend: Backend
 ) -> list[Prediction]:
     shots, _ = _split_shots(cell, dataset)
-    facts = dataset.match_facts()
+    facts, distractors = dataset.match_facts(), choose_distractors(questions)
     if cell.control == OPEN_BOOK and dataset is not cell.known:
-        return ask_open_book(backend, questions, shots, facts, dataset.documents)
-    return backend.ask(questions, shots, facts)
+        return ask_open_book(backend, questions, shots, facts, distractors, dataset.documents)
+    return backend.ask(questions, shots, facts, distractors)

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
@@ -47,9 +48,15 @@ class Outcome:
 
 
 def compute_mean_scores(predictions: list[Prediction]) -> dict[str, Any]:
-    """Compute mean exact match, F1, answer recall and gold log-probability."""
+    """Compute mean exact match, F1, answer recall and gold log-probability.
+
+    The mean forced choice, of the questions that have one, is left out if none has.
+    """
     count = len(predictions)
     means = {name: sum(getattr(p, name) for p in predictions) / count for name in SCORES}
+    chosen = [p.forced_choice for p in predictions if p.forced_choice is not None]
+    if chosen:
+        means["forced_choice"] = fmean(chosen)
     return means | {"questions": count}
 
 

@@ -6,6 +6,7 @@ from elusive.augment.scores.inputs import list_needed_roles
 from elusive.common.dataset.records import Question, Shot
 from elusive.common.errors import InputError
 from elusive.common.lm.references import check_model_exists
+from elusive.evaluate.answering.distractors import choose_distractors
 from elusive.evaluate.answering.prompts import sample_replay, split_shots
 from elusive.evaluate.cells.cell import select_asked
 from elusive.evaluate.jobs import Job, list_jobs
@@ -97,8 +98,14 @@ def _check_split(plan: Plan, sweep: SweepConfig, name: str, questions: list[Ques
             f"answering.split {plan.answering.split!r} and sweep.protocol 'best-on-dev': the "
             "comparison would ask about the people on whom settings were chosen: use split 'test'"
         )
-    if not any(question.split == split for question in questions):
+    asked = [question for question in questions if question.split == split]
+    if not asked:
         raise InputError(
             f"sweep: dataset {name!r} has no {split} questions to choose settings on: generate "
             "it with a dev_rate above 0"
+        )
+    if sweep.metric == "forced_choice" and not any(choose_distractors(asked).values()):
+        raise InputError(
+            f"sweep.metric 'forced_choice': the {split} questions of dataset {name!r} have no "
+            "answers of two entities to choose between: set another metric, such as em"
         )

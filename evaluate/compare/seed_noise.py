@@ -14,7 +14,7 @@ from elusive.common.dataset.records import Prediction
 from elusive.common.intervals import Estimate, Noise, estimate_mean
 from elusive.evaluate.cells.cell_folder import CellResult
 
-RATES = ("em", "f1")
+RATES = ("em", "f1", "forced_choice")
 """Metrics in [0, 1], whose variance grows towards a mean of one half."""
 SMALLEST_SCALE = 0.01
 """Smallest m (1 - m) that a variance is divided by: that of a mean m of 1%."""
@@ -50,7 +50,7 @@ def estimate_arms(
 
     Args:
         arms: all arms of a table, which share the variance between seeds.
-        metric: a numeric column of predictions, such as `em`.
+        metric: a numeric column of predictions, such as `em`; those without a number are left out.
         keep: chooses the answers; an arm that has none of them is left out.
     """
     answers = {name: _list_answers(cells, metric, keep) for name, cells in arms.items()}
@@ -82,8 +82,14 @@ def _list_answers(
     metric: str,
     keep: Callable[[Prediction], bool] = lambda prediction: True,
 ) -> Answers:
-    kept = [(cell.parameters["seed"], p) for cell in cells for p in cell.predictions if keep(p)]
-    return [getattr(p, metric) for _, p in kept], [p.entity for _, p in kept], [s for s, _ in kept]
+    kept = [
+        (value, p.entity, cell.parameters["seed"])
+        for cell in cells
+        for p in cell.predictions
+        if keep(p) and (value := getattr(p, metric)) is not None
+    ]
+    values, entities, seeds = map(list, zip(*kept, strict=True)) if kept else ([], [], [])
+    return values, entities, seeds
 
 
 def _pool_answers(

@@ -100,9 +100,10 @@ def _compute_effects(by_person: np.ndarray) -> list[float]:
 
 def _map_answers(cells: list[CellResult], metric: str) -> dict[tuple[str, int, str], float]:
     return {
-        (p.entity, cell.parameters["seed"], p.question_id): getattr(p, metric)
+        (p.entity, cell.parameters["seed"], p.question_id): value
         for cell in cells
         for p in cell.predictions
+        if (value := getattr(p, metric)) is not None
     }
 
 

@@ -11,16 +11,14 @@ from matplotlib.lines import Line2D
 from elusive.augment.clues.top_tokens import KINDS, TopRow
 from elusive.common.intervals import Estimate, format_estimate
 from elusive.evaluate.compare.clue_gains import ClueGains
-from elusive.evaluate.compare.distances import METRICS, DistanceRow
+from elusive.evaluate.compare.distances import METRICS as COLUMNS
+from elusive.evaluate.compare.distances import DistanceRow
 from elusive.evaluate.compare.mentions import MentionRow
 from elusive.evaluate.figures.arm_marks import ArmMark
+from elusive.evaluate.tables.metrics import METRICS
 
 KIND_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#999999")
 """Colors of the kinds of tokens, from Okabe and Ito's palette, as are those of arms."""
-NAMES = {"em": "Exact match", "log_probability": "Gold log-probability"}
-UNITS = {"em": "%", "log_probability": "nats per token"}
-GAIN_UNITS = {"em": "EM points", "log_probability": "nats per token"}
-SCALES = {"em": 100, "log_probability": 1}
 LABEL_WIDTH = 48
 """Characters in a line of a scorer's label."""
 MOST_COLUMNS = 6
@@ -61,15 +59,16 @@ def _draw_groups(
     """Draw both metrics by group, with the arms side by side: their intervals cover nothing."""
     figure = Figure(figsize=(11, 5.8), layout="constrained")
     arms = list(dict.fromkeys(row.arm for row in rows))
-    for axes, metric in zip(figure.subplots(1, 2), METRICS, strict=True):
+    for axes, column in zip(figure.subplots(1, 2), COLUMNS, strict=True):
+        metric = METRICS[column]
         for number, arm in enumerate(arms):
-            estimates = [getattr(row, metric) for row in rows if row.arm == arm]
+            estimates = [getattr(row, column) for row in rows if row.arm == arm]
             shift = min(0.1, 0.5 / len(arms)) * (number - (len(arms) - 1) / 2)
             positions = [index + shift for index in range(len(estimates))]
-            _draw_estimates(axes, positions, estimates, SCALES[metric], marks[arm])
+            _draw_estimates(axes, positions, estimates, metric.scale, marks[arm])
         axes.set_xticks(range(len(labels)), labels, fontsize=8)
-        axes.set(xlabel=xlabel, ylabel=f"{NAMES[metric].lower()}, {UNITS[metric]}")
-        axes.set_title(f"{NAMES[metric]} by {by}", fontsize=11)
+        axes.set(xlabel=xlabel, ylabel=f"{metric.name}, {metric.unit}")
+        axes.set_title(f"{metric.name.capitalize()} by {by}", fontsize=11)
         axes.spines[["top", "right"]].set_visible(False)
     _add_arm_legend(figure, arms, marks)
     figure.supxlabel(WHISKERS, fontsize=8.5, color="#555555")
@@ -172,23 +171,24 @@ def draw_top(rows: list[TopRow], title: str) -> Figure:
 def draw_gains(gains: ClueGains, marks: Mapping[str, ArmMark]) -> Figure:
     """Draw clue recall against the gain over random, one point per arm and field."""
     figure = Figure(figsize=(11, 5.4), layout="constrained")
-    for axes, metric in zip(figure.subplots(1, 2), METRICS, strict=True):
+    for axes, column in zip(figure.subplots(1, 2), COLUMNS, strict=True):
+        metric = METRICS[column]
         for row in gains.rows:
             mark = marks[row.arm]
             axes.scatter(
                 100 * row.recall,
-                SCALES[metric] * getattr(row, metric),
+                metric.scale * getattr(row, column),
                 edgecolors=mark.color,
                 facecolors="none" if mark.hollow else mark.color,
                 marker=mark.marker,
                 s=45,
             )
         axes.axhline(0, color="gray", linewidth=0.8, linestyle=":")
-        pearson = next(c.pearson for c in gains.correlations if c.metric == metric)
-        axes.set_title(f"{NAMES[metric]}: r = {format_estimate(pearson)}", fontsize=11)
+        pearson = next(c.pearson for c in gains.correlations if c.metric == column)
+        axes.set_title(f"{metric.name.capitalize()}: r = {format_estimate(pearson)}", fontsize=11)
         axes.set(
             xlabel="copies that keep a name and the value, %",
-            ylabel=f"gain over random, {GAIN_UNITS[metric]}",
+            ylabel=f"gain over random, {metric.gain_unit}",
         )
         axes.spines[["top", "right"]].set_visible(False)
     _add_arm_legend(figure, list(dict.fromkeys(row.arm for row in gains.rows)), marks)

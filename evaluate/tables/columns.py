@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from elusive.common.errors import build_unknown_name_error
 from elusive.common.intervals import Estimate, format_estimate
+from elusive.evaluate.tables.metrics import METRICS, Metric
 from elusive.evaluate.tables.table import STAGES, ArmRow, ResultTable
 
 GROUPS = ("accuracy", "detail", "costs")
@@ -22,15 +23,15 @@ SMALLEST_P = 0.0001
 UNVERIFIED = " *"
 """Mark of log-probabilities on a leaderboard that nobody has computed again."""
 
-HIGHEST = ("EM %", "F1 %", "gold log-prob", "known EM %")
+HIGHEST = ("EM %", "F1 %", "gold log-prob", "forced choice %", "known EM %")
 """Columns of which the highest number is the best, as in those of single fields."""
 OPTIONAL = (
-    *("rank", "difference", "p-holm", "d_z", "known-em", "known-perplexity"),
+    *("rank", "forced-choice", "difference", "p-holm", "d_z", "known-em", "known-perplexity"),
     *("tries", "verified", "value-targets", "name-targets", "relation-targets"),
 )
 """Keys of columns that only some tables have."""
 PAPER = (
-    *("rank", "em", "f1", "gold-log-prob", "difference", "p-holm"),
+    *("rank", "em", "f1", "gold-log-prob", "forced-choice", "difference", "p-holm"),
     *("known-em", "dropped", "exposures"),
 )
 """Columns of a table in a paper, by their keys; `difference` is the one from the baseline."""
@@ -45,20 +46,20 @@ def build_columns(table: ResultTable) -> dict[str, list[Column]]:
 
 
 def _build_accuracy(table: ResultTable) -> list[Column]:
-    scale, digits = (1, 2) if table.metric == "log_probability" else (100, 0)
+    metric = METRICS[table.metric]
     accuracy: list[Column] = [] if table.is_people_only else [("rank", lambda row: str(row.rank))]
     accuracy += [
-        ("EM %", lambda row: format_estimate(row.em, 100, 0)),
-        ("F1 %", lambda row: format_estimate(row.f1, 100, 0)),
+        ("EM %", partial(_format_metric, name="em")),
+        ("F1 %", partial(_format_metric, name="f1")),
         ("gold log-prob", _format_log_probability),
     ]
+    if any(row.forced_choice for row in table.rows):
+        accuracy.append(("forced choice %", partial(_format_metric, name="forced_choice")))
     if table.baseline:
         accuracy += [
             (
                 f"{table.metric} vs {table.baseline}",
-                lambda row: (
-                    format_estimate(row.difference, scale, digits) if row.difference else ""
-                ),
+                lambda row: _format(row.difference, metric),
             ),
             ("p (Holm)", lambda row: "" if row.p_value is None else format_p_value(row.p_value)),
             ("d_z", lambda row: "" if row.effect is None else f"{row.effect:.1f}"),
@@ -140,8 +141,17 @@ def is_unverified(row: ArmRow) -> bool:
     return bool(row.verified) and done != total
 
 
+def _format_metric(row: ArmRow, name: str) -> str:
+    return _format(getattr(row, name), METRICS[name])
+
+
+def _format(estimate: Estimate | None, metric: Metric) -> str:
+    """Format a metric's estimate or difference; empty if there is none."""
+    return format_estimate(estimate, metric.scale, metric.digits) if estimate else ""
+
+
 def _format_log_probability(row: ArmRow) -> str:
-    return format_estimate(row.log_probability) + UNVERIFIED * is_unverified(row)
+    return _format_metric(row, "log_probability") + UNVERIFIED * is_unverified(row)
 
 
 def _format_field(row: ArmRow, field: str) -> str:
@@ -230,7 +240,7 @@ def find_best_cells(table: ResultTable, columns: Sequence[Column]) -> set[tuple[
 def flatten_row(row: ArmRow) -> dict[str, object]:
     """Flatten a row to one number per column; rates are in [0, 1], log-probabilities in nats."""
     flat: dict[str, object] = {"arm": row.label, "rank": row.rank}
-    for name in ("em", "f1", "log_probability", "difference"):
+    for name in (*METRICS, "difference"):
         estimate: Estimate | None = getattr(row, name)
         for part, suffix in (("mean", ""), ("low", "_low"), ("high", "_high")):
             flat[name + suffix] = getattr(estimate, part) if estimate else None

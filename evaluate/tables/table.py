@@ -19,9 +19,9 @@ from elusive.evaluate.compare.provenance import describe_differences
 from elusive.evaluate.compare.seed_noise import estimate_arms
 from elusive.evaluate.compare.selection import select_comparable_cells
 from elusive.evaluate.compare.significance import Comparison, compare_with_baseline, rank_arms
+from elusive.evaluate.tables.metrics import METRICS, has_metric
 
 STAGES = ("scoring", "dropping", "training", "answering")
-METRICS = ("em", "f1", "log_probability")
 BASELINES = ("random", "plain")
 """Default baselines; the first of them that was run is used."""
 
@@ -38,6 +38,8 @@ class ArmRow:
     em: Estimate
     f1: Estimate
     log_probability: Estimate
+    forced_choice: Estimate | None
+    """None if a cell lacks it, as those of earlier versions do."""
     opens: float
     contains: float
     em_by_field: dict[str, float]
@@ -123,10 +125,11 @@ def build_table(
     Args:
         cells: cells of all arms.
         baseline: arm to compare the others with; by default random, else plain.
-        metric: what arms are ranked and compared by: em, f1 or log_probability.
+        metric: what arms are ranked and compared by, of `METRICS`.
 
     Raises:
-        InputError: arms differ in their questions or seeds, or the baseline or metric is unknown.
+        InputError: arms differ in their questions or seeds, the baseline or metric is unknown, or
+            cells lack the metric.
     """
     if metric not in METRICS:
         raise build_unknown_name_error("metric", metric, METRICS)
@@ -140,13 +143,14 @@ def build_table(
             )
     if baseline is not None and baseline not in arms:
         raise build_unknown_name_error("baseline", baseline, arms)
+    _check_metric(cells, metric)
     baseline = baseline or next((name for name in BASELINES if name in arms), None)
     ranks = rank_arms(arms, metric)
     comparisons = compare_with_baseline(arms, baseline, metric) if baseline else {}
-    estimates = {column: estimate_arms(arms, column) for column in METRICS}
+    estimates = {column: _estimate_column(arms, column) for column in METRICS}
     rows = [
         replace(
-            _build_row(name, members, {column: estimates[column][name] for column in METRICS}),
+            _build_row(name, members, {column: estimates[column].get(name) for column in METRICS}),
             rank=ranks[name],
             **_describe_difference(comparisons, name),
         )
@@ -154,6 +158,27 @@ def build_table(
     ]
     rows.sort(key=lambda row: (row.rank or 0, -getattr(row, metric).mean))
     return ResultTable(rows, metric, baseline, describe_differences(cells))
+
+
+def _check_metric(cells: list[CellResult], metric: str) -> None:
+    """Raise InputError unless all cells have a metric."""
+    lacking = [cell for cell in cells if not has_metric(cell.predictions, metric)]
+    if lacking:
+        raise InputError(
+            f"metric {metric!r}: {len(lacking)} of {len(cells)} cells lack it, first "
+            f"{lacking[0].folder}: an earlier version made them, or no topic has two entities; "
+            f"remove them and run the plan again, or choose another metric"
+        )
+
+
+def _estimate_column(arms: dict[str, list[CellResult]], metric: str) -> dict[str, Estimate]:
+    """Estimate the mean of every arm all of whose cells have a metric."""
+    having = {
+        name: members
+        for name, members in arms.items()
+        if all(has_metric(cell.predictions, metric) for cell in members)
+    }
+    return estimate_arms(having, metric) if having else {}
 
 
 def build_comparable_table(
@@ -204,7 +229,9 @@ def _list_answered(cells: list[CellResult]) -> list[tuple[int, str]]:
     )
 
 
-def _build_row(label: str, cells: list[CellResult], estimates: dict[str, Estimate]) -> ArmRow:
+def _build_row(
+    label: str, cells: list[CellResult], estimates: dict[str, Estimate | None]
+) -> ArmRow:
     predictions = [p for cell in cells for p in cell.predictions]
     logs = [cell.log["targets"] for cell in cells if cell.log and cell.log.get("targets")]
     seconds = {
@@ -212,7 +239,10 @@ def _build_row(label: str, cells: list[CellResult], estimates: dict[str, Estimat
     }
     preparing, training = seconds["scoring"] + seconds["dropping"], seconds["training"]
     tokens = _mean(cell.costs["training_tokens"] for cell in cells)
-    em = estimates["em"]
+    em, f1, log_probability = (estimates[name] for name in ("em", "f1", "log_probability"))
+    assert em is not None  # only the forced choice can be missing
+    assert f1 is not None
+    assert log_probability is not None
     known = [cell.metrics["known"] for cell in cells if "known" in cell.metrics]
     return ArmRow(
         label=label,
@@ -220,8 +250,9 @@ def _build_row(label: str, cells: list[CellResult], estimates: dict[str, Estimat
         people=len({p.entity for p in predictions}),
         questions=len(predictions) / len(cells),
         em=em,
-        f1=estimates["f1"],
-        log_probability=estimates["log_probability"],
+        f1=f1,
+        log_probability=log_probability,
+        forced_choice=estimates["forced_choice"],
         opens=_mean(p.opens for p in predictions),
         contains=_mean(p.contains for p in predictions),
         em_by_field=_average_by(predictions, lambda prediction: prediction.field),

@@ -17,6 +17,7 @@ from elusive.common.lm.references import ALIASES, BUILT_IN_NAMES
 from elusive.evaluate.answering.prompts import render_question
 from elusive.evaluate.cells.cell import compute_cell_id
 from elusive.evaluate.cells.cell_folder import CellResult
+from elusive.evaluate.tables.metrics import has_metric
 
 SCHEMA_VERSION = "0.3.0"
 METRICS: dict[str, dict[str, Any]] = {
@@ -52,6 +53,18 @@ METRICS: dict[str, dict[str, Any]] = {
         "score_type": "continuous",
         "min_score": "-Infinity",
         "max_score": 0,
+    },
+    "forced_choice": {
+        "metric_id": "forced_choice",
+        "metric_name": "Forced choice",
+        "metric_kind": "accuracy",
+        "metric_unit": "proportion",
+        "evaluation_description": "Share of other entities' answers to such a question that have a "
+        "lower mean log-probability per token than the first gold answer.",
+        "lower_is_better": False,
+        "score_type": "continuous",
+        "min_score": 0,
+        "max_score": 1,
     },
 }
 """Description of each metric, by its column in predictions."""
@@ -155,8 +168,17 @@ def _record(cell: CellResult, organization: str) -> dict[str, Any]:
         },
         "eval_library": {"name": "elusive", "version": versions["elusive"]},
         "model_info": _model_info(cell, versions),
-        "evaluation_results": [_result(cell, column) for column in METRICS],
+        "evaluation_results": [_result(cell, column) for column in _list_columns(cell)],
     }
+
+
+def _list_columns(cell: CellResult) -> list[str]:
+    return [column for column in METRICS if has_metric(cell.predictions, column)]
+
+
+def _select_scored(cell: CellResult, column: str) -> list[Prediction]:
+    """Select the answers that have a metric; questions without distractors lack a forced choice."""
+    return [p for p in cell.predictions if getattr(p, column) is not None]
 
 
 def _model_info(cell: CellResult, versions: dict[str, str]) -> dict[str, Any]:
@@ -191,8 +213,9 @@ def _model_info(cell: CellResult, versions: dict[str, str]) -> dict[str, Any]:
 def _result(cell: CellResult, column: str) -> dict[str, Any]:
     parameters = cell.parameters
     answering = parameters["answering"]
-    values = [getattr(prediction, column) for prediction in cell.predictions]
-    estimate = estimate_mean(values, [prediction.entity for prediction in cell.predictions])
+    predictions = _select_scored(cell, column)
+    values = [getattr(prediction, column) for prediction in predictions]
+    estimate = estimate_mean(values, [prediction.entity for prediction in predictions])
     uncertainty: dict[str, Any] = {"num_samples": len(values)}
     if math.isfinite(estimate.low):
         uncertainty |= {
@@ -225,8 +248,8 @@ def _result(cell: CellResult, column: str) -> dict[str, Any]:
 
 
 def _rows(cell: CellResult, evaluation_id: str) -> Iterator[dict[str, Any]]:
-    for column in METRICS:
-        for prediction in cell.predictions:
+    for column in _list_columns(cell):
+        for prediction in _select_scored(cell, column):
             yield {
                 "schema_version": SCHEMA_VERSION,
                 "evaluation_id": evaluation_id,

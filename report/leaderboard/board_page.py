@@ -22,7 +22,7 @@ def write_board_page(
         cells: of its entries.
         settings: its title, names and addresses.
         out: the file; an older page is replaced.
-        metric: what arms are ranked by: em, f1 or log_probability.
+        metric: what arms are ranked by: as in `build_table`.
 
     Raises:
         InputError: `out` is not such a page, or no benchmark can be shown.

@@ -49,7 +49,7 @@ def build_board_repositories(
         board: folder of the leaderboard.
         out: existing folder; gets the folders `space` and `dataset`.
         repository: identifier of both repositories, for their cards.
-        metric: metric that ranks the arms: em, f1 or log_probability.
+        metric: metric that ranks the arms: as in `build_table`.
         on_entry: called after each entry is read.
 
     Returns:

@@ -54,7 +54,7 @@ def build_board(
     Args:
         board: folder of the leaderboard.
         out: folder for the files; replaces older ones.
-        metric: metric that ranks the arms: em, f1 or log_probability.
+        metric: metric that ranks the arms: as in `build_table`.
         on_entry: called after each entry is read.
         datasets: folders of datasets, with which gold answers are compared.
         settings: of the leaderboard; those of its `board.yaml` if None.

@@ -126,6 +126,9 @@ class Scores(_Part):
     """Share of answers that contain a gold answer."""
     log_probability: FiniteFloat
     """Mean log-probability per token of the first gold answer, in nats."""
+    forced_choice: Rate | None = None
+    """Mean share of distractors that are less likely than the gold answer; entries before 0.2 and
+    questions without distractors lack it."""
     questions: int = Field(ge=1)
     """Number of answers."""
 

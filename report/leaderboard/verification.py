@@ -20,8 +20,8 @@ TOLERANCES = {"float32": 0.01}
 USUAL_TOLERANCE = 0.25
 """The same of bfloat16 and other short types, whose sums differ more between machines."""
 DIFFERENT_RATE = 0.04
-"""Largest allowed share of other answers, rounded up: where two tokens are nearly equally likely,
-other batches or machines may give the other one."""
+"""Largest allowed share of other answers or choices, rounded up: of two that are nearly equally
+likely, other batches or machines may prefer the other one."""
 
 
 class Verification(BaseModel):
@@ -41,6 +41,8 @@ class Verification(BaseModel):
     """Seed of the choice of questions."""
     different_answers: Annotated[int, Field(ge=0)]
     """Number of answers with another text."""
+    different_choices: Annotated[int, Field(ge=0)] = 0
+    """Number of answers with another forced choice."""
     largest_difference: Annotated[FiniteFloat, Field(ge=0)]
     """Largest difference of a log-probability, in nats per token."""
     tolerance: Annotated[FiniteFloat, Field(ge=0)]
@@ -60,18 +62,27 @@ def find_tolerance(parameters: dict[str, Any]) -> float:
     return TOLERANCES.get(parameters.get("precision") or "", USUAL_TOLERANCE)
 
 
-def compare_answers(stored: list[Prediction], again: list[Prediction]) -> tuple[int, float]:
-    """Count other answers, and find the largest difference of a log-probability.
+def compare_answers(stored: list[Prediction], again: list[Prediction]) -> dict[str, int | float]:
+    """Count other answers and forced choices, and find how far log-probabilities differ.
 
     Args:
-        stored: answers of the entry.
+        stored: answers of the entry; those of earlier versions have no forced choice.
         again: new answers to some of the same questions.
+
+    Returns:
+        Values of a `Verification`, by name.
     """
     by_id = {prediction.question_id: prediction for prediction in stored}
     pairs = [(by_id[prediction.question_id], prediction) for prediction in again]
-    different = sum(old.prediction != new.prediction for old, new in pairs)
-    gaps = [abs(old.log_probability - new.log_probability) for old, new in pairs]
-    return different, max(gaps)
+    return {
+        "different_answers": sum(old.prediction != new.prediction for old, new in pairs),
+        "different_choices": sum(
+            old.forced_choice not in (None, new.forced_choice) for old, new in pairs
+        ),
+        "largest_difference": max(
+            abs(old.log_probability - new.log_probability) for old, new in pairs
+        ),
+    }
 
 
 def find_verification_problems(record: dict[str, Any], entry: dict[str, Any]) -> Iterator[str]:
@@ -83,11 +94,13 @@ def find_verification_problems(record: dict[str, Any], entry: dict[str, Any]) ->
         yield "is about other answers: verify the entry again"
         return
     allowed = math.ceil(DIFFERENT_RATE * record["questions"])
-    if record["different_answers"] > allowed:
-        yield (
-            f"{record['different_answers']} of {record['questions']} answers differ, "
-            f"{allowed} may: the entry's answers are not those of its model"
-        )
+    for name in ("answers", "choices"):
+        number = record[f"different_{name}"]
+        if number > allowed:
+            yield (
+                f"{number} of {record['questions']} {name} differ, {allowed} may: "
+                f"the entry's {name} are not those of its model"
+            )
     tolerance = find_tolerance(entry["parameters"])
     if record["largest_difference"] > tolerance:
         yield (

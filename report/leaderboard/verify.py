@@ -71,16 +71,14 @@ def verify_entry(
     again = Again(asked, model or parameters["model"], adapter, train)
     seed = secrets.randbelow(2**31) if seed is None else seed
     answers, device = answer_again(parameters, again, num_questions, seed, on_progress)
-    different, largest = compare_answers(stored, answers)
     how = "asked again with the adapter" if adapter else "asked again"
-    record = {
+    record: dict[str, Any] = {
         "cell": entry["cell"],
         "predictions_sha256": entry["predictions_sha256"],
         "how": "trained again" if train and not adapter else how,
         "questions": len(answers),
         "seed": seed,
-        "different_answers": different,
-        "largest_difference": largest,
+        **compare_answers(stored, answers),
         "tolerance": find_tolerance(parameters),
         "versions": read_package_versions(),
         "device": device,

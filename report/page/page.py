@@ -53,7 +53,7 @@ def write_page(
         runs: folders of `elusive run` that hold the cells, whose training texts are shown; none
             leaves them out.
         baseline: arm to compare the others with; by default random, else plain.
-        metric: what arms are ranked and compared by: em, f1 or log_probability.
+        metric: what arms are ranked and compared by: as in `build_table`.
 
     Raises:
         InputError: `out` is not a report, no benchmark can be shown, or a dataset or training text

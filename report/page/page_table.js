@@ -72,12 +72,13 @@ function pColumn() {
 function columnGroups(benchmark) {
   const { rows, metric, baseline } = benchmark;
   const [scale, digits] = metric === "log_probability" ? [1, 2] : [100, 0];
-  const units = { em: "EM points", f1: "F1 points", log_probability: "nats" };
+  const units = { em: "EM points", f1: "F1 points", log_probability: "nats", forced_choice: "points" };
   const accuracy = [
     barColumn(rows, "em", "EM\n%", (row) => estimate(row, "em"), 100, 0),
     barColumn(rows, "f1", "F1\n%", (row) => estimate(row, "f1"), 100, 0),
     barColumn(rows, "log_probability", "gold log-prob.\nnats per token", (row) => estimate(row, "log_probability"), 1, 2, false),
   ];
+  if (rows.some((row) => row.forced_choice !== null)) accuracy.push(barColumn(rows, "forced_choice", "forced\nchoice %", (row) => estimate(row, "forced_choice"), 100, 0));
   if (baseline) {
     accuracy.push(barColumn(rows, "difference", `vs ${baseline}\n${units[metric]}`, (row) => estimate(row, "difference"), scale, digits));
     accuracy.push(pColumn());

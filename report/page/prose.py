@@ -7,9 +7,9 @@ from elusive.common.intervals import Estimate, format_estimate
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.power import compute_smallest_difference, count_questions
 from elusive.evaluate.tables.columns import UNVERIFIED, format_exposures, is_unverified
+from elusive.evaluate.tables.metrics import METRICS
 from elusive.evaluate.tables.table import ArmRow, ResultTable
 
-METRIC_NAMES = {"em": "exact match", "f1": "F1", "log_probability": "gold log-probability"}
 FEW_PEOPLE = 30
 FLOOR = 0.05
 """Exact match below which it hardly tells arms apart."""
@@ -21,7 +21,7 @@ MOST_NAMED = 4
 
 def write_headline(table: ResultTable) -> str:
     """Write which arms are best, in one or two sentences."""
-    name = METRIC_NAMES[table.metric]
+    name = METRICS[table.metric].name
     best = [row for row in table.rows if row.rank == 1 or table.is_people_only]
     scores = [
         f"{row.label} {_format_score(getattr(row, table.metric), table.metric)}" for row in best
@@ -40,8 +40,9 @@ def write_headline(table: ResultTable) -> str:
 
 
 def _format_score(estimate: Estimate, metric: str) -> str:
-    scale, digits, unit = (1, 2, " nats") if metric == "log_probability" else (100, 0, "%")
-    return format_estimate(estimate, scale, digits, unit)
+    shown = METRICS[metric]
+    unit = "%" if shown.unit == "%" else f" {shown.unit}"
+    return format_estimate(estimate, shown.scale, shown.digits, unit)
 
 
 def list_design_facts(table: ResultTable, cells: list[CellResult]) -> list[tuple[str, str]]:
@@ -61,7 +62,7 @@ def list_design_facts(table: ResultTable, cells: list[CellResult]) -> list[tuple
         ("split of the questions", str(answering.get("split", "not recorded"))),
         ("training", _list_budgets(table)),
         ("baseline", table.baseline or "none, because neither random nor plain was run"),
-        ("ranked by", METRIC_NAMES[table.metric]),
+        ("ranked by", METRICS[table.metric].name),
     ]
     if people > 1 and len(table.rows) > 1:
         counts = count_questions(prediction.entity for prediction in first.predictions)
@@ -183,7 +184,7 @@ def _warn_about_floor(table: ResultTable) -> str:
         return ""
     return (
         f"{len(low)} trained arms have an exact match below {FLOOR:.0%}. Exact match hardly tells "
-        "such arms apart; the gold log-probability does."
+        "such arms apart; the forced choice does."
     )
 
 
@@ -204,14 +205,18 @@ def _warn_about_forgetting(rows: list[ArmRow]) -> str:
 
 def explain_method(table: ResultTable, cells: list[CellResult]) -> list[str]:
     """Explain how the numbers were made, step by step."""
-    metric = METRIC_NAMES[table.metric]
+    metric = METRICS[table.metric].name
     shots: Any = (cells[0].parameters.get("answering") or {}).get("num_shots", "some")
     return [
         "Every arm trains the same model from the same weights and answers the same questions "
         f"closed-book: each prompt holds {shots} solved questions about other people, but no text.",
         "Exact match (EM): the answer equals a gold answer after lower-casing and without "
         "punctuation and articles. F1: overlap of their words. Gold log-probability: mean per "
-        "token of the first gold answer, in nats; closer to 0 is better.",
+        "token of the first gold answer, in nats; closer to 0 is better, but it also grows where a "
+        "model only learns what answers look like.",
+        "Forced choice: how often the gold answer has a higher log-probability per token than "
+        "another entity's answer to such a question. Each pair of answers is compared in both "
+        "directions, so who knows nothing about whom it is asked has 50%.",
         "95% intervals: bootstrap over people, each with all of their questions; with several "
         "seeds, chance in training is added. How much it moves a mean is measured on the seeds of "
         "all arms together.",

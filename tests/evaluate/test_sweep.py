@@ -52,12 +52,12 @@ def settings_of(cell: CellResult) -> tuple:
 
 
 def values_by_settings(trials: list[CellResult], arm: str) -> dict[tuple, float]:
-    """Mean log-probability over the seeds of each setting that was tried for an arm."""
+    """Mean forced choice over the seeds of each setting that was tried for an arm."""
     values = defaultdict(dict)
     for cell in trials:
         if cell.parameters["label"] == arm:
             seed = cell.parameters["seed"]
-            values[settings_of(cell)][seed] = cell.metrics["log_probability"]
+            values[settings_of(cell)][seed] = cell.metrics["forced_choice"]
     assert all(set(by_seed) == {0, 1} for by_seed in values.values())
     return {settings: fmean(by_seed.values()) for settings, by_seed in values.items()}
 

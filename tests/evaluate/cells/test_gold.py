@@ -33,7 +33,7 @@ def dataset(tmp_path_factory) -> DatasetFolder:
 
 
 def answer(questions) -> list[Prediction]:
-    return build_predictions(questions, [Answer("?", -1.0)] * len(questions), None)
+    return build_predictions(questions, [Answer("?", -1.0, None)] * len(questions), None)
 
 
 def check(dataset: DatasetFolder, predictions: list[Prediction], part: str = ROWS) -> str | None:

@@ -99,13 +99,13 @@ def test_a_cell_that_is_trained_again_is_verified(board, finished, model_folder)
     assert record["largest_difference"] <= record["tolerance"]
 
 
-@pytest.mark.parametrize("what", ["log_probability", "prediction"])
+@pytest.mark.parametrize("what", ["log_probability", "prediction", "forced_choice"])
 def test_made_up_answers_are_not_verified(board, finished, model_folder, what):
     entry = an_entry(board, "untrained")
     path = entry.with_suffix(".parquet")
     stored = from_table(pq.read_table(path), Prediction)
-    change = {"log_probability": -0.01} if what == "log_probability" else {"prediction": "Rome"}
-    made_up = score_again([replace(p, **change) for p in stored])
+    values = {"log_probability": -0.01, "prediction": "Rome", "forced_choice": 0.875}
+    made_up = score_again([replace(p, **{what: values[what]}) for p in stored])
     pq.write_table(to_table(made_up, Prediction), path)
     known = json.loads(entry.read_text())["metrics"]["known"]
     metrics = compute_metrics(made_up) | {"known": known}
@@ -116,6 +116,7 @@ def test_made_up_answers_are_not_verified(board, finished, model_folder, what):
     assert {
         "log_probability": "a log-probability differs by",
         "prediction": "6 of 6 answers differ, 1 may",
+        "forced_choice": "6 of 6 choices differ, 1 may",
     }[what] in result.stdout
     assert not list(board.glob("entries/*.verified.json"))
 

@@ -1,0 +1,122 @@
+"""The forced choice: whether a model prefers a gold answer to other entities' answers."""
+
+import math
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from elusive.common.dataset.folder import DatasetFolder
+from elusive.common.dataset.records import Question
+from elusive.common.lm.loading import LoadedModel, load_model
+from elusive.evaluate.answering.batches import ALONE, SHARED_PREFIX, WHOLE_PROMPTS
+from elusive.evaluate.answering.distractors import choose_distractors
+from elusive.evaluate.answering.local import answer_questions
+from elusive.evaluate.answering.prompts import split_shots
+
+
+def ask_about(entity: str, *answers: str, field: str = "city") -> Question:
+    return Question(f"{entity}/{field}", "", entity, field, f"{entity}?", list(answers), "test")
+
+
+PEOPLE = [ask_about(f"person {number}", f"city {number}") for number in range(9)]
+
+
+def test_each_pair_is_compared_in_both_directions():
+    distractors = choose_distractors(PEOPLE)
+    owner = {question.answers[0]: question.question_id for question in PEOPLE}
+    pairs = Counter((name, owner[a]) for name, others in distractors.items() for a in others)
+    assert len(pairs) == 4 * len(PEOPLE)
+    assert all(pairs[b, a] == pairs[a, b] == 1 for a, b in pairs)
+
+
+def test_the_order_of_the_questions_does_not_matter():
+    assert choose_distractors(PEOPLE[::-1]) == choose_distractors(PEOPLE)
+
+
+def test_answers_of_the_same_entity_or_value_are_no_distractors():
+    questions = [ask_about("A", "Paris"), ask_about("B", "the paris"), ask_about("C", "Rome")]
+    again = replace(questions[0], question_id="A again")
+    other = replace(questions[0], question_id="A other", answers=["Lyon"])
+    found = choose_distractors([*questions, again, other])
+    assert found == {
+        "A/city": ["Rome"],
+        "B/city": found["B/city"],
+        "C/city": found["C/city"],
+        "A again": ["Rome"],
+        "A other": found["A other"],
+    }
+    assert set(found["B/city"]) == {"Rome", "Lyon"}
+    assert set(found["C/city"]) == {"Paris", "the paris", "Lyon"}
+    assert set(found["A other"]) == {"the paris", "Rome"}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+def test_few_entities_have_few_distractors(count: int):
+    found = choose_distractors(PEOPLE[:count])
+    assert {len(others) for others in found.values()} == {min(4, count - 1)}
+
+
+def test_topics_do_not_mix():
+    cities = [ask_about(name, f"city of {name}") for name in "AB"]
+    jobs = [ask_about(name, f"job of {name}", field="job") for name in "AB"]
+    assert choose_distractors(cities + jobs) == {
+        "A/city": ["city of B"],
+        "B/city": ["city of A"],
+        "A/job": ["job of B"],
+        "B/job": ["job of A"],
+    }
+
+
+@pytest.fixture(scope="module")
+def nano() -> LoadedModel:
+    return load_model("nano-small")
+
+
+@pytest.fixture(scope="module")
+def bios(people_folder: Path) -> DatasetFolder:
+    return DatasetFolder(people_folder)
+
+
+def test_shares_are_those_of_answers_scored_alone(nano, bios):
+    """Each distractor gets the log-probability that it has as the gold answer."""
+    questions, (shots, _) = bios.questions[:12], split_shots(bios.shots, 2, 0)
+    distractors = choose_distractors(questions)
+    assert any(distractors.values())
+
+    def ask(asked, batch_size=5, batching=SHARED_PREFIX, **others):
+        return answer_questions(
+            nano.model, nano.tokenizer, asked, shots, batch_size, batching, **others
+        )
+
+    expected = []
+    for question in questions:
+        others = distractors[question.question_id]
+        swapped = [replace(question, answers=[answer]) for answer in others]
+        [gold] = ask([question], 1, ALONE)
+        scores = [ask([item], 1, ALONE)[0].log_probability for item in swapped]
+        wins = [gold.log_probability > score for score in scores]
+        expected.append(sum(wins) / len(wins) if wins else None)
+    for batching in (SHARED_PREFIX, WHOLE_PROMPTS):
+        answers = ask(questions, batching=batching, distractors=distractors)
+        assert [answer.forced_choice for answer in answers] == expected
+        plain = ask(questions, batching=batching)
+        assert [replace(answer, forced_choice=None) for answer in answers] == plain
+
+
+def test_a_model_that_ignores_the_entity_is_right_in_half_of_the_pairs(nano, bios):
+    """Also if it prefers some answers to others."""
+    shots, _ = split_shots(bios.shots, 0, 0)
+    questions = [
+        replace(question, question="Who?")
+        for question in bios.questions
+        if question.field == "university"
+    ]
+    answers = answer_questions(
+        nano.model, nano.tokenizer, questions, shots, 8, distractors=choose_distractors(questions)
+    )
+    pairs = [len(choose_distractors(questions)[q.question_id]) for q in questions]
+    wins = sum((a.forced_choice or 0) * n for a, n in zip(answers, pairs, strict=True))
+    assert math.isclose(wins, sum(pairs) / 2)
+    assert len({answer.forced_choice for answer in answers}) > 2, "some answers are preferred"
