@@ -41,7 +41,7 @@ def report(
 
     \b
     elusive report runs/demo
-    elusive report runs/demo --baseline plain --metric log_probability --out by-log-probability.html
+    elusive report runs/demo --baseline plain --metric forced_choice --out by-forced-choice.html
     elusive report runs/demo runs/nano --out both.html
     """
     first, *others = runs

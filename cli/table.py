@@ -63,7 +63,7 @@ def table(
 
     \b
     elusive table runs/demo
-    elusive table runs/demo --baseline plain --metric log_probability
+    elusive table runs/demo --baseline plain --metric forced_choice
     elusive table runs/demo --format latex > table.tex
     elusive table runs/demo --columns rank,em,gold-log-prob,known-em
     elusive table runs/wiki --missed

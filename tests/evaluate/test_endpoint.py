@@ -59,6 +59,7 @@ def assert_equal(first: list[Prediction], second: list[Prediction]) -> None:
     assert [p.prediction for p in first] == [p.prediction for p in second]
     assert [p.question_id for p in first] == [p.question_id for p in second]
     np.testing.assert_allclose(gold(first), gold(second), atol=1e-4)
+    assert [p.forced_choice for p in first] == [p.forced_choice for p in second]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -110,9 +111,12 @@ def test_a_server_scores_a_last_sign_that_shares_a_token_with_the_newline(tmp_pa
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     questions = ask_about_firms()
-    local = answer_questions(model, tokenizer, questions, SHOTS, 4)
+    golds = [question.answers[0] for question in questions]
+    distractors = {q.question_id: golds[:3] for q in questions[3:]}
+    local = answer_questions(model, tokenizer, questions, SHOTS, 4, distractors=distractors)
+    assert any(p.forced_choice for p in local)
     with completion_server(tmp_path) as state:
-        remote = ask_endpoint(Endpoint(state.url, "base", 1), questions, SHOTS)
+        remote = ask_endpoint(Endpoint(state.url, "base", 1), questions, SHOTS, distractors=distractors)
     assert_equal(local, remote)
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -16,9 +17,13 @@ from hypothesis import strategies as st
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
+from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.errors import InputError
+from elusive.common.folders import write_manifest
 from elusive.evaluate import run_folder
 from elusive.evaluate.cells.cell_folder import CellResult, load_cell
+from elusive.evaluate.cells.metrics import write_predictions
+from elusive.evaluate.checks.plan import check_questions
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
 from elusive.evaluate.sweep_config import SweepConfig, list_rates_around, list_second_settings
@@ -217,6 +222,28 @@ def test_choosing_on_nobody_is_refused(tmp_path, model_folder):
     )
     with pytest.raises(InputError, match="the people on whom settings were chosen"):
         run_plan(load_plan(both), tmp_path / "both")
+
+
+def test_a_forced_choice_needs_two_entities(tmp_path, model_folder):
+    generate_dataset(BiogenConfig.model_validate(DATASET), tmp_path / "people")
+    dataset = DatasetFolder(tmp_path / "people")
+    plan = load_plan(swept(tmp_path, model_folder, ["random"]))
+    one = [q for q in dataset.questions if q.split == "test"]
+    one += [q for q in dataset.questions if q.split == "dev"][:1]
+    with pytest.raises(InputError, match="dev questions of dataset 'bio' have no answers of two"):
+        check_questions(plan, "bio", one, dataset.shots)
+
+
+def test_trials_of_an_earlier_version_are_named(tmp_path, model_folder):
+    plan = load_plan(swept(tmp_path, model_folder, ["random"]))
+    run_plan(plan, tmp_path / "out")
+    for path in (tmp_path / "out/sweep/cells").glob("*/"):
+        cell = load_cell(path)
+        answers = [replace(p, forced_choice=None) for p in cell.predictions]
+        write_predictions(path, answers, [], None)
+        write_manifest(path, "cell", cell.parameters, versions=cell.versions)
+    with pytest.raises(InputError, match="has no forced_choice, because an earlier version made"):
+        run_plan(plan, tmp_path / "out")
 
 
 @pytest.mark.parametrize(

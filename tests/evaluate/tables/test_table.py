@@ -43,6 +43,41 @@ def test_reverse_questions_stand_beside_direct_ones(cells):
     assert "direct questions EM" not in format_cells(build_table(of_one_kind))[0]
 
 
+def choose(cell: CellResult, *shares: float | None) -> CellResult:
+    """Give the first answers of a cell a forced choice."""
+    chosen = [replace(p, forced_choice=s) for p, s in zip(cell.predictions, shares, strict=False)]
+    return replace(cell, predictions=chosen + cell.predictions[len(chosen) :])
+
+
+def test_arms_are_ranked_by_forced_choice_where_questions_have_one(cells):
+    shares = [(0.5, None), (0.75, None), (1.0, None), (0.5, None)]
+    table = build_table(
+        [choose(c, *s) for c, s in zip(cells, shares, strict=True)], None, "forced_choice"
+    )
+    random, untrained = (flatten_row(row) for row in table.rows)
+    assert (random["arm"], random["forced_choice"]) == ("random", 0.75)
+    assert (untrained["forced_choice"], untrained["difference"]) == (0.625, -0.125)
+    header, rows = format_cells(table)
+    shown = dict(zip(header, rows[1], strict=True))
+    assert shown["forced choice %"].startswith("62 [")
+    assert shown["forced_choice vs random"].startswith("-12 [")
+
+
+def test_arms_whose_cells_an_earlier_version_made_have_no_forced_choice(cells):
+    header, _ = format_cells(build_table(cells))
+    assert "forced choice %" not in header
+    mixed = [choose(c, 1.0) for c in cells[:3]] + cells[3:]
+    table = build_table(mixed)
+    shown = {row.label: row.forced_choice for row in table.rows}
+    assert shown["random"] is None
+    assert shown["untrained"] is not None
+    assert flatten_row(table.rows[0])["forced_choice_low"] is None
+    for render in RENDERERS.values():
+        assert render(table)
+    with pytest.raises(InputError, match="'forced_choice': 1 of 4 cells lack it, first random"):
+        build_table(mixed, metric="forced_choice")
+
+
 def test_what_training_predicts_is_shown_where_arms_may_differ(cells):
     header, rows = format_cells(build_table(cells))
     random, untrained = (dict(zip(header, row, strict=True)) for row in rows)
