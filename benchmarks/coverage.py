@@ -22,7 +22,9 @@ from scipy.stats import beta
 from tqdm import tqdm
 
 from elusive.common.intervals import Noise, estimate_mean
+from elusive.evaluate.cells.metrics import has_metric
 from elusive.evaluate.compare.groups import group_arms, group_benchmarks
+from elusive.evaluate.compare.metrics import METRICS
 from elusive.evaluate.compare.seed_noise import (
     RATES,
     combine_noises,
@@ -30,7 +32,6 @@ from elusive.evaluate.compare.seed_noise import (
     pool_noises,
 )
 from elusive.evaluate.compare.significance import LEVEL, compute_p_values, correct_p_values
-from elusive.evaluate.tables.metrics import METRICS, has_metric
 from elusive.report.leaderboard.board_check import check_board
 
 QUESTIONS, CORRELATION = 5, 0.3

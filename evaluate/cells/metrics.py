@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
@@ -18,7 +17,7 @@ from elusive.evaluate.cells.cell_folder import KNOWN, PREDICTIONS
 if TYPE_CHECKING:  # so that rescoring does not import PyTorch
     from elusive.evaluate.training.train import TrainingLog
 
-SCORES = ("em", "f1", "opens", "contains", "log_probability")
+SCORES = ("em", "f1", "opens", "contains", "log_probability", "forced_choice")
 BREAKDOWNS: dict[str, Callable[[Prediction], object]] = {
     "field": lambda prediction: prediction.field,
     "kind": lambda prediction: prediction.kind,
@@ -48,16 +47,21 @@ class Outcome:
 
 
 def compute_mean_scores(predictions: list[Prediction]) -> dict[str, Any]:
-    """Compute mean exact match, F1, answer recall and gold log-probability.
+    """Compute the mean of each score over the answers that have it.
 
-    The mean forced choice, of the questions that have one, is left out if none has.
+    A score that none has, as the forced choice of cells of earlier versions, is left out.
     """
-    count = len(predictions)
-    means = {name: sum(getattr(p, name) for p in predictions) / count for name in SCORES}
-    chosen = [p.forced_choice for p in predictions if p.forced_choice is not None]
-    if chosen:
-        means["forced_choice"] = fmean(chosen)
-    return means | {"questions": count}
+    means: dict[str, Any] = {}
+    for name in SCORES:
+        values = [value for p in predictions if (value := getattr(p, name)) is not None]
+        if values:
+            means[name] = sum(values) / len(values)
+    return means | {"questions": len(predictions)}
+
+
+def has_metric(predictions: list[Prediction], metric: str) -> bool:
+    """Whether some of the answers have a metric; those of earlier versions lack `forced_choice`."""
+    return any(getattr(prediction, metric) is not None for prediction in predictions)
 
 
 def compute_metrics(predictions: list[Prediction]) -> dict[str, Any]:

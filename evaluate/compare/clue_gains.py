@@ -1,5 +1,6 @@
 """Clue recall against gain: do arms whose copies keep more clues teach more?"""
 
+import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from elusive.common.dataset.records import Document, Fact, Span, TrainingText
 from elusive.common.errors import InputError
 from elusive.common.intervals import RESAMPLES, Estimate
 from elusive.evaluate.cells.cell_folder import CellResult
-from elusive.evaluate.compare.distances import METRICS
+from elusive.evaluate.compare.metrics import choose_drawn_metrics
 
 BASELINE = "random"
 FEWEST_POINTS = 3
@@ -33,10 +34,8 @@ class GainRow:
     field: str
     recall: float
     """Share of the copies that keep a mention of the name and the whole value."""
-    em: float
-    """Gain in exact match over random, in [-1, 1]."""
-    log_probability: float
-    """Gain in gold log-probability over random, in nats per token."""
+    gains: dict[str, float]
+    """Gain over random by metric, the two of `choose_drawn_metrics`; rates in [-1, 1]."""
 
 
 @dataclass(frozen=True)
@@ -91,25 +90,30 @@ def measure_gains(
     recall = np.stack(
         [_measure_recall(arms[name], texts, dataset, fields, entities) for name in names]
     )
+    trained = [arms[BASELINE], *(arms[name] for name in names)]
     gains = {}
-    for metric in METRICS:
+    for metric in choose_drawn_metrics(itertools.chain(*trained)):
         baseline = _average(arms[BASELINE], metric, fields, entities)
         scores = [_average(arms[name], metric, fields, entities) for name in names]
         gains[metric] = np.stack([score - baseline for score in scores])
     # 2) Average both over entities; one row per arm and field.
     rows = [
-        GainRow(name, field, *(float(np.nanmean(m[i, j])) for m in (recall, *gains.values())))
+        GainRow(
+            name,
+            field,
+            float(np.nanmean(recall[i, j])),
+            {metric: float(np.nanmean(gain[i, j])) for metric, gain in gains.items()},
+        )
         for i, name in enumerate(names)
         for j, field in enumerate(fields)
     ]
     # 3) Correlate over the rows, with intervals from resampled entities and seeds.
     weights = _resample_weights(len(entities), seed)
-    trained = [arms[BASELINE], *(arms[name] for name in names)]
     correlations = []
-    for metric in METRICS:
+    for metric, gain in gains.items():
         by_seed = [_average_seeds(cells, metric, fields, entities) for cells in trained]
         noise = _resample_seeds(by_seed, seed)
-        correlations.append(_correlate(metric, recall, gains[metric], weights, noise))
+        correlations.append(_correlate(metric, recall, gain, weights, noise))
     return ClueGains(rows, correlations)
 
 

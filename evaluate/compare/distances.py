@@ -11,9 +11,9 @@ from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError
 from elusive.common.intervals import Estimate
 from elusive.evaluate.cells.cell_folder import CellResult
+from elusive.evaluate.compare.metrics import choose_drawn_metrics
 from elusive.evaluate.compare.seed_noise import estimate_arms
 
-METRICS = ("em", "log_probability")
 MOST_BINS = 6
 
 
@@ -26,8 +26,8 @@ class DistanceRow:
     last: int
     """Range of distances in words, both ends included."""
     questions: int
-    em: Estimate
-    log_probability: Estimate
+    scores: dict[str, Estimate]
+    """By metric, the two of `choose_drawn_metrics`."""
 
 
 def measure_distances(arms: dict[str, list[CellResult]]) -> tuple[list[DistanceRow], list[str]]:
@@ -47,17 +47,18 @@ def measure_distances(arms: dict[str, list[CellResult]]) -> tuple[list[DistanceR
     if not distances:
         raise InputError("no value has a mention of the name before it, so there are no distances")
     bins = choose_distance_bins(distances)
+    metrics = choose_drawn_metrics(itertools.chain(*arms.values()))
     estimates = {
         (pair, metric): estimate_arms(arms, metric, partial(_is_inside, pair))
         for pair in bins
-        for metric in METRICS
+        for metric in metrics
     }
     rows = []
     for arm, predictions in with_distance.items():
         for pair in bins:
             count = sum(_is_inside(pair, prediction) for prediction in predictions)
-            scores = (estimates[pair, metric][arm] for metric in METRICS)
-            rows.append(DistanceRow(arm, *pair, count, *scores))
+            scores = {metric: estimates[pair, metric][arm] for metric in metrics}
+            rows.append(DistanceRow(arm, *pair, count, scores))
     fields: dict[tuple[int, int], set[str]] = defaultdict(set)
     for prediction in itertools.chain(*with_distance.values()):
         for pair in bins:

@@ -1,5 +1,6 @@
 """Accuracy by where the name is mentioned: in the sentence of the value, or only before it."""
 
+import itertools
 from dataclasses import dataclass
 
 from elusive.augment.clue_spans import split_sentences
@@ -8,7 +9,7 @@ from elusive.common.dataset.records import Document, Fact, Prediction
 from elusive.common.errors import InputError
 from elusive.common.intervals import Estimate
 from elusive.evaluate.cells.cell_folder import CellResult
-from elusive.evaluate.compare.distances import METRICS
+from elusive.evaluate.compare.metrics import choose_drawn_metrics
 from elusive.evaluate.compare.seed_noise import estimate_arms
 from elusive.evaluate.compare.selection import select_answers
 
@@ -27,8 +28,8 @@ class MentionRow:
     """One of the values of `PLACES`."""
     questions: int
     """Number of answers, over all seeds."""
-    em: Estimate
-    log_probability: Estimate
+    scores: dict[str, Estimate]
+    """By metric, the two of `choose_drawn_metrics`."""
 
 
 def find_place(document: Document, fact: Fact) -> str:
@@ -84,15 +85,17 @@ def measure_mentions(arms: dict[str, list[CellResult]], dataset: DatasetFolder) 
     kinds = [place for place in PLACES.values() if place in places.values()]
     if len(kinds) < 2:
         raise InputError("all values have the name in the same place, or none is located")
+    metrics = choose_drawn_metrics(itertools.chain(*arms.values()))
     rows = []
     for place in kinds:
 
         def is_there(prediction: Prediction, place: str = place) -> bool:
             return places.get(prediction.question_id) == place
 
-        scores = [estimate_arms(arms, metric, is_there) for metric in METRICS]
+        estimates = {metric: estimate_arms(arms, metric, is_there) for metric in metrics}
         for arm, cells in arms.items():
-            if arm in scores[0]:
+            if arm in estimates["em"]:
                 count = sum(is_there(p) for cell in cells for p in cell.predictions)
-                rows.append(MentionRow(arm, place, count, *(by_arm[arm] for by_arm in scores)))
+                scores = {metric: by_arm[arm] for metric, by_arm in estimates.items()}
+                rows.append(MentionRow(arm, place, count, scores))
     return rows

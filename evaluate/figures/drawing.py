@@ -11,11 +11,10 @@ from matplotlib.lines import Line2D
 from elusive.augment.clues.top_tokens import KINDS, TopRow
 from elusive.common.intervals import Estimate, format_estimate
 from elusive.evaluate.compare.clue_gains import ClueGains
-from elusive.evaluate.compare.distances import METRICS as COLUMNS
 from elusive.evaluate.compare.distances import DistanceRow
 from elusive.evaluate.compare.mentions import MentionRow
+from elusive.evaluate.compare.metrics import METRICS
 from elusive.evaluate.figures.arm_marks import ArmMark
-from elusive.evaluate.tables.metrics import METRICS
 
 KIND_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#999999")
 """Colors of the kinds of tokens, from Okabe and Ito's palette, as are those of arms."""
@@ -31,7 +30,7 @@ WHISKERS = "Whiskers: 95% intervals over people and, with several seeds, trainin
 def draw_distance(
     rows: list[DistanceRow], fields: list[str], marks: Mapping[str, ArmMark]
 ) -> Figure:
-    """Draw exact match and gold log-probability by distance, one line per arm."""
+    """Draw two metrics by distance, one line per arm."""
     # Each bin is labeled with its distances, and with its field if every bin has only one.
     bins = [row for row in rows if row.arm == rows[0].arm]
     labels = [
@@ -43,7 +42,7 @@ def draw_distance(
 
 
 def draw_mentions(rows: list[MentionRow], marks: Mapping[str, ArmMark]) -> Figure:
-    """Draw exact match and gold log-probability by the place of the name, one line per arm."""
+    """Draw two metrics by the place of the name, one line per arm."""
     places = list(dict.fromkeys(row.place for row in rows))
     where = "where the name is, seen from the sentence of the value"
     return _draw_groups(rows, places, marks, "mention of the name", where)
@@ -59,10 +58,10 @@ def _draw_groups(
     """Draw both metrics by group, with the arms side by side: their intervals cover nothing."""
     figure = Figure(figsize=(11, 5.8), layout="constrained")
     arms = list(dict.fromkeys(row.arm for row in rows))
-    for axes, column in zip(figure.subplots(1, 2), COLUMNS, strict=True):
+    for axes, column in zip(figure.subplots(1, 2), rows[0].scores, strict=True):
         metric = METRICS[column]
         for number, arm in enumerate(arms):
-            estimates = [getattr(row, column) for row in rows if row.arm == arm]
+            estimates = [row.scores[column] for row in rows if row.arm == arm]
             shift = min(0.1, 0.5 / len(arms)) * (number - (len(arms) - 1) / 2)
             positions = [index + shift for index in range(len(estimates))]
             _draw_estimates(axes, positions, estimates, metric.scale, marks[arm])
@@ -171,13 +170,13 @@ def draw_top(rows: list[TopRow], title: str) -> Figure:
 def draw_gains(gains: ClueGains, marks: Mapping[str, ArmMark]) -> Figure:
     """Draw clue recall against the gain over random, one point per arm and field."""
     figure = Figure(figsize=(11, 5.4), layout="constrained")
-    for axes, column in zip(figure.subplots(1, 2), COLUMNS, strict=True):
+    for axes, column in zip(figure.subplots(1, 2), gains.rows[0].gains, strict=True):
         metric = METRICS[column]
         for row in gains.rows:
             mark = marks[row.arm]
             axes.scatter(
                 100 * row.recall,
-                metric.scale * getattr(row, column),
+                metric.scale * row.gains[column],
                 edgecolors=mark.color,
                 facecolors="none" if mark.hollow else mark.color,
                 marker=mark.marker,

@@ -228,12 +228,14 @@ def _save(folder: Path, name: str, figure: Figure, rows: Sequence[Any]) -> None:
 
 
 def _flatten(row: dict[str, object]) -> dict[str, object]:
-    """Give the ends of intervals their own columns."""
+    """Give each metric, and the ends of intervals, their own columns."""
     flat: dict[str, object] = {}
     for name, value in row.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and "mean" in value:
             ends = {"mean": name, "low": f"{name}_low", "high": f"{name}_high"}
             flat |= {ends[end]: number for end, number in value.items()}
+        elif isinstance(value, dict):
+            flat |= _flatten(value)
         else:
             flat[name] = value
     return flat

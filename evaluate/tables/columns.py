@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from elusive.common.errors import build_unknown_name_error
 from elusive.common.intervals import Estimate, format_estimate
-from elusive.evaluate.tables.metrics import METRICS, Metric
+from elusive.evaluate.compare.metrics import METRICS, Metric
 from elusive.evaluate.tables.table import STAGES, ArmRow, ResultTable
 
 GROUPS = ("accuracy", "detail", "costs")

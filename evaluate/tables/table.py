@@ -12,14 +12,15 @@ from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError, build_unknown_name_error
 from elusive.common.intervals import Estimate
 from elusive.evaluate.cells.cell_folder import CellResult
+from elusive.evaluate.cells.metrics import has_metric
 from elusive.evaluate.checks.contamination import warn_about_answers
 from elusive.evaluate.compare.budgets import count_exposures
 from elusive.evaluate.compare.groups import group_arms, group_benchmarks
+from elusive.evaluate.compare.metrics import METRICS
 from elusive.evaluate.compare.provenance import describe_differences
 from elusive.evaluate.compare.seed_noise import estimate_arms
 from elusive.evaluate.compare.selection import select_comparable_cells
 from elusive.evaluate.compare.significance import Comparison, compare_with_baseline, rank_arms
-from elusive.evaluate.tables.metrics import METRICS, has_metric
 
 STAGES = ("scoring", "dropping", "training", "answering")
 BASELINES = ("random", "plain")

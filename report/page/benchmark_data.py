@@ -11,7 +11,6 @@ from elusive.common.errors import InputError
 from elusive.common.intervals import Estimate
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.distances import (
-    METRICS,
     DistanceRow,
     has_own_distances,
     measure_distances,
@@ -130,12 +129,12 @@ def _build_distances(arms: dict[str, list[CellResult]]) -> dict[str, Any]:
         "fields": fields,
         "confounded": has_own_distances(arms),
         "questions": [row.questions for row in first_rows],
-        **{
+        "scores": {
             metric: {
-                arm: [list_numbers(getattr(row, metric)) for row in rows if row.arm == arm]
+                arm: [list_numbers(row.scores[metric]) for row in rows if row.arm == arm]
                 for arm in arms
             }
-            for metric in METRICS
+            for metric in rows[0].scores
         },
     }
 

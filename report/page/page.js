@@ -116,7 +116,7 @@ function drawLegend(benchmark) {
 }
 
 function drawFigures(benchmark) {
-  page.figures = [distanceFigure(benchmark, "em"), distanceFigure(benchmark, "log_probability"), costFigure(benchmark), curveFigure(benchmark), gainFigure(benchmark)];
+  page.figures = [...distanceFigures(benchmark), costFigure(benchmark), curveFigure(benchmark), gainFigure(benchmark)];
   byId("charts").replaceChildren(...page.figures);
   redrawFigures();
 }

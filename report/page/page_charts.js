@@ -97,18 +97,23 @@ function missingFigure(title, why) {
 }
 
 const METRIC_AXES = {
-  em: { name: "exact match", unit: "%", scale: 100, digits: 0 },
-  log_probability: { name: "gold log-probability", unit: "nats per token", scale: 1, digits: 2 },
+  em: { name: "exact match", unit: "%", gain: "EM points", scale: 100, digits: 0 },
+  log_probability: { name: "gold log-probability", unit: "nats per token", gain: "nats per token", scale: 1, digits: 2 },
+  forced_choice: { name: "forced choice", unit: "%", gain: "points", scale: 100, digits: 0 },
 };
 
-function distanceFigure(benchmark, metric) {
+/* A figure for each of the two metrics that the data have. */
+function distanceFigures(benchmark) {
+  if (benchmark.distance.why) return [missingFigure("Accuracy by distance", benchmark.distance.why)];
+  return Object.keys(benchmark.distance.scores).map((metric) => distanceFigure(benchmark.distance, metric));
+}
+
+function distanceFigure(distance, metric) {
   const { name, unit, scale, digits } = METRIC_AXES[metric];
   const title = `${name[0].toUpperCase()}${name.slice(1)} by distance`;
-  const distance = benchmark.distance;
-  if (distance.why) return missingFigure(title, distance.why);
   const fieldOf = (bin) => (distance.fields[bin].includes(",") ? "" : ` (${distance.fields[bin]})`);
   const make = (arms) => {
-    const series = arms.map(({ arm, look }) => ({ look, points: distance[metric][arm].map((values, bin) => ({
+    const series = arms.map(({ arm, look }) => ({ look, points: distance.scores[metric][arm].map((values, bin) => ({
       x: bin, y: scale * values[0], low: values[1] === null ? null : scale * values[1], high: scale * values[2],
       tip: `${arm}\n${distance.bins[bin]} words${fieldOf(bin)}\n${name} ${interval(values, scale, digits)} ${unit}`,
     })) }));
@@ -117,7 +122,7 @@ function distanceFigure(benchmark, metric) {
   };
   const note = `Distance: words between a value and the nearest mention of the name before it. Whiskers: 95% intervals.${distance.confounded ? ` Every distance belongs to one field. Words: ${distance.bins.map((words, bin) => `${words} ${distance.fields[bin]}`).join("; ")}.` : ""}`;
   const table = () => plainTable(title, ["arm", ...distance.bins.map((words, bin) => `${words} words${fieldOf(bin)}`)],
-    Object.entries(distance[metric]).map(([arm, bins]) => [arm, ...bins.map((values) => interval(values, scale, digits))]));
+    Object.entries(distance.scores[metric]).map(([arm, bins]) => [arm, ...bins.map((values) => interval(values, scale, digits))]));
   return figureOf(title, make, note, table);
 }
 
@@ -157,14 +162,15 @@ function gainFigure(benchmark) {
   if (benchmark.gains.why) return missingFigure(title, benchmark.gains.why);
   const make = (arms) => {
     const series = arms.map(({ arm, look }) => ({ look, points: benchmark.gains.points.filter((point) => point.arm === arm).map((point) => ({
-      x: 100 * point.recall, y: 100 * point.em,
-      tip: `${arm}, ${point.field}\n${fixed(100 * point.recall, 0)}% of the copies keep a name and the value\nEM ${fixed(100 * point.em, 0)} points over random`,
+      x: 100 * point.recall, y: 100 * point.gains.em,
+      tip: `${arm}, ${point.field}\n${fixed(100 * point.recall, 0)}% of the copies keep a name and the value\nEM ${fixed(100 * point.gains.em, 0)} points over random`,
     })) })).filter((line) => line.points.length);
     return series.length ? drawChart(title, series, { x: "copies that keep a name and the value, %", y: "gain over random, EM points", xFromZero: true }) : null;
   };
+  const metrics = Object.keys(benchmark.gains.points[0].gains);
   const correlation = benchmark.gains.correlations.find((pair) => pair.metric === "em");
   const note = `Each point is one field and one arm that drops tokens. Pearson's r ${interval(correlation.pearson, 1, 2)}, Spearman's ${interval(correlation.spearman, 1, 2)}; intervals over people.`;
-  const table = () => plainTable(title, ["arm", "field", "copies that keep the clue, %", "gain, EM points", "gain, nats per token"], benchmark.gains.points.map((point) => [
-    point.arm, point.field, fixed(100 * point.recall, 0), fixed(100 * point.em, 1), fixed(point.log_probability, 2)]), [1]);
+  const table = () => plainTable(title, ["arm", "field", "copies that keep the clue, %", ...metrics.map((metric) => `gain, ${METRIC_AXES[metric].gain}`)], benchmark.gains.points.map((point) => [
+    point.arm, point.field, fixed(100 * point.recall, 0), ...metrics.map((metric) => fixed(METRIC_AXES[metric].scale * point.gains[metric], METRIC_AXES[metric].digits + 1))]), [1]);
   return figureOf(title, make, note, table);
 }

@@ -5,9 +5,9 @@ from typing import Any
 from elusive.augment.arms import UNTRAINED, list_arms
 from elusive.common.intervals import Estimate, format_estimate
 from elusive.evaluate.cells.cell_folder import CellResult
+from elusive.evaluate.compare.metrics import METRICS
 from elusive.evaluate.compare.power import compute_smallest_difference, count_questions
 from elusive.evaluate.tables.columns import UNVERIFIED, format_exposures, is_unverified
-from elusive.evaluate.tables.metrics import METRICS
 from elusive.evaluate.tables.table import ArmRow, ResultTable
 
 FEW_PEOPLE = 30

@@ -116,7 +116,9 @@ def test_a_server_scores_a_last_sign_that_shares_a_token_with_the_newline(tmp_pa
     local = answer_questions(model, tokenizer, questions, SHOTS, 4, distractors=distractors)
     assert any(p.forced_choice for p in local)
     with completion_server(tmp_path) as state:
-        remote = ask_endpoint(Endpoint(state.url, "base", 1), questions, SHOTS, distractors=distractors)
+        remote = ask_endpoint(
+            Endpoint(state.url, "base", 1), questions, SHOTS, distractors=distractors
+        )
     assert_equal(local, remote)
 
 

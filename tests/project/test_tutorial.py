@@ -46,9 +46,9 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_ten_questions_lead_to_a_table_with_ranks(printed: dict[str, str]):
     dataset = next(text for code, text in printed.items() if "questions.csv" in code)
     assert "10 questions, 4 shots" in dataset
-    table = printed["elusive table runs/notes --columns rank,em,gold-log-prob"]
-    assert table.split()[:5] == TABLE.split()[:5] == ["arm", "rank", "EM", "%", "gold"]
-    arms = {line.split()[0] for line in TABLE.splitlines()[2:]}
+    table = printed["elusive table runs/notes --columns rank,em,forced-choice"]
+    assert table.split()[:5] == TABLE.split()[:5] == ["forced", "arm", "rank", "EM", "%"]
+    arms = {line.split()[0] for line in TABLE.splitlines()[3:]}
     assert arms == {"plain", "random", "contrast", "permute", "untrained"}
     assert all(re.search(rf"^ {arm} +\d", table, re.MULTILINE) for arm in arms)
     assert all(arm in printed["report.html"] for arm in arms)

@@ -199,7 +199,7 @@ def test_a_run_gives_five_figures_with_their_numbers_the_same_each_time(run_of_a
         arguments = ["figures", str(run_of_arms), "--out", str(tmp_path / name)]
         result = CliRunner().invoke(cli, arguments)
         assert result.exit_code == 0, result.output
-        assert "| log-probability |" in result.output
+        assert "| forced-choice |" in result.output
         files = sorted(tmp_path.joinpath(name).glob("*.*"))
         hashes.append(
             [hashlib.sha256(f.read_bytes()).hexdigest() for f in files if f.suffix != ".json"]
@@ -229,7 +229,9 @@ def test_answers_are_split_by_where_the_name_is_mentioned(run_of_arms, tmp_path)
     assert plain == {"in its sentence": 6, "only before it": 24}, "the name opens every text"
     by_hand = [p for p in cells["plain"][0].predictions if p.field == "birth_date"]
     (row,) = (row for row in rows if (row.arm, row.place) == ("plain", "in its sentence"))
-    assert row.log_probability.mean == pytest.approx(np.mean([p.log_probability for p in by_hand]))
+    assert row.scores["forced_choice"].mean == pytest.approx(
+        np.mean([p.forced_choice or 0 for p in by_hand])
+    )
     everywhere = tmp_path / "fullname"
     generate_dataset(BiogenConfig(people=8, num_shot_people=20, fullname=True), everywhere)
     with pytest.raises(InputError, match="all values have the name in the same place"):
@@ -292,7 +294,7 @@ def test_a_table_of_facts_with_the_name_in_one_place(run_of_arms):
         for row in rows:
             if row.place == PLACES[name]:
                 assert float(by_arm[row.arm]["questions"]) == questions
-                assert float(by_arm[row.arm]["em"]) == pytest.approx(row.em.mean)
+                assert float(by_arm[row.arm]["em"]) == pytest.approx(row.scores["em"].mean)
 
 
 def test_a_table_of_a_place_that_no_name_has_gives_one_line(run_of_arms, tmp_path, capsys):
@@ -334,12 +336,19 @@ def test_a_long_path_as_a_models_name_leaves_room_for_the_bars():
     assert figure.axes[0].get_position().width > 0.3
 
 
+DRAWN = ("em", "forced_choice")
+
+
 def drawn_figures(arms: list[str]) -> list:
     """The figures of some arms that show one point per arm or distance."""
     one = Estimate(0.5, 0.4, 0.6)
-    rows = [DistanceRow(arm, first, first + 2, 5, one, one) for arm in arms for first in (0, 3)]
-    gains = [GainRow(arm, "major", 0.5, 0.1, 0.2) for arm in arms]
-    correlations = [Correlation(metric, one, one) for metric in ("em", "log_probability")]
+    rows = [
+        DistanceRow(arm, first, first + 2, 5, dict.fromkeys(DRAWN, one))
+        for arm in arms
+        for first in (0, 3)
+    ]
+    gains = [GainRow(arm, "major", 0.5, dict.fromkeys(DRAWN, 0.1)) for arm in arms]
+    correlations = [Correlation(metric, one, one) for metric in DRAWN]
     marks = assign_marks({arm: arm for arm in arms})
     distances = draw_distance(rows, ["major, company"] * 2, marks)
     return [distances, draw_gains(ClueGains(gains, correlations), marks)]
@@ -348,14 +357,14 @@ def drawn_figures(arms: list[str]) -> list:
 def test_figures_have_titles_and_units_and_explain_their_whiskers():
     distances, gains = drawn_figures(["plain", "random"])
     assert [axes.get_title() for axes in distances.axes] == [
-        "Exact match by distance", "Gold log-probability by distance"
+        "Exact match by distance", "Forced choice by distance"
     ]  # fmt: skip
     assert [axes.get_ylabel() for axes in distances.axes] == [
-        "exact match, %", "gold log-probability, nats per token"
+        "exact match, %", "forced choice, %"
     ]  # fmt: skip
     assert "95% intervals" in distances.get_supxlabel()
     assert [axes.get_ylabel() for axes in gains.axes] == [
-        "gain over random, EM points", "gain over random, nats per token"
+        "gain over random, EM points", "gain over random, points"
     ]  # fmt: skip
 
 

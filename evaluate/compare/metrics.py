@@ -1,9 +1,9 @@
 """Metrics that arms are ranked by, and how their numbers are written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from elusive.common.dataset.records import Prediction
+from elusive.evaluate.cells.cell_folder import CellResult
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,10 @@ METRICS = {
 """By name of the column."""
 
 
-def has_metric(predictions: Sequence[Prediction], metric: str) -> bool:
-    """Whether some of the answers have a metric; those of earlier versions lack `forced_choice`."""
-    return any(getattr(prediction, metric) is not None for prediction in predictions)
+def choose_drawn_metrics(cells: Iterable[CellResult]) -> tuple[str, str]:
+    """Choose the two metrics that figures show: exact match, and one that responds before it does.
+
+    It is the forced choice, or the gold log-probability if some answer has no forced choice.
+    """
+    lacks = any(p.forced_choice is None for cell in cells for p in cell.predictions)
+    return "em", "log_probability" if lacks else "forced_choice"
