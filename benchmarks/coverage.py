@@ -240,10 +240,9 @@ def board(folder: Path) -> None:
         if pair[0] == four[0]
     ]
     for metric in METRICS:
-        if not all(has_metric(cell.predictions, metric) for cell in cells):
-            continue
+        having = [cell for cell in cells if has_metric(cell.predictions, metric)]
         hits: dict[str, list[bool]] = defaultdict(list)
-        for members in tqdm(group_benchmarks(cells).values(), leave=False):
+        for members in tqdm(group_benchmarks(having).values(), leave=False):
             arms = group_arms(members)
             values = np.stack([_stack_answers(arm, metric) for arm in arms.values()])
             untrained = list(arms).index("untrained")

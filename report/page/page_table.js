@@ -76,9 +76,12 @@ function columnGroups(benchmark) {
   const accuracy = [
     barColumn(rows, "em", "EM\n%", (row) => estimate(row, "em"), 100, 0),
     barColumn(rows, "f1", "F1\n%", (row) => estimate(row, "f1"), 100, 0),
-    barColumn(rows, "log_probability", "gold log-prob.\nnats per token", (row) => estimate(row, "log_probability"), 1, 2, false),
   ];
-  if (rows.some((row) => row.forced_choice !== null)) accuracy.push(barColumn(rows, "forced_choice", "forced\nchoice %", (row) => estimate(row, "forced_choice"), 100, 0));
+  const nats = barColumn(rows, "log_probability", "gold log-prob.\nnats per token", (row) => estimate(row, "log_probability"), 1, 2, false);
+  const choice = barColumn(rows, "forced_choice", "forced choice\n%", (row) => estimate(row, "forced_choice"), 100, 0);
+  const hasChoice = rows.some((row) => row.forced_choice !== null); // entries of earlier versions have none
+  const [shown, other] = hasChoice && metric !== "log_probability" ? [choice, nats] : [nats, choice];
+  accuracy.push(shown);
   if (baseline) {
     accuracy.push(barColumn(rows, "difference", `vs ${baseline}\n${units[metric]}`, (row) => estimate(row, "difference"), scale, digits));
     accuracy.push(pColumn());
@@ -103,7 +106,7 @@ function columnGroups(benchmark) {
   return {
     accuracy: [...accuracy, ...design],
     costs: [accuracy[0], ...forgetting, ...costs],
-    all: [...accuracy, ...design, ...forgetting, ...costs],
+    all: [...accuracy, ...(hasChoice ? [other] : []), ...design, ...forgetting, ...costs],
   };
 }
 
