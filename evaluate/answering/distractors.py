@@ -16,7 +16,8 @@ def choose_distractors(questions: list[Question]) -> dict[str, list[str]]:
     The answers of a topic stand in a circle, in an order drawn once. Distractors are the neighbours
     on both sides, apart from those that are about the same entity or share a gold answer. So each
     pair of answers is compared in both directions, and a model that answers alike whomever it is
-    asked about is right in half of the pairs, even if it prefers common or short answers.
+    asked about is right in half of the pairs, even if it prefers common or short answers. (Its mean
+    over questions is near one half if some of them have fewer distractors than others.)
 
     Args:
         questions: all questions that a cell asks.

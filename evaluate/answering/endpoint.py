@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from elusive.common.dataset.records import Fact, Prediction, Question, Shot
@@ -241,26 +242,26 @@ def _score_answers(endpoint: Endpoint, prompt: str, answers: list[str]) -> list[
     An answer is read with its newline, which may share a token with its last character; a token
     of the newline alone does not count.
     """
-    texts = [f"{prompt}{answer}\n" for answer in answers]
+    lines = [f"{answer}\n" for answer in answers]
+    scored = endpoint.score([prompt + line for line in lines])
+    numbers = [_cut_answer(*pair) for pair in zip(scored, lines, strict=True)]
+    if None in numbers:
+        # The server does not write tokens as in the text: a character may consist of several
+        # tokens, or a tokenizer drop spaces. Subtract the tokens of the prompt instead.
+        *scored, alone = endpoint.score([*(prompt + answer for answer in answers), prompt])
+        numbers = [text.log_probabilities[len(alone.tokens) :] for text in scored]
     return [
-        _average_answer(endpoint, prompt, answer, scored)
-        for answer, scored in zip(answers, endpoint.score(texts), strict=True)
+        fmean(number for number in row if number is not None) for row in numbers if row is not None
     ]
 
 
-def _average_answer(endpoint: Endpoint, prompt: str, answer: str, scored: ScoredText) -> float:
-    line = f"{answer}\n"
+def _cut_answer(scored: ScoredText, line: str) -> list[float | None] | None:
+    """Cut off what is before the last line; None if the tokens do not spell that line."""
     count = count_last_tokens(scored.tokens, line)
-    numbers = scored.log_probabilities[-count:]
     if not "".join(scored.tokens[-count:]).endswith(line):
-        # The server does not write tokens as in the text: a character may consist of several
-        # tokens, or a tokenizer drop spaces. Subtract the tokens of the prompt instead.
-        texts = endpoint.score([prompt + answer, prompt])
-        numbers = texts[0].log_probabilities[len(texts[1].tokens) :]
-    elif scored.tokens[-1] == "\n":
-        numbers = numbers[:-1]
-    known = [number for number in numbers if number is not None]
-    return sum(known) / len(known)
+        return None
+    numbers = scored.log_probabilities[-count:]
+    return numbers[:-1] if scored.tokens[-1] == "\n" else numbers
 
 
 def compute_endpoint_perplexity(endpoint: Endpoint, texts: list[str]) -> float:

@@ -1,5 +1,6 @@
 """Records of scored answers, whether a local model or a server gave them."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,13 +66,16 @@ def compute_forced_choice(gold: float, distractors: list[float]) -> float | None
         distractors: those of the distractors.
 
     Returns:
-        The share; equal ones count half. None if there are no distractors.
+        The share; equal ones count half. None if there are no distractors, NaN if a log-probability
+        is.
 
     >>> compute_forced_choice(-1.0, [-2.0, -0.5, -1.0, -3.0])
     0.625
     """
     if not distractors:
         return None
+    if any(map(math.isnan, [gold, *distractors])):
+        return math.nan
     return fmean((gold > other) + (gold == other) / 2 for other in distractors)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from elusive.evaluate.cells.cell_folder import CellResult
+from elusive.evaluate.cells.metrics import has_metric
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,15 @@ METRICS = {
     "forced_choice": Metric("forced choice", "%", "points", 100, 0),
 }
 """By name of the column."""
+
+
+def find_ranking_metric(cells: list[CellResult], metric: str) -> str:
+    """Return a metric if all cells have it, else exact match: old entries lack the forced choice.
+
+    An unknown metric is returned as it is.
+    """
+    is_lacking = metric in METRICS and any(not has_metric(c.predictions, metric) for c in cells)
+    return "em" if is_lacking else metric
 
 
 def choose_drawn_metrics(cells: Iterable[CellResult]) -> tuple[str, str]:

@@ -21,7 +21,7 @@ TARGETS = ("values", "names", "relations")
 SMALLEST_P = 0.0001
 """Smaller p-values are printed as being smaller."""
 UNVERIFIED = " *"
-"""Mark of log-probabilities on a leaderboard that nobody has computed again."""
+"""Mark of log-probabilities and forced choices on a leaderboard that nobody has computed again."""
 
 HIGHEST = ("EM %", "F1 %", "gold log-prob", "forced choice %", "known EM %")
 """Columns of which the highest number is the best, as in those of single fields."""
@@ -51,10 +51,10 @@ def _build_accuracy(table: ResultTable) -> list[Column]:
     accuracy += [
         ("EM %", partial(_format_metric, name="em")),
         ("F1 %", partial(_format_metric, name="f1")),
-        ("gold log-prob", _format_log_probability),
+        ("gold log-prob", partial(_format_unproven, name="log_probability")),
     ]
     if any(row.forced_choice for row in table.rows):
-        accuracy.append(("forced choice %", partial(_format_metric, name="forced_choice")))
+        accuracy.append(("forced choice %", partial(_format_unproven, name="forced_choice")))
     if table.baseline:
         accuracy += [
             (
@@ -150,8 +150,10 @@ def _format(estimate: Estimate | None, metric: Metric) -> str:
     return format_estimate(estimate, metric.scale, metric.digits) if estimate else ""
 
 
-def _format_log_probability(row: ArmRow) -> str:
-    return _format_metric(row, "log_probability") + UNVERIFIED * is_unverified(row)
+def _format_unproven(row: ArmRow, name: str) -> str:
+    """Format what no text of an answer proves, with a mark if nobody has computed it again."""
+    shown = _format_metric(row, name)
+    return shown + UNVERIFIED * (bool(shown) and is_unverified(row))
 
 
 def _format_field(row: ArmRow, field: str) -> str:

@@ -14,6 +14,7 @@ from elusive.common.folders import write_atomically
 from elusive.common.jinja import escape_markdown, render_template
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.groups import group_arms, group_benchmarks
+from elusive.evaluate.compare.metrics import find_ranking_metric
 from elusive.evaluate.tables.columns import build_arrow_table
 from elusive.evaluate.tables.formats import render_markdown, render_note
 from elusive.evaluate.tables.table import ResultTable, build_table
@@ -98,11 +99,13 @@ def _name_datasets(cells: list[CellResult], settings: BoardSettings) -> list[Cel
 def rank_benchmarks(cells: list[CellResult], metric: str) -> list[Benchmark]:
     """Return the benchmarks of some cells, each with its best arm first.
 
+    Those with cells that lack the metric are ranked by exact match.
+
     Raises:
         InputError: as `build_table`.
     """
     return [
-        Benchmark(name, members, build_table(members, metric=metric))
+        Benchmark(name, members, build_table(members, metric=find_ranking_metric(members, metric)))
         for name, members in group_benchmarks(cells).items()
     ]
 

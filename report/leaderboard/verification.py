@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError, validate_config
 from elusive.common.folders import write_atomically
+from elusive.evaluate.cells.metrics import has_metric
 from elusive.report.leaderboard.entry import Hash
 
 VERIFIED_SUFFIX = ".verified.json"
@@ -20,8 +21,11 @@ TOLERANCES = {"float32": 0.01}
 USUAL_TOLERANCE = 0.25
 """The same of bfloat16 and other short types, whose sums differ more between machines."""
 DIFFERENT_RATE = 0.04
-"""Largest allowed share of other answers or choices, rounded up: of two that are nearly equally
-likely, other batches or machines may prefer the other one."""
+"""Largest allowed share of other answers, rounded up: where two tokens are nearly equally likely,
+other batches or machines may give the other one."""
+CHOICE_RATES = {"float32": 0.04}
+USUAL_CHOICE_RATE = 0.16
+"""The same of forced choices, by precision: of four comparisons, each may be that close."""
 
 
 class Verification(BaseModel):
@@ -74,10 +78,11 @@ def compare_answers(stored: list[Prediction], again: list[Prediction]) -> dict[s
     """
     by_id = {prediction.question_id: prediction for prediction in stored}
     pairs = [(by_id[prediction.question_id], prediction) for prediction in again]
+    has_choices = has_metric(stored, "forced_choice")
     return {
         "different_answers": sum(old.prediction != new.prediction for old, new in pairs),
         "different_choices": sum(
-            old.forced_choice not in (None, new.forced_choice) for old, new in pairs
+            old.forced_choice != new.forced_choice for old, new in pairs if has_choices
         ),
         "largest_difference": max(
             abs(old.log_probability - new.log_probability) for old, new in pairs
@@ -93,9 +98,10 @@ def find_verification_problems(record: dict[str, Any], entry: dict[str, Any]) ->
     ):
         yield "is about other answers: verify the entry again"
         return
-    allowed = math.ceil(DIFFERENT_RATE * record["questions"])
-    for name in ("answers", "choices"):
+    choice_rate = CHOICE_RATES.get(entry["parameters"].get("precision") or "", USUAL_CHOICE_RATE)
+    for name, rate in (("answers", DIFFERENT_RATE), ("choices", choice_rate)):
         number = record[f"different_{name}"]
+        allowed = math.ceil(rate * record["questions"])
         if number > allowed:
             yield (
                 f"{number} of {record['questions']} {name} differ, {allowed} may: "

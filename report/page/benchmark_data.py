@@ -16,6 +16,7 @@ from elusive.evaluate.compare.distances import (
     measure_distances,
 )
 from elusive.evaluate.compare.groups import group_arms
+from elusive.evaluate.compare.metrics import find_ranking_metric
 from elusive.evaluate.compare.seed_noise import estimate_arms
 from elusive.evaluate.compare.selection import select_comparable_cells
 from elusive.evaluate.config import LOSS_EVERY
@@ -49,13 +50,14 @@ def build_benchmark_data(
         cells: all cells of the benchmark; those that cannot share a table yet are left out and
             listed.
         baseline: as in `build_table`.
-        metric: as in `build_table`.
+        metric: as in `build_table`; exact match takes its place if a cell lacks it.
         most_bytes: largest size of the packed answers.
 
     Raises:
         InputError: the arms cannot share a table, or the baseline or metric is unknown.
     """
     kept, left_out = select_comparable_cells(cells)
+    metric = find_ranking_metric(kept, metric)
     table = build_table(kept, baseline, metric)
     arms = group_arms(kept)
     distance = _build_distances(arms)

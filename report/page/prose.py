@@ -132,8 +132,9 @@ def list_trust_cautions(table: ResultTable, cells: list[CellResult]) -> list[str
         )
     if unverified:
         cautions.append(
-            f"Nobody has computed the log-probabilities of {len(unverified)} of {len(table.rows)} "
-            f"arms again ({UNVERIFIED.strip()} in tables), as elusive leaderboard verify does."
+            "Nobody has computed the log-probabilities and forced choices of "
+            f"{len(unverified)} of {len(table.rows)} arms again ({UNVERIFIED.strip()} in tables), "
+            "as elusive leaderboard verify does."
         )
     if any(cell.trust and not cell.trust.gold for cell in cells):
         cautions.append(
@@ -182,10 +183,10 @@ def _warn_about_floor(table: ResultTable) -> str:
     low = [row.label for row in _select_trained(table.rows) if row.em.mean < FLOOR]
     if table.metric != "em" or len(low) < 2:
         return ""
-    return (
-        f"{len(low)} trained arms have an exact match below {FLOOR:.0%}. Exact match hardly tells "
-        "such arms apart; the forced choice does."
-    )
+    warning = f"{len(low)} trained arms have an exact match below {FLOOR:.0%}, "
+    if any(row.forced_choice for row in table.rows):
+        return warning + "which hardly tells them apart: compare them by forced choice."
+    return warning + "which hardly tells them apart."
 
 
 def _warn_about_forgetting(rows: list[ArmRow]) -> str:
@@ -216,7 +217,7 @@ def explain_method(table: ResultTable, cells: list[CellResult]) -> list[str]:
         "model only learns what answers look like.",
         "Forced choice: how often the gold answer has a higher log-probability per token than "
         "another entity's answer to such a question. Each pair of answers is compared in both "
-        "directions, so who knows nothing about whom it is asked has 50%.",
+        "directions, so who knows nothing about whom it is asked has about 50%.",
         "95% intervals: bootstrap over people, each with all of their questions; with several "
         "seeds, chance in training is added. How much it moves a mean is measured on the seeds of "
         "all arms together.",

@@ -13,6 +13,7 @@ from elusive.common.lm.loading import LoadedModel, load_model
 from elusive.evaluate.answering.batches import ALONE, SHARED_PREFIX, WHOLE_PROMPTS
 from elusive.evaluate.answering.distractors import choose_distractors
 from elusive.evaluate.answering.local import answer_questions
+from elusive.evaluate.answering.predictions import compute_forced_choice
 from elusive.evaluate.answering.prompts import split_shots
 
 
@@ -120,3 +121,10 @@ def test_a_model_that_ignores_the_entity_is_right_in_half_of_the_pairs(nano, bio
     wins = sum((a.forced_choice or 0) * n for a, n in zip(answers, pairs, strict=True))
     assert math.isclose(wins, sum(pairs) / 2)
     assert len({answer.forced_choice for answer in answers}) > 2, "some answers are preferred"
+
+
+def test_no_number_is_not_a_wrong_choice():
+    """So that a sweep counts a trial that diverged as failed."""
+    assert compute_forced_choice(-1.0, []) is None
+    assert math.isnan(compute_forced_choice(math.nan, [-1.0]) or 0)
+    assert math.isnan(compute_forced_choice(-1.0, [-2.0, math.nan]) or 0)

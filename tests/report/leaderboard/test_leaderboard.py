@@ -188,6 +188,24 @@ def test_a_table_of_all_benchmarks_has_a_row_for_each_arm_with_its_numbers(board
     assert render_board(tables).count("\n## ") == 2
 
 
+def test_benchmarks_of_an_earlier_version_are_ranked_by_exact_match(board):
+    cells = read_board(board)
+    former = [
+        replace(
+            cell,
+            parameters=cell.parameters | {"weights": "old", "model": "old"},
+            predictions=[replace(p, forced_choice=None) for p in cell.predictions],
+        )
+        for cell in cells
+    ]
+    tables = rank_benchmarks([*cells, *former], "forced_choice")
+    assert {table.name: table.results.metric for table in tables} == {
+        "dataset, llama-0": "forced_choice",
+        "dataset, old": "em",
+    }
+    assert render_board(tables).count("\n## ") == 2
+
+
 def test_a_board_of_one_seed_has_no_ranks_and_is_sorted_by_score(board):
     cells = read_board(board)
     one_seed = [

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
+from answered_cells import answer
 from commands import line_of_error, run, write_grid_plan
 from entries import an_entry, changed, find_cell, problems, verify
 
@@ -19,6 +20,7 @@ from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
 from elusive.report.leaderboard.board import add_cells, init_board
 from elusive.report.leaderboard.build import build_board
+from elusive.report.leaderboard.verification import compare_answers
 
 
 def test_answers_that_the_model_gives_again_are_verified_and_shown(tmp_path, model_folder):
@@ -60,8 +62,11 @@ def test_answers_that_the_model_gives_again_are_verified_and_shown(tmp_path, mod
         for lines in (before, after)
     ]
     assert marked == [["plain", "random", "untrained"], ["plain", "untrained"]]
-    assert any("log-probabilities of 2 of 3 arms" in line for line in after)
-    assert "log-probabilities of 2 of 3 arms" in (tmp_path / "site" / "index.html").read_text()
+    assert any("log-probabilities and forced choices of 2 of 3 arms" in line for line in after)
+    assert (
+        "log-probabilities and forced choices of 2 of 3 arms"
+        in (tmp_path / "site" / "index.html").read_text()
+    )
 
 
 def test_a_model_with_the_text_at_hand_is_asked_again_with_it(tmp_path, model_folder):
@@ -167,3 +172,13 @@ def test_a_verification_with_the_wrong_things_is_one_line(
     for name, value in defaults.items():
         given += [] if name in given else [name, value]
     assert message in line_of_error(capsys, "leaderboard", "verify", an_entry(board, label), *given)
+
+
+def test_choices_that_are_left_out_are_no_choices():
+    """A submitter cannot leave out the wrong ones, which would raise the mean."""
+    again = [answer(person, "direct", 0.0) for person in range(4)]
+    again = [replace(p, forced_choice=person / 4) for person, p in enumerate(again)]
+    chosen = [replace(p, forced_choice=None) if person < 2 else p for person, p in enumerate(again)]
+    assert compare_answers(chosen, again)["different_choices"] == 2
+    former = [replace(p, forced_choice=None) for p in again]
+    assert compare_answers(former, again)["different_choices"] == 0, "entries of version 0.1"
