@@ -61,7 +61,7 @@ def read_table(notebook: nbformat.NotebookNode) -> tuple[list[str], set[str]]:
 def test_the_notebook_has_a_table_of_its_five_arms_with_ranks(executed: nbformat.NotebookNode):
     columns, arms = read_table(executed)
     assert arms == set(ARMS)
-    assert {"rank", "EM %", "gold log-prob"} <= set(columns)
+    assert {"rank", "EM %", "forced choice %"} <= set(columns)
 
 
 def test_the_stored_outputs_are_those_of_the_stored_cells(stored: nbformat.NotebookNode):
