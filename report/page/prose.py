@@ -217,7 +217,7 @@ def explain_method(table: ResultTable, cells: list[CellResult]) -> list[str]:
         "model only learns what answers look like.",
         "Forced choice: how often the gold answer has a higher log-probability per token than "
         "another entity's answer to such a question. Each pair of answers is compared in both "
-        "directions, so who knows nothing about whom it is asked has about 50%.",
+        "directions, so a model that knows nothing of the entity has about 50%.",
         "95% intervals: bootstrap over people, each with all of their questions; with several "
         "seeds, chance in training is added. How much it moves a mean is measured on the seeds of "
         "all arms together.",
