@@ -1,9 +1,12 @@
 """The command `elusive`, with one subcommand per stage."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -34,6 +37,10 @@ COMMANDS = {
 }
 """Every command, and the first line of its help; its module has the same name and is imported when
 the command runs. A test compares the lines."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM has reached this process."""
 
 
 class CommandsByName(Mapping[str, click.Command]):
@@ -86,6 +93,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; wrong input prints one line on stderr and exits with code 2."""
     limit_spinning()
+    signal.signal(signal.SIGTERM, _terminate)
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")  # bars of libraries; ours become plain lines
     try:
@@ -103,9 +111,17 @@ def main() -> None:
         path = f" ({error.filename})" if error.filename else ""
         click.echo(f"elusive: error: {error.strerror or error}{path}", err=True)
         sys.exit(1)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
         click.echo("elusive: interrupted; finished results are kept", err=True)
-        sys.exit(130)
+        is_terminated = isinstance(
+            error.__cause__ or error, Terminated
+        )  # click raises Abort from it
+        sys.exit(143 if is_terminated else 130)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    """End as Ctrl-C does: batch systems and `timeout` send SIGTERM."""
+    raise Terminated
 
 
 if __name__ == "__main__":

@@ -141,8 +141,12 @@ def sort_longest_first(jobs: list[Job], count_steps: Callable[[Job], int]) -> li
 
 
 def get_context() -> ForkServerContext | SpawnContext:
-    """Return how processes are started: forked from one that has imported everything already."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
+    """Return how processes are started: forked from one that has imported everything already.
+
+    Where there is a GPU, each imports everything itself: bitsandbytes opens the GPU as soon as it
+    is imported, and CUDA cannot be used in a fork of a process that has opened it.
+    """
+    if has_gpu() or "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)

@@ -16,6 +16,7 @@ from commands import run, write_grid_plan
 from elusive.common.claims import hold_claim
 from elusive.common.errors import InputError
 from elusive.evaluate.cells.cell_folder import load_cell
+from elusive.evaluate.engines import side_by_side
 from elusive.evaluate.jobs import list_jobs
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
@@ -61,8 +62,14 @@ def test_a_grid_killed_at_random_moments_ends_equal_to_one_that_was_not(whole, p
     assert not list(out.glob("cells/.*")), "leftovers of killed cells"
 
 
-def test_processes_side_by_side_give_the_same_cells(whole, plan_path, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("has_gpu", "start"), [(False, "forkserver"), (True, "spawn")])
+def test_processes_side_by_side_give_the_same_cells(
+    has_gpu, start, whole, plan_path, tmp_path, monkeypatch
+):
+    """They are not forked where there is a GPU, which bitsandbytes opens when it is imported."""
     monkeypatch.delenv("OMP_NUM_THREADS")  # each is offered all threads of the machine
+    monkeypatch.setattr(side_by_side, "has_gpu", lambda: has_gpu)
+    assert side_by_side.get_context().get_start_method() == start
     result = run_plan(load_plan(plan_path), tmp_path / "out", jobs=2)
     assert result.failures == []
     assert answers(tmp_path / "out") == answers(whole)

@@ -142,13 +142,21 @@ def test_processes_end_with_a_command_that_is_killed(tmp_path, model_folder):
     assert len(list(out.glob("cells/[!.]*"))) < 12, "it was killed before its end"
 
 
-def test_a_command_that_is_interrupted_says_so_in_one_line(tmp_path, model_folder):
-    """Ctrl-C reaches all processes of a terminal."""
+@pytest.mark.parametrize(
+    ("send", "number", "code"),
+    [(os.killpg, signal.SIGINT, 130), (os.kill, signal.SIGTERM, 143)],
+    ids=["Ctrl-C", "SIGTERM"],
+)
+def test_a_command_that_is_interrupted_says_so_in_one_line(
+    send, number, code, tmp_path, model_folder
+):
+    """Ctrl-C reaches all processes of a terminal; SIGTERM, as `timeout` sends it, the command."""
     command, out = start_with_two_processes(tmp_path, model_folder)
-    os.killpg(command.pid, signal.SIGINT)
+    send(command.pid, number)
     errors = command.communicate()[1]
-    assert command.returncode == 130
+    assert command.returncode == code
     assert errors.splitlines()[-1] == "elusive: interrupted; finished results are kept"
+    assert "leaked" not in errors
     assert len(list(out.glob("cells/[!.]*"))) < 12, "it was interrupted before its end"
 
 
