@@ -87,7 +87,7 @@ def run(
         click.echo(render_estimate(chosen, out, check), nl=False)
         return
     result = run_plan(whole, out, engine=engine, part=chosen)
-    _show_result(result, chosen, out)
+    _show_result(result, chosen, out, is_whole=chosen == whole)
     if result.failures:
         sys.exit(1)
 
@@ -125,12 +125,16 @@ def _start_workers(plan: "Plan", jobs: int, out: Path) -> None:
         start_importing()
 
 
-def _show_result(result: "RunResult", plan: "Plan", out: Path) -> None:
-    """Print the tables, what else was made, and, even if a table cannot be made, what failed."""
+def _show_result(result: "RunResult", plan: "Plan", out: Path, is_whole: bool) -> None:
+    """Print the tables, what else was made, and, even if a table cannot be made, what failed.
+
+    A part of a plan leaves the tables in files, which may be of the whole, as they are.
+    """
     try:
         if result.folders:
-            _write_tables(result.folders, out)
-        click.echo(f"wrote datasets, training text, cells and tables to {out}")
+            _show_tables(result.folders, out if is_whole else None)
+        kinds = "training text, cells and tables" if is_whole else "training text and cells"
+        click.echo(f"wrote datasets, {kinds} to {out}")
         for folder in result.follow_ups:
             click.echo(f"{folder.relative_to(out).parts[0]}: {folder}")
         if "report" in plan.then and result.folders:
@@ -149,13 +153,14 @@ def _show_failures(result: "RunResult", out: Path) -> None:
         click.echo(f"{count} failed, see {out / 'failed'}; rerun to retry", err=True)
 
 
-def _write_tables(folders: list[Path], out: Path) -> None:
-    """Print the tables of all finished arms, and write them to files."""
+def _show_tables(folders: list[Path], out: Path | None) -> None:
+    """Print the tables of all finished arms, and write them to files of a folder, if any."""
     from elusive.evaluate.cells.cell_folder import load_cell
     from elusive.evaluate.tables.formats import render_tables
     from elusive.evaluate.tables.table import build_tables
 
     tables = build_tables([load_cell(folder) for folder in folders])
-    for layout, suffix in (("markdown", "md"), ("csv", "csv")):
-        (out / f"table.{suffix}").write_text(render_tables(tables, layout), encoding="utf-8")
+    if out:
+        for layout, suffix in (("markdown", "md"), ("csv", "csv")):
+            (out / f"table.{suffix}").write_text(render_tables(tables, layout), encoding="utf-8")
     click.echo(render_tables(tables, "terminal"))

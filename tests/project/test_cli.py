@@ -125,6 +125,16 @@ def test_a_run_ends_with_a_table_and_its_files(finished_run):
     assert (out / "table.md").read_text().count("\n") == 5
 
 
+def test_a_part_of_a_run_leaves_the_table_of_the_whole(finished_run):
+    plan, out = finished_run
+    whole = (out / "table.md").read_text()
+    result = run("run", plan, "--arm", "plain", "--out", out)
+    assert result.exit_code == 0
+    assert "plain" in result.output
+    assert "random" not in result.output
+    assert (out / "table.md").read_text() == whole
+
+
 def test_running_again_does_only_what_is_missing(finished_run, model_folder):
     plan, out = finished_run
     stamps = {path: path.stat().st_mtime_ns for path in out.glob("cells/*/metrics.json")}
