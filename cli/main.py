@@ -113,9 +113,8 @@ def main() -> None:
         sys.exit(1)
     except (click.Abort, KeyboardInterrupt) as error:
         click.echo("elusive: interrupted; finished results are kept", err=True)
-        is_terminated = isinstance(
-            error.__cause__ or error, Terminated
-        )  # click raises Abort from it
+        # click raises Abort from what interrupted it.
+        is_terminated = isinstance(error.__cause__ or error, Terminated)
         sys.exit(143 if is_terminated else 130)
 
 
