@@ -196,7 +196,8 @@ class Prediction:
     """The same."""
     forced_choice: float | None = None
     """Share of distractors, gold answers of other questions of the topic, that have a lower mean
-    log-probability per token than the first gold answer; None if there are none."""
+    log-probability per token than the first gold answer (a tie counts half); None if there are
+    none."""
 
 
 _SPANS = pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32())]))

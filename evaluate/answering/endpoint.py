@@ -197,10 +197,13 @@ def ask_endpoint(
         prompt = render_few_shot_prefix(shots, get_topic(question)) + render_question(
             question.question
         )
-        answers = [question.answers[0], *(distractors or {}).get(question.question_id, [])]
-        gold, *others = _score_answers(endpoint, prompt, [f" {answer}" for answer in answers])
+        others = (distractors or {}).get(question.question_id, [])
+        answers = list(dict.fromkeys([question.answers[0], *others]))
+        found = _score_answers(endpoint, prompt, [f" {answer}" for answer in answers])
+        scores = dict(zip(answers, found, strict=True))
+        gold = scores[question.answers[0]]
         text = endpoint.generate(prompt, limits[get_topic(question)])
-        return Answer(text, gold, compute_forced_choice(gold, others))
+        return Answer(text, gold, compute_forced_choice(gold, [scores[other] for other in others]))
 
     with ThreadPoolExecutor(endpoint.at_once) as pool:
         answers = list(pool.map(ask, questions))

@@ -98,7 +98,7 @@ def _answer_batch(
     """Answer questions that share a prefix; halve the batch as long as memory does not suffice."""
     try:
         ids, golds = answer_and_score(prompted, questions, prefix)
-        others = _score_distractors(prompted, questions, prefix)
+        others = _score_distractors(prompted, questions, golds, prefix)
         return [
             Answer(prompted.decode_answer(tokens), gold, compute_forced_choice(gold, scores))
             for tokens, gold, scores in zip(ids, golds, others, strict=True)
@@ -115,16 +115,24 @@ def _answer_batch(
 
 
 def _score_distractors(
-    prompted: PromptedModel, questions: list[PromptedQuestion], prefix: Prefix
+    prompted: PromptedModel, questions: list[PromptedQuestion], golds: list[float], prefix: Prefix
 ) -> list[list[float]]:
-    """Score all distractors of questions that share a prefix, one of each question at a time."""
-    scores: list[list[float]] = [[] for _ in questions]
-    for number in range(max(len(question.distractors) for question in questions)):
-        rows = [row for row, item in enumerate(questions) if number < len(item.distractors)]
-        asked = [questions[row] for row in rows]
-        answers = [item.distractors[number] for item in asked]
-        for row, score in zip(rows, score_answers(prompted, asked, answers, prefix), strict=True):
-            scores[row].append(score)
+    """Score all distractors of questions that share a prefix, one of each question at a time.
+
+    A distractor that is the gold answer has its log-probability.
+    """
+    scores = [[gold] * len(item.distractors) for item, gold in zip(questions, golds, strict=True)]
+    for number in range(max(map(len, scores))):
+        others = {
+            row: item.distractors[number]
+            for row, item in enumerate(questions)
+            if number < len(item.distractors) and item.distractors[number] != item.gold
+        }
+        if others:
+            asked = [questions[row] for row in others]
+            found = score_answers(prompted, asked, list(others.values()), prefix)
+            for row, score in zip(others, found, strict=True):
+                scores[row][number] = score
     return scores
 
 

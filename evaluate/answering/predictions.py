@@ -23,7 +23,8 @@ class Answer:
     log_probability: float
     """Mean per token of the first gold answer, in nats."""
     forced_choice: float | None
-    """Share of distractors that are less likely than the gold answer; None without any."""
+    """Share of distractors that are less likely than the gold answer (a tie counts half); None
+    without any."""
 
 
 def check_shots_apart(questions: list[Question], shots: list[Shot]) -> None:

@@ -60,7 +60,7 @@ METRICS: dict[str, dict[str, Any]] = {
         "metric_kind": "accuracy",
         "metric_unit": "proportion",
         "evaluation_description": "Share of other entities' answers to such a question that have a "
-        "lower mean log-probability per token than the first gold answer.",
+        "lower mean log-probability per token than the first gold answer; a tie counts half.",
         "lower_is_better": False,
         "score_type": "continuous",
         "min_score": 0,

@@ -1,9 +1,11 @@
 """The forced choice: whether a model prefers a gold answer to other entities' answers."""
 
 import math
+import random
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
@@ -36,21 +38,50 @@ def test_the_order_of_the_questions_does_not_matter():
     assert choose_distractors(PEOPLE[::-1]) == choose_distractors(PEOPLE)
 
 
-def test_answers_of_the_same_entity_or_value_are_no_distractors():
+def test_answers_of_the_same_entity_or_value_tie():
+    """They give the question's own gold answer, however often a fact is asked for."""
     questions = [ask_about("A", "Paris"), ask_about("B", "the paris"), ask_about("C", "Rome")]
     again = replace(questions[0], question_id="A again")
     other = replace(questions[0], question_id="A other", answers=["Lyon"])
     found = choose_distractors([*questions, again, other])
-    assert found == {
-        "A/city": ["Rome"],
-        "B/city": found["B/city"],
-        "C/city": found["C/city"],
-        "A again": ["Rome"],
-        "A other": found["A other"],
+    assert {question_id: sorted(others) for question_id, others in found.items()} == {
+        "A/city": ["Paris", "Paris", "Paris", "Rome"],
+        "A again": ["Paris", "Paris", "Paris", "Rome"],
+        "A other": ["Lyon", "Lyon", "Rome", "the paris"],
+        "B/city": ["Lyon", "Rome", "the paris", "the paris"],
+        "C/city": ["Lyon", "Paris", "Paris", "the paris"],
     }
-    assert set(found["B/city"]) == {"Rome", "Lyon"}
-    assert set(found["C/city"]) == {"Paris", "the paris", "Lyon"}
-    assert set(found["A other"]) == {"the paris", "Rome"}
+
+
+@pytest.mark.parametrize("answers", [["Paris", "paris"], ["Paris"]])
+def test_a_topic_with_one_answer_or_entity_has_no_distractors(answers: list[str]):
+    questions = [ask_about(name, answer) for name, answer in zip("AB", answers, strict=False)]
+    again = replace(questions[0], question_id="A other", answers=["Lyon"])
+    assert set(map(tuple, choose_distractors(questions).values())) == {()}
+    assert not any(choose_distractors([questions[0], again]).values())
+
+
+@pytest.mark.parametrize("values", [1, 2, 3, 8])
+def test_a_model_that_prefers_some_answers_has_exactly_half(values: int):
+    """However few answers there are, and however unequally they are given."""
+    draw = random.Random(values)
+    questions = [
+        replace(
+            ask_about(f"person {draw.randrange(20)}", f"city {draw.randrange(values) ** 2}"),
+            question_id=str(n),
+        )
+        for n in range(50)
+    ]
+    preferred = {f"city {value**2}": draw.random() for value in range(values)}
+    distractors = choose_distractors(questions)
+    shares = [
+        compute_forced_choice(
+            preferred[question.answers[0]],
+            [preferred[answer] for answer in distractors[question.question_id]],
+        )
+        for question in questions
+    ]
+    assert set(shares) == {None} if values == 1 else math.isclose(fmean(shares), 0.5)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
@@ -83,6 +114,8 @@ def bios(people_folder: Path) -> DatasetFolder:
 def test_shares_are_those_of_answers_scored_alone(nano, bios):
     """Each distractor gets the log-probability that it has as the gold answer."""
     questions, (shots, _) = bios.questions[:12], split_shots(bios.shots, 2, 0)
+    same = next(n for n, other in enumerate(questions[1:], 1) if other.field == questions[0].field)
+    questions[same] = replace(questions[same], answers=questions[0].answers)  # a tie
     distractors = choose_distractors(questions)
     assert any(distractors.values())
 
@@ -97,8 +130,12 @@ def test_shares_are_those_of_answers_scored_alone(nano, bios):
         swapped = [replace(question, answers=[answer]) for answer in others]
         [gold] = ask([question], 1, ALONE)
         scores = [ask([item], 1, ALONE)[0].log_probability for item in swapped]
-        wins = [gold.log_probability > score for score in scores]
-        expected.append(sum(wins) / len(wins) if wins else None)
+        wins = [
+            0.5 if answer == question.answers[0] else gold.log_probability > score
+            for answer, score in zip(others, scores, strict=True)
+        ]
+        expected.append(fmean(wins))
+    assert any(question.answers[0] in distractors[question.question_id] for question in questions)
     for batching in (SHARED_PREFIX, WHOLE_PROMPTS):
         answers = ask(questions, batching=batching, distractors=distractors)
         assert [answer.forced_choice for answer in answers] == expected
@@ -117,9 +154,7 @@ def test_a_model_that_ignores_the_entity_is_right_in_half_of_the_pairs(nano, bio
     answers = answer_questions(
         nano.model, nano.tokenizer, questions, shots, 8, distractors=choose_distractors(questions)
     )
-    pairs = [len(choose_distractors(questions)[q.question_id]) for q in questions]
-    wins = sum((a.forced_choice or 0) * n for a, n in zip(answers, pairs, strict=True))
-    assert math.isclose(wins, sum(pairs) / 2)
+    assert math.isclose(fmean(a.forced_choice or 0 for a in answers), 0.5)
     assert len({answer.forced_choice for answer in answers}) > 2, "some answers are preferred"
 
 
