@@ -27,10 +27,15 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Count only the questions that the model before training gets wrong, in each seed.",
 )
-@click.option(
+@add_list_option(
+    "--kind",
+    help="Count only the questions of this kind, such as direct, reverse or multi-hop; or of a "
+    "list with commas.",
+)
+@add_list_option(
     "--mention",
     help="Count only the facts whose sentence has the name (in), comes after it (before), or comes "
-    "before all mentions (none). FOLDER must be one of `elusive run`.",
+    "before all mentions (none); or a list with commas. FOLDER must be one of `elusive run`.",
 )
 @add_list_option(
     "--columns",
@@ -48,7 +53,8 @@ def table(
     baseline: str | None,
     metric: str,
     missed: bool,
-    mention: str | None,
+    kind: tuple[str, ...],
+    mention: tuple[str, ...],
     columns: tuple[str, ...],
     benchmark: str | None,
 ) -> None:
@@ -67,37 +73,43 @@ def table(
     elusive table runs/demo --format latex > table.tex
     elusive table runs/demo --columns rank,em,gold-log-prob,known-em
     elusive table runs/wiki --missed
+    elusive table runs/questions --kind reverse --metric forced_choice
     elusive table runs/demo --mention before
+    elusive table runs/demo --mention before,none
     elusive table runs/two-models --benchmark "people, nano-large" --format csv
     """
     from elusive.evaluate.cells.cell_folder import find_cells
     from elusive.evaluate.compare.groups import group_benchmarks
     from elusive.evaluate.compare.mentions import PLACES
-    from elusive.evaluate.compare.selection import select_missed
+    from elusive.evaluate.compare.selection import select_kinds, select_missed
     from elusive.evaluate.tables.formats import RENDERERS, render_tables
     from elusive.evaluate.tables.table import build_comparable_table
 
     if layout not in RENDERERS:
         raise build_unknown_name_error("format", layout, RENDERERS)
-    if mention is not None and mention not in PLACES:
-        raise build_unknown_name_error("mention", mention, PLACES)
+    for place in mention:
+        if place not in PLACES:
+            raise build_unknown_name_error("mention", place, PLACES)
     benchmarks = group_benchmarks(find_cells(folder))
     if benchmark is not None and benchmark not in benchmarks:
         raise build_unknown_name_error("benchmark", benchmark, benchmarks)
     chosen = {benchmark: benchmarks[benchmark]} if benchmark else benchmarks
     if missed:
         chosen = {name: select_missed(cells) for name, cells in chosen.items()}
-    if mention is not None:
-        chosen = {name: _select(folder, cells, PLACES[mention]) for name, cells in chosen.items()}
+    if kind:
+        chosen = {name: select_kinds(cells, kind) for name, cells in chosen.items()}
+    if mention:
+        places = {PLACES[place] for place in mention}
+        chosen = {name: _select(folder, cells, places) for name, cells in chosen.items()}
     tables = {
         name: build_comparable_table(cells, baseline, metric) for name, cells in chosen.items()
     }
     click.echo(render_tables(tables, layout, columns), nl=False)
 
 
-def _select(run: Path, cells: "list[CellResult]", place: str) -> "list[CellResult]":
-    """Keep only answers about values with the name in one place of the run's dataset."""
+def _select(run: Path, cells: "list[CellResult]", places: set[str]) -> "list[CellResult]":
+    """Keep only answers about values with the name in some places of the run's dataset."""
     from elusive.evaluate.compare.mentions import select_mentions
     from elusive.evaluate.plans import load_run_dataset
 
-    return select_mentions(cells, load_run_dataset(run, cells[0].parameters), place)
+    return select_mentions(cells, load_run_dataset(run, cells[0].parameters), places)

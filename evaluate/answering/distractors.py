@@ -15,9 +15,9 @@ def choose_distractors(questions: list[Question]) -> dict[str, list[str]]:
 
     The questions of a topic stand in a circle, in an order drawn once, and each is compared with
     the neighbours on both sides. So each pair is compared in both directions, and a model that
-    answers alike whomever it is asked about is right in exactly half of the comparisons, even if it
-    prefers common or short answers. A neighbour that is about the same entity or shares a gold
-    answer gives the question's own gold answer, which counts as a tie.
+    gives an answer the same probability after each question of the topic has exactly one half, even
+    if it prefers common or short answers. A neighbour that is about the same entity or shares a
+    gold answer gives the question's own gold answer, which counts as a tie.
 
     Args:
         questions: all questions that a cell asks.

@@ -49,20 +49,20 @@ def find_place(document: Document, fact: Fact) -> str:
 
 
 def select_mentions(
-    cells: list[CellResult], dataset: DatasetFolder, place: str
+    cells: list[CellResult], dataset: DatasetFolder, places: set[str]
 ) -> list[CellResult]:
-    """Keep only answers about values with the name in one place, a value of `PLACES`.
+    """Keep only answers about values with the name in some places, values of `PLACES`.
 
     Raises:
-        InputError: no value has it there.
+        InputError: no value has it in one of them.
     """
-    places = _find_places(dataset)
-    if place not in places.values():
-        found = sorted(set(places.values())) or ["unknown for all of them"]
+    found = _find_places(dataset)
+    for place in sorted(places - set(found.values())):
+        known = sorted(set(found.values())) or ["unknown for all of them"]
         raise InputError(
-            f"{dataset.path}: no value has the name {place} (it is {', or '.join(found)})"
+            f"{dataset.path}: no value has the name {place} (it is {', or '.join(known)})"
         )
-    return select_answers(cells, lambda _, p: places.get(p.question_id) == place)
+    return select_answers(cells, lambda _, p: found.get(p.question_id) in places)
 
 
 def _find_places(dataset: DatasetFolder) -> dict[str, str]:

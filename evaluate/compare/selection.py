@@ -1,12 +1,12 @@
 """Select some answers of cells, or the cells that can share a table."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from elusive.augment.arms import UNTRAINED
 from elusive.common.dataset.records import Prediction
-from elusive.common.errors import InputError
+from elusive.common.errors import InputError, build_unknown_name_error
 from elusive.evaluate.cells.cell import get_arm
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.groups import group_arms
@@ -31,6 +31,19 @@ def select_missed(cells: list[CellResult]) -> list[CellResult]:
             "`untrained: true`, or leave out --missed"
         )
     return select_answers(cells, lambda seed, p: (seed, p.question_id) in missed)
+
+
+def select_kinds(cells: list[CellResult], kinds: Collection[str]) -> list[CellResult]:
+    """Keep only answers to questions of some kinds, such as reverse ones.
+
+    Raises:
+        InputError: the cells have no questions of one of them.
+    """
+    asked = {p.kind for cell in cells for p in cell.predictions}
+    for kind in kinds:
+        if kind not in asked:
+            raise build_unknown_name_error("kind", kind, asked)
+    return select_answers(cells, lambda _, p: p.kind in kinds)
 
 
 def select_answers(

@@ -112,7 +112,7 @@ def test_a_server_scores_a_last_sign_that_shares_a_token_with_the_newline(tmp_pa
     tokenizer.save_pretrained(tmp_path)
     questions = ask_about_firms()
     golds = [question.answers[0] for question in questions]
-    distractors = {q.question_id: golds[:3] for q in questions[3:]}
+    distractors = {q.question_id: [*golds[:2], q.answers[0]] for q in questions[3:]}
     local = answer_questions(model, tokenizer, questions, SHOTS, 4, distractors=distractors)
     assert any(p.forced_choice for p in local)
     with completion_server(tmp_path) as state:

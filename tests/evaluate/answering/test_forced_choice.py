@@ -35,7 +35,8 @@ def test_each_pair_is_compared_in_both_directions():
 
 
 def test_the_order_of_the_questions_does_not_matter():
-    assert choose_distractors(PEOPLE[::-1]) == choose_distractors(PEOPLE)
+    twice = [*PEOPLE, replace(PEOPLE[0], question_id="asked again")]
+    assert choose_distractors(twice[::-1]) == choose_distractors(twice)
 
 
 def test_answers_of_the_same_entity_or_value_tie():
@@ -61,18 +62,38 @@ def test_a_topic_with_one_answer_or_entity_has_no_distractors(answers: list[str]
     assert not any(choose_distractors([questions[0], again]).values())
 
 
-@pytest.mark.parametrize("values", [2, 3, 8])
+def test_answers_that_share_a_name_tie():
+    cities = [("NYC", "New York"), ("New York",), ("Rome",)]
+    questions = [ask_about(str(number), *names) for number, names in enumerate(cities)]
+    found = choose_distractors(questions)
+    assert sorted(found["0/city"]) == ["NYC", "Rome"]
+    assert sorted(found["1/city"]) == ["New York", "Rome"]
+    assert sorted(found["2/city"]) == ["NYC", "New York"]
+
+
+NAMES = [
+    ("Rome",),
+    ("NYC", "New York"),
+    ("New York",),
+    ("Bonn",),
+    ("Oslo",),
+    ("Oslo", "Kristiania"),
+]
+"""City names, some of which share one; the first ones are drawn more often."""
+
+
+@pytest.mark.parametrize("values", [2, 3, 6])
 def test_a_model_that_prefers_some_answers_has_exactly_half(values: int):
     """However few answers there are, and however unequally they are given."""
     draw = random.Random(values)
     questions = [
         replace(
-            ask_about(f"person {draw.randrange(20)}", f"city {draw.randrange(values) ** 2}"),
-            question_id=str(n),
+            ask_about(f"person {draw.randrange(20)}", *NAMES[int(values * draw.random() ** 2)]),
+            question_id=str(number),
         )
-        for n in range(50)
+        for number in range(50)
     ]
-    preferred = {f"city {value**2}": draw.random() for value in range(values)}
+    preferred = {name: draw.random() for names in NAMES for name in names}
     distractors = choose_distractors(questions)
     shares = [
         compute_forced_choice(

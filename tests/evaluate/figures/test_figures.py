@@ -297,6 +297,14 @@ def test_a_table_of_facts_with_the_name_in_one_place(run_of_arms):
                 assert float(by_arm[row.arm]["em"]) == pytest.approx(row.scores["em"].mean)
 
 
+def test_a_table_of_two_places_counts_the_facts_of_both(run_of_arms):
+    arguments = ["table", str(run_of_arms), "--mention", "in,before", "--format", "csv"]
+    both = CliRunner().invoke(cli, arguments)
+    assert next(csv.DictReader(both.output.splitlines()))["questions"] == "30.0"
+    alone = CliRunner().invoke(cli, ["table", str(run_of_arms), "--format", "csv"])
+    assert both.output == alone.output
+
+
 def test_a_table_of_a_place_that_no_name_has_gives_one_line(run_of_arms, tmp_path, capsys):
     line = line_of_error(capsys, "table", run_of_arms, "--mention", "none")
     assert "no value has the name not before it (it is in its sentence, or only before it)" in line

@@ -13,7 +13,7 @@ from elusive.common.errors import InputError
 from elusive.common.text_tables import render_terminal_table
 from elusive.evaluate.cells.cell_folder import CellResult, find_cells
 from elusive.evaluate.compare.groups import group_arms
-from elusive.evaluate.compare.selection import select_missed
+from elusive.evaluate.compare.selection import select_kinds, select_missed
 from elusive.evaluate.tables.columns import flatten_row, format_cells
 from elusive.evaluate.tables.formats import RENDERERS, render_note, render_tables
 from elusive.evaluate.tables.table import build_comparable_table, build_table
@@ -99,6 +99,18 @@ def test_missed_questions_are_those_of_the_untrained_model_seed_by_seed(cells):
     assert after.questions == 6
     with pytest.raises(InputError, match="leave out --missed"):
         select_missed(cells[2:])
+
+
+def test_questions_of_one_kind_have_a_table_of_their_own(cells):
+    reverse = select_kinds(cells, ["reverse"])
+    assert {p.kind for cell in reverse for p in cell.predictions} == {"reverse"}
+    by_kind = {row.label: row for row in build_table(cells).rows}
+    for row in build_table(reverse).rows:
+        count = sum(p.kind == "reverse" for p in cells[0].predictions)
+        assert row.questions == count < by_kind[row.label].questions
+    assert select_kinds(cells, ["direct", "reverse"]) == cells
+    with pytest.raises(InputError, match="unknown kind 'revers': did you mean 'reverse'"):
+        select_kinds(cells, ["revers"])
 
 
 def test_labels_that_look_numbered_stay_apart():
