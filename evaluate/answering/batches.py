@@ -106,7 +106,7 @@ class PromptedQuestion:
     gold: list[int]
     """Tokens of the first gold answer."""
     distractors: list[list[int]]
-    """Tokens of other entities' answers to such a question."""
+    """Tokens of wrong answers, as `choose_distractors` returns them."""
 
 
 @dataclass(frozen=True)

@@ -1,51 +1,92 @@
 """Distractors of the forced choice: gold answers of other questions of the same topic."""
 
 import random
+from collections import defaultdict
+from itertools import combinations
 
 from elusive.common.answers import normalize_answer
 from elusive.common.dataset.records import Question
 from elusive.evaluate.answering.predictions import group_by_topic
 
 REACH = 2
-"""Number of neighbours on each side, in a circle of the topic's questions, that are compared."""
+"""Number of neighbours on each side, in a circle of questions, that are compared."""
 
 
 def choose_distractors(questions: list[Question]) -> dict[str, list[str]]:
-    """Choose other entities' answers for each question: at most four, the same for every model.
+    """Choose wrong answers for each question: at most four, the same for every model.
 
     The questions of a topic stand in a circle, in an order drawn once, and each is compared with
-    the neighbours on both sides. So each pair is compared in both directions, and a model that
-    gives an answer the same probability after each question of the topic has exactly one half, even
-    if it prefers common or short answers. A neighbour that is about the same entity or shares a
-    gold answer gives the question's own gold answer, which counts as a tie.
+    the neighbours on both sides. An entity with several answers of the topic, such as an article,
+    has a circle of its own, so that it is not enough to know which answers belong to it; answers of
+    one form stand together there. A neighbour that shares a gold answer gives the question's own,
+    which counts as a tie.
+
+    So each pair is compared in both directions, and a model that gives an answer the same
+    probability after each question of a circle has exactly one half, even if it prefers common or
+    short answers.
 
     Args:
         questions: all questions that a cell asks.
 
     Returns:
-        Distractors by question id, as many for every question of a topic; none where a topic has
+        Distractors by question id, as many for every question of a circle; none where a circle has
         nothing to compare.
     """
     distractors = {}
     for topic, members in group_by_topic(questions).items():
-        circle = sorted(members, key=lambda item: (item.entity, item.answers, item.question_id))
-        random.Random(f"distractors of {topic}").shuffle(circle)
-        chosen = [_choose_among_neighbours(circle, place) for place in range(len(circle))]
-        is_tied = all({item.answers[0]} >= set(o) for item, o in zip(circle, chosen, strict=True))
-        for question, others in zip(circle, chosen, strict=True):
-            distractors[question.question_id] = [] if is_tied else others
+        own, common = _split_by_entity(members)
+        distractors |= _choose_in_circle(_shuffle(common, f"distractors of {topic}"))
+        for circle in own:
+            order = _shuffle(circle, f"distractors of {topic} of {circle[0].entity}")
+            distractors |= _choose_in_circle(sorted(order, key=_describe_form))
     return distractors
+
+
+def _split_by_entity(questions: list[Question]) -> tuple[list[list[Question]], list[Question]]:
+    """Return a list for each entity with several answers, and the questions about all others."""
+    by_entity: dict[str, list[Question]] = defaultdict(list)
+    for question in questions:
+        by_entity[question.entity].append(question)
+    own, common = [], []
+    for members in by_entity.values():
+        if any(_differ(one, other) for one, other in combinations(members, 2)):
+            own.append(members)
+        else:
+            common += members
+    return own, common
+
+
+def _shuffle(questions: list[Question], seed: str) -> list[Question]:
+    ordered = sorted(questions, key=lambda item: (item.entity, item.answers, item.question_id))
+    random.Random(seed).shuffle(ordered)
+    return ordered
+
+
+def _describe_form(question: Question) -> tuple[bool, bool]:
+    """Return whether the gold answer has a digit, and whether it has a capital letter."""
+    answer = question.answers[0]
+    return any(map(str.isdigit, answer)), any(map(str.isupper, answer))
+
+
+def _choose_in_circle(circle: list[Question]) -> dict[str, list[str]]:
+    chosen = [_choose_among_neighbours(circle, place) for place in range(len(circle))]
+    is_tied = all({item.answers[0]} >= set(o) for item, o in zip(circle, chosen, strict=True))
+    return {
+        question.question_id: [] if is_tied else others
+        for question, others in zip(circle, chosen, strict=True)
+    }
 
 
 def _choose_among_neighbours(circle: list[Question], place: int) -> list[str]:
     question = circle[place]
     near = {(place + step) % len(circle) for step in range(-REACH, REACH + 1)} - {place}
     others = [circle[number] for number in sorted(near)]
-    return [(other if _differs(other, question) else question).answers[0] for other in others]
+    return [(other if _differ(other, question) else question).answers[0] for other in others]
 
 
-def _differs(other: Question, question: Question) -> bool:
-    return other.entity != question.entity and not _normalize(other) & _normalize(question)
+def _differ(one: Question, other: Question) -> bool:
+    """Return whether two questions share no gold answer."""
+    return not _normalize(one) & _normalize(other)
 
 
 def _normalize(question: Question) -> set[str]:

@@ -59,8 +59,9 @@ METRICS: dict[str, dict[str, Any]] = {
         "metric_name": "Forced choice",
         "metric_kind": "accuracy",
         "metric_unit": "proportion",
-        "evaluation_description": "Share of other entities' answers to such a question that have a "
-        "lower mean log-probability per token than the first gold answer; a tie counts half.",
+        "evaluation_description": "Share of wrong answers that have a lower mean log-probability "
+        "per token than the first gold answer: other entities' answers to such a question or, if "
+        "the entity has several such answers, its other ones. A tie counts half.",
         "lower_is_better": False,
         "score_type": "continuous",
         "min_score": 0,

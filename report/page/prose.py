@@ -216,9 +216,9 @@ def explain_method(table: ResultTable, cells: list[CellResult]) -> list[str]:
         "token of the first gold answer, in nats; closer to 0 is better, but it also grows where a "
         "model only learns what answers look like.",
         "Forced choice: how often the gold answer has a higher log-probability per token than "
-        "another entity's answer to such a question; a tie counts half. Each pair of answers is "
-        "compared in both directions, so a model that answers alike whomever it is asked about has "
-        "50%.",
+        "another entity's answer to such a question or, if an entity has several such answers, "
+        "another one of its own; a tie counts half. Each pair of answers is compared in both "
+        "directions, so a model that answers alike whatever it is asked has 50%.",
         "95% intervals: bootstrap over people, each with all of their questions; with several "
         "seeds, chance in training is added. How much it moves a mean is measured on the seeds of "
         "all arms together.",

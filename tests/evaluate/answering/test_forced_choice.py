@@ -1,4 +1,4 @@
-"""The forced choice: whether a model prefers a gold answer to other entities' answers."""
+"""The forced choice: whether a model prefers a gold answer to answers of like questions."""
 
 import math
 import random
@@ -23,6 +23,14 @@ def ask_about(entity: str, *answers: str, field: str = "city") -> Question:
     return Question(f"{entity}/{field}", "", entity, field, f"{entity}?", list(answers), "test")
 
 
+def ask_all(*answers: str) -> list[Question]:
+    """Return questions of one article, whose ids are the places of their answers."""
+    return [
+        replace(ask_about("article", answer), question_id=str(number))
+        for number, answer in enumerate(answers)
+    ]
+
+
 PEOPLE = [ask_about(f"person {number}", f"city {number}") for number in range(9)]
 
 
@@ -39,27 +47,51 @@ def test_the_order_of_the_questions_does_not_matter():
     assert choose_distractors(twice[::-1]) == choose_distractors(twice)
 
 
-def test_answers_of_the_same_entity_or_value_tie():
+def test_answers_of_the_same_value_tie():
     """They give the question's own gold answer, however often a fact is asked for."""
     questions = [ask_about("A", "Paris"), ask_about("B", "the paris"), ask_about("C", "Rome")]
     again = replace(questions[0], question_id="A again")
-    other = replace(questions[0], question_id="A other", answers=["Lyon"])
-    found = choose_distractors([*questions, again, other])
+    found = choose_distractors([*questions, again])
     assert {question_id: sorted(others) for question_id, others in found.items()} == {
-        "A/city": ["Paris", "Paris", "Paris", "Rome"],
-        "A again": ["Paris", "Paris", "Paris", "Rome"],
-        "A other": ["Lyon", "Lyon", "Rome", "the paris"],
-        "B/city": ["Lyon", "Rome", "the paris", "the paris"],
-        "C/city": ["Lyon", "Paris", "Paris", "the paris"],
+        "A/city": ["Paris", "Paris", "Rome"],
+        "A again": ["Paris", "Paris", "Rome"],
+        "B/city": ["Rome", "the paris", "the paris"],
+        "C/city": ["Paris", "Paris", "the paris"],
     }
 
 
+def test_an_entity_with_several_answers_is_compared_with_itself():
+    """So it is not enough to know which answers belong to an article."""
+    article = ask_all("Paris", "Rome", "Oslo", "Bonn")
+    others = [ask_about("B", "Kiel"), ask_about("C", "Bern")]
+    found = choose_distractors([others[0], *article, others[1]])
+    assert {question_id: sorted(answers) for question_id, answers in found.items()} == {
+        "0": ["Bonn", "Oslo", "Rome"],
+        "1": ["Bonn", "Oslo", "Paris"],
+        "2": ["Bonn", "Paris", "Rome"],
+        "3": ["Oslo", "Paris", "Rome"],
+        "B/city": ["Bern"],
+        "C/city": ["Kiel"],
+    }
+
+
+def test_answers_of_one_form_are_compared_first():
+    """With five of each form, at least two of the four neighbours have the same one."""
+    numbers = ["1851", "1900", "1939", "7,989", "56.2%"]
+    names = ["Momus", "Warsaw", "Astra", "XK", "Bonn"]
+    words = ["patents", "a spark", "two", "coal", "water"]
+    found = choose_distractors(ask_all(*numbers, *names, *words))
+    for number, others in found.items():
+        form = [numbers, names, words][int(number) // 5]
+        assert len(others) == 4
+        assert len(set(others) & set(form)) >= 2
+
+
 @pytest.mark.parametrize("answers", [["Paris", "paris"], ["Paris"]])
-def test_a_topic_with_one_answer_or_entity_has_no_distractors(answers: list[str]):
+def test_a_topic_with_one_answer_has_no_distractors(answers: list[str]):
     questions = [ask_about(name, answer) for name, answer in zip("AB", answers, strict=False)]
-    again = replace(questions[0], question_id="A other", answers=["Lyon"])
     assert set(map(tuple, choose_distractors(questions).values())) == {()}
-    assert not any(choose_distractors([questions[0], again]).values())
+    assert choose_distractors(ask_all("Paris", "paris")) == {"0": [], "1": []}
 
 
 def test_answers_that_share_a_name_tie():
