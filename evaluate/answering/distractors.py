@@ -2,7 +2,8 @@
 
 import random
 from collections import defaultdict
-from itertools import combinations
+from collections.abc import Callable
+from itertools import combinations, product
 
 from elusive.common.answers import normalize_answer
 from elusive.common.dataset.records import Question
@@ -17,9 +18,9 @@ def choose_distractors(questions: list[Question]) -> dict[str, list[str]]:
 
     The questions of a topic stand in a circle, in an order drawn once, and each is compared with
     the neighbours on both sides. An entity with several answers of the topic, such as an article,
-    has a circle of its own, so that it is not enough to know which answers belong to it; answers of
-    one form stand together there. A neighbour that shares a gold answer gives the question's own,
-    which counts as a tie.
+    has circles of its own, one for each form of answers, so that it is not enough to know which
+    answers belong to it and of which form the right one is. A neighbour whose answer is right, too,
+    gives the question's own, which counts as a tie.
 
     So each pair is compared in both directions, and a model that gives an answer the same
     probability after each question of a circle has exactly one half, even if it prefers common or
@@ -35,25 +36,33 @@ def choose_distractors(questions: list[Question]) -> dict[str, list[str]]:
     distractors = {}
     for topic, members in group_by_topic(questions).items():
         own, common = _split_by_entity(members)
-        distractors |= _choose_in_circle(_shuffle(common, f"distractors of {topic}"))
+        distractors |= _choose_in_circle(_shuffle(common, f"distractors of {topic}"), _share_answer)
         for circle in own:
             order = _shuffle(circle, f"distractors of {topic} of {circle[0].entity}")
-            distractors |= _choose_in_circle(sorted(order, key=_describe_form))
+            distractors |= _choose_in_circle(order, _may_share_answer)
     return distractors
 
 
 def _split_by_entity(questions: list[Question]) -> tuple[list[list[Question]], list[Question]]:
-    """Return a list for each entity with several answers, and the questions about all others."""
+    """Return the circles of entities with several answers, and the questions about all others."""
     by_entity: dict[str, list[Question]] = defaultdict(list)
     for question in questions:
         by_entity[question.entity].append(question)
-    own, common = [], []
-    for members in by_entity.values():
-        if any(_differ(one, other) for one, other in combinations(members, 2)):
-            own.append(members)
-        else:
+    own: dict[tuple[str, str], list[Question]] = defaultdict(list)
+    common = []
+    for entity, members in by_entity.items():
+        if all(_share_answer(one, other) for one, other in combinations(members, 2)):
             common += members
-    return own, common
+            continue
+        for question in members:
+            own[entity, _name_form(question.answers[0])].append(question)
+    return list(own.values()), common
+
+
+def _name_form(answer: str) -> str:
+    if any(map(str.isdigit, answer)):
+        return "with a digit"
+    return "with a capital letter" if any(map(str.isupper, answer)) else "other words"
 
 
 def _shuffle(questions: list[Question], seed: str) -> list[Question]:
@@ -62,14 +71,10 @@ def _shuffle(questions: list[Question], seed: str) -> list[Question]:
     return ordered
 
 
-def _describe_form(question: Question) -> tuple[bool, bool]:
-    """Return whether the gold answer has a digit, and whether it has a capital letter."""
-    answer = question.answers[0]
-    return any(map(str.isdigit, answer)), any(map(str.isupper, answer))
-
-
-def _choose_in_circle(circle: list[Question]) -> dict[str, list[str]]:
-    chosen = [_choose_among_neighbours(circle, place) for place in range(len(circle))]
+def _choose_in_circle(
+    circle: list[Question], tie: Callable[[Question, Question], bool]
+) -> dict[str, list[str]]:
+    chosen = [_choose_among_neighbours(circle, place, tie) for place in range(len(circle))]
     is_tied = all({item.answers[0]} >= set(o) for item, o in zip(circle, chosen, strict=True))
     return {
         question.question_id: [] if is_tied else others
@@ -77,16 +82,25 @@ def _choose_in_circle(circle: list[Question]) -> dict[str, list[str]]:
     }
 
 
-def _choose_among_neighbours(circle: list[Question], place: int) -> list[str]:
+def _choose_among_neighbours(
+    circle: list[Question], place: int, tie: Callable[[Question, Question], bool]
+) -> list[str]:
     question = circle[place]
     near = {(place + step) % len(circle) for step in range(-REACH, REACH + 1)} - {place}
     others = [circle[number] for number in sorted(near)]
-    return [(other if _differ(other, question) else question).answers[0] for other in others]
+    return [(question if tie(question, other) else other).answers[0] for other in others]
 
 
-def _differ(one: Question, other: Question) -> bool:
-    """Return whether two questions share no gold answer."""
-    return not _normalize(one) & _normalize(other)
+def _share_answer(one: Question, other: Question) -> bool:
+    return bool(_normalize(one) & _normalize(other))
+
+
+def _may_share_answer(one: Question, other: Question) -> bool:
+    """Return whether an answer has the words of the other, or the question is the same."""
+    if one.question == other.question:
+        return True
+    pairs = product(_normalize(one), _normalize(other))
+    return any(f" {a} " in f" {b} " or f" {b} " in f" {a} " for a, b in pairs)
 
 
 def _normalize(question: Question) -> set[str]:
