@@ -18,6 +18,8 @@ AMONG = "the name stands anywhere, among two other people"
 BENCHMARKS = {
     f"50 people, {FIRST}, nano-large": "nano-large (4 M), A",
     f"50 people, {AMONG}, nano-large": "nano-large, B",
+    f"40 people, {FIRST}, nano-large": "nano-large, A, other people",
+    "40 people, the name stands anywhere, nano-large": "the same, the name anywhere",
     f"50 people, {FIRST}, micro-large": "micro-large (6 M), A",
     f"50 people, {AMONG}, micro-large": "micro-large, B",
     f"30 people, {AMONG}, smollm2-135m": "SmolLM2 (135 M), B",
@@ -29,7 +31,7 @@ ARMS = {
     "plain": ("the text as it is", "#0072B2", "s"),
     "permute": ("its sentences in new orders", "#009E73", "D"),
     "permute + restate by oracle in place of pronouns": (
-        "new orders, and the name in place of pronouns",
+        "new orders, and the right name in place of pronouns",
         "#D55E00",
         "^",
     ),
@@ -40,7 +42,7 @@ ARMS = {
 def draw() -> Figure:
     """Draw forced choice with its 95% interval, a row for each benchmark."""
     rows = pq.read_table(DOCS / "board" / "leaderboard.parquet").to_pylist()
-    figure = Figure(figsize=(8.6, 4.6), layout="constrained")
+    figure = Figure(figsize=(8.8, 5.4), layout="constrained")
     axes = figure.subplots()
     for place, (label, (name, color, mark)) in enumerate(ARMS.items()):
         shift = 0.11 * (place - 2)  # so that marks of one row do not hide each other

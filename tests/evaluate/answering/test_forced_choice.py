@@ -46,6 +46,25 @@ def test_each_pair_is_compared_in_both_directions():
 def test_the_order_of_the_questions_does_not_matter():
     twice = [*PEOPLE, replace(PEOPLE[0], question_id="asked again")]
     assert choose_distractors(twice[::-1]) == choose_distractors(twice)
+    article = ask_all(*"abcdefghi")
+    assert choose_distractors(article[::-1]) == choose_distractors(article)
+
+
+@pytest.mark.parametrize("questions", [PEOPLE, ask_all(*"abcdefghi")])
+def test_neighbours_are_drawn(questions: list[Question]):
+    """They are not those of the alphabet, which may go with what is asked."""
+    found = choose_distractors(questions)
+    answers = [question.answers[0] for question in questions]
+    nearest = [{answers[(place + step) % 9] for step in (-2, -1, 1, 2)} for place in range(9)]
+    assert [set(found[question.question_id]) for question in questions] != nearest
+
+
+def test_a_question_whose_neighbours_all_tie_has_ties():
+    """Only a circle without anything to compare has no forced choice."""
+    questions = [ask_about(str(number), "Paris") for number in range(20)] + [ask_about("A", "Rome")]
+    found = choose_distractors(questions)
+    assert {len(others) for others in found.values()} == {4}
+    assert ["Paris"] * 4 in found.values()
 
 
 def test_answers_of_the_same_value_tie():
@@ -76,14 +95,21 @@ def test_an_entity_with_several_answers_is_compared_with_itself():
     }
 
 
+def test_an_entity_with_one_other_answer_is_compared_with_itself():
+    found = choose_distractors([*ask_all("Paris", "The Paris", "Rome"), ask_about("B", "Kiel")])
+    assert sorted(found["0"]) == ["Paris", "Rome"]
+    assert sorted(found["1"]) == ["Rome", "The Paris"]
+    assert sorted(found["2"]) == ["Paris", "The Paris"]
+    assert found["B/city"] == []
+
+
 def test_an_entitys_answers_are_compared_with_those_of_their_form():
     """So it is not enough to know whether a number, a name or another word is right."""
     forms = [["1851", "July 4", "56.2%"], ["Momus", "the Thames"], ["patents", "a spark", "coal"]]
-    found = choose_distractors(ask_all(*chain(*forms), "no other name"))
+    found = choose_distractors(ask_all(*chain(*forms)))
     for number, answer in enumerate(chain(*forms)):
         [form] = [form for form in forms if answer in form]
-        assert set(found[str(number)]) >= set(form) - {answer}
-        assert set(found[str(number)]) <= {*form, "no other name"} - {answer}
+        assert set(found[str(number)]) == set(form) - {answer}
     assert choose_distractors(ask_all("1851", "Momus")) == {"0": [], "1": []}
 
 
@@ -95,6 +121,23 @@ def test_an_entitys_answers_that_may_be_right_tie():
     assert sorted(found["0"]) == ["Rankine cycle", "Severn", "Thames"]
     assert sorted(found["1"]) == ["Severn", "Thames", "the ideal Rankine cycle"]
     assert sorted(found["2"]) == ["Rankine cycle", "Thames", "the ideal Rankine cycle"]
+
+
+def test_an_entitys_answers_tie_by_whole_words_of_any_answer():
+    words = ask_all("art", "party", "state of the union")
+    named = [
+        replace(word, answers=[*word.answers, *names])
+        for word, names in zip(words, [["craft"], [], ["the craft of a state"]], strict=True)
+    ]
+    assert sorted(choose_distractors(words)["0"]) == ["party", "state of the union"]
+    assert sorted(choose_distractors(named)["0"]) == ["art", "party"]
+
+
+def test_answers_tie_as_their_language_normalizes_them():
+    questions = [ask_about("A", "die Donau"), ask_about("B", "Donau"), ask_about("C", "der Rhein")]
+    german = [replace(question, language="de") for question in questions]
+    assert sorted(choose_distractors(german)["B/city"]) == ["Donau", "der Rhein"]
+    assert sorted(choose_distractors(questions)["B/city"]) == ["der Rhein", "die Donau"]
 
 
 @pytest.mark.parametrize("answers", [["Paris", "paris"], ["Paris"]])
