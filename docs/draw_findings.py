@@ -2,17 +2,20 @@
 
 python docs/draw_findings.py
 
-It reads `docs/board/leaderboard.parquet` and writes `docs/assets/findings.svg`.
+It reads `docs/board/leaderboard.parquet` and writes `docs/assets/findings.svg`. The last row is
+copied from `docs/findings-pretrained.md`: answers about Wikipedia are not on the board.
 """
 
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
 DOCS = Path(__file__).parent
+COLUMNS = ("forced_choice", "forced_choice_low", "forced_choice_high")
 FIRST = "the name opens the text"
 AMONG = "the name stands anywhere, among two other people"
 BENCHMARKS = {
@@ -25,6 +28,12 @@ BENCHMARKS = {
     f"30 people, {AMONG}, smollm2-135m": "SmolLM2 (135 M), B",
 }
 """Benchmarks of the board, from top to bottom, and what the picture calls them."""
+WIKIPEDIA = {
+    "untrained": (0.65, 0.59, 0.71),
+    "plain": (0.70, 0.64, 0.76),
+    "permute": (0.73, 0.67, 0.79),
+}
+"""Forced choice with its interval, of `elusive run restate-wikipedia`."""
 ARMS = {
     "untrained": ("before training", "#999999", "o"),
     "contrast": ("41 to 47% dropped, as in the paper", "#CC79A7", "v"),
@@ -42,18 +51,17 @@ ARMS = {
 def draw() -> Figure:
     """Draw forced choice with its 95% interval, a row for each benchmark."""
     rows = pq.read_table(DOCS / "board" / "leaderboard.parquet").to_pylist()
-    figure = Figure(figsize=(8.8, 5.4), layout="constrained")
+    figure = Figure(figsize=(8.8, 5.8), layout="constrained")
     axes = figure.subplots()
     for place, (label, (name, color, mark)) in enumerate(ARMS.items()):
         shift = 0.11 * (place - 2)  # so that marks of one row do not hide each other
-        found = [(y, row) for y, row in _place(rows) if row["arm"] == label]
-        means = [100 * row["forced_choice"] for _, row in found]
-        lows = [100 * (row["forced_choice"] - row["forced_choice_low"]) for _, row in found]
-        highs = [100 * (row["forced_choice_high"] - row["forced_choice"]) for _, row in found]
-        places = [y + shift for y, _ in found]
+        estimates = _list_estimates(rows, label)
+        places = [y + shift for y in estimates]
+        means, lows, highs = 100 * np.array(list(estimates.values())).T
         style = {"fmt": mark, "color": color, "capsize": 2, "markersize": 7, "label": name}
-        axes.errorbar(means, places, xerr=[lows, highs], **style)  # type: ignore[arg-type]
-    axes.set_yticks(range(len(BENCHMARKS)), BENCHMARKS.values())
+        axes.errorbar(means, places, xerr=[means - lows, highs - means], **style)  # type: ignore[arg-type]
+    names = [*BENCHMARKS.values(), "SmolLM2, Wikipedia"]
+    axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.set_xlabel("right answers preferred to wrong ones, in % (50 is chance)")
     axes.set_xlim(42, 100)
@@ -65,14 +73,14 @@ def draw() -> Figure:
     return figure
 
 
-def _place(rows: list[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
-    """Return the rows of finished arms that the picture shows, with their heights."""
-    heights = {name: height for height, name in enumerate(BENCHMARKS)}
-    return [
-        (heights[row["benchmark"]], row)
+def _list_estimates(rows: list[dict[str, Any]], arm: str) -> dict[int, tuple[float, ...]]:
+    """Return mean, low and high of an arm by the row of the picture, from the top."""
+    estimates = {
+        list(BENCHMARKS).index(row["benchmark"]): tuple(row[column] for column in COLUMNS)
         for row in rows
-        if row["benchmark"] in heights and row["forced_choice"] is not None
-    ]
+        if row["arm"] == arm and row["benchmark"] in BENCHMARKS
+    }
+    return estimates | ({len(BENCHMARKS): WIKIPEDIA[arm]} if arm in WIKIPEDIA else {})
 
 
 if __name__ == "__main__":
