@@ -1,7 +1,9 @@
 """Estimate what a plan would run and cost, before anything is made."""
 
+import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -18,10 +20,10 @@ from elusive.common.large.sizes import build_empty_model, load_tokenizer_alone
 from elusive.common.lm.loading import choose_model_dtype
 from elusive.common.lm.packing import build_text_sequence
 from elusive.evaluate.cells.cell import count_steps, select_asked
-from elusive.evaluate.cells.cell_folder import CellResult, find_cells
+from elusive.evaluate.cells.cell_folder import CellResult, list_cells, load_cell
 from elusive.evaluate.checks.plan import check_arms, check_questions, check_run_folder
 from elusive.evaluate.compare.power import count_questions, render_design
-from elusive.evaluate.jobs import Job, list_jobs
+from elusive.evaluate.jobs import Job, count_trials, list_jobs
 from elusive.evaluate.model_memory import (
     TOKENS_PER_QUESTION,
     estimate_least_memory_gib,
@@ -30,6 +32,7 @@ from elusive.evaluate.model_memory import (
 )
 from elusive.evaluate.plans import Plan, Source
 from elusive.evaluate.status import format_seconds
+from elusive.evaluate.sweep_config import SWEEP_FOLDER, SweepConfig
 
 SAMPLED_TEXTS = 50
 """Number of texts that are tokenized to estimate their length."""
@@ -58,6 +61,27 @@ class Speed:
     """How the seconds are known."""
 
 
+@dataclass
+class Estimate:
+    """What the cells of a model would cost."""
+
+    source: str
+    """How its speed is known."""
+    memory_gib: float
+    longest: float
+    """Tokens of a text in the dataset with the longest ones."""
+    lines: list[str] = field(default_factory=list)
+    """One for each cell."""
+    seconds_left: float = 0.0
+    num_missing: int = 0
+    trial_seconds: float = 0.0
+    """Of one trial of each arm on each dataset."""
+
+
+Content = tuple[list[Document], list[Question]]
+"""Documents to train on, and questions to ask."""
+
+
 def render_estimate(
     plan: Plan, out: Path, check: Callable[[Plan, Path], None] = lambda plan, out: None
 ) -> str:
@@ -74,50 +98,74 @@ def render_estimate(
     check(plan, out)
     check_run_folder(plan, out)
     check_arms(plan)
-    try:
-        all_finished = find_cells(out)
-    except InputError:
-        all_finished = []
+    finished = _read_finished(out)
     contents = {name: load_content(plan, name, source) for name, source in plan.sources.items()}
-    lines, seconds_left, num_missing, sweep_seconds = [], 0.0, 0, 0.0
-    memory: list[float] = []
-    all_sizes: list[dict[str, Size]] = []
-    for model in plan.trained:
-        # 1) Measure the datasets in the model's tokens, and its speed.
-        finished = [cell for cell in all_finished if cell.parameters["model"] == model]
-        sizes = {name: measure_size(model, *content) for name, content in contents.items()}
-        all_sizes.append(sizes)
-        speed = _estimate_speed(plan, model, finished)
-        memory += [_estimate_memory_gib(plan, model, size, finished) for size in sizes.values()]
-        # 2) Add up the model's cells.
-        for job in (take_longest(job, plan) for job in list_jobs(plan) if job.model == model):
-            tokens, steps = count_work(job, sizes[job.dataset])
-            answering = sizes[job.dataset].questions * speed.per_question
-            seconds = tokens * speed.per_token + answering
-            if plan.sweep and job.arm and job.seed == plan.seeds[0]:
-                sweep_seconds += plan.sweep.num_trials * len(plan.sweep.seeds) * seconds
-            state = "finished"
-            if not _is_finished(job, finished):
-                state = f"about {format_seconds(seconds)}"
-                seconds_left += seconds
-                num_missing += 1
-            lines.append(f"{job.name}: {steps} steps, up to {tokens:,.0f} tokens, {state}")
-    # 3) Sum up, and say what the design can show.
-    time_left = format_seconds(seconds_left)
+    estimates = [_estimate_model(plan, model, contents, finished) for model in plan.trained]
+    lines = [*itertools.chain.from_iterable(estimate.lines for estimate in estimates)]
+    time_left = format_seconds(sum(estimate.seconds_left for estimate in estimates))
     lines.append(
-        f"{len(lines)} cells, {num_missing} to run: about {time_left}, one after another "
-        f"({speed.source})"
+        f"{len(lines)} cells, {sum(estimate.num_missing for estimate in estimates)} to run: about "
+        f"{time_left}, one after another ({estimates[-1].source})"
     )
     if plan.sweep:
-        lines.append(
-            f"before them, {plan.sweep.num_trials} trials x {len(plan.sweep.seeds)} seeds for each "
-            f"arm: up to about {format_seconds(sweep_seconds)}"
-        )
-    lines.append(f"memory: about {max(memory):.1f} GiB per process")
-    longest = {name: max(size[name].tokens_per_text for size in all_sizes) for name in contents}
-    lines += render_memory(plan, max(longest.values()))
+        arms = {(job.label, job.dataset, job.model) for job in list_jobs(plan) if job.arm}
+        made = [_get_arm(cell) for cell in _read_finished(out / SWEEP_FOLDER)]
+        seconds = sum(estimate.trial_seconds for estimate in estimates)
+        lines.append(_render_sweep(plan, plan.sweep, seconds, sum(arm in arms for arm in made)))
+    memory = max(estimate.memory_gib for estimate in estimates)
+    lines.append(f"memory: about {memory:.1f} GiB per process")
+    lines += render_memory(plan, max(estimate.longest for estimate in estimates))
     lines += [_render_design(plan, name, questions) for name, (_, questions) in contents.items()]
     return "\n".join(lines) + "\n"
+
+
+def _estimate_model(
+    plan: Plan, model: str, contents: dict[str, Content], all_finished: list[CellResult]
+) -> Estimate:
+    """Measure the datasets in a model's tokens, and its speed; add up its cells."""
+    finished = [cell for cell in all_finished if cell.parameters["model"] == model]
+    sizes = {name: measure_size(model, *content) for name, content in contents.items()}
+    speed = _estimate_speed(plan, model, finished)
+    memory = max(_estimate_memory_gib(plan, model, size, finished) for size in sizes.values())
+    longest = max(size.tokens_per_text for size in sizes.values())
+    estimate = Estimate(speed.source, memory, longest)
+    for job in (take_longest(job, plan) for job in list_jobs(plan) if job.model == model):
+        tokens, steps = count_work(job, sizes[job.dataset])
+        answering = sizes[job.dataset].questions * speed.per_question
+        seconds = tokens * speed.per_token + answering
+        state = "finished"
+        if not _is_finished(job, finished):
+            state = f"about {format_seconds(seconds)}"
+            estimate.seconds_left += seconds
+            estimate.num_missing += 1
+        if job.arm and job.seed == plan.seeds[0]:
+            estimate.trial_seconds += seconds
+        estimate.lines.append(f"{job.name}: {steps} steps, up to {tokens:,.0f} tokens, {state}")
+    return estimate
+
+
+def _read_finished(run: Path) -> list[CellResult]:
+    """Read the finished cells of a run; there may be none, and damaged ones are made again."""
+    cells = []
+    for path in list_cells(run):
+        with suppress(InputError):
+            cells.append(load_cell(path))
+    return cells
+
+
+def _get_arm(cell: CellResult) -> tuple[str, str, str]:
+    return tuple(cell.parameters[name] for name in ("label", "dataset_name", "model"))
+
+
+def _render_sweep(plan: Plan, sweep: SweepConfig, seconds: float, finished: int) -> str:
+    """Say what trials a sweep makes first, given the seconds of one of each arm."""
+    missing = max(0.0, 1 - finished / count_trials(plan))
+    left = format_seconds(missing * seconds * sweep.num_trials * len(sweep.seeds))
+    state = f"{finished} of {count_trials(plan)} are finished, the others " if finished else ""
+    return (
+        f"before them, {sweep.num_trials} trials x {len(sweep.seeds)} seeds for each arm: "
+        f"{state}up to about {left}"
+    )
 
 
 def count_work(job: Job, size: Size) -> tuple[float, int]:
@@ -151,7 +199,7 @@ def _render_design(plan: Plan, name: str, questions: list[Question]) -> str:
     return f"design: {line}" if len(plan.sources) == 1 else f"design, {name}: {line}"
 
 
-def load_content(plan: Plan, name: str, source: Source) -> tuple[list[Document], list[Question]]:
+def load_content(plan: Plan, name: str, source: Source) -> Content:
     """Load or generate the documents to train on and the questions to ask."""
     if isinstance(source, BiogenConfig):
         documents, questions = list(generate_biographies(source)), list(generate_questions(source))

@@ -9,13 +9,12 @@ from statistics import median
 
 from elusive.common.claims import Claim
 from elusive.common.errors import InputError
-from elusive.common.folders import MANIFEST, read_manifest
+from elusive.common.folders import read_manifest
+from elusive.evaluate.cells.cell_folder import list_cells
 from elusive.evaluate.engines.failures import Failure
 from elusive.evaluate.jobs import count_trials, list_jobs
 from elusive.evaluate.plans import PLAN, load_plan
-
-SWEEP_FOLDER = "sweep"
-"""Folder of a run that holds the cells of its trials."""
+from elusive.evaluate.sweep_config import SWEEP_FOLDER
 
 CellKey = tuple[str, int, str, str]
 """Label, seed, name of the dataset, and model of a cell."""
@@ -86,11 +85,6 @@ def _read_cells(run: Path) -> dict[CellKey, float]:
         costs = json.loads((path / "costs.json").read_text(encoding="utf-8"))
         cells[key] = sum(costs["seconds"].values())
     return cells
-
-
-def list_cells(run: Path) -> list[Path]:
-    """List the folders of the cells that are finished."""
-    return sorted(path.parent for path in run.glob(f"cells/[!.]*/{MANIFEST}"))
 
 
 def _read_failures(run: Path) -> dict[str, Failure]:

@@ -23,6 +23,7 @@ from elusive.evaluate.sweep_config import (
     OBJECTIVE_SETTINGS,
     SPLITS,
     SWEEP,
+    SWEEP_FOLDER,
     TEXT_SETTINGS,
     Settings,
     list_first_settings,
@@ -62,7 +63,7 @@ def list_tuned_jobs(run: RunFolder, engine: Engine = LOCAL) -> list[Job]:
     sweep = run.plan.sweep
     if sweep is None:
         return jobs
-    folder = run.open_below("sweep")
+    folder = run.open_below(SWEEP_FOLDER)
     arms = {(job.prefix, job.label): job for job in jobs if job.arm}
     # 1) Try learning rates and epochs with each arm's own alpha and beta.
     todo = {key: list_first_settings(_get_own_settings(job), sweep) for key, job in arms.items()}

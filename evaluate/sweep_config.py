@@ -12,6 +12,8 @@ from elusive.evaluate.config import TrainingConfig
 
 SWEEP = "sweep.json"
 """File of a run that records all trials."""
+SWEEP_FOLDER = "sweep"
+"""Folder of a run that holds the cells of its trials."""
 COMMON_SETTINGS = ("learning_rate", "epochs")
 TEXT_SETTINGS, OBJECTIVE_SETTINGS = ("alpha", "beta"), ("noise", "selected")
 LISTED = (*COMMON_SETTINGS, *TEXT_SETTINGS, *OBJECTIVE_SETTINGS)

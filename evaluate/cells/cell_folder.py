@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from elusive.common.dataset.records import Prediction, from_table
 from elusive.common.errors import InputError
-from elusive.common.folders import Folder, hash_file, write_atomically
+from elusive.common.folders import MANIFEST, Folder, hash_file, write_atomically
 from elusive.evaluate.cells.gold import GOLD
 
 PREDICTIONS, KNOWN = "predictions.parquet", "known.parquet"
@@ -109,6 +109,11 @@ def load_cell(folder: Path) -> CellResult:
     return CellFolder(folder).load()
 
 
+def list_cells(run: Path) -> list[Path]:
+    """List the folders of the cells that are finished; there may be none."""
+    return sorted(path.parent for path in run.glob(f"cells/[!.]*/{MANIFEST}"))
+
+
 def find_cell_paths(folder: Path) -> list[Path]:
     """Find the folders of all finished cells of a run, or the folder itself if it is a cell.
 
@@ -119,7 +124,7 @@ def find_cell_paths(folder: Path) -> list[Path]:
         raise InputError(f"no run folder at {folder}: make one with `elusive run PLAN --out DIR`")
     if (folder / PREDICTIONS).exists():
         return [folder]
-    paths = sorted(path.parent for path in folder.glob("cells/[!.]*/manifest.json"))
+    paths = list_cells(folder)
     if not paths:
         raise InputError(
             f"{folder} holds no finished cells: name the DIR of `elusive run PLAN --out DIR`"

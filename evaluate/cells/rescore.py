@@ -9,8 +9,9 @@ from elusive.common.answers import get_scoring_language, hash_scoring, score_ans
 from elusive.common.dataset.records import Prediction
 from elusive.common.folders import write_manifest
 from elusive.evaluate.cells.cell import find_cell_folder
-from elusive.evaluate.cells.cell_folder import CellResult, find_cells
+from elusive.evaluate.cells.cell_folder import CellResult, find_cells, list_cells
 from elusive.evaluate.cells.metrics import write_predictions
+from elusive.evaluate.sweep_config import SWEEP_FOLDER
 
 SCORINGS = ("scoring", "known_scoring")
 """Parameters of a cell that are hashes of a scoring."""
@@ -25,20 +26,27 @@ def score_again(predictions: list[Prediction], language: str = "en") -> list[Pre
 
 
 def rescore(folder: Path) -> list[str]:
-    """Score the stored answers of a run or of a cell again.
+    """Score the stored answers of a run, the trials of its sweep among them, or of a cell again.
 
     Cells that the installed version scored stay as they are. The others are rewritten in a folder
     that bears their new id.
 
     Returns:
-        Former names of the cells that were scored again.
+        Former names of the cells that were scored again; those of trials begin with "sweep/".
 
     Raises:
         InputError: there are no finished cells, or a cell is damaged.
     """
-    outdated = []
     if not folder.exists() and _get_former(folder).exists():  # killed between two renames
         _get_former(folder).replace(folder)
+    names = _rescore_cells(folder)
+    if list_cells(folder / SWEEP_FOLDER):
+        names += [f"{SWEEP_FOLDER}/{name}" for name in _rescore_cells(folder / SWEEP_FOLDER)]
+    return names
+
+
+def _rescore_cells(folder: Path) -> list[str]:
+    outdated = []
     for cell in find_cells(folder):
         changed = {
             name: hash_scoring(get_scoring_language(former))

@@ -21,7 +21,7 @@ from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.errors import InputError
 from elusive.common.folders import write_manifest
 from elusive.evaluate import run_folder
-from elusive.evaluate.cells.cell_folder import CellResult, load_cell
+from elusive.evaluate.cells.cell_folder import CellResult, list_cells, load_cell
 from elusive.evaluate.cells.metrics import write_predictions
 from elusive.evaluate.checks.plan import check_questions
 from elusive.evaluate.plans import load_plan
@@ -138,6 +138,19 @@ def test_a_dry_run_counts_trials_and_the_most_epochs_that_may_be_chosen(tmp_path
     assert re.search(line, shown.output)
 
 
+def test_a_dry_run_sees_the_trials_that_are_finished(finished, tmp_path):
+    out = shutil.copytree(finished[0], tmp_path / "out")
+    done, plan = list_cells(out / "sweep"), str(out / "plan.yaml")
+    shown = CliRunner().invoke(cli, ["run", plan, "--dry-run", "--out", str(out)])
+    total = len(done)
+    assert f"{total} of {total} are finished, the others up to about 0 s\n" in shown.output
+    removed = next(path for path in done if path.name.startswith("random-"))
+    shutil.rmtree(removed)
+    only_random = ["run", plan, "--arm", "random", "--dry-run", "--out", str(out)]
+    shown = CliRunner().invoke(cli, only_random)
+    assert "7 of 8 are finished, the others up to about" in shown.output
+
+
 def test_an_interrupted_sweep_resumes_and_ends_alike(tmp_path, model_folder, monkeypatch):
     plan = load_plan(swept(tmp_path, model_folder, ["random"]))
     real, made = run_folder.make_cell, []
@@ -168,6 +181,21 @@ def test_a_run_of_one_arm_keeps_the_trials_of_the_others(finished, tmp_path):
         cli, ["run", str(out / "plan.yaml"), "--arm", "random", "--out", str(out)]
     )
     assert shown.exit_code == 0, shown.output
+    assert record(out) == before
+
+
+def test_rescoring_keeps_the_trials_too(finished, tmp_path, monkeypatch):
+    """Scored again, a sweep whose choice does not depend on the scores makes nothing again."""
+    out = shutil.copytree(finished[0], tmp_path / "out")
+    num_trials, before = len(load_trials(out)), record(out)
+    monkeypatch.setattr("elusive.common.answers.normalize_answer", lambda text, _="en": "same")
+    changed = CliRunner().invoke(cli, ["rescore", str(out)])
+    assert changed.exit_code == 0, changed.output
+    assert changed.stdout.startswith(f"{len(ARMS) + num_trials} of {len(ARMS) + num_trials} cells")
+    assert "`elusive run` chooses again" in changed.stderr
+    assert all(cell.metrics["em"] == 1.0 for cell in load_trials(out))
+    monkeypatch.setattr(run_folder, "make_cell", None)
+    assert run_plan(load_plan(out / "plan.yaml"), out).failures == []
     assert record(out) == before
 
 
