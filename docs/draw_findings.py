@@ -83,6 +83,11 @@ def _list_estimates(rows: list[dict[str, Any]], arm: str) -> dict[int, tuple[flo
     return estimates | ({len(BENCHMARKS): WIKIPEDIA[arm]} if arm in WIKIPEDIA else {})
 
 
-if __name__ == "__main__":
+def write_picture(path: Path) -> None:
+    """Write the picture; the same board gives the same bytes."""
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "findings", "font.size": 10}):
-        draw().savefig(DOCS / "assets" / "findings.svg", metadata={"Date": None})
+        draw().savefig(path, metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    write_picture(DOCS / "assets" / "findings.svg")

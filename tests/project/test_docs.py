@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -235,3 +236,17 @@ def test_the_tables_of_the_leaderboard_are_those_that_are_built_today(tmp_path: 
     assert tables == (ROOT / "docs" / "board" / "leaderboard.md").read_text("utf-8"), (
         "run `elusive leaderboard build docs/board`"
     )
+
+
+def test_the_picture_of_the_findings_is_that_which_is_drawn_today(tmp_path: Path):
+    script = runpy.run_path(str(ROOT / "docs" / "draw_findings.py"))
+    script["write_picture"](tmp_path / "findings.svg")
+    drawn = (tmp_path / "findings.svg").read_text("utf-8")
+    assert drawn == (ROOT / "docs" / "assets" / "findings.svg").read_text("utf-8"), (
+        "run `python docs/draw_findings.py`"
+    )
+    rows = re.findall(r"^\| .*\|$", TEXTS["findings-pretrained.md"], re.MULTILINE)
+    for arm, values in script["WIKIPEDIA"].items():
+        mean, low, high = (f"{100 * value:.0f}" for value in values)
+        row = rf"\| {arm} \|.* {mean} \[{low}, {high}\] .*"
+        assert any(re.fullmatch(row, line) for line in rows), f"{arm} on Wikipedia"
