@@ -204,7 +204,6 @@ def _keep_models(scorers: Scorers) -> Scorers:
 
 
 def _find_rows(dataset: DatasetFolder, index: int) -> range:
-    """Find the rows of the corpus that belong to a shard."""
     start = index * SHARD_DOCUMENTS
     return range(start, min(start + SHARD_DOCUMENTS, dataset.count_documents()))
 

@@ -294,7 +294,6 @@ class DocumentBatch:
 def _write_copies(
     documents: list[Document], rewrites: list[Rewrite], config: AugmentConfig, epoch: int
 ) -> Iterator[TrainingText]:
-    """Write copies with words that the original lacks."""
     epoch_key = (epoch,) if epoch else ()
     for document, rewrite in zip(documents, rewrites, strict=True):
         whole = [(0, len(document.text))]

@@ -61,7 +61,6 @@ def _replace_words(words: Words, num_changes: int, rng: np.random.Generator) -> 
 
 
 def _insert_words(words: Words, num_changes: int, rng: np.random.Generator) -> Words:
-    """Insert synonyms of random words at random positions."""
     candidates = [word for word, _ in words if find_synonyms(word)]
     result = list(words)
     for _ in range(num_changes if candidates else 0):

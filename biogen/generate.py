@@ -105,7 +105,6 @@ def _write_people(
 
 
 def _split_people(config: BiogenConfig) -> list[range]:
-    """Return the numbers of the people of each shard."""
     size = max(1, SHARD_DOCUMENTS // config.documents_per_person)
     end = config.start + config.people
     return [range(begin, min(begin + size, end)) for begin in range(config.start, end, size)]

@@ -102,7 +102,6 @@ class _QuestionRows:
 def _build_rows(
     compiled: CompiledConfig, people: People, askings: list[Asking], in_corpus: bool
 ) -> _QuestionRows:
-    """Return all questions about some people."""
     strings, replies = build_replies(compiled, people, askings, in_corpus)
     texts = [
         _build_texts(compiled, people, asking, reply)
@@ -141,7 +140,6 @@ def _build_texts(
 
 
 def _build_common_columns(people: People, rows: _QuestionRows) -> dict[str, pa.Array]:
-    """Return the columns that questions and shots share."""
     return {
         "entity": rows.strings.take(people.names[rows.person]),
         "field": rows.strings.take(rows.read_askings("label")),
@@ -151,7 +149,6 @@ def _build_common_columns(people: People, rows: _QuestionRows) -> dict[str, pa.A
 
 
 def _build_answer_lists(rows: _QuestionRows) -> pa.ListArray:
-    """Return the gold answers of every question."""
     ends = np.cumsum(np.concatenate([[0], rows.num_answers]))
     within = np.arange(ends[-1]) - np.repeat(ends[:-1], rows.num_answers)
     pieces = np.repeat(rows.first_answer, rows.num_answers) + within

@@ -63,7 +63,6 @@ def build_config(model: type[Config], changes: Sequence[str]) -> Config:
 
 
 def _apply_change(values: dict, change: str) -> None:
-    """Set one of nested settings in place."""
     name, is_given, text = change.partition("=")
     *outer, last = name.split(".")
     for key in outer:

@@ -244,7 +244,6 @@ def _estimate_speed(plan: Plan, model: str, finished: list[CellResult]) -> Speed
 
 
 def _measure_flops(dtype: torch.dtype) -> float:
-    """Measure how many operations per second matrix products reach on this machine."""
     size, rounds = 1024, 8
     matrix = torch.randn(size, size).to(dtype)
     _ = matrix @ matrix

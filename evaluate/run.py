@@ -171,7 +171,6 @@ def _list_warnings(run: RunFolder) -> list[str]:
 
 
 def _write_plan(plan: Plan, out: Path) -> None:
-    """Write the resolved plan into the folder of its run."""
     out.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False)
     write_atomically(out / PLAN, text)

@@ -161,7 +161,6 @@ def _read_trial(folder: RunFolder, settings: Settings, jobs: list[Job]) -> Trial
 
 
 def _read_value(path: Path, metric: str) -> float:
-    """Read a metric of a trial's cell."""
     metrics = load_cell(path).metrics
     if metric not in metrics:
         raise InputError(

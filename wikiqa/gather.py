@@ -174,7 +174,6 @@ def _gather_dump(
 
 
 def _clean_page(page: Page, counts: Counts, config: WikiqaConfig) -> Article:
-    """Clean a page, with questions."""
     return _add_questions(build_article(page, config.min_words, counts), config, counts)
 
 

@@ -181,7 +181,6 @@ def _contrast(
 
 
 def _measure_scorer(documents: list[Document], scorer: ClueScorer) -> Iterator[ClueRow]:
-    """Measure what one scorer finds, by kind of clue."""
     measures: dict[str, list[tuple[str, ClueMeasure]]] = defaultdict(list)
     for document, scores in zip(documents, scorer.score(ALL), strict=True):
         for measure in measure_clues(document, scores.units, scores.scores):
@@ -198,7 +197,6 @@ def _measure_scorer(documents: list[Document], scorer: ClueScorer) -> Iterator[C
 def _measure_layers(
     documents: list[Document], model: str, scored: list[TokenScores]
 ) -> Iterator[LayerRow]:
-    """Measure how well each layer alone finds names."""
     for layer in range(len(scored[0].scores)):
         values, entities = [], []
         for document, scores in zip(documents, scored, strict=True):

@@ -169,7 +169,6 @@ def _open_stream(path: Path, schema: pa.Schema) -> pa.ipc.RecordBatchStreamWrite
 
 
 def _sync(path: Path) -> None:
-    """Wait until a file is on the disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
@@ -185,7 +184,6 @@ def _marker_path(out: Path, files: dict[str, Path]) -> Path:
 
 
 def _markers(out: Path) -> list[Path]:
-    """Return the markers of all finished shards."""
     return sorted(path for path in (out / PROGRESS).glob("*.json") if path.name != PARAMETERS)
 
 

@@ -315,7 +315,6 @@ def _collect_costs(summary: AugmentSummary) -> dict[str, Cost]:
 
 
 def _save(model: Model, loaded: LoadedModel, folder: Path) -> None:
-    """Save the adapter, or the whole model with its tokenizer."""
     if isinstance(model, PeftModel):
         save_adapter(model, folder / "adapter")
     else:
@@ -329,7 +328,6 @@ def _split_shots(cell: Cell, dataset: DatasetFolder) -> tuple[list[Shot], list[S
 
 
 def _render_probe(cell: Cell, dataset: DatasetFolder) -> str:
-    """Render the prompt of the first question."""
     question = select_questions(dataset, cell.settings.answering)[0]
     shots, _ = _split_shots(cell, dataset)
     return render_few_shot_prefix(shots, get_topic(question)) + render_question(question.question)

@@ -128,7 +128,6 @@ def measure_target_rates(
 
 
 def _count_tokens(dataset: DatasetFolder, loaded: LoadedModel) -> int:
-    """Count the tokens of the originals."""
     return sum(
         len(build_text_sequence(document.text, loaded.tokenizer).input_ids)
         for documents in dataset.iterate_documents()

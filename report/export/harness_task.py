@@ -187,7 +187,6 @@ def render_scores_module(language: str) -> str:
 
 
 def _row(question_id: str, question: str, golds: list[str]) -> dict[str, Any]:
-    """A question in the form that the harness reads."""
     return {
         "question_id": question_id,
         "question": question,

@@ -168,7 +168,6 @@ def _benchmark(name: str, splits: Any) -> dict[str, Any]:
 
 
 def _task(split: str) -> dict[str, Any]:
-    """The task of the benchmark that asks the questions of a split."""
     template = "Answer with a few words and nothing else.\n\n{prompt}"
     return {
         "id": TASKS[split],

@@ -241,7 +241,6 @@ def _card(
 
 
 def _describe(cell: CellResult) -> dict[str, Any]:
-    """Values of a cell's line on the card."""
     saved = next((name for name in CELL_FOLDERS if (cell.folder / name).exists()), "")
     return {"name": cell.folder.name, "base": _base(cell), "saved": saved, **cell.metrics}
 

@@ -90,7 +90,6 @@ def build_board_repositories(
 
 
 def _build_headers(settings: BoardSettings, repository: str) -> dict[str, Any]:
-    """Build the YAML headers of the two cards."""
     tags = ["elusive", "leaderboard", "knowledge-learning", "closed-book-qa"]
     configs = [
         {"config_name": "leaderboard", "default": True, "data_files": TABLE},
