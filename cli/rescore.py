@@ -30,7 +30,8 @@ def rescore(folder: Path) -> None:
     if trials:
         print_warning(
             f"{folder}: its table still compares the settings that the former scores chose; "
-            "`elusive run` chooses again, and makes the cells of arms whose choice has changed"
+            "`elusive run` chooses again, and makes the cells for which the choice or its value "
+            "has changed"
         )
     click.echo(f"{len(changed)} of {total} cells scored again:")
     click.echo("\n".join(changed))

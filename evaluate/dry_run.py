@@ -159,9 +159,11 @@ def _get_arm(cell: CellResult) -> tuple[str, str, str]:
 
 def _render_sweep(plan: Plan, sweep: SweepConfig, seconds: float, finished: int) -> str:
     """Say what trials a sweep makes first, given the seconds of one of each arm."""
-    missing = max(0.0, 1 - finished / count_trials(plan))
+    total = count_trials(plan)
+    # Trials of settings that the plan no longer tries may be among the finished ones.
+    missing = max(0.0, 1 - finished / total) if total else 0.0
     left = format_seconds(missing * seconds * sweep.num_trials * len(sweep.seeds))
-    state = f"{finished} of {count_trials(plan)} are finished, the others " if finished else ""
+    state = f"{finished} of {total} are finished, the others " if finished else ""
     return (
         f"before them, {sweep.num_trials} trials x {len(sweep.seeds)} seeds for each arm: "
         f"{state}up to about {left}"

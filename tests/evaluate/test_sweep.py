@@ -138,6 +138,14 @@ def test_a_dry_run_counts_trials_and_the_most_epochs_that_may_be_chosen(tmp_path
     assert re.search(line, shown.output)
 
 
+def test_a_dry_run_of_the_control_alone_needs_no_trials(tmp_path):
+    out = str(tmp_path / "out")
+    command = ["run", "test-augmentation", "--arm", "untrained", "--dry-run", "--out", out]
+    shown = CliRunner().invoke(cli, command)
+    assert shown.exit_code == 0, shown.output
+    assert "up to about 0 s" in shown.output
+
+
 def test_a_dry_run_sees_the_trials_that_are_finished(finished, tmp_path):
     out = shutil.copytree(finished[0], tmp_path / "out")
     done, plan = list_cells(out / "sweep"), str(out / "plan.yaml")
