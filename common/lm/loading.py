@@ -69,10 +69,15 @@ def use_threads(count: int) -> Iterator[None]:
 
 
 def choose_dtype() -> torch.dtype:
-    """Return bfloat16 if the hardware computes in it, else float32."""
+    """Return bfloat16 if the hardware computes faster in it, else float32.
+
+    On a CPU, only AMX makes it faster: with AVX512-BF16 alone, a training step of SmolLM2-135M took
+    1.5 times as long as in float32.
+    """
     if torch.cuda.is_available():
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        fast = torch.cuda.is_bf16_supported()
+    else:
+        fast = torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if fast else torch.float32
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from tiny import tiny_model
 
 from elusive.common.errors import InputError
-from elusive.common.lm.loading import load_model
+from elusive.common.lm.loading import choose_dtype, load_model
 from elusive.common.lm.loading_report import explain_failures
 from elusive.evaluate.config import TrainingConfig
 from elusive.evaluate.training.lora import open_tuned_model
@@ -241,3 +241,12 @@ def test_weights_in_8_bit_floats_are_unpacked_and_can_be_adapted(folder):
         ids = torch.tensor([[5, 9, 77]], device=loaded.model.device)
         model(input_ids=ids, labels=ids).loss.backward()
         assert sum(p.grad.abs().sum() for p in model.parameters() if p.grad is not None) > 0
+
+
+@pytest.mark.parametrize(("has_amx", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_a_cpu_computes_in_bfloat16_only_if_that_is_faster(has_amx, dtype, monkeypatch):
+    """AVX512-BF16 alone is slower than float32."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_amx)
+    assert choose_dtype() == dtype
