@@ -1,12 +1,14 @@
 """Estimate what a plan would run and cost, before anything is made."""
 
 import itertools
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 import torch
 
@@ -134,7 +136,7 @@ def _estimate_model(
         answering = sizes[job.dataset].questions * speed.per_question
         seconds = tokens * speed.per_token + answering
         state = "finished"
-        if not _is_finished(job, finished):
+        if not _is_finished(job, finished, is_swept=bool(plan.sweep and job.arm)):
             state = f"about {format_seconds(seconds)}"
             estimate.seconds_left += seconds
             estimate.num_missing += 1
@@ -187,11 +189,28 @@ def take_longest(job: Job, plan: Plan) -> Job:
     return replace(job, settings=job.settings.model_copy(update={"training": training}))
 
 
-def _is_finished(job: Job, finished: list[CellResult]) -> bool:
-    """Whether there is a cell of this label, seed and dataset; its settings may differ."""
+def _is_finished(job: Job, finished: list[CellResult], is_swept: bool) -> bool:
+    """Whether a finished cell is this one; that of a swept arm may have any settings."""
     names = ("label", "seed", "dataset_name")
     key = (job.label, job.seed, job.dataset)
-    return any(tuple(cell.parameters.get(n) for n in names) == key for cell in finished)
+    return any(
+        tuple(cell.parameters.get(n) for n in names) == key
+        and (is_swept or _has_settings(cell.parameters, job))
+        for cell in finished
+    )
+
+
+def _has_settings(parameters: dict[str, Any], job: Job) -> bool:
+    """Whether a cell has the settings of a job; what weights and texts are, only its id tells."""
+    wanted: dict[str, dict[str, Any]] = {"answering": job.settings.answering.select_deciding()}
+    if job.arm:
+        wanted["augment"] = job.augment.model_dump()
+        wanted["training"] = job.settings.training.select_deciding()
+    return all(
+        parameters[group].get(name, value) == value
+        for group, settings in json.loads(json.dumps(wanted)).items()  # as they are stored
+        for name, value in settings.items()
+    )
 
 
 def _render_design(plan: Plan, name: str, questions: list[Question]) -> str:

@@ -193,6 +193,17 @@ def test_a_dry_run_makes_nothing_and_names_every_cell(plan_path, tmp_path, whole
     assert "from 4 finished cells" in finished.output
 
 
+@pytest.mark.parametrize(
+    ("setting", "missing"),
+    [("training.epochs=2", 4), ("augment.copies=1", 4), ("answering.num_shots=1", 6)],
+)
+def test_a_dry_run_takes_no_cell_with_other_settings_for_a_finished_one(
+    setting, missing, plan_path, whole
+):
+    shown = run("run", plan_path, "--set", setting, "--dry-run", "--out", whole)
+    assert f"6 cells, {missing} to run" in shown.output
+
+
 def test_the_run_from_python_gives_typed_cells_and_a_table(whole, plan_path):
     result = run_plan(load_plan(plan_path), whole)
     assert {cell.parameters["label"] for cell in result.cells} == {"untrained", "plain", "random"}
