@@ -21,7 +21,7 @@ import numpy as np
 from scipy.stats import beta
 from tqdm import tqdm
 
-from elusive.common.intervals import Noise, estimate_mean
+from elusive.common.intervals import RATE, Noise, estimate_mean
 from elusive.evaluate.cells.metrics import has_metric
 from elusive.evaluate.compare.groups import group_arms, group_benchmarks
 from elusive.evaluate.compare.metrics import METRICS
@@ -38,10 +38,11 @@ QUESTIONS, CORRELATION = 5, 0.3
 NUM_ARMS = 13
 PEOPLE = 40
 INTERVAL_DESIGNS = [
-    *[(0.05, 1, 0.0), (0.2, 1, 0.0), (0.5, 1, 0.0)],
-    *[(0.2, 2, 0.02), (0.2, 3, 0.02), (0.5, 3, 0.02), (0.2, 5, 0.02), (0.2, 3, 0.0)],
+    *[(100, 0.05, 1, 0.0), (100, 0.2, 1, 0.0), (100, 0.5, 1, 0.0), (100, 0.2, 2, 0.02)],
+    *[(100, 0.2, 3, 0.02), (100, 0.5, 3, 0.02), (100, 0.2, 5, 0.02), (100, 0.2, 3, 0.0)],
+    *[(100, 0.01, 1, 0.0), (20, 0.01, 1, 0.0), (20, 0.2, 1, 0.0), (5, 0.2, 1, 0.0)],
 ]
-"""Rate of right answers, number of seeds, standard deviation between seeds."""
+"""People, rate of right answers, number of seeds, standard deviation between seeds."""
 LOG_PROBABILITY = "log-probability"
 KINDS = {"EM 5%": 0.05, "EM 20%": 0.2, "EM 50%": 0.5, LOG_PROBABILITY: None}
 DEVIATIONS = (0.0, 0.02, 0.08)
@@ -117,13 +118,15 @@ def compute_both_p_values(
     return first, second
 
 
-def simulate_interval(rate: float, seeds: int, spread: float, rng: np.random.Generator) -> bool:
+def simulate_interval(
+    people: int, rate: float, seeds: int, spread: float, rng: np.random.Generator
+) -> bool:
     """Simulate the answers of one arm; return whether their interval contains the rate."""
-    (values,) = simulate_arms([rate], 100, seeds, spread, False, rng)
-    people, seed_numbers = (index.ravel() for index in np.indices(values.shape)[:2])
-    spreads = [measure_spread(values.ravel(), people, seed_numbers)]
+    (values,) = simulate_arms([rate], people, seeds, spread, False, rng)
+    entities, seed_numbers = (index.ravel() for index in np.indices(values.shape)[:2])
+    spreads = [measure_spread(values.ravel(), entities, seed_numbers)]
     (noise,) = pool_noises(spreads, is_rate=True)
-    estimate = estimate_mean(values.ravel(), people, noise)
+    estimate = estimate_mean(values.ravel(), entities, noise, bounds=RATE)
     return estimate.low <= rate <= estimate.high
 
 
@@ -135,14 +138,17 @@ def main() -> None:
 @main.command()
 @runs_option
 def intervals(runs: int) -> None:
-    """Print how often intervals contain the truth: 100 people, one arm alone."""
-    for number, (rate, seeds, spread) in enumerate(INTERVAL_DESIGNS):
+    """Print how often intervals contain the truth: one arm alone."""
+    for number, (people, rate, seeds, spread) in enumerate(INTERVAL_DESIGNS):
         rng = np.random.default_rng(number)
-        hits = [simulate_interval(rate, seeds, spread, rng) for _ in tqdm(range(runs), leave=False)]
+        hits = [
+            simulate_interval(people, rate, seeds, spread, rng)
+            for _ in tqdm(range(runs), leave=False)
+        ]
         error = np.sqrt(np.mean(hits) * (1 - np.mean(hits)) / runs)
         click.echo(
-            f"EM {rate:.0%}, {seeds} seeds: {np.mean(hits):.1%} +- {error:.1%} of the intervals "
-            "contain the truth"
+            f"{people} people, EM {rate:.0%}, {seeds} seeds: {np.mean(hits):.1%} +- {error:.1%} of "
+            "the intervals contain the truth"
         )
 
 

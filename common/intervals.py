@@ -12,6 +12,15 @@ INTERVAL_METHOD = "expanded BCa bootstrap over people"
 Student's t widens."""
 DRAWS_AT_ONCE = 10_000_000
 """Random draws that are in memory at the same time."""
+FEW = 10
+"""Number of entities below which resamples vary too little for Student's t."""
+CORRELATION = 0.3
+"""Correlation that is assumed between answers about the same person."""
+Bounds = tuple[float, float]
+"""Smallest and largest value that a metric, or a difference in it, can have."""
+UNBOUNDED: Bounds = (-np.inf, np.inf)
+RATE: Bounds = (0.0, 1.0)
+RATE_DIFFERENCE: Bounds = (-1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,7 @@ def estimate_mean(
     entities: Sequence[str],
     noise: Noise | None = None,
     seed: int = 0,
+    bounds: Bounds = UNBOUNDED,
 ) -> Estimate:
     """Estimate a mean with a 95% BCa interval by a bootstrap over entities, and noise of training.
 
@@ -58,15 +68,18 @@ def estimate_mean(
     their questions. If chance in training moves the mean, noise is added to each resample. The
     percentiles are shifted for the skewness of a mean near its floor (bias-corrected and
     accelerated, BCa), and widened as Student's t requires for that number of people;
-    benchmarks/coverage.py measures how often the interval contains the truth. The interval is cut
-    at the smallest and the largest value, beyond which no mean can lie. With a single entity there
-    is nothing to resample: the interval is all numbers, (-inf, inf).
+    benchmarks/coverage.py measures how often the interval contains the truth. With fewer than 10
+    entities, it is at least as wide as Student's t; with a single one, it is all numbers,
+    (-inf, inf). If all values of a bounded metric are alike, resamples show nothing: the interval
+    then holds each mean with which that happens in 2.5% of samples, if answers about one person
+    are correlated .3.
 
     Args:
         values: one number per question.
         entities: whom each question is about, in the same order.
         noise: of the trainings that the values come from; None: people only.
         seed: of the resampling.
+        bounds: beyond which no value of the metric lies; `RATE` for a rate.
 
     Source: Efron, Better Bootstrap Confidence Intervals (1987), for BCa; Hesterberg, What Teachers
     Should Know About the Bootstrap (2015), section 4, for Student's t.
@@ -75,11 +88,15 @@ def estimate_mean(
     0.5
     """
     columns = np.asarray(values, float)[:, None]
-    return estimate_means(columns, entities, [noise or Noise()], seed)[0]
+    return estimate_means(columns, entities, [noise or Noise()], seed, bounds)[0]
 
 
 def estimate_means(
-    columns: np.ndarray, entities: Sequence[str], noises: Sequence[Noise], seed: int = 0
+    columns: np.ndarray,
+    entities: Sequence[str],
+    noises: Sequence[Noise],
+    seed: int = 0,
+    bounds: Bounds = UNBOUNDED,
 ) -> list[Estimate]:
     """Estimate the mean of each column as `estimate_mean` does, all from the same resamples.
 
@@ -88,6 +105,7 @@ def estimate_means(
         entities: whom each question is about.
         noises: of each column.
         seed: of the resampling.
+        bounds: of all columns.
     """
     # 1) Deviations of the mean under resampled people, and each person's influence on it.
     sums, counts = _sum_groups(columns, entities)
@@ -108,13 +126,38 @@ def estimate_means(
         drawn = stdtrit(shapes, levels[:, None])[:, index]  # (resample, column)
         deviations += np.sqrt(variances) * drawn
     # 3) The interval lies between two quantiles of the deviations.
-    variances = variances + (influences**2).sum(axis=0)
-    levels = _compute_bca_levels(deviations, influences, variances, widened)
-    ends = [np.quantile(*pair) for pair in zip(deviations.T, levels, strict=True)]
-    low, high = np.clip(means + np.transpose(ends), columns.min(axis=0), columns.max(axis=0))
-    # A mean may lie beyond its values by a rounding error, but never beyond its interval.
+    of_people = (influences**2).sum(axis=0)
+    levels = _compute_bca_levels(deviations, influences, variances + of_people, widened)
+    low, high = np.transpose([np.quantile(*p) for p in zip(deviations.T, levels, strict=True)])
+    # 4) It is as wide as Student's t if people are few, and as an exact one if values are alike.
+    least = np.zeros(len(means))
+    if size < FEW:
+        shapes = np.array([noise.df for noise in noises])
+        of_trainings = stdtrit(shapes, 0.975) * np.sqrt(variances)
+        least = np.hypot(widened * np.sqrt(of_people), of_trainings)
+    if np.isfinite(bounds).all():
+        is_alike = columns.min(axis=0) == columns.max(axis=0)
+        least = np.where(is_alike, np.maximum(least, _bound_unseen_rate(counts)), least)
+    low = np.clip(means + np.minimum(low, -least), *bounds)
+    high = np.clip(means + np.maximum(high, least), *bounds)
+    # A mean may lie beyond its bounds by a rounding error, but never beyond its interval.
     rows = zip(means, np.minimum(low, means), np.maximum(high, means), strict=True)
     return [Estimate(*map(float, row)) for row in rows]
+
+
+def _bound_unseen_rate(counts: np.ndarray) -> float:
+    """Return the rate of answers of which a sample holds none in 2.5% of samples.
+
+    Args:
+        counts: number of answers about each person.
+
+    Source: Clopper and Pearson 1934, for the effective number of answers (Kish 1965).
+
+    >>> round(_bound_unseen_rate(np.ones(100)), 3)
+    0.036
+    """
+    effective = (counts / (1 + (counts - 1) * CORRELATION)).sum()
+    return 1 - 0.025 ** (1 / effective)
 
 
 def _compute_bca_levels(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from elusive.common.intervals import estimate_mean, format_estimate
+from elusive.common.intervals import RATE, estimate_mean, format_estimate
 from elusive.common.process.progress import format_time, print_line
 from elusive.evaluate.cells.cell_folder import load_cell
 from elusive.evaluate.jobs import Job
@@ -30,7 +30,7 @@ class GrowingTable:
             self._has_header = True
         cell = load_cell(folder)
         answers, seconds = cell.predictions, cell.costs["seconds"]
-        em = estimate_mean([p.em for p in answers], [p.entity for p in answers])
+        em = estimate_mean([p.em for p in answers], [p.entity for p in answers], bounds=RATE)
         times = [format_time(seconds[name]) if name in seconds else "" for name in HEADER[2:]]
         f1 = f"{100 * cell.metrics['f1']:.0f}"
         print_line(self._render(job.name, format_estimate(em, 100, 0), f1, *times))

@@ -67,9 +67,10 @@ class SweepConfig(BaseModel):
         "flatters every arm and is marked in the table.",
     )
     seeds: tuple[int, ...] = Field(
-        default=(0, 1),
+        default=(1000, 1001),
         min_length=2,
-        description="Seeds of every trial, at least two; its value is the mean over them.",
+        description="Seeds of every trial, at least two, and none of those that are compared; its "
+        "value is the mean over them.",
     )
 
     @property

@@ -26,7 +26,7 @@ from elusive.augment.sentences.span_scores import (
 )
 from elusive.augment.sentences.subjects import score_agreement
 from elusive.common.dataset.records import Document, Span
-from elusive.common.intervals import Estimate, estimate_mean
+from elusive.common.intervals import RATE, RATE_DIFFERENCE, UNBOUNDED, Estimate, estimate_mean
 from elusive.common.lm.loading import LoadedModel
 from elusive.common.text.text_spans import find_whole_words
 
@@ -39,6 +39,8 @@ LAST_SUBJECT = "last-subject"
 """The rule that all scores are compared with."""
 SEED = 0
 """Of the spans that are drawn at random."""
+BOUNDS = (RATE, RATE, UNBOUNDED, RATE_DIFFERENCE)
+"""Of the measures of a `SentenceRow`."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,10 @@ def measure_sentences(
         columns = np.column_stack([measures, measures[:, 0] - rule])
         for distance in [ALL, *dict.fromkeys(distances)] if len(distances) else []:
             where = (distances == distance) | (distance == ALL)
-            own = [estimate_mean(values, list(entities[where])) for values in columns[where].T]
+            own = [
+                estimate_mean(values, list(entities[where]), bounds=bounds)
+                for values, bounds in zip(columns[where].T, BOUNDS, strict=True)
+            ]
             rows.append(SentenceRow(scorer, str(distance), int(where.sum()), *own))
     return rows
 

@@ -21,7 +21,7 @@ from elusive.common.cache import prepare_cache_folder
 from elusive.common.dataset.records import Document
 from elusive.common.folders import hash_parameters
 
-VERSION = 5
+VERSION = 6
 """To be raised when the same definition gives other scores, or when the file format changes."""
 CHUNK = 256
 """Number of documents after which scores are written by default: an interruption loses at most

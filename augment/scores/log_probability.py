@@ -16,13 +16,13 @@ number per token."""
 
 
 def score_log_probability(documents: list[Document], scorer: LoadedModel) -> list[TokenScores]:
-    """Score every unit by its log-probability in nats, the mean over its tokens.
+    """Score every unit by its log-probability in nats, the sum over its tokens.
 
     Each token is predicted from all tokens before it; the first token of a text is predicted from
     the start token or the prefix.
     """
     return _score_predictions(
-        documents, scorer, lambda logs, tokens: logs.gather(-1, tokens[:, None])[:, 0]
+        documents, scorer, lambda logs, tokens: logs.gather(-1, tokens[:, None])[:, 0], adds_up=True
     )
 
 
@@ -38,7 +38,7 @@ def score_entropy(documents: list[Document], scorer: LoadedModel) -> list[TokenS
 
 
 def _score_predictions(
-    documents: list[Document], scorer: LoadedModel, measure: Measure
+    documents: list[Document], scorer: LoadedModel, measure: Measure, adds_up: bool = False
 ) -> list[TokenScores]:
     def score(texts: list[EncodedText], _: list[Document]) -> torch.Tensor:
         input_ids, mask = pad_texts(texts, scorer.model.device)
@@ -50,4 +50,4 @@ def _score_predictions(
             scores[row, 1:] = measure(log_probabilities, input_ids[row, 1:])
         return scores
 
-    return score_in_batches(documents, scorer, score)
+    return score_in_batches(documents, scorer, score, adds_up)

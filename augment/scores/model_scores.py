@@ -121,6 +121,7 @@ def score_in_batches(
     documents: list[Document],
     scorer: LoadedModel,
     score: Callable[[list[EncodedText], list[Document]], torch.Tensor],
+    adds_up: bool = False,
 ) -> list[TokenScores]:
     """Score every document with a function that takes a batch of encoded texts.
 
@@ -129,6 +130,8 @@ def score_in_batches(
         scorer: model that `score` uses.
         score: takes texts of similar length and their documents, and returns scores of shape
             (..., batch, token); those of a document then have shape (..., unit).
+        adds_up: whether a unit's score is the sum over its tokens, as that of a log-probability is;
+            otherwise it is their mean.
     """
     # 1) Cut texts that are longer than the context into windows.
     context = find_context(scorer.model)
@@ -160,7 +163,7 @@ def score_in_batches(
                 seconds[index] += (perf_counter() - start) / len(batch)
             bar.update(len({windows[number][0] for number in batch}))
     # 3) Put the windows of each document together.
-    return [_stitch(parts, spent) for parts, spent in zip(scored, seconds, strict=True)]
+    return [_stitch(parts, adds_up, spent) for parts, spent in zip(scored, seconds, strict=True)]
 
 
 def _choose_batch_tokens(scorer: LoadedModel) -> int:
@@ -199,21 +202,24 @@ def _cut_window(text: EncodedText, prefix: list[int], start: int, size: int) -> 
     )
 
 
-def _stitch(parts: list[tuple[EncodedText, np.ndarray]], seconds: float) -> TokenScores:
-    """Average the scores of a document over the tokens of each unit, then over windows.
+def _stitch(
+    parts: list[tuple[EncodedText, np.ndarray]], adds_up: bool, seconds: float
+) -> TokenScores:
+    """Average or sum the scores of a document over the tokens of each unit; average over windows.
 
     Units without a score get the mean of the others.
     """
     rows_by_unit: dict[Span, list[np.ndarray]] = {}
     for window, row in parts:
         for unit, tokens in zip(window.units, window.unit_tokens, strict=True):
-            rows_by_unit.setdefault(unit, []).append(_average(row[..., tokens], axis=-1))
+            of_unit = _average(row[..., tokens], axis=-1) * (len(tokens) if adds_up else 1)
+            rows_by_unit.setdefault(unit, []).append(of_unit)
     units = sorted(rows_by_unit)
     by_unit = np.array([_average(np.array(rows_by_unit[unit]), axis=0) for unit in units])
     scores = np.moveaxis(by_unit, 0, -1)  # (..., unit)
     neutral = np.nan_to_num(_average(scores, axis=-1))[..., None]
     scores = np.where(np.isnan(scores), neutral, scores).astype(np.float32)
-    return TokenScores(units, scores, float(seconds))
+    return TokenScores(units, scores, float(seconds), adds_up=adds_up)
 
 
 def _average(values: np.ndarray, axis: int) -> np.ndarray:

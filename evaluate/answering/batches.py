@@ -162,7 +162,8 @@ def build_batches(
     for topic, members in group_by_topic(questions).items():
         prefix_ids, encoded = encode_topic(prompted, topic, members)
         prefix = _build_prefix(prompted, members, prefix_ids, batching)
-        alone = replace(prefix, cache=None, batching=ALONE)
+        one_by_one = ALONE if batching.uses_cache else UNCACHED
+        alone = replace(prefix, cache=None, batching=one_by_one)
         by_length: dict[int, list[PromptedQuestion]] = defaultdict(list)
         for question in encoded:
             by_length[len(question.input_ids)].append(question)

@@ -98,6 +98,11 @@ def _check_split(plan: Plan, sweep: SweepConfig, name: str, questions: list[Ques
             f"answering.split {plan.answering.split!r} and sweep.protocol 'best-on-dev': the "
             "comparison would ask about the people on whom settings were chosen: use split 'test'"
         )
+    if split == "dev" and (shared := sorted({*plan.seeds} & {*sweep.seeds})):
+        raise InputError(
+            f"sweep.seeds and seeds share {', '.join(map(str, shared))}: a training that had luck "
+            "with dev people would be compared, too: set other sweep.seeds, such as [1000, 1001]"
+        )
     asked = [question for question in questions if question.split == split]
     if not asked:
         raise InputError(

@@ -92,9 +92,38 @@ def group_arms(cells: list[CellResult]) -> dict[str, list[CellResult]]:
     for cell in sorted(cells, key=lambda cell: order.get(get_arm(cell.parameters), len(order))):
         groups[_hash_arm(cell)].append(cell)
     arms: dict[str, list[CellResult]] = {}
-    for members in groups.values():
-        arms[_number_name(members[0].parameters["label"], arms)] = members
+    names = _name_arms([members[0].parameters for members in groups.values()])
+    for name, members in zip(names, groups.values(), strict=True):
+        arms[_number_name(name, arms)] = members
     return arms
+
+
+def _name_arms(parameters: list[dict[str, Any]]) -> list[str]:
+    """Name arms by their labels, and those of one label also by the settings that differ.
+
+    >>> half = {"label": "random", "augment": {"alpha": 0.5}, "training": {"epochs": 3}}
+    >>> _name_arms([half, half | {"augment": {"alpha": 0.7}}, {"label": "plain", "augment": {}}])
+    ['random, alpha 0.5', 'random, alpha 0.7', 'plain']
+    """
+    flat = [
+        {"threads": own.get("threads")} | own["augment"] | (own.get("training") or {})
+        for own in parameters
+    ]
+    names = []
+    for own, settings in zip(parameters, flat, strict=True):
+        others = [
+            other
+            for them, other in zip(parameters, flat, strict=True)
+            if them["label"] == own["label"]
+        ]
+        differing = [
+            f"{name} {value}"
+            for name, value in settings.items()
+            if name != "seed" and not isinstance(value, dict)
+            if any(other.get(name) != value for other in others)
+        ]
+        names.append(", ".join([own["label"], *differing]))
+    return names
 
 
 def _number_name(name: str, taken: Collection[str]) -> str:

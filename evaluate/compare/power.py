@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from scipy.special import chdtrc, stdtrit
 
+from elusive.common.intervals import CORRELATION
+
 POWER = 0.8
 LEVEL = 0.05
 RATE = 0.25
 """Exact match that is assumed; variance grows towards a rate of one half."""
-CORRELATION = 0.3
-"""Correlation that is assumed between answers about the same person."""
 SEED_DEVIATION = 0.02
 """Standard deviation of exact match between trainings that is assumed, beyond that of single
 answers: that of the arm `plain` on docs/board."""

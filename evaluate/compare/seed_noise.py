@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import digamma, polygamma
 
 from elusive.common.dataset.records import Prediction
-from elusive.common.intervals import Estimate, Noise, estimate_mean
+from elusive.common.intervals import RATE, UNBOUNDED, Estimate, Noise, estimate_mean
 from elusive.evaluate.cells.cell_folder import CellResult
 
 RATES = ("em", "f1", "forced_choice")
@@ -56,8 +56,9 @@ def estimate_arms(
     answers = {name: _list_answers(cells, metric, keep) for name, cells in arms.items()}
     answers = {name: columns for name, columns in answers.items() if columns[0]}
     noises = _pool_answers(arms, answers, metric)
+    bounds = RATE if metric in RATES else UNBOUNDED
     return {
-        name: estimate_mean(values, entities, noises[name])
+        name: estimate_mean(values, entities, noises[name], bounds=bounds)
         for name, (values, entities, _) in answers.items()
     }
 

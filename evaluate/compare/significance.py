@@ -10,9 +10,9 @@ from itertools import chain, combinations
 import numpy as np
 from scipy.special import ndtr, stdtr
 
-from elusive.common.intervals import Estimate, Noise, estimate_means
+from elusive.common.intervals import RATE_DIFFERENCE, UNBOUNDED, Estimate, Noise, estimate_means
 from elusive.evaluate.cells.cell_folder import CellResult
-from elusive.evaluate.compare.seed_noise import combine_noises, measure_noises
+from elusive.evaluate.compare.seed_noise import RATES, combine_noises, measure_noises
 
 LEVEL = 0.05
 FLIPS = 9999
@@ -75,6 +75,7 @@ def compare_pairs(
     measured = measure_noises(arms, metric)
     noises = [combine_noises(measured[a], measured[b]) for a, b in pairs]
     # 2) Estimate the differences with their intervals, and each person's part in them.
+    bounds = RATE_DIFFERENCE if metric in RATES else UNBOUNDED
     estimates: list[Estimate] = []
     parts = []
     for start in range(0, len(pairs), PAIRS_AT_A_TIME):
@@ -82,7 +83,8 @@ def compare_pairs(
         gaps = np.stack([values[a] - values[b] for a, b in chunk], axis=1)
         sums = np.stack([np.bincount(index, weights=column) for column in gaps.T], axis=1)
         parts.append(sums * len(sums) / len(keys))
-        estimates += estimate_means(gaps, entities, noises[start : start + PAIRS_AT_A_TIME])
+        chunk_noises = noises[start : start + PAIRS_AT_A_TIME]
+        estimates += estimate_means(gaps, entities, chunk_noises, bounds=bounds)
     by_person = np.concatenate(parts, axis=1)  # (person, pair); its mean is the difference
     # 3) Test the differences, and compute effect sizes.
     p_values, effects = compute_p_values(by_person, noises), _compute_effects(by_person)

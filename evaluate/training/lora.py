@@ -39,7 +39,8 @@ def open_tuned_model(loaded: LoadedModel, config: TrainingConfig, seed: int) -> 
                 f"tuning 'full' cannot train {loaded.source.reference!r}, whose layers are spread: "
                 "choose tuning 'lora', or set resources.placement to one"
             )
-        yield copy.deepcopy(loaded.model).float()
+        # An adapter that was trained on the loaded model has frozen its weights.
+        yield copy.deepcopy(loaded.model).float().requires_grad_(True)
         return
     with open_lora_model(loaded, config, seed) as model:
         yield model

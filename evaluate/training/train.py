@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,7 +19,7 @@ from elusive.common.large.processes import count_processes
 from elusive.common.lm.adapters import get_base_model
 from elusive.common.lm.loaded_model import get_attention
 from elusive.common.lm.packed_attention import IMPLEMENTATION
-from elusive.common.lm.packing import CUT, IGNORED, Packing, list_lengths
+from elusive.common.lm.packing import CUT, IGNORED, MASK, Packing, list_lengths
 from elusive.common.memory import keep_freed_memory
 from elusive.evaluate.config import LOSS_EVERY, TrainingConfig, check_shared
 from elusive.evaluate.training.hf_trainer import (
@@ -94,7 +94,9 @@ def train(
     has_hidden = any("hidden" in row for row in rows)
     if has_hidden:
         packing.check_masks(max(max(list_lengths(row["position_ids"])) for row in rows))
-    is_cut = packing.way == CUT and not has_hidden
+        # Cut attention takes no masks; a model need not see the borders of sequences without it.
+        packing = replace(packing, way=MASK if packing.way == CUT else packing.way)
+    is_cut = packing.way == CUT
     if is_cut:
         base.set_attn_implementation(IMPLEMENTATION)
     keep_freed_memory()

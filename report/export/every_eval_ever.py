@@ -12,12 +12,13 @@ from typing import Any
 
 from elusive.common.dataset.records import Prediction
 from elusive.common.folders import create_folder, hash_file, hash_parameters, is_made, read_manifest
-from elusive.common.intervals import INTERVAL_METHOD, RESAMPLES, estimate_mean
+from elusive.common.intervals import INTERVAL_METHOD, RATE, RESAMPLES, UNBOUNDED, estimate_mean
 from elusive.common.lm.references import ALIASES, BUILT_IN_NAMES
 from elusive.evaluate.answering.prompts import render_question
 from elusive.evaluate.cells.cell import compute_cell_id
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.cells.metrics import has_metric
+from elusive.evaluate.compare.seed_noise import RATES
 
 SCHEMA_VERSION = "0.3.0"
 METRICS: dict[str, dict[str, Any]] = {
@@ -216,7 +217,9 @@ def _result(cell: CellResult, column: str) -> dict[str, Any]:
     answering = parameters["answering"]
     predictions = _select_scored(cell, column)
     values = [getattr(prediction, column) for prediction in predictions]
-    estimate = estimate_mean(values, [prediction.entity for prediction in predictions])
+    entities = [prediction.entity for prediction in predictions]
+    bounds = RATE if column in RATES else UNBOUNDED
+    estimate = estimate_mean(values, entities, bounds=bounds)
     uncertainty: dict[str, Any] = {"num_samples": len(values)}
     if math.isfinite(estimate.low):
         uncertainty |= {

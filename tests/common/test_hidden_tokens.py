@@ -25,7 +25,7 @@ from elusive.common.probe.finding import Finding
 from elusive.common.probe.packing import find_packing, probe_masks
 from elusive.evaluate.config import TrainingConfig
 from elusive.evaluate.training.lora import open_lora_model
-from elusive.evaluate.training.objectives import build_objective
+from elusive.evaluate.training.objectives import Objective, build_objective
 from elusive.evaluate.training.train import train
 
 OBEDIENT = ["llama", "qwen2", "qwen3", "gpt2", "gpt_neox", "opt", "phi", "falcon", "gptj"]
@@ -80,18 +80,42 @@ def test_a_model_that_reads_hidden_tokens_is_refused(monkeypatch, tokenizer):
     assert probe_masks(loaded).way is None
 
 
+def hide_tokens(objective: Objective, rows: list[dict[str, torch.Tensor]]) -> list[dict]:
+    assert objective.change_copy
+    generator = np.random.default_rng(0)
+    return [
+        pack_row([objective.change_copy(Sequence(ids, ids), generator)])
+        for ids in (row["input_ids"][0].tolist() for row in rows)
+    ]
+
+
+@pytest.mark.parametrize("name", ["opt", "llama"])
+def test_texts_of_a_row_do_not_see_each_other_if_other_rows_hide_tokens(
+    name, model_folder, tokenizer
+):
+    """OPT does not see from positions where a text begins."""
+    loaded = load_model(str(model_folder(name)), torch.float32)
+    for module in loaded.model.modules():
+        for rate in ("dropout", "activation_dropout", "attention_dropout", "layerdrop"):
+            if isinstance(getattr(module, rate, None), float):
+                setattr(module, rate, 0.0)
+    dropping = TrainingConfig(objective="attention-dropout", noise=0.2)
+    objective, packing = build_objective(dropping, loaded), find_packing(loaded)
+    rows = some_rows(tokenizer, 2)
+    losses = []
+    for run in (rows, [rows[0], *hide_tokens(objective, rows[1:])]):
+        config = TrainingConfig(learning_rate=1e-9)
+        with open_lora_model(loaded, config, 0) as model:
+            losses.append(train(model, run, config, 0, packing=packing).first_loss)
+    assert losses[1] == pytest.approx(losses[0], abs=1e-4)
+
+
 @pytest.mark.parametrize("name", ["mistral", "llama"])
 def test_training_refuses_before_the_first_step_and_leaves_the_model(name, model_folder, tokenizer):
     loaded = load_model(str(model_folder(name)), torch.float32)
     config = TrainingConfig(objective="attention-dropout", noise=0.2)
     objective = build_objective(config, loaded)
-    assert objective.change_copy
-    rows = some_rows(tokenizer, 4)
-    generator = np.random.default_rng(0)
-    hidden = [
-        pack_row([objective.change_copy(Sequence(ids, ids), generator)])
-        for ids in (row["input_ids"][0].tolist() for row in rows)
-    ]
+    hidden = hide_tokens(objective, some_rows(tokenizer, 4))
     steps: list[int] = []
     packing = find_packing(loaded)
     with open_lora_model(loaded, config, 0) as model:

@@ -282,6 +282,13 @@ def test_trials_of_an_earlier_version_are_named(tmp_path, model_folder):
         run_plan(plan, tmp_path / "out")
 
 
+def test_a_compared_seed_decides_no_settings(tmp_path, model_folder):
+    plan = load_plan(swept(tmp_path, model_folder, ["random"], seeds=[0, 7]))
+    with pytest.raises(InputError, match=r"sweep.seeds and seeds share 0: .* such as \[1000, 1001"):
+        run_plan(plan, tmp_path / "out")
+    assert not (tmp_path / "out" / "sweep").exists()
+
+
 @pytest.mark.parametrize(
     ("sweep", "line"),
     [
@@ -344,7 +351,7 @@ def test_every_kind_of_arm_tries_equally_many_new_settings(alphas, betas, noises
 
 def test_a_default_of_an_objective_is_tried_once(tmp_path, model_folder):
     """Stage 1 trains with the default; stage 2 does not list it again."""
-    sweep = {"learning_rate": [1e-3], "noise": [0.1, 0.2], "seeds": [0, 1]}
+    sweep = {"learning_rate": [1e-3], "noise": [0.1, 0.2]}
     plan = load_plan(swept(tmp_path, model_folder, ["d-ar"], **sweep))
     run_plan(plan, tmp_path / "run")
     (chosen,) = json.loads((tmp_path / "run" / "sweep.json").read_text())

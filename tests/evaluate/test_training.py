@@ -26,7 +26,7 @@ from elusive.evaluate.answering.prompts import (
 )
 from elusive.evaluate.cells.cell import compute_cell_id
 from elusive.evaluate.config import TrainingConfig
-from elusive.evaluate.training.lora import open_lora_model
+from elusive.evaluate.training.lora import open_lora_model, open_tuned_model
 from elusive.evaluate.training.sequences import build_replay_sequence, pack_epochs
 from elusive.evaluate.training.train import train
 
@@ -131,6 +131,15 @@ def test_training_lowers_the_loss_and_changes_the_logits_and_is_taken_off(
         *("q_proj", "k_proj", "v_proj", "o_proj"),
         *("gate_proj", "up_proj", "down_proj"),
     }
+
+
+def test_all_weights_can_be_trained_after_an_adapter(model_folder, tokenizer):
+    loaded = load_model(str(model_folder("llama")), dtype=torch.float32)
+    for tuning in ("lora", "full"):
+        config = TrainingConfig(tuning=tuning, learning_rate=1e-2)
+        with open_tuned_model(loaded, config, seed=0) as model:
+            log = train(model, some_rows(tokenizer, 8), config, seed=0)
+        assert log.last_loss < log.first_loss
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])

@@ -10,7 +10,7 @@ from scipy.stats import bootstrap, norm, permutation_test, t, ttest_rel
 
 from elusive.common.dataset.records import Prediction
 from elusive.common.errors import InputError
-from elusive.common.intervals import Noise, estimate_mean
+from elusive.common.intervals import RATE, Noise, estimate_mean
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.power import (
     compute_smallest_difference,
@@ -456,3 +456,39 @@ def test_one_of_very_many_arms_can_still_be_better():
 def test_very_many_arms_that_are_alike_share_the_first_rank():
     named = arms({f"arm-{number}": 0.3 for number in range(25)}, people=40)
     assert set(rank_arms(named, "em").values()) == {1}
+
+
+@pytest.mark.parametrize(("people", "questions", "rate"), [(20, 5, 0.01), (50, 5, 0.005)])
+def test_intervals_near_the_floor_hold_the_truth(people, questions, rate):
+    """Where every answer is wrong, as it is in half of these samples, so many may be by chance."""
+    rng, scale = np.random.default_rng(0), 1 / 0.3 - 1
+    entities = [str(person) for person in range(people) for _ in range(questions)]
+    held = 0
+    for _ in range(200):
+        rates = rng.beta(rate * scale, (1 - rate) * scale, people)
+        values = rng.random((people, questions)) < rates[:, None]
+        interval = estimate_mean(values.ravel().astype(float).tolist(), entities, bounds=RATE)
+        assert interval.low >= 0
+        held += interval.low <= rate <= interval.high
+    assert held >= 185
+
+
+@pytest.mark.parametrize("people", [2, 3, 5, 9])
+def test_intervals_of_few_people_hold_the_truth(people):
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(300):
+        values = rng.normal(1.0, 1.0, people).tolist()
+        interval = estimate_mean(values, [str(person) for person in range(people)])
+        held += interval.low <= 1.0 <= interval.high
+    assert held >= 277
+
+
+def test_arms_that_all_fail_differ_by_an_unknown_little():
+    """The difference of two arms without a right answer is no certain 0."""
+    both = {
+        label: [cell(label, seed, np.zeros((60, 4))) for seed in range(2)] for label in ("a", "b")
+    }
+    (comparison,) = compare_pairs(both, [("a", "b")], "em")
+    assert -0.05 < comparison.difference.low < -0.01
+    assert 0.01 < comparison.difference.high < 0.05
+    assert comparison.p_value == 1

@@ -126,6 +126,25 @@ def test_labels_that_look_numbered_stay_apart():
     assert set(group_arms(apart)) == {"random", "random (2)", "random (3)", "random (2) (2)"}
 
 
+def test_arms_of_one_label_are_named_by_what_differs_and_none_is_the_baseline(cells):
+    """After a plan was edited, its folder holds the arm as it was, too."""
+    both = [c for c in cells if c.parameters["label"] == "untrained"] + [
+        replace(
+            c, parameters=c.parameters | {"augment": c.parameters["augment"] | {"alpha": alpha}}
+        )
+        for c in cells
+        for alpha in (0.7, 0.9)
+        if c.parameters["label"] == "random"
+    ]
+    table = build_table(both)
+    assert {row.label for row in table.rows} == {
+        *("untrained", "random, alpha 0.7", "random, alpha 0.9")
+    }
+    assert table.baseline is None
+    with pytest.raises(InputError, match="unknown baseline 'random'"):
+        build_table(both, "random")
+
+
 def test_what_was_not_asked_is_blank_and_small_p_values_are_no_zeros(cells):
     metrics = {"known": {"em": 0.5, "perplexity": 2.0}}
     table = build_table([*cells[:2], *(replace(c, metrics=metrics) for c in cells[2:])])
