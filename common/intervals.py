@@ -21,6 +21,7 @@ Bounds = tuple[float, float]
 UNBOUNDED: Bounds = (-np.inf, np.inf)
 RATE: Bounds = (0.0, 1.0)
 RATE_DIFFERENCE: Bounds = (-1.0, 1.0)
+RANK: Bounds = (0.0, np.inf)
 
 
 @dataclass(frozen=True)

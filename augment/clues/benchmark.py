@@ -17,12 +17,13 @@ from elusive.augment.scores.layer_choice import choose_first_layers
 from elusive.augment.scores.model_scores import score_heads
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.common.dataset.records import Document
-from elusive.common.intervals import Estimate, estimate_mean
+from elusive.common.intervals import RANK, RATE, Estimate, estimate_mean
 from elusive.common.lm.loading import LoadedModel, load_model
 
 ALL, EVEN, ODD = slice(None), slice(0, None, 2), slice(1, None, 2)
 """Choices of heads: all of them, and the two halves."""
-MEASURES = ("auroc", "recall", "mean_rank")
+MEASURES = {"auroc": RATE, "recall": RATE, "mean_rank": RANK}
+"""Measures of clues, with their bounds."""
 
 
 @dataclass(frozen=True)
@@ -188,8 +189,10 @@ def _measure_scorer(documents: list[Document], scorer: ClueScorer) -> Iterator[C
     for target, pairs in measures.items():
         entities = [entity for entity, _ in pairs]
         estimates = {
-            name: estimate_mean([getattr(measure, name) for _, measure in pairs], entities)
-            for name in MEASURES
+            name: estimate_mean(
+                [getattr(measure, name) for _, measure in pairs], entities, bounds=bounds
+            )
+            for name, bounds in MEASURES.items()
         }
         yield ClueRow(scorer.name, target, len(pairs), **estimates)
 
@@ -205,7 +208,7 @@ def _measure_layers(
                     values.append(measure.auroc)
                     entities.append(document.entity)
         if values:
-            yield LayerRow(model, layer, estimate_mean(values, entities))
+            yield LayerRow(model, layer, estimate_mean(values, entities, bounds=RATE))
 
 
 def _describe_scorer(scorer: ClueScorer) -> ScorerRow:

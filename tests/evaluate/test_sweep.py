@@ -63,7 +63,7 @@ def values_by_settings(trials: list[CellResult], arm: str) -> dict[tuple, float]
         if cell.parameters["label"] == arm:
             seed = cell.parameters["seed"]
             values[settings_of(cell)][seed] = cell.metrics["forced_choice"]
-    assert all(set(by_seed) == {0, 1} for by_seed in values.values())
+    assert all(set(by_seed) == {1000, 1001} for by_seed in values.values())
     return {settings: fmean(by_seed.values()) for settings, by_seed in values.items()}
 
 
@@ -225,7 +225,7 @@ def test_failed_trials_are_named_and_the_others_decide(tmp_path, model_folder):
     assert (chosen["tries"], chosen["failed"]) == (2, 1)
     names = [name for trial in chosen["trials"] for name in trial["failed"]]
     prefix = "random-alpha=0.7-beta=0.05-learning_rate=1e+30-epochs=1"
-    assert names == [f"{prefix}-seed0", f"{prefix}-seed1"]
+    assert names == [f"{prefix}-seed1000", f"{prefix}-seed1001"]
     assert sorted(path.stem for path in out.glob("sweep/failed/*.json")) == names
     assert "2 on dev, 1 failed" in shown.output
     lists = {"learning_rate": [1e30, 1e31], "alpha": [], "noise": []}
