@@ -107,7 +107,8 @@ def _show_stored(
 def _find_dataset(run: Path, source: Path) -> Path:
     from elusive.evaluate.plans import PLAN, find_dataset
 
-    if not (run / PLAN).exists():
+    is_inside = run == source or source.parent.name == "train"
+    if not (is_inside and (run / PLAN).exists()):
         raise InputError(
             f"{source} lies in no run: name the dataset that it was made from with --dataset DIR"
         )

@@ -9,6 +9,24 @@ import yaml
 from elusive.common.errors import Config, InputError, validate_config
 
 
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Refuses a key that is written twice in a mapping, where YAML would take the last one."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            name, line = key.value, key.start_mark.line + 1
+            if name in lines:
+                raise yaml.YAMLError(
+                    f"line {line} repeats {name!r} of line {lines[name]}: keep one of them"
+                )
+            lines[name] = line
+        return node
+
+
 def load_yaml(path: Path, kind: str) -> Any:
     """Read a YAML file.
 
@@ -22,7 +40,7 @@ def load_yaml(path: Path, kind: str) -> Any:
     if not path.is_file():
         raise InputError(f"no {kind} at {path}")
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
     except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
 

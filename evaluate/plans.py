@@ -196,6 +196,9 @@ class Plan(CellSettings):
     def _check_seeds(self) -> "Plan":
         if len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"seeds: {list(self.seeds)} repeats a seed: list each seed once")
+        for seed in {*self.seeds, *(self.sweep.seeds if self.sweep else ())}:
+            if not 0 <= seed < 2**32:
+                raise InputError(f"seed {seed}: should be at least 0 and below 2**32")
         return self
 
     @model_validator(mode="after")

@@ -54,13 +54,14 @@ def select_mentions(
     """Keep only answers about values with the name in some places, values of `PLACES`.
 
     Raises:
-        InputError: no value has it in one of them.
+        InputError: no value has it in any of them.
     """
     found = _find_places(dataset)
-    for place in sorted(places - set(found.values())):
+    if places.isdisjoint(found.values()):
         known = sorted(set(found.values())) or ["unknown for all of them"]
         raise InputError(
-            f"{dataset.path}: no value has the name {place} (it is {', or '.join(known)})"
+            f"{dataset.path}: no value has the name {' or '.join(sorted(places))} (it is "
+            f"{', or '.join(known)})"
         )
     return select_answers(cells, lambda _, p: found.get(p.question_id) in places)
 

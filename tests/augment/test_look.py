@@ -451,10 +451,12 @@ def test_a_run_shows_what_its_arms_were_trained_on(tmp_path, model_folder):
 
 
 def test_a_training_text_outside_a_run_needs_its_dataset(people_folder, tmp_path):
-    options = ["--method", "random", "--copies", "2", "--out", str(tmp_path / "text")]
+    text = tmp_path / "data" / "text"
+    options = ["--method", "random", "--copies", "2", "--out", str(text)]
     CliRunner().invoke(cli, ["augment", str(people_folder), *options])
-    wrong = look_at(tmp_path / "text", "--out", tmp_path / "page.html")
+    (tmp_path / "plan.yaml").write_text("a plan beside the data makes no run of the folder")
+    wrong = look_at(text, "--out", tmp_path / "page.html")
     assert "name the dataset that it was made from with --dataset DIR" in str(wrong.exception)
     options = ("--dataset", people_folder, "--out", tmp_path / "page.html")
-    assert look_at(tmp_path / "text", *options).exit_code == 0
+    assert look_at(text, *options).exit_code == 0
     assert len(data_in(tmp_path / "page.html")["documents"]) == 6

@@ -379,6 +379,7 @@ def test_bad_input_is_one_line(options, message, tmp_path):
     ("content", "message"),
     [
         ("fields: [", "is not valid YAML"),
+        ("- name: color\n  values: [a]\n  name: hue", "line 3 repeats 'name' of line 1: keep one"),
         ("name: color", "should be a list of fields"),
         ("- {name: color, template: [x]}", "unknown key 'template': did you mean 'templates'?"),
         ("- {name: Color, values: [a, b], templates: [x], questions: [y]}", "name: string should"),

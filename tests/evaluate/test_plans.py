@@ -154,6 +154,7 @@ def test_a_setting_of_a_plan_can_be_changed_on_the_command_line(tmp_path, model_
     ("wrong", "line"),
     [
         ({"seeds": [0, 1, 0]}, r"seeds: \[0, 1, 0\] repeats a seed"),
+        ({"seeds": [-1, 3]}, "seed -1: should be at least 0 and below"),
         ({"sweep": {"alpha": [0.6, 0.7]}}, "has no dev people to choose settings on"),
         ({"arms": ["questions"]}, "ask only those in held-out phrasings"),
         ({"models": ["a"]}, r"model and models: a plan needs exactly one of them \(got both\)"),

@@ -133,6 +133,12 @@ def test_csv_and_tsv_hold_answers_as_text_json_or_python(suffix, delimiter, tmp_
     assert answers == {"On what?": ["Tiber"], "When?": ["753"], "Where?": ["Norway", "Norge"]}
     path.write_text(delimiter.join(ROWS[0]) + "\na\n")
     assert "line 2: the row has another number of columns" in get_error(tmp_path / "b", table=path)
+    # A quotation mark that opens no quoted value would swallow the rows after it.
+    titles = ["title", "context", "question", "answers"]
+    first = ["Bob", '"No end said Bob in Oslo.', "Where?", "Oslo"]
+    second = ["Dan", 'Dan said "hi" in Bern.', "Where?", "Bern"]
+    path.write_text("\n".join(map(delimiter.join, [titles, first, second])))
+    assert "write each quotation mark twice" in get_error(tmp_path / "c", table=path)
 
 
 def test_numeric_titles_are_titles(tmp_path):

@@ -76,7 +76,7 @@ def _read_csv(path: Path) -> Iterator[Row]:
         try:
             names = lines.readline()
             delimiter = "\t" if get_suffix(path) == ".tsv" else find_delimiter(names)
-            reader = csv.DictReader(chain([names], lines), delimiter=delimiter)
+            reader = csv.DictReader(chain([names], lines), delimiter=delimiter, strict=True)
             for row in reader:
                 if None in row or None in row.values():
                     raise InputError(
@@ -85,7 +85,10 @@ def _read_csv(path: Path) -> Iterator[Row]:
                     )
                 yield row
         except csv.Error as error:
-            raise InputError(f"{path}, line {reader.line_num}: {error}") from None
+            raise InputError(
+                f"{path}, line {reader.line_num}: {error}: write each quotation mark twice in a "
+                "value that has one, and put the whole value between quotation marks"
+            ) from None
         except UnicodeDecodeError as error:
             raise InputError(f"{path} is not UTF-8 ({error.reason}): convert it first") from None
 

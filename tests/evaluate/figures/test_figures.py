@@ -308,6 +308,11 @@ def test_a_table_of_two_places_counts_the_facts_of_both(run_of_arms):
 def test_a_table_of_a_place_that_no_name_has_gives_one_line(run_of_arms, tmp_path, capsys):
     line = line_of_error(capsys, "table", run_of_arms, "--mention", "none")
     assert "no value has the name not before it (it is in its sentence, or only before it)" in line
+    alone, either = (
+        CliRunner().invoke(cli, ["table", str(run_of_arms), "--mention", places]).output
+        for places in ("before", "before,none")
+    )
+    assert alone == either
     line = line_of_error(capsys, "table", run_of_arms, "--mention", "befor")
     assert "should be one of in, before, none" in line or "did you mean" in line
     cell = next((run_of_arms / "cells").iterdir())
