@@ -9,6 +9,7 @@ RANGES = (
     r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
     r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
+BLANKS = re.compile(r"\s+")
 UNSPACED = re.compile(f"[{RANGES}]")
 """A character of Thai, Lao, Burmese, Khmer, Japanese or Chinese, which put no blank between words:
 where words are counted, each such character counts as a word."""
@@ -35,14 +36,15 @@ def is_unspaced(language: str) -> bool:
 def count_words_between(text: str, start: int, end: int, language: str = ENGLISH) -> int:
     """Count the words from the one that ends at `start` to the one at `end`: 1 for the next word.
 
-    Words are counted by the blanks between them; in languages without blanks, by characters.
+    Words are counted by the blanks between them, such as one line break or several spaces; in
+    languages without blanks, by characters.
 
-    >>> count_words_between("Rome is in Italy", 4, 11)
-    3
+    >>> count_words_between("Rome is in Italy", 4, 11), count_words_between("Rome\\nis  in", 4, 9)
+    (3, 2)
     >>> count_words_between("罗马位于意大利", 2, 4, "zh")
     3
     """
-    blanks = text.count(" ", start, end)
+    blanks = sum(1 for _ in BLANKS.finditer(text, start, end))
     if not is_unspaced(language):
         return blanks
     unspaced = sum(1 for _ in UNSPACED.finditer(text, start, end))

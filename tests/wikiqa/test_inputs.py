@@ -459,6 +459,25 @@ def test_questions_without_texts_go_with_a_folder_of_texts(name, tmp_path):
     get_error(tmp_path / "b", table=table, texts=texts)
 
 
+def test_titles_of_one_file_are_one_article(tmp_path):
+    """Else its text would be trained on twice, and shown in the solved questions."""
+    asked = NO_TEXTS["own"]
+    rows = [
+        asked,
+        asked | {"title": "rome", "question": "Which river?"},
+        asked | {"title": "Rome.md"},
+    ]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "rome.md").write_text(ROME)
+    documents, questions = load(
+        tmp_path / "set", table=tmp_path / "t.jsonl", texts=tmp_path / "texts"
+    )
+    assert [document.title for document in documents] == ["Rome"]
+    assert documents[0].heads
+    assert {question.entity for question in questions} == {"Rome"}
+
+
 def test_a_folder_of_texts_is_asked_about(tmp_path):
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "Rome.txt").write_text("Rome lies\non the Tiber.\n\nIt fell in 1527.\n")

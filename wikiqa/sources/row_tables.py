@@ -238,7 +238,8 @@ def read_asked_rows(
         asked = read_question(row, columns, source, number)
         title = read_title(row.get(columns["title"]))
         if texts:
-            text = texts.find_paragraph(title, [answer for answer, _ in asked.answers], counts)
+            answers = [answer for answer, _ in asked.answers]
+            title, text = texts.find_paragraph(title, answers, counts)
         else:
             text = row.get(columns["context"])
         if not isinstance(text, str):

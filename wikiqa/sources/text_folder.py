@@ -34,21 +34,26 @@ class TextFolder:
 
     def __init__(self, folder: Path) -> None:
         self.paths: dict[str, Path] = {}
+        self.titles: dict[Path, str] = {}
         for path in list_texts(folder):
             other = self.paths.setdefault(_make_key(path.stem), path)
             if other != path:
                 raise InputError(f"{other} and {path} have one name: rename one, it is its title")
         self.read = lru_cache(64)(read_text)
 
-    def find_paragraph(self, title: str, answers: list[str], counts: Counts) -> str:
-        """Return the first paragraph of an article that states an answer; empty if none does."""
-        path = self.paths.get(_make_key(title)) or self.paths.get(_make_key(Path(title).stem))
-        if path is None:
+    def find_paragraph(self, title: str, answers: list[str], counts: Counts) -> tuple[str, str]:
+        """Return an article's title and its first paragraph that states an answer; empty if none.
+
+        Titles of one file, such as `rome` and `Rome.md`, are of one article: the first one stays.
+        """
+        named = next((n for n in (title, Path(title).stem) if _make_key(n) in self.paths), None)
+        if named is None:
             counts["title that no file of the folder has"] += 1
-            return ""
+            return title, ""
+        path = self.paths[_make_key(named)]
         texts = [paragraph.text for paragraph in self.read(path).paragraphs]
         whole = (text for text in texts if find_whole_words(text, answers))
-        return next(whole, "")
+        return self.titles.setdefault(path, named), next(whole, "")
 
 
 def list_texts(folder: Path) -> list[Path]:
