@@ -22,11 +22,10 @@ from scipy.stats import beta
 from tqdm import tqdm
 
 from elusive.common.intervals import RATE, Noise, estimate_mean
-from elusive.evaluate.cells.metrics import has_metric
+from elusive.evaluate.cells.metrics import RATES, has_metric
 from elusive.evaluate.compare.groups import group_arms, group_benchmarks
 from elusive.evaluate.compare.metrics import METRICS
 from elusive.evaluate.compare.seed_noise import (
-    RATES,
     combine_noises,
     measure_spread,
     pool_noises,

@@ -21,7 +21,7 @@ Bounds = tuple[float, float]
 UNBOUNDED: Bounds = (-np.inf, np.inf)
 RATE: Bounds = (0.0, 1.0)
 RATE_DIFFERENCE: Bounds = (-1.0, 1.0)
-RANK: Bounds = (0.0, np.inf)
+COUNT: Bounds = (0.0, np.inf)
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _bound_unseen_rate(counts: np.ndarray) -> float:
 
     Source: Clopper and Pearson 1934, for the effective number of answers (Kish 1965).
 
-    >>> round(_bound_unseen_rate(np.ones(100)), 3)
+    >>> round(float(_bound_unseen_rate(np.ones(100))), 3)
     0.036
     """
     effective = (counts / (1 + (counts - 1) * CORRELATION)).sum()

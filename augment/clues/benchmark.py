@@ -17,12 +17,12 @@ from elusive.augment.scores.layer_choice import choose_first_layers
 from elusive.augment.scores.model_scores import score_heads
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.common.dataset.records import Document
-from elusive.common.intervals import RANK, RATE, Estimate, estimate_mean
+from elusive.common.intervals import COUNT, RATE, Estimate, estimate_mean
 from elusive.common.lm.loading import LoadedModel, load_model
 
 ALL, EVEN, ODD = slice(None), slice(0, None, 2), slice(1, None, 2)
 """Choices of heads: all of them, and the two halves."""
-MEASURES = {"auroc": RATE, "recall": RATE, "mean_rank": RANK}
+MEASURES = {"auroc": RATE, "recall": RATE, "mean_rank": COUNT}
 """Measures of clues, with their bounds."""
 
 

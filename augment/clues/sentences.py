@@ -26,7 +26,7 @@ from elusive.augment.sentences.span_scores import (
 )
 from elusive.augment.sentences.subjects import score_agreement
 from elusive.common.dataset.records import Document, Span
-from elusive.common.intervals import RANK, RATE, RATE_DIFFERENCE, Estimate, estimate_mean
+from elusive.common.intervals import COUNT, RATE, RATE_DIFFERENCE, Estimate, estimate_mean
 from elusive.common.lm.loading import LoadedModel
 from elusive.common.text.text_spans import find_whole_words
 
@@ -39,7 +39,7 @@ LAST_SUBJECT = "last-subject"
 """The rule that all scores are compared with."""
 SEED = 0
 """Of the spans that are drawn at random."""
-BOUNDS = (RATE, RATE, RANK, RATE_DIFFERENCE)
+BOUNDS = (RATE, RATE, COUNT, RATE_DIFFERENCE)
 """Of the measures of a `SentenceRow`."""
 
 

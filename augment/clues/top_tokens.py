@@ -19,7 +19,7 @@ from elusive.augment.scores.model_scores import Reading
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.scores.units import EncodedText, encode
 from elusive.common.dataset.records import Document, Fact
-from elusive.common.intervals import Estimate, estimate_mean
+from elusive.common.intervals import COUNT, Estimate, estimate_mean
 from elusive.common.lm.loading import LoadedModel
 
 KINDS = ("name", "earlier values", "relation words", "other words", "signs")
@@ -107,7 +107,7 @@ def count_top_tokens(scorer: str, attentions: list[AttentionBefore]) -> list[Top
             counts[kind].append(float(mask[highest].sum()))
     entities = [attention.document.doc_id for attention in attentions]
     return [
-        TopRow(scorer, kind, estimate_mean(values, entities))
+        TopRow(scorer, kind, estimate_mean(values, entities, bounds=COUNT))
         for kind, values in counts.items()
         if values
     ]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # so that rescoring does not import PyTorch
     from elusive.evaluate.training.train import TrainingLog
 
 SCORES = ("em", "f1", "opens", "contains", "log_probability", "forced_choice")
+RATES = ("em", "f1", "forced_choice")
+"""Metrics in [0, 1], whose variance grows towards a mean of one half."""
 BREAKDOWNS: dict[str, Callable[[Prediction], object]] = {
     "field": lambda prediction: prediction.field,
     "kind": lambda prediction: prediction.kind,

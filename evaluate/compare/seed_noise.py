@@ -13,9 +13,8 @@ from scipy.special import digamma, polygamma
 from elusive.common.dataset.records import Prediction
 from elusive.common.intervals import RATE, UNBOUNDED, Estimate, Noise, estimate_mean
 from elusive.evaluate.cells.cell_folder import CellResult
+from elusive.evaluate.cells.metrics import RATES
 
-RATES = ("em", "f1", "forced_choice")
-"""Metrics in [0, 1], whose variance grows towards a mean of one half."""
 SMALLEST_SCALE = 0.01
 """Smallest m (1 - m) that a variance is divided by: that of a mean m of 1%."""
 SMALLEST_RATIO = 0.01

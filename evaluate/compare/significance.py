@@ -12,7 +12,8 @@ from scipy.special import ndtr, stdtr
 
 from elusive.common.intervals import RATE_DIFFERENCE, UNBOUNDED, Estimate, Noise, estimate_means
 from elusive.evaluate.cells.cell_folder import CellResult
-from elusive.evaluate.compare.seed_noise import RATES, combine_noises, measure_noises
+from elusive.evaluate.cells.metrics import RATES
+from elusive.evaluate.compare.seed_noise import combine_noises, measure_noises
 
 LEVEL = 0.05
 FLIPS = 9999

@@ -17,8 +17,7 @@ from elusive.common.lm.references import ALIASES, BUILT_IN_NAMES
 from elusive.evaluate.answering.prompts import render_question
 from elusive.evaluate.cells.cell import compute_cell_id
 from elusive.evaluate.cells.cell_folder import CellResult
-from elusive.evaluate.cells.metrics import has_metric
-from elusive.evaluate.compare.seed_noise import RATES
+from elusive.evaluate.cells.metrics import RATES, has_metric
 
 SCHEMA_VERSION = "0.3.0"
 METRICS: dict[str, dict[str, Any]] = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from elusive.common.answers import score_answer
 from elusive.common.chat.models import ChatModel
-from elusive.common.intervals import Estimate, estimate_mean
+from elusive.common.intervals import RATE, Estimate, estimate_mean
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
 from elusive.wikiqa.config import WikiqaConfig
 
@@ -75,8 +75,8 @@ class Exam:
         return ExamResult(
             examiner=self._chat.name,
             questions=len(blind),
-            blind=estimate_mean(blind, self._entities),
-            informed=estimate_mean(informed, self._entities),
+            blind=estimate_mean(blind, self._entities, bounds=RATE),
+            informed=estimate_mean(informed, self._entities, bounds=RATE),
         )
 
 

@@ -29,6 +29,12 @@ from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
 from elusive.evaluate.run_folder import RunFolder
 
+HEED_CTRL_C = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
+"""Starts a command with its arguments: shells start what runs in the background, perhaps these
+tests, with Ctrl-C ignored."""
 GRID = Load(cells=7, threads=1, seconds=300.0, memory_gib=0.7)
 
 
@@ -167,13 +173,11 @@ def start_with_two_processes(tmp_path: Path, model_folder) -> tuple[subprocess.P
     out = tmp_path / "out"
     arguments = [sys.executable, "-m", "elusive.cli.main", "run", plan, "--jobs", "2", "--out", out]
     command = subprocess.Popen(
-        arguments,
+        [sys.executable, "-c", HEED_CTRL_C, *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # Shells start what runs in the background, perhaps these tests, with Ctrl-C ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
     while not list(out.glob("cells/[!.]*")) and time.monotonic() < deadline:
