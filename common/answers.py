@@ -10,7 +10,7 @@ import unicodedata
 from collections import Counter
 from functools import lru_cache
 
-from elusive.common.text.languages import ENGLISH, UNSPACED, get_base_code
+from elusive.common.text.languages import ENGLISH, UNSPACED, compose, get_base_code
 
 ARTICLES = {
     "ar": re.compile("\\b\u0627\u0644"),
@@ -25,16 +25,16 @@ PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 @lru_cache(maxsize=2**14)  # the same gold answers are normalized for every score, arm and seed
 def normalize_answer(text: str, language: str = ENGLISH) -> str:
-    """Lowercase a text, strip punctuation, drop articles, and squeeze white space.
+    """Compose accents, lowercase, strip punctuation, drop articles, and squeeze white space.
 
     English: ASCII punctuation and a/an/the. Other languages: all punctuation of Unicode and the
     articles of the language; each character of a script without blanks, such as Chinese or Thai, is
     a word of its own.
 
     Source: for English, the SQuAD 1.1 evaluation script (arXiv 1606.05250), same order of steps;
-    for other languages, that of MLQA (arXiv 1910.07475). Departures: the Arabic article is dropped
-    at the beginning of words alone, MLQA's characters of Chinese are those of all scripts without
-    blanks, and languages that MLQA lacks keep their articles.
+    for other languages, that of MLQA (arXiv 1910.07475). Departures: accents are composed first,
+    the Arabic article is dropped at the beginning of words alone, MLQA's characters of Chinese are
+    those of all scripts without blanks, and languages that MLQA lacks keep their articles.
 
     >>> normalize_answer("The  U.S. Army!")
     'us army'
@@ -43,7 +43,7 @@ def normalize_answer(text: str, language: str = ENGLISH) -> str:
     >>> normalize_answer("东京。", "zh")
     '东 京'
     """
-    code = get_base_code(language)
+    text, code = compose(text), get_base_code(language)
     if code == ENGLISH:
         return " ".join(ARTICLES[code].sub(" ", text.lower().translate(PUNCTUATION)).split())
     plain = "".join(sign for sign in text.lower().translate(PUNCTUATION) if not _is_mark(sign))
@@ -129,7 +129,10 @@ def score_answer(
 
 
 PROBES = ("The  U.S. Army!", "a Theory of an answer", "Paris Paris", "May 5, 1990", "Ünï", "")
-OTHER_PROBES = ("Der «Zug».", "la casa", "العاصمة", "của là", "東京は。", "กรุงเทพ")
+OTHER_PROBES = (
+    *("Der «Zug».", "la casa", "العاصمة", "của là", "東京は。", "กรุงเทพ"),
+    "Hue\u0302\u0301",  # Huế
+)
 """Probes of the rules of other languages than English."""
 
 

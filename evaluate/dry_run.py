@@ -1,16 +1,19 @@
 """Estimate what a plan would run and cost, before anything is made."""
 
+import heapq
 import itertools
 import json
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from time import perf_counter
 from typing import Any
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
@@ -36,8 +39,8 @@ from elusive.evaluate.plans import Plan, Source
 from elusive.evaluate.status import format_seconds
 from elusive.evaluate.sweep_config import SWEEP_FOLDER, SweepConfig
 
-SAMPLED_TEXTS = 50
-"""Number of texts that are tokenized to estimate their length."""
+SAMPLED_TEXTS, LONGEST_TEXTS = 50, 16
+"""Numbers of texts that are tokenized to estimate their mean length, and that of a long batch."""
 CHARACTERS_PER_TOKEN = 4
 """Of English under usual tokenizers, where a model's own cannot be had."""
 EFFICIENCY = 0.25
@@ -50,6 +53,8 @@ class Size:
 
     texts: int
     tokens_per_text: float
+    longest: float
+    """Mean tokens of the longest texts, which may meet in a batch."""
     questions: int
 
 
@@ -71,7 +76,7 @@ class Estimate:
     """How its speed is known."""
     memory_gib: float
     longest: float
-    """Tokens of a text in the dataset with the longest ones."""
+    """As in `Size`, of the dataset with the longest texts."""
     lines: list[str] = field(default_factory=list)
     """One for each cell."""
     seconds_left: float = 0.0
@@ -129,7 +134,7 @@ def _estimate_model(
     sizes = {name: measure_size(model, *content) for name, content in contents.items()}
     speed = _estimate_speed(plan, model, finished)
     memory = max(_estimate_memory_gib(plan, model, size, finished) for size in sizes.values())
-    longest = max(size.tokens_per_text for size in sizes.values())
+    longest = max(size.longest for size in sizes.values())
     estimate = Estimate(speed.source, memory, longest)
     for job in (take_longest(job, plan) for job in list_jobs(plan) if job.model == model):
         tokens, steps = count_work(job, sizes[job.dataset])
@@ -236,14 +241,20 @@ def load_content(plan: Plan, name: str, source: Source) -> Content:
 
 
 def measure_size(model: str, documents: list[Document], questions: list[Question]) -> Size:
-    """Measure a dataset in a model's tokens, from its first texts."""
+    """Measure a dataset in a model's tokens, from texts throughout and from the longest ones."""
     tokenizer = load_tokenizer_alone(model)
-    texts = [document.text for document in documents[:SAMPLED_TEXTS]]
+    texts = [document.text for document in documents]
+    sampled = texts[:: math.ceil(len(texts) / SAMPLED_TEXTS)]
+    longest = heapq.nlargest(LONGEST_TEXTS, texts, len)
+    means = (_measure_length(group, tokenizer) for group in (sampled, longest))
+    return Size(len(texts), *means, questions=len(questions))
+
+
+def _measure_length(texts: list[str], tokenizer: PreTrainedTokenizerBase | None) -> float:
+    """Measure the mean tokens of texts."""
     if tokenizer is None:
-        lengths = [len(text) / CHARACTERS_PER_TOKEN for text in texts]
-    else:
-        lengths = [len(build_text_sequence(text, tokenizer).input_ids) for text in texts]
-    return Size(len(documents), sum(lengths) / max(1, len(lengths)), len(questions))
+        return fmean(len(text) / CHARACTERS_PER_TOKEN for text in texts)
+    return fmean(len(build_text_sequence(text, tokenizer).input_ids) for text in texts)
 
 
 def _estimate_speed(plan: Plan, model: str, finished: list[CellResult]) -> Speed:
@@ -279,5 +290,5 @@ def _estimate_memory_gib(plan: Plan, model: str, size: Size, finished: list[Cell
     measured = [max(cell.costs["peak_memory_mib"].values()) for cell in finished if cell.log]
     if measured:
         return max(measured) / 1024
-    need = estimate_training(model, plan.training, plan.answering, size.tokens_per_text)
+    need = estimate_training(model, plan.training, plan.answering, size.longest)
     return estimate_least_memory_gib(plan, model) + need.activations

@@ -234,7 +234,7 @@ def render_memory(plan: Plan, text_tokens: float) -> list[str]:
 
     Args:
         plan: the plan.
-        text_tokens: tokens of a text, on average.
+        text_tokens: mean tokens of the longest texts.
     """
     lines = []
     for model in dict.fromkeys([*plan.trained, *plan.list_scorers()]):

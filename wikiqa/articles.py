@@ -1,10 +1,11 @@
 """What every source yields: articles with paragraphs, and with questions if the source has them."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from elusive.common.dataset.records import Link
 from elusive.common.errors import InputError
+from elusive.common.text.languages import compose
 
 Counts = Counter[str]
 """What was read, corrected and left out, by reason, for the card."""
@@ -66,7 +67,26 @@ def read_title(value: object) -> str:
     """
     if isinstance(value, list | dict):
         raise InputError(f"a title should be a text (got {value!r:.60})")
-    return "" if value is None else str(value)
+    return "" if value is None else compose(str(value))
+
+
+def compose_asked(asked: Asked, text: str) -> Asked:
+    """Compose the accents of a question and its answers, and count their places in the same way.
+
+    Args:
+        asked: as the source has it.
+        text: the paragraph as the source has it.
+    """
+    answers = [
+        (compose(answer), start - _count_composed(text, start)) for answer, start in asked.answers
+    ]
+    return replace(asked, question=compose(asked.question), answers=answers)
+
+
+def _count_composed(text: str, end: int) -> int:
+    """Count the characters that composing takes away before a place; a negative one is none."""
+    before = text[: max(end, 0)]
+    return len(before) - len(compose(before))
 
 
 def read_answer(value: object) -> str:

@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Literal
 
-from elusive.common.dataset.records import Fact, Shot, Span, WikiDocument, WikiQuestion
+from elusive.common.dataset.records import WIKIPEDIA, Fact, Shot, Span, WikiDocument, WikiQuestion
 from elusive.common.text.languages import count_words_between
 from elusive.common.text.sentences import find_sentences
 from elusive.common.text.text_spans import find_whole_words
@@ -58,7 +58,7 @@ def build_document(
         facts=list(_build_facts(paragraph, heads, config.language)),
         split="train",
         templates=[],
-        variant="wikipedia",
+        variant=WIKIPEDIA,
         title=article.title,
         section=paragraph.section,
         links=paragraph.links,

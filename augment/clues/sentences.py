@@ -14,10 +14,10 @@ from elusive.augment.scores.model_scores import Reading
 from elusive.augment.scores.sentence_scores import contrast_sentences, score_sentences
 from elusive.augment.scores.token_scores import TokenScores
 from elusive.augment.sentences.candidates import (
-    WORD,
     Candidates,
     find_candidates,
     is_function_word,
+    list_words,
 )
 from elusive.augment.sentences.span_scores import (
     SPAN_SCORES,
@@ -25,13 +25,12 @@ from elusive.augment.sentences.span_scores import (
     score_without_model,
 )
 from elusive.augment.sentences.subjects import score_agreement
-from elusive.common.dataset.records import Document, Span
+from elusive.common.dataset.records import WIKIPEDIA, Document, Span
 from elusive.common.intervals import COUNT, RATE, RATE_DIFFERENCE, Estimate, estimate_mean
 from elusive.common.lm.loading import LoadedModel
+from elusive.common.text.languages import count_words_between
 from elusive.common.text.text_spans import find_whole_words
 
-WIKIPEDIA = "wikipedia"
-"""Variant of documents that are paragraphs of Wikipedia."""
 MIN_PART = 3
 """Fewest characters of a part of a title that counts as a mention."""
 ALL = "all"
@@ -178,7 +177,8 @@ def list_counted(document: Document, candidates: Candidates) -> Iterator[Counted
         overlaps = [any(a < last and first < b for first, last in before) for a, b in places]
         if any(overlaps):
             equals = [place in before for place in places]
-            words = document.text.count(" ", max(last for _, last in before), start)
+            last = max(last for _, last in before)
+            words = count_words_between(document.text, last, start, document.language)
             distance = name_distance(words)
             yield CountedSentence(number, spans, np.array(overlaps), np.array(equals), distance)
 
@@ -207,7 +207,7 @@ def list_mentions(document: Document) -> list[Span]:
         return document.heads
     parts = [
         word
-        for word in WORD.findall(document.entity.partition(" (")[0])
+        for word in list_words((document.name or "").partition(" (")[0])
         if len(word) >= MIN_PART and not is_function_word(word)
     ]
     found = find_whole_words(document.text, parts)

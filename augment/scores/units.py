@@ -1,14 +1,17 @@
 """Droppable units of a text: their character spans, and the tokens that make up each unit."""
 
-import re
 from dataclasses import dataclass
 
+import regex
 from transformers import PreTrainedTokenizerBase
 
 from elusive.common.dataset.records import Span
 from elusive.common.lm.encoding import encode_text, list_start_tokens
+from elusive.common.text.languages import LETTER, RANGES
 
-WORD_OR_SIGN = re.compile(r"\w+|[^\w\s]")
+WORD_OR_SIGN = regex.compile(
+    rf"[{RANGES}]\p{{M}}*|(?:(?![{RANGES}]){LETTER})+|[^\s\x1c-\x1f]"  # `re` takes these for blanks
+)
 NO_START_PREFIX = "Text: "
 """Put before each text if the model has no start token, so that the attention sink of the first
 token does not fall on the text (arXiv 2409.17954, section on the analysis of attention)."""
@@ -31,6 +34,8 @@ class EncodedText:
 
 def cut_words(text: str) -> list[Span]:
     """Cut a text into words and signs, the units of arms that are used without a model.
+
+    In scripts without blanks, each character with its marks is a unit.
 
     >>> cut_words("Born in Rome.")
     [(0, 4), (5, 7), (8, 12), (12, 13)]

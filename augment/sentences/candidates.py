@@ -1,24 +1,39 @@
 """Spans that a sentence could take up again: words that stand before it, without function words."""
 
 import re
+from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import regex
 
 from elusive.augment.clue_spans import FUNCTION_WORD, split_sentences
 from elusive.common.dataset.records import Document, Span
+from elusive.common.text.languages import LETTER
 
-WORD = re.compile(r"\w+(?:-\w+)*")
-JOINT = re.compile(r"\s+|(?<=\b[A-Z])\.\s+")
-"""What may stand between two words of a span: white space, also after an initial."""
+ENDING = rf"['\u2019](?:s|t|d|m|ll|re|ve)(?!{LETTER})"
+WORD = regex.compile(
+    rf"(?P<word>(?:\p{{Lu}}\.){{2,}}|{LETTER}+(?:(?!{ENDING})[-'\u2019]{LETTER}+)*)(?P<ending>{ENDING})?"
+)
+"""Letters and digits, with hyphens and apostrophes within, or initials without blanks; then the
+ending of a possessive, or of a verb as in `she'll`."""
+TITLES = (
+    "Mr|Mrs|Ms|Mx|Messrs|Dr|Prof|Rev|Fr|Hon|St|Ste|Mt|Ft|Gen|Col|Maj|Capt|Cpt|Cmdr|Lt|Sgt|Cpl|"
+    "Adm|Pres|Gov|Sen|Rep|Sr|Sra"
+)
+"""Abbreviations before names, whose full stop is inside a span. That of others, such as `Ltd.`, may
+end a sentence."""
+JOINT = regex.compile(rf"\s+|(?<=\b(?:\p{{Lu}}|{TITLES}))\.\s+")
+"""What may stand between two words of a span: white space, also after an initial or a title."""
+INITIAL = regex.compile(r"\p{Lu}\.")
 FURTHER_FUNCTION_WORD = re.compile(
-    r"s|after|before|into|onto|over|under|about|between|during|through|since|until|while|but|not|if|"
+    r"after|before|into|onto|over|under|about|between|during|through|since|until|while|but|not|if|"
     r"than|then|so|also|i|me|my|you|your|we|us|our|whose|what|how|do|does|did|can|could|will|would|"
     r"may|might|must|shall|should|being|had|himself|herself|itself|themself|themselves|theirs"
 )
-"""Words that are no relation words either, but that a clue should not be made of; `s` is what a
-possessive leaves after its apostrophe."""
+"""Words that are no relation words either, but that a clue should not be made of."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +42,11 @@ class Candidates:
 
     Function words are left out, and they cut the text, as signs do, into runs of other words. A run
     also ends where words with a small first letter follow others, so that no span reaches beyond a
-    name. As many neighbors of a run as `size` says are a span. Only where no such span stands
-    before a sentence do shorter ones count: with all of them in one list, single words that receive
-    much attention would win over names of two words.
+    name. An initial is part of the word before it, or of the next initial.
+
+    As many neighbors of a run as `size` says are a span. Only where no such span stands before a
+    sentence do shorter ones count: with all of them in one list, single words that receive much
+    attention would win over names of two words.
     """
 
     sentences: list[Span]
@@ -70,20 +87,64 @@ def find_candidates(document: Document, size: int) -> Candidates:
     >>> [text[slice(*candidates.locate(span))] for span in candidates.list_before(1)]
     ['Ada Lovelace', 'Charles Babbage']
     """
-    words, runs, last = [], [0], None
-    for match in WORD.finditer(document.text):
-        if is_function_word(match.group()):
-            last = None
-            continue
-        is_joined = (
-            last is not None
-            and last.group()[0].islower() == match.group()[0].islower()
-            and JOINT.fullmatch(document.text, last.end(), match.start())
-        )
-        runs.append(runs[-1] + (not is_joined))
-        words.append(match.span())
-        last = match
-    return Candidates(split_sentences(document), words, runs[1:], size)
+    sentences = split_sentences(document)
+    runs = list(_find_runs(document.text, sentences))
+    words = [_merge_initials(document.text, run) for run in runs]
+    return Candidates(
+        sentences,
+        [word for run in words for word in run],
+        [number for number, run in enumerate(words) for _ in run],
+        size,
+    )
+
+
+def _find_runs(text: str, sentences: list[Span]) -> Iterator[list[Span]]:
+    """Yield the content words between function words, signs, and changes of the first letter."""
+    starts = [start for start, _ in sentences]
+    run: list[Span] = []
+    for match in WORD.finditer(text):
+        is_content = not (is_function_word(match["word"]) or is_verb_ending(match["ending"]))
+        if run and not (is_content and _is_joined(text, run[-1], match.span("word"), starts)):
+            yield run
+            run = []
+        if is_content:
+            run.append(match.span("word"))
+    if run:
+        yield run
+
+
+def _is_joined(text: str, last: Span, word: Span, starts: list[int]) -> bool:
+    """Whether nothing stands between two words that ends a run; `starts` are of sentences."""
+    return (
+        text[last[0]].islower() == text[word[0]].islower()
+        and JOINT.fullmatch(text, last[1], word[0]) is not None
+        and bisect_right(starts, last[0]) == bisect_right(starts, word[0])
+    )
+
+
+def _merge_initials(text: str, run: list[Span]) -> list[Span]:
+    """Merge initials, such as the K of "J. K. Rowling", with the word before them in a run."""
+    merged = run[:1]
+    for count, word in enumerate(run[1:], 2):
+        if count < len(run) and INITIAL.fullmatch(text, word[0], word[1] + 1):
+            merged[-1] = (merged[-1][0], word[1])
+        else:
+            merged.append(word)
+    return merged
+
+
+def list_words(text: str) -> list[str]:
+    """List the words of a text without the endings of possessives.
+
+    >>> list_words("Sinead O'Connor's song")
+    ['Sinead', "O'Connor", 'song']
+    """
+    return [match["word"] for match in WORD.finditer(text)]
+
+
+def is_verb_ending(ending: str | None) -> bool:
+    """Return whether an ending of `WORD` makes a verb of a word, as that of `she'll` does."""
+    return ending is not None and ending[1:].casefold() != "s"
 
 
 def is_function_word(word: str) -> bool:

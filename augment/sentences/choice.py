@@ -7,14 +7,14 @@ import numpy as np
 
 from elusive.augment.clue_spans import list_entity_spans
 from elusive.augment.scores.arm_scores import Scorers
-from elusive.augment.sentences.candidates import WORD, find_candidates, is_function_word
+from elusive.augment.sentences.candidates import find_candidates, is_function_word, list_words
 from elusive.augment.sentences.restatements import DocumentRestatements, Restatement
 from elusive.augment.sentences.span_scores import score_spans
 from elusive.common.dataset.records import Document, Span
 from elusive.common.text.languages import get_base_code
 from elusive.common.text.text_spans import find_whole_words
 
-RESTATING = 2
+RESTATING = 3
 """To be raised when the same choices would write another text."""
 PRONOUN = re.compile(r"\b(?:he|she|him|his|hers?|their|them)\b", re.IGNORECASE)
 """Pronouns that a name can replace. `they` is not one of them, because its verb is a plural."""
@@ -61,9 +61,9 @@ def _restate_all(
 
 def _choose_names(document: Document, finder: str) -> list[Clue | None]:
     sentences = find_candidates(document, 1).sentences
-    if finder == "title":
-        return [(sentence, document.entity, None) for sentence in sentences]
-    if not document.heads:
+    if finder == "title" and document.name:
+        return [(sentence, document.name, None) for sentence in sentences]
+    if finder == "title" or not document.heads:
         return [None] * len(sentences)
     start, end = max(document.heads, key=lambda span: span[1] - span[0])
     return [(sentence, document.text[start:end], (start, end)) for sentence in sentences]
@@ -107,7 +107,7 @@ def find_best(scores: np.ndarray, least_lead: float | None) -> int | None:
 
 def _is_lacking(document: Document, sentence: Span, clue: str, _: Span | None) -> bool:
     """Whether a sentence has no content word of a clue."""
-    words = [word for word in WORD.findall(clue) if not is_function_word(word)]
+    words = [word for word in list_words(clue) if not is_function_word(word)]
     return not find_whole_words(document.text[slice(*sentence)], words or [clue])
 
 
@@ -137,7 +137,7 @@ def _restate(document: Document, sentence: Span, clue: str, where: Span | None) 
 
 def _has_name(text: str) -> bool:
     """Whether a word with a capital, which may be a name, stands in a text."""
-    return any(word[0].isupper() and not is_function_word(word) for word in WORD.findall(text))
+    return any(word[0].isupper() and not is_function_word(word) for word in list_words(text))
 
 
 def _is_possessive(text: str, match: re.Match[str]) -> bool:

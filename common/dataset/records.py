@@ -3,6 +3,7 @@
 All offsets are characters of `text`, half-open: `text[start:end] == value` for every fact.
 """
 
+import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeVar
 
@@ -12,6 +13,10 @@ Record = TypeVar("Record")
 
 Span = tuple[int, int]
 """(start, end) in characters, half-open."""
+WIKIPEDIA = "wikipedia"
+"""Variant of documents that are paragraphs of articles."""
+NUMBERED = r"article \d+"
+"""Pattern of the entities of articles without a title."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,12 @@ class Document:
     """Variant of the generator, such as `single`."""
     language: str = "en"
     """Code of the text's language. The dataset states it, and no column holds it."""
+
+    @property
+    def name(self) -> str | None:
+        """What the entity is called; None for an article without a title, which has a number."""
+        is_numbered = self.variant == WIKIPEDIA and re.fullmatch(NUMBERED, self.entity)
+        return None if is_numbered else self.entity
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
-"""Codes of languages, and scripts that put no blank between words."""
+"""Codes of languages, what words are made of, and scripts that put no blank between them."""
 
 import re
+import unicodedata
 
 ENGLISH = "en"
 CODE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]+)*")
 """A code of a language as in BCP 47, such as `de` or `pt-BR`."""
-RANGES = (
+RANGES = (  # of scripts without blanks
     r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
     r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
@@ -13,9 +14,12 @@ BLANKS = re.compile(r"\s+")
 UNSPACED = re.compile(f"[{RANGES}]")
 """A character of Thai, Lao, Burmese, Khmer, Japanese or Chinese, which put no blank between words:
 where words are counted, each such character counts as a word."""
-WORD_START, WORD_END = rf"(?<![^\W{RANGES}])", rf"(?![^\W{RANGES}])"
-"""Patterns of the edges of whole words: no letter, digit or underscore is next to them, except of
-scripts without blanks."""
+LETTER = r"[\w\p{No}]"
+"""Pattern, for the package `regex`, of what words are made of: letters with their combining marks,
+which `re` takes for signs, digits of all kinds, and underscores."""
+WORD_START, WORD_END = rf"(?<!(?![{RANGES}]){LETTER})", rf"(?!(?![{RANGES}]){LETTER})"
+"""Patterns, for `regex`, of the edges of whole words: no letter, digit or underscore is next to
+them, except of scripts without blanks."""
 UNSPACED_LANGUAGES = ("ja", "km", "lo", "my", "th", "yue", "zh")
 
 
@@ -26,6 +30,15 @@ def get_base_code(language: str) -> str:
     'pt'
     """
     return re.split("[-_]", language.casefold())[0]
+
+
+def compose(text: str) -> str:
+    """Compose letters and their accents (NFC), so that a text is found however it was typed.
+
+    >>> len("e\\u0301"), len(compose("e\\u0301"))
+    (2, 1)
+    """
+    return unicodedata.normalize("NFC", text)
 
 
 def is_unspaced(language: str) -> bool:

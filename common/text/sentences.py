@@ -5,9 +5,10 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import accumulate
 
+import regex
 import sentencex
 
-from elusive.common.text.languages import get_base_code, is_unspaced
+from elusive.common.text.languages import LETTER, get_base_code, is_unspaced
 
 Span = tuple[int, int]
 
@@ -26,14 +27,14 @@ ABBREVIATIONS = {
 """By language, words before a full stop that ends no sentence, besides those of sentencex."""
 ORDINAL_STOP = re.compile(r"bs|cs|da|de|et|eu|fi|fo|hr|hu|is|lb|lv|nb|nn|no|pl|sk|sl|sr|tr")
 """Languages that write a full stop after ordinal numbers, as in 'der 2. Weltkrieg'."""
-LAST_WORD = re.compile(r"([^\W_]+)\.$")
+LAST_WORD = regex.compile(rf"((?:(?!_){LETTER})+)\.$")
 STOP = re.compile(r"([.!?][\"')\]]*)\s+(?=[\"'(\[]*[A-Z0-9])")
 SPACED = frozenset({"lo", "th"})
 """Languages that have no mark at the end of a sentence, but a blank between clauses."""
 CLAUSE_END = re.compile(r"(?<=[\u0e00-\u0eff])[ \u00a0]+(?=[\u0e00-\u0eff])")
 NOTES = re.compile(r"(?:\[[^\]\n]{1,40}\])+\s*")
 """References such as [3] or [citation needed]; right after a sentence they belong to it."""
-APOSTROPHE = re.compile(r"(?<=\w)['\u2019](?=\w)|(?<=s)['\u2019](?=\s)")
+APOSTROPHE = regex.compile(rf"(?<={LETTER})['\u2019](?={LETTER})|(?<=s)['\u2019](?=\s)")
 """Those that are no quotation marks, of which sentencex would see a pair around sentences."""
 MIN_CLAUSE = 12
 """Characters of a clause; a blank after fewer sets off a name or a number."""

@@ -1,7 +1,8 @@
 """Character spans of whole words in a text."""
 
-import re
 from collections.abc import Iterable
+
+import regex
 
 from elusive.common.text.languages import WORD_END, WORD_START
 
@@ -22,6 +23,6 @@ def find_whole_words(text: str, phrases: Iterable[str]) -> list[Span]:
     occurring = [phrase for phrase in phrases if phrase and phrase in text]
     if not occurring:
         return []
-    pattern = "|".join(map(re.escape, sorted(occurring, key=len, reverse=True)))
-    whole = re.compile(f"{WORD_START}(?:{pattern}){WORD_END}")
+    pattern = "|".join(map(regex.escape, sorted(occurring, key=len, reverse=True)))
+    whole = regex.compile(f"{WORD_START}(?:{pattern}){WORD_END}")
     return [match.span() for match in whole.finditer(text)]

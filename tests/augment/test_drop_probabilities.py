@@ -109,6 +109,18 @@ def test_drawn_drop_rates_are_the_probabilities():
         assert rate == pytest.approx(probability, abs=0.005 if 0 < probability < 1 else 0)
 
 
+@pytest.mark.parametrize(
+    ("text", "units"),
+    [
+        ("राम दिल्ली में है।", ["राम", "दिल्ली", "में", "है", "।"]),
+        ("Andre\u0301 left x² a_b.", ["Andre\u0301", "left", "x²", "a_b", "."]),
+        ("他在12月 กิน", ["他", "在", "12", "月", "กิ", "น"]),
+    ],
+)
+def test_words_keep_their_marks_and_characters_without_blanks_are_words(text, units):
+    assert [text[start:end] for start, end in cut_words(text)] == units
+
+
 def documents_of(texts: list[str]) -> list[Document]:
     return [
         Document(f"d{number}", "e", text, [], [], [], "train", [], "single")

@@ -30,7 +30,7 @@ from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
 from elusive.cli.main import cli
 from elusive.common.dataset.folder import load_dataset_folder
-from elusive.common.dataset.records import Document, Fact, TrainingText, to_table
+from elusive.common.dataset.records import WIKIPEDIA, Document, Fact, TrainingText, to_table
 from elusive.common.errors import InputError, validate_config
 from elusive.common.lm.loading import load_model
 from elusive.evaluate.cells.cell_folder import find_cells
@@ -367,6 +367,13 @@ def test_a_missing_model_is_named():
     with pytest.raises(InputError, match="with restate_by 'contrast' needs --large MODEL"):
         check_roles(AugmentConfig(method="restate", restate_by="contrast"))
     assert ArmConfig(method="restate", rewrite="permute").name == "permute + restate"
+
+
+def test_an_article_without_a_title_is_not_called_by_its_number():
+    document = replace(write("Rome is old. It rained."), variant=WIKIPEDIA)
+    assert restate([document], restate_by="title")[0].text.startswith("Ada Byron: Rome")
+    untitled = replace(document, entity="article 12")
+    assert restate([untitled], restate_by="title") == [untitled]
 
 
 def test_what_is_said_again_fits_a_text_without_blanks():

@@ -8,7 +8,12 @@ import torch
 from tiny import tiny_model
 
 from elusive.augment.clue_spans import split_sentences
-from elusive.augment.clues.sentences import SentenceScores, list_mentions, measure_sentences
+from elusive.augment.clues.sentences import (
+    SentenceScores,
+    list_counted,
+    list_mentions,
+    measure_sentences,
+)
 from elusive.augment.config import AugmentConfig
 from elusive.augment.scores import column_sums
 from elusive.augment.scores.arm_scores import Scorers
@@ -22,7 +27,7 @@ from elusive.augment.sentences.span_scores import SPAN_SCORES, score_spans
 from elusive.augment.sentences.subjects import score_agreement, score_name_list
 from elusive.biogen.biographies import generate_biographies
 from elusive.biogen.config import BiogenConfig
-from elusive.common.dataset.records import Document
+from elusive.common.dataset.records import WIKIPEDIA, Document
 from elusive.common.lm.loading import load_model
 
 
@@ -131,8 +136,44 @@ def test_candidates_are_neighbors_without_function_words_and_alike_in_case():
     text = "J. K. Rowling and her editor met Dr Bo Lie's agent in New York City. It rained."
     candidates = find_candidates(write(text), 2)
     spans = [text[slice(*candidates.locate(span))] for span in candidates.list_before(1)]
-    assert spans == ["J. K", "K. Rowling", "editor met", "Dr Bo", "Bo Lie", "New York", "York City"]
+    assert spans == ["J. K. Rowling", "editor met", "Dr Bo", "Bo Lie", "New York", "York City"]
     assert candidates.list_before(0) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "spans"),
+    [
+        ("Conan O'Brien's wife is Liza O\u2019Neill.", ["Conan O'Brien", "Liza O\u2019Neill"]),
+        ("Mr. Fox and Dr. Bo Lie met in St. Louis.", ["Mr. Fox", "Dr. Bo", "Bo Lie", "St. Louis"]),
+        ("George W. Bush led the U.S. Army.", ["George W. Bush", "U.S. Army"]),
+        ("J.R.R. Tolkien knew T. S. Eliot.", ["J.R.R. Tolkien", "T. S. Eliot"]),
+        ("Ada works for Smith Ltd. Bo left.", ["Smith Ltd"]),
+        ("She'll say they don't know Ada's World.", ["Ada", "World", "know", "say"]),
+        ("राम दिल्ली में है।", ["राम दिल्ली", "दिल्ली में", "में है"]),
+    ],
+)
+def test_names_stay_whole_in_spans(text, spans):
+    document = write(f"{text} It rained.")
+    candidates = find_candidates(document, 2)
+    before = candidates.list_before(len(candidates.sentences) - 1)
+    found = [document.text[slice(*candidates.locate(span))] for span in before]
+    assert sorted(found) == sorted(spans)
+
+
+def test_distances_count_line_breaks_as_blanks():
+    document = write("Ada Byron left.\nBo\nruled\nRome.", heads=[(0, 9)])
+    (counted,) = list_counted(document, find_candidates(document, 2))
+    assert (counted.number, counted.distance) == (1, "1-10")
+    late = replace(document, text=document.text.replace("left", "left" + "\nearly" * 12))
+    (counted,) = list_counted(late, find_candidates(late, 2))
+    assert counted.distance == "11-20"
+
+
+def test_an_article_without_a_title_has_no_words_of_a_title():
+    text = "An article of a law says so. It is old."
+    document = replace(write(text, variant=WIKIPEDIA), entity="article 50")
+    assert list_mentions(document) == []
+    assert list_mentions(replace(document, entity="Law article")) == [(3, 10)]
 
 
 def test_shorter_spans_count_only_where_there_are_no_longer_ones():

@@ -14,8 +14,10 @@ import torch
 from commands import run, write_grid_plan
 
 from elusive.common.claims import hold_claim
+from elusive.common.dataset.records import Document
 from elusive.common.errors import InputError
 from elusive.evaluate.cells.cell_folder import load_cell
+from elusive.evaluate.dry_run import measure_size
 from elusive.evaluate.engines import side_by_side
 from elusive.evaluate.jobs import list_jobs
 from elusive.evaluate.plans import load_plan
@@ -191,6 +193,18 @@ def test_a_dry_run_makes_nothing_and_names_every_cell(plan_path, tmp_path, whole
     finished = run("run", plan_path, "--dry-run", "--out", whole)
     assert "6 cells, 0 to run" in finished.output
     assert "from 4 finished cells" in finished.output
+
+
+def test_a_dry_run_measures_texts_throughout_a_dataset_and_the_longest_ones(model_folder):
+    lengths = [*range(1, 101), 600, *range(1, 101)]
+    documents = [
+        Document(f"d{number}", "e", " the" * length, [], [], [], "train", [], "single")
+        for number, length in enumerate(lengths)
+    ]
+    size = measure_size(str(model_folder), documents, [])
+    mean_of_longest = sum(sorted(lengths)[-16:]) / 16
+    assert size.longest == pytest.approx(mean_of_longest, rel=0.1)
+    assert size.tokens_per_text == pytest.approx(sum(lengths) / len(lengths), rel=0.25)
 
 
 @pytest.mark.parametrize(

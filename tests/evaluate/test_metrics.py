@@ -140,6 +140,8 @@ def test_one_person_gives_no_interval():
         ("ar", "العاصمة؟", "عاصمة"),
         ("vi", "cái nhà", "nhà"),
         ("ru", "„Москва“", "москва"),
+        ("vi", "Huế", "Hue\u0302\u0301"),
+        ("en", "Cafe\u0301", "café"),
     ],
 )
 def test_articles_and_marks_of_the_language_do_not_count(language, prediction, gold):

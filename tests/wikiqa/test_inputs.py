@@ -6,6 +6,7 @@ import gzip
 import json
 import lzma
 import random
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -476,6 +477,39 @@ def test_titles_of_one_file_are_one_article(tmp_path):
     assert [document.title for document in documents] == ["Rome"]
     assert documents[0].heads
     assert {question.entity for question in questions} == {"Rome"}
+
+
+ANGELIQUE = unicodedata.normalize("NFD", "Angélique née à Orléans, à Orléans même.")
+
+
+def build_decomposed(folder: Path, kind: str) -> dict[str, object]:
+    """Write a set whose texts and files decompose accents, or whose questions do, in two forms."""
+    question = {"question": "Ou\u0300 ?", "id": "1"}
+    place, answer = ANGELIQUE.rindex("Orle"), unicodedata.normalize("NFD", "Orléans")
+    path = folder / "set.json"
+    if kind == "squad":
+        answers = [{"text": answer, "answer_start": place}]
+        paragraph = {"context": ANGELIQUE, "qas": [question | {"answers": answers}]}
+        path.write_text(json.dumps({"data": [{"title": "Ange\u0301", "paragraphs": [paragraph]}]}))
+        return {"squad": path}
+    row = question | {"title": "Ange\u0301", "answers": {"text": [answer], "answer_start": [place]}}
+    if kind == "texts":
+        (folder / "texts").mkdir()
+        (folder / "texts" / "Angé.txt").write_text(ANGELIQUE)
+        path.write_text(json.dumps(row | {"answers": answer}))
+        return {"table": path, "texts": folder / "texts"}
+    path.write_text(json.dumps(row | {"context": ANGELIQUE}))
+    return {"table": path}
+
+
+@pytest.mark.parametrize("kind", ["squad", "table", "texts"])
+def test_accents_are_composed_wherever_they_stand(kind, tmp_path):
+    (document,), (question,) = load(tmp_path / "set", **build_decomposed(tmp_path, kind))
+    assert (document.entity, document.text) == ("Angé", "Angélique née à Orléans, à Orléans même.")
+    assert (question.question, question.answers) == ("Où ?", ["Orléans"])
+    assert question.answer_starts == [16 if kind == "texts" else 27]
+    mended = [reason for reason in count_left_out(tmp_path / "set") if "mended" in reason]
+    assert mended == []
 
 
 def test_a_folder_of_texts_is_asked_about(tmp_path):

@@ -91,6 +91,12 @@ def test_heads_are_whole_words_and_the_longest_name_wins():
     assert names == ["New York City", "York", "York"]
 
 
+def test_a_combining_mark_makes_a_longer_word():
+    assert find_whole_words("Andre\u0301 and Andre", ["Andre"]) == [(11, 16)]
+    assert find_whole_words("किताब कि", ["कि"]) == [(6, 8)]
+    assert find_whole_words("100², 100", ["100"]) == [(6, 9)]
+
+
 def test_an_underscore_makes_a_longer_word_in_mentions_leaks_and_checks_alike(tmp_path):
     assert find_whole_words("art_2, _art and art", ["art"]) == [(16, 19)]
     text = "Art_2 is by Ann. Art hangs in a hall."

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
+import regex
 from babel import Locale, UnknownLocaleError
 from babel.numbers import format_compact_decimal
 from babel.units import UnknownUnitError, format_unit
@@ -62,7 +63,7 @@ FIELD = re.compile(r"'([^']*)'|([dMLy]+)|([^dMLy']+)")
 
 
 @cache
-def build_patterns(language: str) -> dict[str, re.Pattern[str]]:
+def build_patterns(language: str) -> dict[str, regex.Pattern[str]]:
     """Build the patterns of answers besides links, in the order in which they are searched for.
 
     Numbers have the separators of the language: 1,048,576.5 in English is 1.048.576,5 in German.
@@ -81,14 +82,14 @@ def build_patterns(language: str) -> dict[str, re.Pattern[str]]:
     after = rf"(?![.,]\d|[×±]){WORD_END}"
     dates = "".join(f"{date}|" for date in _list_dates(language))
     return {
-        "date": re.compile(
+        "date": regex.compile(
             rf"{WORD_START}(?:{dates}(?!)){WORD_END}|{before}(?:1\d{{3}}|20\d{{2}}){after}"
         ),
-        "quantity": re.compile(
+        "quantity": regex.compile(
             rf"(?<![\d.,±])(?:(?:{WORD_START}(?:US|CA|AU|A|NZ|HK))?[$€£]|{WORD_START})"
             rf"(?:{grouped}|\d+(?:{point}\d+)?){POWER}\s?(?:{_list_units(language)}){WORD_END}"
         ),
-        "number": re.compile(rf"{before}(?:{grouped}|\d+{point}\d+){POWER}{after}"),
+        "number": regex.compile(rf"{before}(?:{grouped}|\d+{point}\d+){POWER}{after}"),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, StringConstraints, TypeAdapter, ValidationError
 
 from elusive.common.chat.models import ChatModel
+from elusive.common.text.languages import compose
 from elusive.common.text.text_spans import find_whole_words
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph, to_entity
 
@@ -91,7 +92,7 @@ def parse_reply(reply: str) -> list[Written] | None:
     >>> parse_reply('["Who?"]') is None
     True
     """
-    decoder = json.JSONDecoder()
+    decoder, reply = json.JSONDecoder(), compose(reply)
     for index, character in enumerate(reply):
         if character == "[":
             try:

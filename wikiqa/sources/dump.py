@@ -16,6 +16,7 @@ import mwxml
 from mwxml.errors import MalformedXML
 
 from elusive.common.errors import InputError
+from elusive.common.text.languages import compose
 from elusive.wikiqa.articles import Article, Counts
 from elusive.wikiqa.sources.xml_stream import CUT, BoundedXml
 from elusive.wikiqa.wikitext.clean import clean_article
@@ -76,7 +77,9 @@ def read_pages(path: Path, counts: Counts, language: str = "en") -> Iterator[Pag
                     counts[reason] += 1
                 else:
                     counts["articles read"] += 1
-                    yield Page(title, text, str(revision.id if revision else ""), wiki)
+                    yield Page(
+                        compose(title), compose(text), str(revision.id if revision else ""), wiki
+                    )
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise InputError(
                 f"{path} is truncated or damaged after page {number} ({error}): download it again"

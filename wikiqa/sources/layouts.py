@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from elusive.common.errors import InputError
+from elusive.common.text.languages import compose
 from elusive.common.text.text_spans import find_whole_words
 
 Row = Mapping[str, Any]
@@ -59,12 +60,12 @@ def _convert_trivia_qa(row: Row) -> list[Row]:
     """Take the first line of the question's pages that states the answer."""
     answer = row["answer"]
     answers = [answer.get("value"), *(answer.get("aliases") or [])]
-    answers = [text for text in dict.fromkeys(answers) if text]
+    answers = [compose(text) for text in dict.fromkeys(answers) if text]
     converted = {"answers": answers, "id": row.get("question_id")}
     pages = [*list_rows(row.get("entity_pages")), *list_rows(row.get("search_results"))]
     for page in pages:
         text = page.get("wiki_context") or page.get("search_context") or ""
-        for line in text.splitlines():
+        for line in compose(text).splitlines():
             if find_whole_words(line, answers):
                 return [converted | {"title": page.get("title"), "context": line.strip()}]
     return [converted | {"title": "", "context": ""}]

@@ -13,7 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from elusive.common.errors import InputError
-from elusive.wikiqa.articles import EMPTY_QUESTION, Article, Counts, Paragraph, read_title
+from elusive.common.text.languages import compose
+from elusive.wikiqa.articles import (
+    EMPTY_QUESTION,
+    Article,
+    Counts,
+    Paragraph,
+    compose_asked,
+    read_title,
+)
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.sources.files import get_suffix, open_source, require_file
 from elusive.wikiqa.sources.joining import AskedRow, join_rows
@@ -236,12 +244,11 @@ def read_asked_rows(
             _check_columns(row, columns, OF_TEXTS if texts else NEEDED, source)
         counts["questions read"] += 1
         asked = read_question(row, columns, source, number)
-        title = read_title(row.get(columns["title"]))
+        title, text = read_title(row.get(columns["title"])), row.get(columns["context"])
+        asked = compose_asked(asked, text if isinstance(text, str) else "")
         if texts:
             answers = [answer for answer, _ in asked.answers]
             title, text = texts.find_paragraph(title, answers, counts)
-        else:
-            text = row.get(columns["context"])
         if not isinstance(text, str):
             raise InputError(
                 f"{source}, row {number}: the context is not a text (got {text!r:.60})"
@@ -252,7 +259,7 @@ def read_asked_rows(
         counts["question without an answer"] += not asked.answers
         counts[EMPTY_QUESTION] += not asked.question.strip()
         is_kept = asked.answers and asked.question.strip()
-        yield AskedRow(title, text, asked if is_kept else None)
+        yield AskedRow(title, compose(text), asked if is_kept else None)
     if number < 0:
         raise InputError(f"{source} has no rows")
 
@@ -286,7 +293,8 @@ def build_raw_articles(
         if number == 0:
             _check_columns(row, columns, NEEDED_RAW, source)
         lines = (
-            " ".join(line.split()) for line in str(row.get(columns["text"]) or "").splitlines()
+            " ".join(line.split())
+            for line in compose(str(row.get(columns["text"]) or "")).splitlines()
         )
         paragraphs = [Paragraph(line) for line in lines if line]
         title, url = (read_title(row.get(columns[name])) for name in ("title", "url"))

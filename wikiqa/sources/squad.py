@@ -10,7 +10,16 @@ import ijson
 
 from elusive.common.dataset.records import WikiDocument, WikiQuestion
 from elusive.common.errors import InputError
-from elusive.wikiqa.articles import EMPTY_QUESTION, Article, Asked, Counts, Paragraph, read_title
+from elusive.common.text.languages import compose
+from elusive.wikiqa.articles import (
+    EMPTY_QUESTION,
+    Article,
+    Asked,
+    Counts,
+    Paragraph,
+    compose_asked,
+    read_title,
+)
 from elusive.wikiqa.sources.files import open_source
 from elusive.wikiqa.sources.row_questions import read_answers
 
@@ -77,7 +86,7 @@ def _read_article(entry: Any, path: Path, counts: Counts) -> Article:
 def _read_paragraph(entry: dict[str, Any], counts: Counts) -> Paragraph:
     """Read a paragraph with those of its questions that have an answer."""
     counts["paragraphs read"] += 1
-    asked = []
+    text, asked = _check_text(entry["context"]), []
     for qa in entry.get("qas") or []:
         counts["questions read"] += 1
         if is_true(qa.get("is_impossible")) or not qa.get("answers"):
@@ -94,8 +103,8 @@ def _read_paragraph(entry: dict[str, Any], counts: Counts) -> Paragraph:
         if not question.strip():
             counts[EMPTY_QUESTION] += 1
             continue
-        asked.append(Asked(str(qa["id"]), question, answers))
-    return Paragraph(_check_text(entry["context"]), asked)
+        asked.append(compose_asked(Asked(str(qa["id"]), question, answers), text))
+    return Paragraph(compose(text), asked)
 
 
 def is_true(value: object) -> bool:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from elusive.common.errors import InputError
+from elusive.common.text.languages import compose
 from elusive.common.text.text_spans import find_whole_words
 from elusive.wikiqa.articles import Article, Counts, Paragraph, to_entity
 from elusive.wikiqa.sources.files import open_source
@@ -91,16 +92,17 @@ def read_text(path: Path) -> Article:
     """
     try:
         with open_source(path) as file:
-            text = file.read().decode().replace("\r\n", "\n")
+            text = compose(file.read().decode()).replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 ({error.reason}): convert it first") from None
+    title = compose(path.stem)
     if path.suffix.lower() != ".md":
         blocks = (" ".join(block.split()) for block in re.split(r"\n\s*\n", text))
-        return Article(path.stem, [Paragraph(block) for block in blocks if block])
+        return Article(title, [Paragraph(block) for block in blocks if block])
     text = FRONT_MATTER.sub("", text)
     for pattern, replacement in MARKUP:
         text = pattern.sub(replacement, text)
-    return Article(path.stem, list(_read_markdown(text)))
+    return Article(title, list(_read_markdown(text)))
 
 
 def _read_markdown(text: str) -> Iterator[Paragraph]:
@@ -121,4 +123,4 @@ def _read_markdown(text: str) -> Iterator[Paragraph]:
 
 
 def _make_key(title: str) -> str:
-    return to_entity(title).casefold()
+    return compose(to_entity(title).casefold())

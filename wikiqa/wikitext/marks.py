@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+import regex
+
 from elusive.common.dataset.records import Link, Span
 
 # From the part of Unicode that is reserved for private use.
@@ -21,7 +23,7 @@ QUOTES = re.compile("'{2,}")
 NO_TRAIL = "\u0e00-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\ud7ff\uf900-\ufaff"
 """Scripts that write no blanks between words, or attach particles to them: Thai to Burmese, Khmer,
 Chinese, Japanese and Korean."""
-LINK_TRAIL = re.compile(rf"(?:(?![{NO_TRAIL}])[^\W\d_])+")
+LINK_TRAIL = regex.compile(rf"(?:(?![{NO_TRAIL}\d_])\w)+")
 
 
 @dataclass(frozen=True)
