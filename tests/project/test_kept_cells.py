@@ -1,0 +1,55 @@
+"""Cells without texts: their tables are those of the run, and those of the pages."""
+
+import re
+from pathlib import Path
+
+import pytest
+from commands import run, write_grid_plan
+from keep_cells import keep_cells
+
+from elusive.evaluate.cells.cell_folder import find_cells
+from elusive.evaluate.plans import load_plan
+from elusive.evaluate.run import run_plan
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def build_table(folder: Path, columns: str) -> str:
+    options = ("--metric", "forced_choice", "--baseline", "plain", "--format", "markdown")
+    result = run("table", folder, *options, "--columns", columns)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def list_texts(folder: Path) -> set[str]:
+    """List the questions of a run, and their gold answers; no answers count as an empty one."""
+    return {
+        text
+        for cell in find_cells(folder)
+        for p in (*cell.predictions, *cell.known)
+        for text in (p.question, *(p.answers or [""]))
+    }
+
+
+def test_kept_cells_give_the_table_of_their_run_and_have_no_texts(tmp_path, model_folder):
+    plan, out = write_grid_plan(tmp_path, model_folder), tmp_path / "out"
+    assert run_plan(load_plan(plan), out).failures == []
+    kept = keep_cells(out, tmp_path / "kept")
+    assert keep_cells(out, tmp_path / "kept") == []
+    columns = "rank,em,f1,forced-choice,difference,p-holm,gold-log-prob"
+    assert build_table(tmp_path / "kept", columns) == build_table(out, columns)
+    assert list_texts(tmp_path / "kept") == {""}
+    assert "" not in list_texts(out)
+    jsons = "".join(path.read_text() for cell in kept for path in cell.glob("*.json"))
+    assert [text for text in list_texts(out) if text in jsons] == []
+    assert not list(tmp_path.glob("kept/**/adapter*"))
+
+
+@pytest.mark.parametrize("path", sorted((DOCS / "cells").iterdir()), ids=lambda path: path.name)
+def test_pages_have_the_tables_of_the_kept_cells(path):
+    page = (DOCS / "findings-pretrained.md").read_text(encoding="utf-8")
+    rows = build_table(path, "em,forced-choice,difference,gold-log-prob").splitlines()[2:]
+    for row in rows:
+        arm, *values = (re.sub(r"\*|\s*\(\d+\)", "", cell).strip() for cell in row.split("|")[1:-1])
+        shown = [line for line in page.splitlines() if line.startswith(f"| {arm} |")]
+        assert any(all(value in line for value in values) for line in shown), (arm, values)
