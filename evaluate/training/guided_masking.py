@@ -1,8 +1,8 @@
 """Guided masking: what a sentence attends to only at first sight is hidden from it in training."""
 
-import re
 from collections import abc
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,8 +22,6 @@ SCORED_TOGETHER = 8192
 """Sequences that are scored before what is hidden from them is kept."""
 FIRST_LAYERS = 0.5
 """Share of the layers, from the first, whose attention is subtracted if there is no reference."""
-SPACE = re.compile("[Ġ▁]")
-"""How tokenizers write a space at the start of a token."""
 
 
 class GuidedSequences(LazyRows[Sequence]):
@@ -50,6 +48,7 @@ class GuidedSequences(LazyRows[Sequence]):
 
 def hide_before_sentences(
     sequences: abc.Sequence[Sequence],
+    language: str,
     loaded: LoadedModel,
     reference: LoadedModel | None,
     share: float,
@@ -59,12 +58,14 @@ def hide_before_sentences(
     The score of a token is the attention that it receives from the sentence under the model before
     training, minus that under a smaller reference model, or minus that in the model's first layers.
     So what is hidden is what only the small model, or only the first layers, attend to, and the
-    sentence must be predicted from the clue that is left. The first token, which may be the start
+    sentence must be predicted from the clue that is left; its first token is predicted by the one
+    before, from what the sentence before sees. The first token of a text, which may be the start
     token, and the sentence's own tokens stay visible. All texts are scored at once, some thousand
     sequences at a time; equal ones are read once.
 
     Args:
         sequences: of texts.
+        language: code of the texts' language.
         loaded: the model to train, before training.
         reference: a smaller model of the same tokenizer; None for the model's own first layers.
         share: of the tokens before a sentence, in (0, 1).
@@ -78,7 +79,12 @@ def hide_before_sentences(
     for start in range(0, len(sequences), SCORED_TOGETHER):
         chunk = sequences[start : start + SCORED_TOGETHER]
         new = {key: row for row in chunk if (key := _get_key(row)) not in hidden}
-        hidden |= zip(new, _choose_all(list(new.values()), loaded, reference, share), strict=True)
+        groups = [
+            group_by_sentence(sequence.input_ids, loaded.tokenizer, language)
+            for sequence in new.values()
+        ]
+        chosen = _choose_all(list(new.values()), groups, loaded, reference, share)
+        hidden |= zip(new, chosen, strict=True)
     return GuidedSequences(sequences, hidden)
 
 
@@ -87,10 +93,13 @@ def _get_key(sequence: Sequence) -> bytes:
 
 
 def _choose_all(
-    sequences: list[Sequence], loaded: LoadedModel, reference: LoadedModel | None, share: float
+    sequences: list[Sequence],
+    groups: list[np.ndarray],
+    loaded: LoadedModel,
+    reference: LoadedModel | None,
+    share: float,
 ) -> list[HiddenBefore]:
     """Choose what is hidden from each sentence of different sequences."""
-    groups = [group_by_sentence(sequence.input_ids, loaded.tokenizer) for sequence in sequences]
     reading = ALL_LAYERS if reference else Reading(minus_depth=FIRST_LAYERS)
     scored = _score(sequences, groups, loaded, reading)
     if reference:
@@ -102,13 +111,15 @@ def _choose_all(
     ]
 
 
-def group_by_sentence(input_ids: list[int], tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
-    """Return the number of the sentence of each token.  # (token,)."""
-    tokens = tokenizer.convert_ids_to_tokens(input_ids)
-    pieces = [SPACE.sub(" ", str(token)) for token in tokens]
-    sentences = find_sentences("".join(pieces), [])
-    # A token belongs to the sentence in which it ends.
-    ends = np.cumsum([len(piece) for piece in pieces])
+def group_by_sentence(
+    input_ids: list[int], tokenizer: PreTrainedTokenizerBase, language: str
+) -> np.ndarray:
+    """Return the number of the sentence of each token, that in which it ends.  # (token,)."""
+    # A token may hold a part of a character's bytes, so its own text would not do.
+    decode = partial(tokenizer.decode, clean_up_tokenization_spaces=False, skip_special_tokens=True)
+    beginnings = [str(decode(input_ids[:end])) for end in range(1, len(input_ids) + 1)]
+    sentences = find_sentences(beginnings[-1], [], language)
+    ends = np.array([len(beginning) for beginning in beginnings])
     return np.searchsorted([end for _, end in sentences], ends - 1, side="right").clip(
         max=len(sentences) - 1
     )

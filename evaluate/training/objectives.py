@@ -49,8 +49,9 @@ class Objective:
     """Map the sequence of a copy to the one that is trained on; originals stay as they are."""
     change_text: Callable[[Sequence], Sequence] | None = None
     """Map the sequence of a text, be it an original or a copy, to the one that is trained on."""
-    change_epoch: Callable[[Sequences], Sequences] | None = None
-    """Map the sequences of an epoch's texts, originals included; at once, so before training."""
+    change_epoch: Callable[[Sequences, str], Sequences] | None = None
+    """Map the sequences of an epoch's texts, originals included, in a language; at once, so before
+    training."""
     reduce_losses: ReduceLosses | None = None
     """Reduce the losses of a row's labeled tokens to one loss; also takes those under a reference
     model, if the sequences have them."""
@@ -119,7 +120,9 @@ def _build_guided_masking(config: TrainingConfig, loaded: LoadedModel) -> Object
 
     share = config.get_setting("noise")
     return Objective(
-        change_epoch=lambda sequences: hide_before_sentences(sequences, loaded, reference, share)
+        change_epoch=lambda sequences, language: hide_before_sentences(
+            sequences, language, loaded, reference, share
+        )
     )
 
 
@@ -129,7 +132,7 @@ def _build_rho_1(config: TrainingConfig, loaded: LoadedModel) -> Objective:
     reference = load_model(config.reference)
     check_same_tokenizer(loaded, reference, "rho-1")
     return Objective(
-        change_epoch=lambda sequences: add_reference_losses(sequences, reference),
+        change_epoch=lambda sequences, language: add_reference_losses(sequences, reference),
         reduce_losses=partial(compute_selected_loss, share=config.get_setting("selected")),
     )
 

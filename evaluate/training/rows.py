@@ -201,7 +201,7 @@ class SequenceBuilder:
         """Build sequences; whatever is random about a copy follows from its id and the epoch."""
         sequences = LazySequences(texts, partial(self._build_sequence, epoch_key=epoch_key))
         change = self.objective.change_epoch
-        return change(sequences) if change else sequences
+        return change(sequences, self.dataset.language) if change else sequences
 
     def _build_sequence(self, text: TrainingText, index: int, epoch_key: tuple[int, ...]) -> Tokens:
         number = index // (self.text.config.copies + 1)

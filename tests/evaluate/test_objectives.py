@@ -153,7 +153,7 @@ def test_objectives_that_would_show_hidden_tokens_refuse_them(objective, model_f
     config = TrainingConfig(objective=objective, reference=str(model_folder("llama")))
     built = build_objective(config, loaded)
     sequence = Sequence([2, 3, 4], [2, 3, 4], hidden=[0.0, 1.0, 0.0])
-    change: Callable = built.change_copy or (lambda s, rng: built.change_epoch([s]))  # type: ignore[misc]
+    change: Callable = built.change_copy or (lambda s, rng: built.change_epoch([s], "en"))  # type: ignore[misc]
     with pytest.raises(InputError, match="use corrupt 'mask', 'random' or 'delete'"):
         change(sequence, np.random.default_rng(0))
 

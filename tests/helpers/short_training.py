@@ -61,7 +61,7 @@ def build_rows(
     if objective.change_text:
         sequences = [objective.change_text(sequence) for sequence in sequences]
     if objective.change_epoch:
-        sequences = objective.change_epoch(sequences)
+        sequences = objective.change_epoch(sequences, "en")
     epochs = STEPS * config.accumulation // ROWS_PER_EPOCH
     return list(pack_epochs(lambda epoch: sequences, [], epochs, ROW_SIZE, rng))
 

@@ -38,12 +38,34 @@ def test_the_lowest_scores_before_a_sentence_are_hidden_and_its_own_tokens_are_n
 def test_tokens_belong_to_the_sentence_in_which_they_end():
     loaded = load_model("nano-large")
     ids = build_text_sequence(TEXT, loaded.tokenizer).input_ids
-    groups = group_by_sentence(ids, loaded.tokenizer)
+    groups = group_by_sentence(ids, loaded.tokenizer, "en")
     texts = [
         str(loaded.tokenizer.decode(np.array(ids)[groups == group], skip_special_tokens=True))
         for group in range(3)
     ]
     assert "".join(texts) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("language", "sentences"),
+    [
+        ("zh", ["他1990年出生。", "他在罗马。", "他老了。"]),
+        ("de", ["Er kam am 3. Oktober.", "Émile ging."]),
+        ("fr", ["Il dit : « Élan ».", "Où est-il ?", "Fini."]),
+    ],
+)
+def test_sentences_end_by_the_rules_of_the_language_whatever_bytes_its_letters_are(
+    language, sentences
+):
+    loaded = load_model("nano-large")
+    text = ("" if language == "zh" else " ").join(sentences)
+    ids = build_text_sequence(text, loaded.tokenizer).input_ids
+    groups = group_by_sentence(ids, loaded.tokenizer, language)
+    found = [
+        str(loaded.tokenizer.decode(np.array(ids)[groups == group], skip_special_tokens=True))
+        for group in range(groups.max() + 1)
+    ]
+    assert [sentence.strip() for sentence in found] == sentences
 
 
 def test_a_row_hides_from_each_sentence_what_its_sequence_says():
@@ -74,7 +96,7 @@ def test_labels_stay_and_the_share_is_held(reference):
     sequences = [build_text_sequence(TEXT, loaded.tokenizer)] * 2
     change = build_objective(config, loaded).change_epoch
     assert change
-    for before, after in zip(sequences, change(sequences), strict=True):
+    for before, after in zip(sequences, change(sequences, "en"), strict=True):
         assert (after.input_ids, after.labels) == (before.input_ids, before.labels)
         assert after.hidden_before
         groups, hidden = after.hidden_before.groups, after.hidden_before.hidden
@@ -88,12 +110,12 @@ def test_the_reference_decides_what_is_hidden():
     loaded, small = load_model("nano-large"), load_model("nano-small")
     sequences = [build_text_sequence(TEXT, loaded.tokenizer)]
     ((by_depth,), (by_size,), (by_none,)) = (
-        hide_before_sentences(sequences, loaded, reference, 0.4)
+        hide_before_sentences(sequences, "en", loaded, reference, 0.4)
         for reference in (None, small, loaded)
     )
     found = [s.hidden_before.hidden for s in (by_depth, by_size, by_none) if s.hidden_before]
     assert (found[0] != found[1]).any()
-    groups = group_by_sentence(sequences[0].input_ids, loaded.tokenizer)
+    groups = group_by_sentence(sequences[0].input_ids, loaded.tokenizer, "en")
     earlier = np.flatnonzero(groups < 2)[1:]
     expected = earlier[: round(0.4 * len(earlier))]  # no difference: the first tokens
     assert np.flatnonzero(found[2][2]).tolist() == expected.tolist()
