@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from elusive.biogen.config import BiogenConfig
 from elusive.biogen.generate import generate_dataset
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.evaluate.cells.cell_folder import CellResult
@@ -86,6 +87,7 @@ def read_cells() -> list[CellResult]:
 @cache
 def make_dataset(preset: str, name: str, folder: Path) -> DatasetFolder:
     source = load_plan(Path(preset)).sources[name]
+    assert isinstance(source, BiogenConfig)
     generate_dataset(source, folder / f"{preset}-{name}")
     return DatasetFolder(folder / f"{preset}-{name}")
 
