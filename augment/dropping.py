@@ -5,7 +5,16 @@ import numpy as np
 from elusive.augment.arrays.texts import SpanArrays, Texts, count_up, flatten_spans, join_texts
 from elusive.common.dataset.records import Span
 
-SENTENCE_PUNCTUATION = frozenset(".!?,;:")
+SENTENCE_PUNCTUATION = frozenset(
+    ".!?,;:"
+    "\u3002\uff01\uff1f\uff0c\u3001\uff1b\uff1a\uff61\uff64"  # of Chinese and Japanese
+    "\u0964\u0965"  # of Hindi
+    "\u061f\u060c\u061b\u06d4"  # of Arabic and Urdu
+    "\u1362\u1363\u1364"  # of Amharic
+    "\u0589"  # of Armenian
+    "\u17d6\u17d4"  # of Khmer
+)
+"""Signs that end a sentence or a part of it, in scripts of all kinds."""
 
 
 def mark_overlaps(units: list[Span], spans: list[Span]) -> np.ndarray:

@@ -15,6 +15,7 @@ EXPECTED = {
         "should map settings to values, such as {name: value}",
     ),
     "string_type": "should be a text; write it in quotes",
+    "path_type": "should be a folder, or settings such as {name: value} where they are allowed",
     "bool_parsing": "should be true or false",
     "int_parsing": "should be a whole number",
     "int_from_float": "should be a whole number",
@@ -53,7 +54,8 @@ def validate_config(model: type[Config], values: Mapping[str, Any]) -> Config:
 def _first_problem(model: type[BaseModel], error: ValidationError) -> str:
     # A mistyped key also leaves the right key missing; the user needs to hear about the mistake.
     problem = min(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
-    path = ".".join(str(part) for part in problem["loc"])
+    # pydantic puts the kind of a union's member among the names, as `lax-or-strict[...]`.
+    path = ".".join(str(part) for part in problem["loc"] if "[" not in str(part))
     if problem["type"] == "extra_forbidden":
         return str(build_unknown_name_error("key", path, _sibling_keys(model, problem["loc"])))
     message = problem["msg"].removeprefix("Value error, ")

@@ -2,15 +2,12 @@
 
 import heapq
 import itertools
-import json
 import math
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, median
 from time import perf_counter
-from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -25,7 +22,7 @@ from elusive.common.large.sizes import build_empty_model, load_tokenizer_alone
 from elusive.common.lm.loading import choose_model_dtype
 from elusive.common.lm.packing import build_text_sequence
 from elusive.evaluate.cells.cell import count_steps, select_asked
-from elusive.evaluate.cells.cell_folder import CellResult, list_cells, load_cell
+from elusive.evaluate.cells.cell_folder import CellResult, list_sound_cells
 from elusive.evaluate.checks.plan import check_arms, check_questions, check_run_folder
 from elusive.evaluate.compare.power import count_questions, render_design
 from elusive.evaluate.jobs import Job, count_trials, list_jobs
@@ -105,7 +102,7 @@ def render_estimate(
     check(plan, out)
     check_run_folder(plan, out)
     check_arms(plan)
-    finished = _read_finished(out)
+    finished = list_sound_cells(out)
     contents = {name: load_content(plan, name, source) for name, source in plan.sources.items()}
     estimates = [_estimate_model(plan, model, contents, finished) for model in plan.trained]
     lines = [*itertools.chain.from_iterable(estimate.lines for estimate in estimates)]
@@ -116,7 +113,7 @@ def render_estimate(
     )
     if plan.sweep:
         arms = {(job.label, job.dataset, job.model) for job in list_jobs(plan) if job.arm}
-        made = [_get_arm(cell) for cell in _read_finished(out / SWEEP_FOLDER)]
+        made = [_get_arm(cell) for cell in list_sound_cells(out / SWEEP_FOLDER)]
         seconds = sum(estimate.trial_seconds for estimate in estimates)
         lines.append(_render_sweep(plan, plan.sweep, seconds, sum(arm in arms for arm in made)))
     memory = max(estimate.memory_gib for estimate in estimates)
@@ -141,7 +138,7 @@ def _estimate_model(
         answering = sizes[job.dataset].questions * speed.per_question
         seconds = tokens * speed.per_token + answering
         state = "finished"
-        if not _is_finished(job, finished, is_swept=bool(plan.sweep and job.arm)):
+        if not job.find_among(finished, is_swept=bool(plan.sweep and job.arm)):
             state = f"about {format_seconds(seconds)}"
             estimate.seconds_left += seconds
             estimate.num_missing += 1
@@ -149,15 +146,6 @@ def _estimate_model(
             estimate.trial_seconds += seconds
         estimate.lines.append(f"{job.name}: {steps} steps, up to {tokens:,.0f} tokens, {state}")
     return estimate
-
-
-def _read_finished(run: Path) -> list[CellResult]:
-    """Read the finished cells of a run; there may be none, and damaged ones are made again."""
-    cells = []
-    for path in list_cells(run):
-        with suppress(InputError):
-            cells.append(load_cell(path))
-    return cells
 
 
 def _get_arm(cell: CellResult) -> tuple[str, str, str]:
@@ -192,30 +180,6 @@ def take_longest(job: Job, plan: Plan) -> Job:
         return job
     training = job.settings.training.model_copy(update={"epochs": max(plan.sweep.epochs)})
     return replace(job, settings=job.settings.model_copy(update={"training": training}))
-
-
-def _is_finished(job: Job, finished: list[CellResult], is_swept: bool) -> bool:
-    """Whether a finished cell is this one; that of a swept arm may have any settings."""
-    names = ("label", "seed", "dataset_name")
-    key = (job.label, job.seed, job.dataset)
-    return any(
-        tuple(cell.parameters.get(n) for n in names) == key
-        and (is_swept or _has_settings(cell.parameters, job))
-        for cell in finished
-    )
-
-
-def _has_settings(parameters: dict[str, Any], job: Job) -> bool:
-    """Whether a cell has the settings of a job; what weights and texts are, only its id tells."""
-    wanted: dict[str, dict[str, Any]] = {"answering": job.settings.answering.select_deciding()}
-    if job.arm:
-        wanted["augment"] = job.augment.model_dump()
-        wanted["training"] = job.settings.training.select_deciding()
-    return all(
-        parameters[group].get(name, value) == value
-        for group, settings in json.loads(json.dumps(wanted)).items()  # as they are stored
-        for name, value in settings.items()
-    )
 
 
 def _render_design(plan: Plan, name: str, questions: list[Question]) -> str:

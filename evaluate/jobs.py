@@ -1,11 +1,17 @@
 """The cells that a plan asks for."""
 
+import json
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from elusive.augment.arms import UNTRAINED
 from elusive.augment.config import AugmentConfig
+from elusive.augment.scores.user_scores import hash_method_file
+from elusive.common.errors import InputError
 from elusive.evaluate.cells.cell import make_file_name
+from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.config import CellSettings
 from elusive.evaluate.plans import ArmConfig, Plan
 
@@ -48,6 +54,36 @@ class Job:
         settings = self.arm.model_dump(exclude={"label", "training"})
         own = {"seed": self.arm.seed + self.seed, "model": self.arm.model or self.model}
         return AugmentConfig.model_validate(settings | own)
+
+    def find_among(self, cells: Iterable[CellResult], is_swept: bool) -> CellResult | None:
+        """Find the finished cell that is this one, or None.
+
+        Args:
+            cells: of the run.
+            is_swept: whether a sweep chooses the settings, so that the cell may have any.
+        """
+        key = (self.label, self.seed, self.dataset, self.model)
+        names = ("label", "seed", "dataset_name", "model")
+        for cell in cells:
+            is_named = tuple(cell.parameters.get(name) for name in names) == key
+            if is_named and (is_swept or self._has_settings(cell.parameters)):
+                return cell
+        return None
+
+    def _has_settings(self, parameters: dict[str, Any]) -> bool:
+        """Whether a cell has these settings; what weights and texts are, only its id tells."""
+        wanted: dict[str, dict[str, Any]] = {"answering": self.settings.answering.select_deciding()}
+        if self.arm:
+            wanted["augment"] = self.augment.model_dump()
+            wanted["training"] = self.settings.training.select_deciding()
+            if self.augment.method_file:
+                with suppress(InputError):  # read from elsewhere, where its file cannot be found
+                    wanted["augment"]["method_hash"] = hash_method_file(self.augment.method_file)
+        return all(
+            parameters[group].get(name, value) == value
+            for group, settings in json.loads(json.dumps(wanted)).items()  # as they are stored
+            for name, value in settings.items()
+        )
 
 
 def list_jobs(plan: Plan) -> list[Job]:

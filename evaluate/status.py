@@ -9,15 +9,11 @@ from statistics import median
 
 from elusive.common.claims import Claim
 from elusive.common.errors import InputError
-from elusive.common.folders import read_manifest
-from elusive.evaluate.cells.cell_folder import list_cells
+from elusive.evaluate.cells.cell_folder import list_cells, list_sound_cells
 from elusive.evaluate.engines.failures import Failure
 from elusive.evaluate.jobs import count_trials, list_jobs
 from elusive.evaluate.plans import PLAN, load_plan
 from elusive.evaluate.sweep_config import SWEEP_FOLDER
-
-CellKey = tuple[str, int, str, str]
-"""Label, seed, name of the dataset, and model of a cell."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +38,8 @@ class RunStatus:
 def read_status(run: Path) -> RunStatus:
     """Read the state of a run; nothing is loaded or changed, so it can be read at any time.
 
-    A cell counts as finished if there is one of its label, seed, dataset and model, whatever its
-    other settings.
+    A cell counts as finished if it is whole and has the plan's settings, or, where a sweep chooses
+    them, any. What weights and texts are is not read.
 
     Raises:
         InputError: the folder is not a run, or its plan is wrong.
@@ -51,14 +47,13 @@ def read_status(run: Path) -> RunStatus:
     if not (run / PLAN).exists():
         raise InputError(f"{run} has no {PLAN}: name the DIR of `elusive run PLAN --out DIR`")
     plan = load_plan(run / PLAN)
-    cells = _read_cells(run)
+    cells = list_sound_cells(run)
     finished, missing, seconds = [], [], []
     jobs, failures = list_jobs(plan), _read_failures(run)
     for job in jobs:
-        key = (job.label, job.seed, job.dataset, job.model)
-        if key in cells:
+        if cell := job.find_among(cells, is_swept=bool(plan.sweep and job.arm)):
             finished.append(job.name)
-            seconds.append(cells[key])
+            seconds.append(sum(cell.costs["seconds"].values()))
         elif job.name not in failures:
             missing.append(job.name)
     return RunStatus(
@@ -74,17 +69,6 @@ def read_status(run: Path) -> RunStatus:
         trials=len(list_cells(run / SWEEP_FOLDER)),
         all_trials=count_trials(plan),
     )
-
-
-def _read_cells(run: Path) -> dict[CellKey, float]:
-    """Read which cells a folder has, and the seconds that each took."""
-    cells = {}
-    for path in list_cells(run):
-        parameters = read_manifest(path, "cell").parameters
-        key = tuple(parameters.get(name) for name in ("label", "seed", "dataset_name", "model"))
-        costs = json.loads((path / "costs.json").read_text(encoding="utf-8"))
-        cells[key] = sum(costs["seconds"].values())
-    return cells
 
 
 def _read_failures(run: Path) -> dict[str, Failure]:

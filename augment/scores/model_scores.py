@@ -1,5 +1,6 @@
 """Token scores of documents under a model, in batches of texts of similar length."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -141,6 +142,7 @@ def score_in_batches(
         for window in cut_windows(encode(document.text, scorer.tokenizer), context)
     ]
     lengths = [len(window.input_ids) for _, window in windows]
+    counts = Counter(index for index, _ in windows)
     scored: list[list[tuple[EncodedText, np.ndarray]]] = [[] for _ in documents]
     seconds = np.zeros(len(documents))
     keep_freed_memory()
@@ -161,7 +163,8 @@ def score_in_batches(
                 index, window = windows[number]
                 scored[index].append((window, row[..., : len(window.input_ids)]))
                 seconds[index] += (perf_counter() - start) / len(batch)
-            bar.update(len({windows[number][0] for number in batch}))
+            read = {windows[number][0] for number in batch}
+            bar.update(sum(len(scored[index]) == counts[index] for index in read))
     # 3) Put the windows of each document together.
     return [_stitch(parts, adds_up, spent) for parts, spent in zip(scored, seconds, strict=True)]
 

@@ -66,5 +66,7 @@ def compute_user_scores(method_file: str, document: Document, units: list[Span])
 def _find_file(method_file: str) -> Path:
     path = Path(method_file.rpartition(":")[0]).expanduser()
     if not path.is_file():
-        raise InputError(f"method_file: there is no file {path}")
+        raise InputError(
+            f"method_file: there is no file {path} (paths start at the working directory)"
+        )
     return path

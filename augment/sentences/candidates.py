@@ -11,14 +11,16 @@ import regex
 
 from elusive.augment.clue_spans import FUNCTION_WORD, split_sentences
 from elusive.common.dataset.records import Document, Span
-from elusive.common.text.languages import LETTER
+from elusive.common.text.languages import LETTER, RANGES, UNSPACED
 
 ENDING = rf"['\u2019](?:s|t|d|m|ll|re|ve)(?!{LETTER})"
+SPACED = rf"(?:(?![{RANGES}]){LETTER})+"
 WORD = regex.compile(
-    rf"(?P<word>(?:\p{{Lu}}\.){{2,}}|{LETTER}+(?:(?!{ENDING})[-'\u2019]{LETTER}+)*)(?P<ending>{ENDING})?"
+    rf"(?P<word>(?:\p{{Lu}}\.){{2,}}|[{RANGES}]\p{{M}}*|{SPACED}(?:(?!{ENDING})[-'\u2019]{SPACED})*)"
+    rf"(?P<ending>{ENDING})?"
 )
 """Letters and digits, with hyphens and apostrophes within, or initials without blanks; then the
-ending of a possessive, or of a verb as in `she'll`."""
+ending of a possessive, or of a verb as in `she'll`. In scripts without blanks, a character."""
 TITLES = (
     "Mr|Mrs|Ms|Mx|Messrs|Dr|Prof|Rev|Fr|Hon|St|Ste|Mt|Ft|Gen|Col|Maj|Capt|Cpt|Cmdr|Lt|Sgt|Cpl|"
     "Adm|Pres|Gov|Sen|Rep|Sr|Sra"
@@ -117,9 +119,14 @@ def _is_joined(text: str, last: Span, word: Span, starts: list[int]) -> bool:
     """Whether nothing stands between two words that ends a run; `starts` are of sentences."""
     return (
         text[last[0]].islower() == text[word[0]].islower()
-        and JOINT.fullmatch(text, last[1], word[0]) is not None
+        and (_is_unspaced(text, last, word) or JOINT.fullmatch(text, last[1], word[0]) is not None)
         and bisect_right(starts, last[0]) == bisect_right(starts, word[0])
     )
+
+
+def _is_unspaced(text: str, last: Span, word: Span) -> bool:
+    """Whether two words are neighboring characters of a script without blanks."""
+    return last[1] == word[0] and all(UNSPACED.match(text, start) for start, _ in (last, word))
 
 
 def _merge_initials(text: str, run: list[Span]) -> list[Span]:

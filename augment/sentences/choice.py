@@ -11,7 +11,7 @@ from elusive.augment.sentences.candidates import find_candidates, is_function_wo
 from elusive.augment.sentences.restatements import DocumentRestatements, Restatement
 from elusive.augment.sentences.span_scores import score_spans
 from elusive.common.dataset.records import Document, Span
-from elusive.common.text.languages import get_base_code
+from elusive.common.text.languages import get_base_code, is_unspaced
 from elusive.common.text.text_spans import find_whole_words
 
 RESTATING = 3
@@ -106,8 +106,10 @@ def find_best(scores: np.ndarray, least_lead: float | None) -> int | None:
 
 
 def _is_lacking(document: Document, sentence: Span, clue: str, _: Span | None) -> bool:
-    """Whether a sentence has no content word of a clue."""
+    """Whether a sentence has no content word of a clue; without blanks, not the clue."""
     words = [word for word in list_words(clue) if not is_function_word(word)]
+    if is_unspaced(document.language):
+        words = [clue]
     return not find_whole_words(document.text[slice(*sentence)], words or [clue])
 
 

@@ -13,7 +13,8 @@ from elusive.common.text.languages import LETTER, get_base_code, is_unspaced
 Span = tuple[int, int]
 
 SENTENCE_RULES = "sentencex 1"
-JOINED_AS_FOUND = ", joined as found"
+JOINED_AS_FOUND = ", before digits too, joined as found"
+"""Further rules of texts without blanks between words."""
 
 ABBREVIATIONS = {
     "ar": "د أ م",
@@ -32,6 +33,8 @@ STOP = re.compile(r"([.!?][\"')\]]*)\s+(?=[\"'(\[]*[A-Z0-9])")
 SPACED = frozenset({"lo", "th"})
 """Languages that have no mark at the end of a sentence, but a blank between clauses."""
 CLAUSE_END = re.compile(r"(?<=[\u0e00-\u0eff])[ \u00a0]+(?=[\u0e00-\u0eff])")
+STOP_BEFORE_DIGIT = re.compile("[\u3002\uff01\uff1f]+[\u300d\u300f\u201d\u2019\uff09]*(?=\\d)")
+"""Where sentencex ends no sentence of Chinese or Japanese."""
 NOTES = re.compile(r"(?:\[[^\]\n]{1,40}\])+\s*")
 """References such as [3] or [citation needed]; right after a sentence they belong to it."""
 APOSTROPHE = regex.compile(rf"(?<={LETTER})['\u2019](?={LETTER})|(?<=s)['\u2019](?=\s)")
@@ -65,7 +68,10 @@ def find_sentences(text: str, unbroken: list[Span], language: str = "en") -> lis
     firsts = [first for first, _ in ordered]
     furthest = [0, *accumulate((last for _, last in ordered), max)]  # of the spans before each
     spans, start = [], 0
-    for end, next_start in sorted({*_find_breaks(text, code), *_find_stops(text, ordered)}):
+    breaks = {*_find_breaks(text, code), *_find_stops(text, ordered)}
+    if is_unspaced(code):
+        breaks |= {(stop.end(), stop.end()) for stop in STOP_BEFORE_DIGIT.finditer(text)}
+    for end, next_start in sorted(breaks):
         if end > start and furthest[bisect_left(firsts, next_start)] <= end:
             spans.append((start, end))
             start = next_start

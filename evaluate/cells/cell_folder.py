@@ -1,6 +1,7 @@
 """Read finished cells from their folders."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,15 @@ def load_cell(folder: Path) -> CellResult:
 def list_cells(run: Path) -> list[Path]:
     """List the folders of the cells that are finished; there may be none."""
     return sorted(path.parent for path in run.glob(f"cells/[!.]*/{MANIFEST}"))
+
+
+def list_sound_cells(run: Path) -> list[CellResult]:
+    """Read the finished cells of a run; there may be none, and damaged ones are left out."""
+    cells = []
+    for path in list_cells(run):
+        with suppress(InputError):
+            cells.append(load_cell(path))
+    return cells
 
 
 def find_cell_paths(folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from elusive.augment.scores.inputs import list_needed_roles
+from elusive.augment.scores.user_scores import hash_method_file
 from elusive.common.dataset.records import Question, Shot
 from elusive.common.errors import InputError
 from elusive.common.lm.references import check_model_exists
@@ -42,11 +43,14 @@ def check_run_folder(plan: Plan, out: Path) -> None:
 
 
 def check_arms(plan: Plan) -> None:
-    """Check that every arm names the models that it needs, and that these exist.
+    """Check that every arm names the models that it needs, and that these and own files exist.
 
     Raises:
-        InputError: an arm names no model for a role, or there is no such model.
+        InputError: an arm names no model for a role, or there is no such model, or no such file.
     """
+    for arm in plan.arms:
+        if arm.method_file:
+            hash_method_file(arm.method_file)
     for job in list_jobs(plan):
         for name in _list_models(job):
             check_model_exists(name)

@@ -376,6 +376,12 @@ def test_an_article_without_a_title_is_not_called_by_its_number():
     assert restate([untitled], restate_by="title") == [untitled]
 
 
+def test_a_sentence_without_blanks_lacks_a_clue_of_which_it_has_one_character():
+    document = replace(write("王伟是作家。他姓王。王伟老了。"), language="zh")
+    (restated,) = restate([document], restate_by="first-words")
+    assert restated.text == "王伟是作家。王伟\uff1a他姓王。王伟老了。"
+
+
 def test_what_is_said_again_fits_a_text_without_blanks():
     text = "罗马是意大利的首都。它很老。人们来自1527年。"
     fact = Fact("date", "1527年", 18, 23, None, 2)

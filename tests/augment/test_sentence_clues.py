@@ -160,6 +160,13 @@ def test_names_stay_whole_in_spans(text, spans):
     assert sorted(found) == sorted(spans)
 
 
+def test_in_a_script_without_blanks_a_span_is_of_characters():
+    document = write("王伟是作家。他喜欢喝茶。", language="zh")
+    candidates = find_candidates(document, 2)
+    spans = [document.text[slice(*candidates.locate(s))] for s in candidates.list_before(1)]
+    assert spans == ["王伟", "伟是", "是作", "作家"]
+
+
 def test_distances_count_line_breaks_as_blanks():
     document = write("Ada Byron left.\nBo\nruled\nRome.", heads=[(0, 9)])
     (counted,) = list_counted(document, find_candidates(document, 2))

@@ -88,3 +88,14 @@ def test_time_grows_with_the_length_of_a_paragraph() -> None:
     began = time.monotonic()
     assert len(find_sentences(text, links)) == 24_000
     assert time.monotonic() - began < 10
+
+
+def test_sentences_of_chinese_end_before_digits():
+    text = "人口有2100万。1949年成立！3年后毁了。再建？”2001年完成。"
+    found = [text[start:end] for start, end in find_sentences(text, [], "zh")]
+    assert [*found[:3], found[-1]] == [
+        "人口有2100万。",
+        "1949年成立！",
+        "3年后毁了。",
+        "2001年完成。",
+    ]

@@ -20,9 +20,10 @@ from elusive.evaluate.cells.cell_folder import load_cell
 from elusive.evaluate.dry_run import measure_size
 from elusive.evaluate.engines import side_by_side
 from elusive.evaluate.jobs import list_jobs
-from elusive.evaluate.plans import load_plan
+from elusive.evaluate.plans import PLAN, load_plan
 from elusive.evaluate.run import run_plan
 from elusive.evaluate.run_folder import RunFolder
+from elusive.evaluate.status import read_status
 
 
 def answers(out: Path) -> dict[str, bytes]:
@@ -216,6 +217,31 @@ def test_a_dry_run_takes_no_cell_with_other_settings_for_a_finished_one(
 ):
     shown = run("run", plan_path, "--set", setting, "--dry-run", "--out", whole)
     assert f"6 cells, {missing} to run" in shown.output
+
+
+def test_the_status_counts_what_is_whole_and_has_the_settings_of_the_plan(whole, tmp_path):
+    out = shutil.copytree(whole, tmp_path / "out")
+    assert len(read_status(out).finished) == 6
+    next(out.glob("cells/untrained-seed0-*/costs.json")).unlink()
+    next(out.glob("cells/plain-seed1-*/predictions.parquet")).unlink()
+    assert sorted(read_status(out).missing) == ["plain-seed1", "untrained-seed0"]
+    plan = (out / PLAN).read_text().replace("copies: 2", "copies: 1")
+    (out / PLAN).write_text(plan)
+    assert read_status(out).finished == ["untrained-seed1"]
+
+
+def test_a_dry_run_makes_the_cells_of_a_changed_own_arm(tmp_path, model_folder):
+    own = tmp_path / "own.py"
+    own.write_text("def score(document, units):\n    return [0.0] * len(units)\n")
+    arms = [{"method_file": f"{own}:score"}]
+    plan = write_grid_plan(tmp_path, model_folder, arms=arms, seeds=[0])
+    assert run_plan(load_plan(plan), tmp_path / "out").failures == []
+    options = ("run", plan, "--dry-run", "--out", tmp_path / "out")
+    assert "2 cells, 0 to run" in run(*options).output
+    own.write_text(own.read_text().replace("0.0", "1.0"))
+    assert "2 cells, 1 to run" in run(*options).output
+    own.unlink()
+    assert len(read_status(tmp_path / "out").finished) == 2  # it cannot be told without the file
 
 
 def test_the_run_from_python_gives_typed_cells_and_a_table(whole, plan_path):

@@ -87,6 +87,7 @@ MAY_IMPORT = {
     "augment/arrays": ("common/dataset",),
     "augment/scores": (
         "common",
+        "common/text",
         "common/dataset",
         "common/process",
         "common/large",

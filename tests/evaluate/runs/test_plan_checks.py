@@ -30,6 +30,8 @@ WRONG = [
     ({"arms": [{"method": "d-ar", "training": "x"}]}, "training: got 'x'; write settings"),
     ({"dataset": {"people": 3}}, "holds a run on another dataset"),
     ({"dataset": "nowhere"}, "nowhere"),
+    ({"dataset": 5}, "error: dataset: should be a folder, or settings"),
+    ({"arms": [{"method_file": "nowhere.py:f"}]}, "there is no file nowhere.py"),
 ]
 
 
