@@ -26,16 +26,9 @@ USED_BY: dict[str, Callable[[str], bool]] = {
     ),
 }
 """Which arms use a setting; all of them use one that is not here."""
+RESTATING_SETTINGS = frozenset({"restate_words", "restate_in", "restate_above"})
+"""Of use only where something is said again."""
 FILE_AND_FUNCTION = re.compile(r".+\.py:[A-Za-z_]\w*")
-
-
-def list_unused(method: str, settings: Iterable[str]) -> list[str]:
-    """List those of some settings that an arm does not use.
-
-    >>> list_unused("random", ["layers", "alpha"])
-    ['layers']
-    """
-    return [name for name in settings if name in USED_BY and not USED_BY[name](method)]
 
 
 class AugmentConfig(BaseModel):
@@ -213,6 +206,17 @@ class AugmentConfig(BaseModel):
                 "restate, to which --rewrite adds another order, or with a method that drops tokens"
             )
         return self
+
+    def list_unused(self, names: Iterable[str]) -> list[str]:
+        """List those of some settings that the arm does not use.
+
+        >>> AugmentConfig(method="random").list_unused(["layers", "alpha", "restate_words"])
+        ['layers', 'restate_words']
+        """
+        unused = {name for name, is_used_by in USED_BY.items() if not is_used_by(self.method)}
+        if not self.clue_finder:
+            unused |= RESTATING_SETTINGS
+        return [name for name in names if name in unused]
 
     @property
     def clue_finder(self) -> str:

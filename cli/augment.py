@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from elusive.augment.config import AugmentConfig, list_unused
+from elusive.augment.config import AugmentConfig
 from elusive.cli.options import (
     add_config_options,
     add_device_options,
     list_given_options,
+    note_unused,
     render_arms,
     threads_option,
 )
@@ -68,9 +69,7 @@ def augment(
     elusive augment data/people --method random --on slurm --tasks 8 --out /shared/random
     """
     config = validate_config(AugmentConfig, settings)
-    for name in list_unused(config.method, list_given_options()):
-        option = name.replace("_", "-")
-        click.echo(f"note: the arm {config.method} does not use --{option}", err=True)
+    note_unused(config.list_unused(list_given_options()), f"the arm {config.method}")
     devices = validate_config(Resources, {"placement": placement, "processes": processes}).devices
     if devices.is_large and workers > 1:
         raise InputError(

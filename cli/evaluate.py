@@ -9,6 +9,7 @@ from elusive.cli.options import (
     add_config_options,
     add_device_options,
     list_given_options,
+    note_unused,
     render_arms,
     threads_option,
 )
@@ -77,9 +78,7 @@ def evaluate(
     elusive evaluate data/people --model SERVED --endpoint http://localhost:8000/v1 --out runs/vllm
     """
     training = validate_config(TrainingConfig, _named_in(TrainingConfig, settings))
-    for name in training.list_unused(list_given_options()):
-        option = name.replace("_", "-")
-        click.echo(f"note: the objective {training.objective} does not use --{option}", err=True)
+    _note_unused(training, train)
     answering = validate_config(AnsweringConfig, _named_in(AnsweringConfig, settings))
     cell_settings = validate_config(
         CellSettings, {"training": training, "answering": answering, "threads": threads}
@@ -98,7 +97,18 @@ def evaluate(
 
     evaluate_cell(dataset, train, model, seed, label, cell_settings, out, known, adapter, devices)
     click.echo(RENDERERS["terminal"](build_table(find_cells(out))))
-    click.echo(f"wrote adapter, predictions, metrics and costs to {out}")
+    trained = "" if train is None else "adapter, " if training.tuning == "lora" else "model, "
+    click.echo(f"wrote {trained}predictions, metrics and costs to {out}")
+
+
+def _note_unused(training: TrainingConfig, train: Path | None) -> None:
+    """Say which given settings of training have no effect."""
+    given = list_given_options()
+    if train:
+        note_unused(training.list_unused(given), f"the objective {training.objective}")
+        return
+    idle = TrainingConfig.model_fields.keys() - {"quantization"}
+    note_unused([name for name in given if name in idle], "evaluating without --train")
 
 
 def _named_in(config: type[BaseModel], settings: dict[str, object]) -> dict[str, object]:

@@ -62,6 +62,17 @@ def list_given_options() -> list[str]:
     return [name for name in context.params if context.get_parameter_source(name) != default]
 
 
+def note_unused(names: Sequence[str], user: str) -> None:
+    """Say on stderr which given options have no effect.
+
+    Args:
+        names: of the options' parameters.
+        user: what does not use them, such as an arm.
+    """
+    for name in names:
+        click.echo(f"note: {user} does not use --{name.replace('_', '-')}", err=True)
+
+
 def render_arms(*kinds: Kind) -> str:
     """The arms of some kinds and their meanings, as the end of a command's help."""
     names = list_arms(*kinds)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from elusive.cli.options import add_config_options, list_given_options
+from elusive.cli.options import add_config_options, list_given_options, note_unused
 from elusive.cli.sharing import On, add_generator_options, count_workers, open_share, require_out
 from elusive.common.errors import validate_config
 from elusive.wikiqa.config import WikiqaConfig
@@ -49,6 +49,7 @@ def wikiqa(
     elusive wikiqa --squad dev-v1.1.json --preview 1
     """
     config = validate_config(WikiqaConfig, fill_known_set(settings, list_given_options()))
+    note_unused(config.list_unused(list_given_options()), "this source")
     if preview:
         _show(config, preview)
     else:

@@ -48,12 +48,15 @@ def format_estimate(estimate: Estimate, scale: float = 1, digits: int = 2, unit:
 
     >>> format_estimate(Estimate(0.12, -0.001, 0.221), 100, 0, "%")
     '12% [0, 22]'
+    >>> format_estimate(Estimate(0.12, -np.inf, np.inf), 100, 0, "%")
+    '12% [no interval]'
     """
     mean, low, high = (
         f"{round(scale * number, digits) + 0:.{digits}f}"  # plus 0: no minus before a rounded zero
         for number in (estimate.mean, estimate.low, estimate.high)
     )
-    return f"{mean}{unit} [{low}, {high}]"
+    ends = f"{low}, {high}" if np.isfinite(estimate.low) else "no interval"
+    return f"{mean}{unit} [{ends}]"
 
 
 def estimate_mean(

@@ -1,5 +1,6 @@
 """Settings of the wikiqa stage."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -184,6 +185,19 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
                     f"columns: {pair!r} should be OURS=THEIRS with OURS one of {', '.join(COLUMNS)}"
                 )
         return self
+
+    def list_unused(self, names: Iterable[str]) -> list[str]:
+        """List those of some settings that this source does not use.
+
+        >>> WikiqaConfig(squad=Path("dev.json")).list_unused(["hub_split", "limit", "min_words"])
+        ['hub_split', 'min_words']
+        """
+        used = {
+            "hub_split": self.hub is not None,
+            "min_words": self.is_raw,
+            "max_answer_words": "length" in self.active_filters,
+        }
+        return [name for name in names if not used.get(name, True)]
 
     @property
     def is_raw(self) -> bool:

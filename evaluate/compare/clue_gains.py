@@ -20,6 +20,8 @@ from elusive.evaluate.compare.metrics import choose_drawn_metrics
 
 BASELINE = "random"
 FEWEST_POINTS = 3
+LEAST_RANGE = 1e-12
+"""Of recalls or gains that are not alike."""
 LARGEST = 1 - 1e-9
 """Of correlations on Fisher's scale, which ends at infinity."""
 NORMAL_95 = 1.96
@@ -53,6 +55,7 @@ class ClueGains:
 
     rows: list[GainRow]
     correlations: list[Correlation]
+    """Of each metric, except those whose gains are all alike, and of none if all recalls are."""
 
 
 def measure_gains(
@@ -109,11 +112,11 @@ def measure_gains(
     ]
     # 3) Correlate over the rows, with intervals from resampled entities and seeds.
     weights = _resample_weights(len(entities), seed)
-    correlations = []
+    correlations: list[Correlation] = []
     for metric, gain in gains.items():
         by_seed = [_average_seeds(cells, metric, fields, entities) for cells in trained]
         noise = _resample_seeds(by_seed, seed)
-        correlations.append(_correlate(metric, recall, gain, weights, noise))
+        correlations += _correlate(metric, recall, gain, weights, noise)
     return ClueGains(rows, correlations)
 
 
@@ -211,8 +214,10 @@ def _resample_seeds(by_seed: list[np.ndarray], seed: int) -> np.ndarray:
 
 def _correlate(
     metric: str, recall: np.ndarray, gains: np.ndarray, weights: np.ndarray, noise: np.ndarray
-) -> Correlation:
+) -> list[Correlation]:
     """Correlate recall and gain over arms and fields, with intervals from resamples.
+
+    Returns nothing if all recalls, or all gains, are alike: then there is no correlation.
 
     Args:
         metric: name of the metric of the gains.
@@ -222,10 +227,12 @@ def _correlate(
         noise: how far seeds move the gains; the first row is 0.  # (1 + resample, arm x field)
     """
     xs, ys = (_weight_means(values, weights) for values in (recall, gains))  # (resample, point)
+    if np.ptp(xs[0]) < LEAST_RANGE or np.ptp(ys[0]) < LEAST_RANGE:
+        return []
     ys = ys + noise
     pearson = _compute_pearson(xs, ys)
     spearman = _compute_pearson(rankdata(xs, axis=1), rankdata(ys, axis=1))
-    return Correlation(metric, _estimate(pearson), _estimate(spearman))
+    return [Correlation(metric, _estimate(pearson), _estimate(spearman))]
 
 
 def _weight_means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -11,12 +11,12 @@ from elusive.evaluate.cells.cell import get_arm
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.budgets import describe_budget
 
-DECIDING = ("dataset", "weights", "settings", "precision", "answering", "scoring")
+DECIDING = ("dataset", "weights", "settings", "precision", "answering", "scoring", "known")
 """Parameters that cells share where their arms can be compared."""
 
 
 def group_benchmarks(cells: list[CellResult]) -> dict[str, list[CellResult]]:
-    """Group cells whose arms can be compared: same dataset, model, way of answering and budget.
+    """Group cells whose arms can be compared: same datasets, model, way of answering and budget.
 
     A benchmark is named `dataset, model`, with what differs between it and others that would have
     the same name, and with the budget if there are several. Cells without training belong to every
@@ -46,6 +46,8 @@ def name_benchmarks(parameters: list[dict[str, Any]]) -> list[str]:
     ['people 000000, nano', 'people 1a2b3c, nano']
     >>> name_benchmarks([nano | {"answering": {"num_shots": shots}} for shots in (0, 5)])
     ['people, nano, num_shots 0', 'people, nano, num_shots 5']
+    >>> name_benchmarks([nano, nano | {"known": "1a2b3c"}])
+    ['people, nano, no known', 'people, nano, known 1a2b3c']
     """
     plain = [f"{own['dataset_name']}, {own['model']}" for own in parameters]
     names: list[str] = []
@@ -63,7 +65,10 @@ def name_benchmarks(parameters: list[dict[str, Any]]) -> list[str]:
         }
         dataset = f" {flat['dataset'][:6]}" if differing.pop("dataset", None) else ""
         parts = [f"{own['dataset_name']}{dataset}", str(own["model"])]
-        parts += [f"{key} {str(value)[:12]}" for key, value in differing.items()]
+        parts += [
+            f"no {key}" if value is None else f"{key} {str(value)[:12]}"
+            for key, value in differing.items()
+        ]
         names.append(_number_name(", ".join(parts), names))
     return names
 

@@ -183,8 +183,10 @@ def draw_gains(gains: ClueGains, marks: Mapping[str, ArmMark]) -> Figure:
                 s=45,
             )
         axes.axhline(0, color="gray", linewidth=0.8, linestyle=":")
-        pearson = next(c.pearson for c in gains.correlations if c.metric == column)
-        axes.set_title(f"{metric.name.capitalize()}: r = {format_estimate(pearson)}", fontsize=11)
+        found = [
+            f"r = {format_estimate(c.pearson)}" for c in gains.correlations if c.metric == column
+        ]
+        axes.set_title(": ".join([metric.name.capitalize(), *found]), fontsize=11)
         axes.set(
             xlabel="copies that keep a name and the value, %",
             ylabel=f"gain over random, {metric.gain_unit}",

@@ -203,6 +203,8 @@ def _draw_gains(
         metric = correlation.metric.replace("_", "-")
         pearson, spearman = map(format_estimate, (correlation.pearson, correlation.spearman))
         lines.append(f"| {metric} | {pearson} | {spearman} |")
+    if not gains.correlations:
+        lines = ["There is no correlation: all recalls, or all gains, are alike."]
     return _render_section(title, "recall-against-gain", "\n".join([caption, *lines]))
 
 

@@ -19,6 +19,7 @@ from elusive.report.leaderboard.board import (
     list_entry_paths,
     read_answers,
 )
+from elusive.report.leaderboard.board_settings import load_board_settings
 from elusive.report.leaderboard.entry import build_cell
 from elusive.report.leaderboard.entry_check import (
     find_entry_problems,
@@ -78,7 +79,17 @@ def check_board(
         *_unproven(entries, folders),
     ]
     problems += [_line(board, path, problem) for path, problem in joint_problems]
+    problems += _find_settings_problems(board)
     return Checked(cells, problems + list(dict.fromkeys(_incomplete(cells))))
+
+
+def _find_settings_problems(board: Path) -> list[str]:
+    """Problems of the leaderboard's own settings, which `build` would refuse."""
+    try:
+        load_board_settings(board)
+    except InputError as error:
+        return [str(error)]
+    return []
 
 
 def _line(board: Path, path: Path, problem: str) -> str:
@@ -173,7 +184,10 @@ def _unproven(
 
 
 def _duplicates(entries: dict[Path, dict[str, Any]]) -> Iterator[tuple[Path, str]]:
-    """Entries of the same cell, and trained cells with exactly the same answers."""
+    """Entries of the same cell, and trained cells with exactly the same answers.
+
+    Cells that differ only in what is measured beside, of what the model knew before, are left out.
+    """
     cells: dict[str, Path] = {}
     answers: dict[str, Path] = {}
     for path, entry in entries.items():
@@ -181,8 +195,13 @@ def _duplicates(entries: dict[Path, dict[str, Any]]) -> Iterator[tuple[Path, str
             yield path, f"is the same cell as {first.name}"
         elif entry["parameters"]["training"] is not None:
             first = answers.setdefault(entry["predictions_sha256"], path)
-            if first != path:
+            if first != path and _select_own(entries[first]) != _select_own(entry):
                 yield path, f"has the same answers as {first.name}, which is another cell"
+
+
+def _select_own(entry: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of an entry that decide its answers to the dataset's questions."""
+    return {name: value for name, value in entry["parameters"].items() if name != "known"}
 
 
 def _without_entry(board: Path, entries: dict[Path, dict[str, Any]]) -> Iterator[tuple[Path, str]]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from elusive.common.errors import InputError
-from elusive.common.folders import write_atomically
+from elusive.common.folders import MANIFEST, read_manifest, write_atomically
 from elusive.common.jinja import escape_markdown, render_template
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.groups import group_arms, group_benchmarks
@@ -64,8 +64,14 @@ def build_board(
         Paths of the three files.
 
     Raises:
-        InputError: `elusive leaderboard check` finds a problem, or there is no such metric.
+        InputError: `elusive leaderboard check` finds a problem, there is no such metric, or `out`
+            holds a dataset, a cell or the like.
     """
+    if (out / MANIFEST).exists():
+        raise InputError(
+            f"{out} holds a {read_manifest(out, 'output').kind}, which more files would break: "
+            "choose another --out"
+        )
     checked = check_board(board, on_entry, datasets)
     if checked.problems:
         count = len(checked.problems)

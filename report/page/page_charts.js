@@ -169,7 +169,8 @@ function gainFigure(benchmark) {
   };
   const metrics = Object.keys(benchmark.gains.points[0].gains);
   const correlation = benchmark.gains.correlations.find((pair) => pair.metric === "em");
-  const note = `Each point is one field and one arm that drops tokens. Pearson's r ${interval(correlation.pearson, 1, 2)}, Spearman's ${interval(correlation.spearman, 1, 2)}; intervals over people.`;
+  const found = correlation ? `Pearson's r ${interval(correlation.pearson, 1, 2)}, Spearman's ${interval(correlation.spearman, 1, 2)}; intervals over people.` : "No correlation: all shares, or all gains, are alike.";
+  const note = `Each point is one field and one arm that drops tokens. ${found}`;
   const table = () => plainTable(title, ["arm", "field", "copies that keep the clue, %", ...metrics.map((metric) => `gain, ${METRIC_AXES[metric].gain}`)], benchmark.gains.points.map((point) => [
     point.arm, point.field, fixed(100 * point.recall, 0), ...metrics.map((metric) => fixed(METRIC_AXES[metric].scale * point.gains[metric], METRIC_AXES[metric].digits + 1))]), [1]);
   return figureOf(title, make, note, table);

@@ -423,15 +423,25 @@ def test_settings_that_an_arm_does_not_use_are_named(people_folder, tmp_path):
     assert result.exit_code == 0, result.output
     assert "note: the arm random does not use --layers" in result.stderr
     assert "use --alpha" not in result.stderr
-    other = run("augment", people_folder, "--method", "plain", "--out", tmp_path / "plain")
-    assert "does not use" not in other.stderr
-    out, model = tmp_path / "cell", ("--model", "nano-small")
-    asked = run(
-        "evaluate", people_folder, *model, "--one-in", 4, "--lora-dropout", 0.1, "--out", out
-    )
-    assert asked.exit_code == 0, asked.output
-    assert "note: the objective next-token does not use --one-in" in asked.stderr
-    assert "use --lora-dropout" not in asked.stderr
+    plain = tmp_path / "plain"
+    other = run("augment", people_folder, "--method", "plain", "--restate-words", 3, "--out", plain)
+    assert other.stderr.count("does not use") == 1
+    assert "note: the arm plain does not use --restate-words" in other.stderr
+
+
+def test_settings_that_a_training_does_not_use_are_named(people_folder, tmp_path):
+    ask = ("evaluate", people_folder, "--model", "nano-small", "--limit", 2)
+    untrained = run(*ask, "--epochs", 3, "--out", tmp_path / "untrained")
+    assert untrained.exit_code == 0, untrained.output
+    assert "note: evaluating without --train does not use --epochs" in untrained.stderr
+    assert "wrote predictions, metrics" in untrained.output
+    plain = tmp_path / "plain"
+    assert run("augment", people_folder, "--method", "plain", "--out", plain).exit_code == 0
+    few = ("--epochs", 1, "--one-in", 4, "--lora-dropout", 0.1)
+    trained = run(*ask, "--train", plain, *few, "--out", tmp_path / "trained")
+    assert "note: the objective next-token does not use --one-in" in trained.stderr
+    assert trained.stderr.count("does not use") == 1
+    assert "wrote adapter, predictions" in trained.output
 
 
 def test_rescoring_says_what_there_was_to_do(finished_run):

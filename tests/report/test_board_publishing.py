@@ -173,6 +173,8 @@ def test_wrong_settings_are_one_line(board, tmp_path, capsys):
     (board / "board.yaml").write_text("titel: X\n")
     assert "did you mean 'title'?" in line_of_error(capsys, *build)
     assert not (tmp_path / "site").exists()
+    checked = run("leaderboard", "check", board)
+    assert (checked.exit_code, checked.output.count("titel")) == (1, 1)
     (board / "board.yaml").unlink()
     assert load_board_settings(board) == BoardSettings()
 

@@ -94,17 +94,17 @@ def test_a_gain_that_is_the_recall_correlates_fully_and_noise_does_not():
     level = rng.random((4, 5, 1))  # of each arm and field
     recall = level + 0.1 * rng.normal(size=(4, 5, 50))
     recall[0, 0, :10] = np.nan  # some entities lack a field
-    same = _correlate("em", recall, 2 * recall - 1, weights, still)
+    (same,) = _correlate("em", recall, 2 * recall - 1, weights, still)
     assert same.pearson.mean == pytest.approx(1.0)
     assert same.pearson.low == pytest.approx(1.0)
     assert same.spearman.mean == pytest.approx(1.0)
-    turned = _correlate("em", recall, -recall, weights, still)
+    (turned,) = _correlate("em", recall, -recall, weights, still)
     assert turned.pearson.high == pytest.approx(-1.0)
-    noise = _correlate("em", recall, rng.normal(size=(4, 5, 50)), weights, still)
+    (noise,) = _correlate("em", recall, rng.normal(size=(4, 5, 50)), weights, still)
     assert noise.pearson.low < 0 < noise.pearson.high
     points = np.nanmean(recall, -1).ravel(), np.nanmean(same_gain := recall**2, -1).ravel()
     expected = np.corrcoef(*points)[0, 1]
-    squared = _correlate("em", recall, same_gain, weights, still)
+    (squared,) = _correlate("em", recall, same_gain, weights, still)
     assert squared.pearson.mean == pytest.approx(expected)
     assert squared.pearson.low < expected < squared.pearson.high
 
@@ -113,8 +113,8 @@ def test_the_interval_holds_the_correlation_though_resampling_weakens_it():
     rng = np.random.default_rng(1)
     level = np.linspace(0, 1, 20).reshape(2, 10, 1)  # of each arm and field
     recall, gains = (level + rng.normal(size=(2, 10, 12)) for _ in range(2))
-    found = _correlate("em", recall, gains, _resample_weights(12, 0), np.zeros((1, 20))).pearson
-    assert found.low < found.mean < found.high
+    (found,) = _correlate("em", recall, gains, _resample_weights(12, 0), np.zeros((1, 20)))
+    assert found.pearson.low < found.pearson.mean < found.pearson.high
 
 
 def test_trainings_that_differ_are_not_taken_for_a_correlation():
@@ -129,9 +129,18 @@ def test_trainings_that_differ_are_not_taken_for_a_correlation():
         gains = scores[1:].mean(-1) - scores[0].mean(-1)
         noise = _resample_seeds([arm.mean(axis=1).T for arm in scores], number)
         for name, added in (("people", 0 * noise), ("people and seeds", noise)):
-            interval = _correlate("em", recall, gains, weights, added).pearson
-            num_right[name] += interval.low <= 0 <= interval.high
+            (found,) = _correlate("em", recall, gains, weights, added)
+            num_right[name] += found.pearson.low <= 0 <= found.pearson.high
     assert num_right["people"] < 48 < 54 <= num_right["people and seeds"]
+
+
+def test_gains_that_are_all_alike_correlate_with_nothing():
+    """Not even with 0, and chance in training does not make a correlation of them."""
+    rng = np.random.default_rng(0)
+    recall, alike = rng.random((2, 5, 12)), np.zeros((2, 5, 12))
+    weights, noise = _resample_weights(12, 0), rng.normal(size=(2001, 10))
+    assert _correlate("em", recall, alike, weights, noise) == []
+    assert _correlate("em", alike, recall, weights, noise) == []
 
 
 def test_a_single_seed_moves_no_gain():

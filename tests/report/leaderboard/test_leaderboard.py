@@ -8,7 +8,7 @@ from datetime import date
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from commands import run, write_grid_plan
+from commands import line_of_error, run, write_grid_plan
 
 from elusive.cli.main import cli
 from elusive.common.errors import InputError
@@ -233,6 +233,26 @@ def test_a_folder_of_other_things_is_no_leaderboard(tmp_path):
         init_board(tmp_path)
     with pytest.raises(InputError, match="is not a leaderboard"):
         check_board(tmp_path)
+
+
+def test_a_page_is_not_written_into_a_dataset(board, people_folder, capsys):
+    before = sorted(people_folder.iterdir())
+    line = line_of_error(capsys, "leaderboard", "build", board, "--out", people_folder)
+    assert f"{people_folder} holds a dataset, which more files would break" in line
+    assert sorted(people_folder.iterdir()) == before
+
+
+def test_cells_that_also_ask_what_was_known_are_a_benchmark_of_their_own(
+    board, tmp_path, model_folder
+):
+    """Their answers to the other questions are the same, which is no fault of either."""
+    plan = write_grid_plan(tmp_path, model_folder)
+    assert run_plan(load_plan(plan), tmp_path / "out").failures == []
+    added = run("leaderboard", "add", tmp_path / "out", "--to", board)
+    assert "4 entries added" in added.output, added.output
+    assert run("leaderboard", "check", board).output.endswith("all 10 entries are valid\n")
+    names = [benchmark.name for benchmark in rank_benchmarks(read_board(board), "em")]
+    assert sorted(name.split(", ")[-1].split()[0] for name in names) == ["known", "no"]
 
 
 def test_a_readme_of_ones_own_is_kept(tmp_path):
