@@ -185,7 +185,10 @@ def take_longest(job: Job, plan: Plan) -> Job:
 def _render_design(plan: Plan, name: str, questions: list[Question]) -> str:
     counts = count_questions(question.entity for question in questions)
     arms = len(plan.arms) + len(plan.list_controls())
-    line = render_design(counts, arms, len(plan.seeds))
+    source = plan.sources[name]
+    is_generated = isinstance(source, BiogenConfig)
+    entities = "people" if is_generated else load_dataset_folder(source).entities
+    line = render_design(counts, arms, len(plan.seeds), entities)
     return f"design: {line}" if len(plan.sources) == 1 else f"design, {name}: {line}"
 
 

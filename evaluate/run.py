@@ -159,7 +159,7 @@ def _render_designs(run: RunFolder) -> list[str]:
     for name, dataset in run.datasets.items():
         questions = select_questions(dataset, run.plan.answering)
         counts = count_questions(question.entity for question in questions)
-        line = render_design(counts, num_arms, len(run.plan.seeds))
+        line = render_design(counts, num_arms, len(run.plan.seeds), dataset.entities)
         lines.append(f"{name}: {line}" if len(run.datasets) > 1 else line)
     return lines
 

@@ -74,6 +74,11 @@ class DatasetFolder(Folder):
         return self.manifest.parameters.get("language") or ENGLISH
 
     @property
+    def entities(self) -> str:
+        """What its questions are about, in a word: people or articles."""
+        return "articles" if self.manifest.parameters.get("generator") == "wikiqa" else "people"
+
+    @property
     def places_answers(self) -> bool:
         """Whether its questions say where their answers stand, in a column `answer_starts`."""
         return any(STARTS in batch.schema.names for batch in read_batches(self.path, "questions"))

@@ -66,29 +66,32 @@ def count_questions(entities: Iterable[str]) -> list[int]:
     return list(Counter(entities).values())
 
 
-def render_design(questions: Sequence[int], arms: int, seeds: int) -> str:
+def render_design(questions: Sequence[int], arms: int, seeds: int, entities: str = "people") -> str:
     """Render the design, and the difference that it can show, as one line.
 
     Args:
         questions: number of questions about each person.
         arms: number of arms, including the baseline.
         seeds: number of seeds of each arm.
+        entities: what the questions are about, such as articles.
     """
-    if (people := len(questions)) < 2:
-        return f"{people} person: no difference between arms can be told from chance"
+    one = {"people": "person"}.get(entities, entities.removesuffix("s"))
+    if (count := len(questions)) < 2:
+        return f"{count} {one}: no difference between arms can be told from chance"
     fewest, most = min(questions), max(questions)
     counts = f"{most}" if fewest == most else f"{fewest} to {most}"
     assumed = (
-        f"EM near {RATE:.0%} and a correlation of {CORRELATION} between answers about one person"
+        f"EM near {RATE:.0%} and a correlation of {CORRELATION} between answers about one {one}"
     )
     if seeds > 1:
         plural, more = "seeds", ""
         assumed += f", and {100 * SEED_DEVIATION:.0f} points between seeds, as on docs/board"
     else:
-        plural, more = "seed", "; people only, one seed: no ranks"
+        plural, more = "seed", f"; {entities} only, one seed: no ranks"
     points = 100 * compute_smallest_difference(questions, arms, seeds)
+    of_arms = f"{arms} arm{'s' * (arms > 1)} x {seeds} {plural}"
     return (
-        f"{people} people x {counts} questions, {arms} arms x {seeds} {plural}: differences of "
-        f"{points:.0f} EM points or more would be found in 80% of such runs (any pair of arms, "
-        f"assuming {assumed}){more}"
+        f"{count} {entities} x {counts} questions, {of_arms}: differences of {points:.0f} EM "
+        "points or more would be found in 80% of such runs (any pair of arms, assuming "
+        f"{assumed}){more}"
     )

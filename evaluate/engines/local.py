@@ -1,5 +1,6 @@
 """Make many cells on this machine, one after another or in several processes."""
 
+import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -156,6 +157,7 @@ def _work(
         errors: where to put the error.
     """
     end_with_parent()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see start_importing
 
     def add(share: float) -> None:
         shares[number] += share

@@ -1,9 +1,10 @@
 """How many cells of a plan this machine makes at the same time, found without PyTorch."""
 
 import multiprocessing
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 
@@ -154,9 +155,18 @@ def get_context() -> ForkServerContext | SpawnContext:
 
 
 def start_importing() -> None:
-    """Let the process that others are forked from import everything, while this one goes on."""
-    if get_context().get_start_method() == "forkserver":
+    """Let the process that others are forked from import everything, while this one goes on.
+
+    Ctrl-C, which reaches it as well, does not end its imports: it ends with this process.
+    """
+    if get_context().get_start_method() != "forkserver":
+        return
+    resource_tracker.ensure_running()  # would let Ctrl-C through again if it started later
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
         forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def is_there(plan: Plan, out: Path) -> bool:

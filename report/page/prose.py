@@ -56,7 +56,7 @@ def list_design_facts(table: ResultTable, cells: list[CellResult]) -> list[tuple
         ("model", str(first.parameters["model"])),
         ("arms", str(len(table.rows))),
         ("seeds per arm", f"{len(seeds)} ({_format_seeds(seeds)})"),
-        ("people asked about", str(people)),
+        ("people or articles asked about", str(people)),
         ("questions per cell", str(questions)),
         ("solved questions in each prompt", str(answering.get("num_shots", "not recorded"))),
         ("split of the questions", str(answering.get("split", "not recorded"))),
@@ -149,14 +149,15 @@ def _warn_about_seeds(rows: list[ArmRow]) -> str:
         return ""
     return (
         "Each arm has only one seed: intervals and p-values show how much the choice of people "
-        "matters, but not how much another training would differ. So there are no ranks."
+        "(or articles) matters, but not how much another training would differ. So there are no "
+        "ranks."
     )
 
 
 def _warn_about_people(rows: list[ArmRow]) -> str:
     if rows[0].people >= FEW_PEOPLE:
         return ""
-    return f"With only {rows[0].people} people, intervals and tests are rough."
+    return f"With only {rows[0].people} people or articles, intervals and tests are rough."
 
 
 def _warn_about_guesses(table: ResultTable) -> str:
@@ -210,7 +211,7 @@ def explain_method(table: ResultTable, cells: list[CellResult]) -> list[str]:
     shots: Any = (cells[0].parameters.get("answering") or {}).get("num_shots", "some")
     return [
         "Every arm trains the same model from the same weights and answers the same questions "
-        f"closed-book: each prompt holds {shots} solved questions about other people, but no text.",
+        f"closed-book: each prompt holds {shots} solved questions about others, but no text.",
         "Exact match (EM): the answer equals a gold answer after lower-casing and without "
         "punctuation and articles. F1: overlap of their words. Gold log-probability: mean per "
         "token of the first gold answer, in nats; closer to 0 is better, but it also grows where a "
@@ -219,9 +220,9 @@ def explain_method(table: ResultTable, cells: list[CellResult]) -> list[str]:
         "another entity's answer to such a question or, if an entity has several such answers, "
         "another one of its own; a tie counts half. Each pair of answers is compared in both "
         "directions, so a model that answers alike whatever it is asked has 50%.",
-        "95% intervals: bootstrap over people, each with all of their questions; with several "
-        "seeds, chance in training is added. How much it moves a mean is measured on the seeds of "
-        "all arms together.",
+        "95% intervals: bootstrap over people (or articles), each with all of their questions; "
+        "with several seeds, chance in training is added. How much it moves a mean is measured on "
+        "the seeds of all arms together.",
         "Difference: an arm minus the baseline on the same questions and seeds, with its interval. "
         "Its p-value is from a paired test: answers are exchanged person by person, and the same "
         "chance in training is added. It is corrected for the number of arms (Holm).",

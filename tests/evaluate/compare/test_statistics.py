@@ -292,7 +292,7 @@ def test_one_seed_gives_no_ranks():
     assert (table.rows[0].p_value or 1.0) < 0.05
     for layout in ("terminal", "markdown", "latex"):
         assert "rank " not in RENDERERS[layout](table), layout
-    assert "people only, and there are no ranks" in RENDERERS["terminal"](table)
+    assert "(or articles) only, and there are no ranks" in RENDERERS["terminal"](table)
     assert RENDERERS["csv"](table).splitlines()[1].startswith("plain,,0.7")
     assert build_arrow_table(table)["rank"].to_pylist() == [None, None]
 
@@ -359,7 +359,10 @@ def test_the_design_says_what_it_can_show():
     assert "one seed: no ranks" in text
     assert "100 people x 1 to 9 questions, 3 arms x 2 seeds" in render_design(uneven, 3, 2)
     assert "2 points between seeds, as on docs/board" in render_design(uneven, 3, 2)
-    assert "no difference" in render_design([5], 2, 1)
+    of_articles = render_design(few, 3, 1, "articles")
+    assert "100 articles x 5 questions" in of_articles
+    assert "about one article)" in of_articles
+    assert "1 person: no difference" in render_design([5], 2, 1)
     assert count_questions(["a", "b", "a"]) == [2, 1]
 
 

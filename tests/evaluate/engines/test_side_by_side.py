@@ -166,8 +166,28 @@ def test_a_command_that_is_interrupted_says_so_in_one_line(
     assert len(list(out.glob("cells/[!.]*"))) < 12, "it was interrupted before its end"
 
 
+@pytest.mark.parametrize("seconds", [0.5, 1.5, 2.5, 4.0])
+def test_ctrl_c_while_processes_start_is_one_line(seconds, tmp_path, model_folder):
+    command, _ = start_command(tmp_path, model_folder)
+    time.sleep(seconds)
+    os.killpg(command.pid, signal.SIGINT)
+    errors = command.communicate()[1]
+    assert command.returncode == 130
+    assert "Traceback" not in errors
+    assert errors.splitlines()[-1].startswith("elusive: interrupted")
+
+
 def start_with_two_processes(tmp_path: Path, model_folder) -> tuple[subprocess.Popen, Path]:
     """Start a run of twelve cells, and wait for the first."""
+    command, out = start_command(tmp_path, model_folder)
+    deadline = time.monotonic() + 120
+    while not list(out.glob("cells/[!.]*")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return command, out
+
+
+def start_command(tmp_path: Path, model_folder) -> tuple[subprocess.Popen, Path]:
+    """Start a run of twelve cells in two processes."""
     arms = ["plain", "random", "permute"]
     plan = write_grid_plan(tmp_path, model_folder, arms=arms, seeds=[0, 1, 2])
     out = tmp_path / "out"
@@ -179,9 +199,6 @@ def start_with_two_processes(tmp_path: Path, model_folder) -> tuple[subprocess.P
         text=True,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 120
-    while not list(out.glob("cells/[!.]*")) and time.monotonic() < deadline:
-        time.sleep(0.1)
     return command, out
 
 
