@@ -6,7 +6,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from elusive.augment.arms import ARMS, CLUE_FINDERS, drops_tokens, is_objective, list_arms
+from elusive.augment.arms import (
+    ARMS,
+    CLUE_FINDERS,
+    UNTRAINED,
+    drops_tokens,
+    is_objective,
+    list_arms,
+)
 from elusive.common.errors import InputError, build_unknown_name_error
 
 METHODS = list_arms("score", "rewrite")
@@ -176,6 +183,9 @@ class AugmentConfig(BaseModel):
                 f"method: {self.method!r} acts in training, not on the text: make text with "
                 f"--method plain, and train on it with `elusive evaluate --objective {self.method}`"
             )
+        elif self.method in list_arms("control"):
+            row = "untrained: true" if self.method == UNTRAINED else f"controls: [{self.method}]"
+            raise InputError(f"method: {self.method!r} trains on no text: in a plan, write {row}")
         elif self.method not in METHODS:
             raise build_unknown_name_error("method", self.method, METHODS)
         if self.rewrite != "none" and not (drops_tokens(self.method) or self.method == RESTATE):

@@ -13,6 +13,8 @@ import click
 from elusive.cli.options import add_list_option
 from elusive.common.errors import InputError
 
+CITATION_FILES = (".bib", ".cff", ".md", ".txt")
+
 
 @dataclass(frozen=True)
 class Part:
@@ -106,8 +108,14 @@ def publish(
 
 def _read_citation(citation: str | None) -> str | None:
     """The citation, or the content of the file that it names."""
-    if citation and "\n" not in citation and len(citation) < 250 and Path(citation).is_file():
+    if not citation or "\n" in citation or len(citation) >= 250:
+        return citation
+    if Path(citation).is_file():
         return Path(citation).read_text(encoding="utf-8")
+    if Path(citation).suffix in CITATION_FILES and " " not in citation:
+        raise InputError(
+            f"--citation: there is no file {citation}: name one, or write the citation"
+        )
     return citation
 
 

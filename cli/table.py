@@ -1,12 +1,14 @@
 """`elusive table`: print the results of a run."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from elusive.cli.options import add_comparison_options, add_list_option
-from elusive.common.errors import build_unknown_name_error
+from elusive.common.errors import InputError, build_unknown_name_error
 
 if TYPE_CHECKING:
     from elusive.evaluate.cells.cell_folder import CellResult
@@ -95,19 +97,41 @@ def table(
         raise build_unknown_name_error("benchmark", benchmark, benchmarks)
     chosen = {benchmark: benchmarks[benchmark]} if benchmark else benchmarks
     if missed:
-        chosen = {name: select_missed(cells) for name, cells in chosen.items()}
+        chosen = _select_in_each(chosen, select_missed)
     if kind:
-        chosen = {name: select_kinds(cells, kind) for name, cells in chosen.items()}
+        chosen = _select_in_each(chosen, partial(select_kinds, kinds=kind))
     if mention:
         places = {PLACES[place] for place in mention}
-        chosen = {name: _select(folder, cells, places) for name, cells in chosen.items()}
+        chosen = _select_in_each(chosen, partial(_select_places, folder, places))
     tables = {
         name: build_comparable_table(cells, baseline, metric) for name, cells in chosen.items()
     }
     click.echo(render_tables(tables, layout, columns), nl=False)
 
 
-def _select(run: Path, cells: "list[CellResult]", places: set[str]) -> "list[CellResult]":
+def _select_in_each(
+    benchmarks: "dict[str, list[CellResult]]",
+    select: Callable[["list[CellResult]"], "list[CellResult]"],
+) -> "dict[str, list[CellResult]]":
+    """Select answers in each benchmark; those that have none are named and left out.
+
+    Raises:
+        InputError: no benchmark has any.
+    """
+    selected, reasons = {}, {}
+    for name, cells in benchmarks.items():
+        try:
+            selected[name] = select(cells)
+        except InputError as reason:
+            reasons[name] = reason
+    if not selected:
+        raise next(iter(reasons.values()))
+    for name, reason in reasons.items():
+        click.echo(f"note: no table of {name!r}: {reason}", err=True)
+    return selected
+
+
+def _select_places(run: Path, places: set[str], cells: "list[CellResult]") -> "list[CellResult]":
     """Keep only answers about values with the name in some places of the run's dataset."""
     from elusive.evaluate.compare.mentions import select_mentions
     from elusive.evaluate.plans import load_run_dataset

@@ -30,7 +30,11 @@ Source = Path | BiogenConfig
 class ArmConfig(AugmentConfig):
     """One arm of a plan; settings that it omits come from the plan."""
 
-    label: str | None = Field(default=None, description="Name in the table; by default the method.")
+    label: str | None = Field(
+        default=None,
+        max_length=100,
+        description="Name in the table, of at most 100 characters; by default the method.",
+    )
     training: dict[str, object] = Field(
         default_factory=dict, description="Training settings that differ from the plan's."
     )

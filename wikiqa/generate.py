@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -147,6 +148,8 @@ def _free_folder(out: Path) -> None:
     """Delete what was begun, so that a corrected command can use the folder."""
     for name in (PROGRESS, *TABLES):
         shutil.rmtree(out / name, ignore_errors=True)
+    with suppress(OSError):  # it holds other files
+        out.rmdir()
 
 
 def _identify_models(config: WikiqaConfig) -> dict[str, str]:

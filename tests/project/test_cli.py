@@ -368,6 +368,8 @@ def test_an_empty_text_is_named(tmp_path, people_folder, capsys):
         ({"training": {"epochs": "many"}}, "training.epochs: should be a whole number"),
         ({"untrained": "perhaps"}, "untrained: should be true or false (got 'perhaps')"),
         ({"arms": ["plain", "plain"]}, "'plain' occurs twice"),
+        ({"arms": ["untrained"]}, "trains on no text: in a plan, write untrained: true"),
+        ({"arms": [{"method": "plain", "label": "x" * 101}]}, "at most 100 characters"),
         ({"training": {"epoch": 1}}, "did you mean 'training.epochs'?"),
         ({"augment": {"alhpa": 1}}, "did you mean 'arms.0.alpha'?"),
         ({"arms": [{"method": "random", "beta": -1}]}, "arms.0.beta: input should be greater"),

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from click.testing import CliRunner
-from commands import write_grid_plan
+from commands import line_of_error, write_grid_plan
 from handmade import COLOR, squad_file
 from huggingface_hub import HfApi
 from stand_in_hub_writes import CLI, READER, TOKEN, Hub, outside
@@ -592,6 +592,13 @@ def test_the_card_has_what_the_publisher_says(kind, dataset, run_folder, tmp_pat
     assert croissant["citeAs"].startswith("@misc")
     for file in croissant["distribution"]:
         assert (tmp_path / "out" / file["contentUrl"]).is_file()
+
+
+def test_a_citation_that_names_no_file_is_no_citation(dataset, tmp_path, capsys):
+    missing = tmp_path / "cite.bib"
+    options = ("--to", NAME, "--citation", missing, "--dry-run", "--out", tmp_path / "out")
+    line = line_of_error(capsys, "publish", dataset, *options)
+    assert f"--citation: there is no file {missing}" in line
 
 
 def test_the_snippet_of_a_built_in_model_runs():

@@ -249,8 +249,8 @@ def test_cells_that_also_ask_what_was_known_are_a_benchmark_of_their_own(
     plan = write_grid_plan(tmp_path, model_folder)
     assert run_plan(load_plan(plan), tmp_path / "out").failures == []
     added = run("leaderboard", "add", tmp_path / "out", "--to", board)
-    assert "4 entries added" in added.output, added.output
-    assert run("leaderboard", "check", board).output.endswith("all 10 entries are valid\n")
+    assert "6 entries added" in added.output, added.output
+    assert run("leaderboard", "check", board).output.endswith("all 12 entries are valid\n")
     names = [benchmark.name for benchmark in rank_benchmarks(read_board(board), "em")]
     assert sorted(name.split(", ")[-1].split()[0] for name in names) == ["known", "no"]
 
@@ -267,6 +267,7 @@ def test_several_benchmarks_get_a_table_each(finished, tmp_path, model_folder):
     import shutil
 
     other = {"model": str(model_folder("llama", 1)), "arms": ["plain"], "seeds": [0]}
+    other["untrained"] = False
     plan = write_grid_plan(tmp_path, model_folder, **other)
     assert run_plan(load_plan(plan), tmp_path / "out").failures == []
     for cell in finished.glob("cells/[!.]*"):
@@ -278,6 +279,9 @@ def test_several_benchmarks_get_a_table_each(finished, tmp_path, model_folder):
     selected = run("table", tmp_path / "out", "--format", "markdown", "--benchmark", names[0])
     alone = run("table", finished, "--format", "markdown")
     assert selected.output == alone.output
+    missed = run("table", tmp_path / "out", "--missed", "--format", "markdown")
+    assert missed.stdout == run("table", finished, "--missed", "--format", "markdown").stdout
+    assert f"note: no table of {names[1]!r}: there are no questions" in missed.stderr
     with pytest.raises(InputError, match="unknown benchmark 'other': allowed are dataset"):
         CliRunner().invoke(
             cli, ["table", str(finished), "--benchmark", "other"], catch_exceptions=False
