@@ -536,6 +536,16 @@ def test_a_folder_of_texts_is_asked_about(tmp_path):
     assert "have one name: rename one" in get_error(tmp_path / "c", **settings)
 
 
+def test_texts_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    for name in ("north/index.txt", "south/Index.md", "rome.txt"):
+        path = tmp_path / "texts" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"The town of {path.parent.name} burnt down twice in the year 1624.\n")
+    documents, _ = load(tmp_path / "set", texts=tmp_path / "texts", min_words=1)
+    entities = [document.entity for document in documents]
+    assert entities == ["north/index", "rome", "south/Index"]
+
+
 def test_a_shuffled_table_gives_each_paragraph_once(tmp_path):
     rows = [
         {

@@ -237,6 +237,19 @@ ANSWERED = {
 }
 
 
+@pytest.mark.parametrize(
+    ("language", "text", "years"),
+    [
+        ("hi", "भारत १९४७ में, फिर २०२४ और 1950 में भी।", ["१९४७", "२०२४", "1950"]),
+        ("fa", "در سال ۱۹۷۹ و 2001", ["۱۹۷۹", "2001"]),
+        ("en", "In 1971 or 2031, 3000", ["1971", "2031"]),
+    ],
+)
+def test_years_are_found_in_the_digits_of_the_language(language, text, years):
+    spans = find_answer_spans(Paragraph(text), language)
+    assert [text[start:end] for kind, start, end in spans if kind == "date"] == years
+
+
 @pytest.mark.parametrize("language", ANSWERED)
 def test_dates_and_quantities_are_found_as_each_language_writes_them(language):
     text, expected = ANSWERED[language]

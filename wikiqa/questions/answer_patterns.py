@@ -58,6 +58,12 @@ PEOPLE = {
     "zh": "人",
 }
 """Words for inhabitants and people after a number, by language."""
+ZEROS = (
+    "0\u0660\u06f0\u0966\u09e6\u0a66\u0ae6\u0b66\u0be6\u0c66\u0ce6\u0d66\u0e50\u0ed0\u1040\u17e0"
+)
+"""The digit 0 in the scripts of languages that may have their own, such as Arabic and Hindi."""
+ONES, TWOS = ("".join(chr(ord(zero) + value) for zero in ZEROS) for value in (1, 2))
+YEAR = rf"[{ONES}]\d{{3}}|[{TWOS}][{ZEROS}]\d{{2}}"
 NUMBERED = re.compile(r"[\d.,\s]*\d[\s\u00a0\u202f]*(\D+)")
 FIELD = re.compile(r"'([^']*)'|([dMLy]+)|([^dMLy']+)")
 
@@ -82,9 +88,7 @@ def build_patterns(language: str) -> dict[str, regex.Pattern[str]]:
     after = rf"(?![.,]\d|[×±]){WORD_END}"
     dates = "".join(f"{date}|" for date in _list_dates(language))
     return {
-        "date": regex.compile(
-            rf"{WORD_START}(?:{dates}(?!)){WORD_END}|{before}(?:1\d{{3}}|20\d{{2}}){after}"
-        ),
+        "date": regex.compile(rf"{WORD_START}(?:{dates}(?!)){WORD_END}|{before}(?:{YEAR}){after}"),
         "quantity": regex.compile(
             rf"(?<![\d.,±])(?:(?:{WORD_START}(?:US|CA|AU|A|NZ|HK))?[$€£]|{WORD_START})"
             rf"(?:{grouped}|\d+(?:{point}\d+)?){POWER}\s?(?:{_list_units(language)}){WORD_END}"

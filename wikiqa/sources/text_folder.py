@@ -1,6 +1,7 @@
 """A folder of text files: a file is an article, and its name is the title."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -74,18 +75,29 @@ def list_texts(folder: Path) -> list[Path]:
 def read_text_folder(folder: Path, counts: Counts) -> Iterator[Article]:
     """Read the articles of a folder in the order of their names.
 
+    Files of one name, such as `index.md` in several folders, are told apart by their folders.
+
     Raises:
         InputError: there is no such folder, it has no text, or one is not UTF-8.
     """
-    for path in list_texts(folder):
-        article = read_text(path)
+    paths = list_texts(folder)
+    names = Counter(_make_key(path.stem) for path in paths)
+    for path in paths:
+        title = path.stem
+        if names[_make_key(title)] > 1:
+            title = path.relative_to(folder).with_suffix("").as_posix()
+        article = read_text(path, title)
         counts["articles read"] += 1
         counts["paragraphs read"] += len(article.paragraphs)
         yield article
 
 
-def read_text(path: Path) -> Article:
+def read_text(path: Path, title: str = "") -> Article:
     """Read a text: its paragraphs stand between empty lines, and headings are those of Markdown.
+
+    Args:
+        path: of the file.
+        title: of the article; by default the file's name.
 
     Raises:
         InputError: it cannot be read, or is not UTF-8.
@@ -95,7 +107,7 @@ def read_text(path: Path) -> Article:
             text = compose(file.read().decode()).replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 ({error.reason}): convert it first") from None
-    title = compose(path.stem)
+    title = compose(title or path.stem)
     if path.suffix.lower() != ".md":
         blocks = (" ".join(block.split()) for block in re.split(r"\n\s*\n", text))
         return Article(title, [Paragraph(block) for block in blocks if block])
