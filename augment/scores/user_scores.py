@@ -34,7 +34,7 @@ def load_user_score(method_file: str) -> UserScore:
     path, name = _find_file(method_file), method_file.rpartition(":")[2]
     try:
         function = run_path(str(path)).get(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"{path} raises {type(error).__name__}: {error}") from error
     if not callable(function):
         raise InputError(f"{path} has no function {name!r}: define it, or name another")
@@ -50,7 +50,7 @@ def compute_user_scores(method_file: str, document: Document, units: list[Span])
     score = load_user_score(method_file)
     try:
         scores = np.asarray(score(document, units), dtype=np.float32)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"{method_file} raises an error on document {document.doc_id!r}: "
             f"{type(error).__name__}: {error}"

@@ -20,6 +20,8 @@ def too_few(document, units):
     return [1.0]
 def broken(document, units):
     return 1 / 0
+def leaving(document, units):
+    raise SystemExit(3)
 number = 3
 """
 
@@ -61,6 +63,7 @@ def test_a_changed_file_is_another_arm(people_folder, own, tmp_path):
     [
         ("too_few", r"returned scores of shape \(1,\) for the \d+ units of document 'bio-0000000"),
         ("broken", "raises an error on document 'bio-0000000': ZeroDivisionError"),
+        ("leaving", "raises an error on document 'bio-0000000': SystemExit: 3"),
         ("number", "has no function 'number'"),
         ("absent", "has no function 'absent'"),
     ],
