@@ -72,6 +72,9 @@ def export(source: Path, layout: str, out: Path, **options: object) -> None:
         raise build_unknown_name_error("format", layout, FORMATS)
     if options["split"] not in ("dev", "test", "all"):
         raise build_unknown_name_error("split", str(options["split"]), ("dev", "test", "all"))
+    from elusive.common.folders import check_not_within
+
+    check_not_within(out)
     FORMATS[layout](source, out, options)
 
 

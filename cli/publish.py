@@ -209,8 +209,10 @@ def _build_run(
 
 def _write(build: Callable[[Path], None], out: Path, repository: str, parts: list[Part]) -> None:
     """Build a repository's content in a new folder, or in place of an earlier dry run."""
+    from elusive.common.folders import check_not_within
     from elusive.report.hub.publish import holds_dry_run
 
+    check_not_within(out)
     is_free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
     # Entries are not owned, as others may have added some on the Hub, but a dry run writes them.
     owned = {part.folder: (*part.owned, "entries/") for part in parts}

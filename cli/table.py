@@ -1,6 +1,7 @@
 """`elusive table`: print the results of a run."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,15 +97,22 @@ def table(
     if benchmark is not None and benchmark not in benchmarks:
         raise build_unknown_name_error("benchmark", benchmark, benchmarks)
     chosen = {benchmark: benchmarks[benchmark]} if benchmark else benchmarks
+    parts: list[str] = []
     if missed:
         chosen = _select_in_each(chosen, select_missed)
+        parts.append("that the model before training gets wrong")
     if kind:
         chosen = _select_in_each(chosen, partial(select_kinds, kinds=kind))
+        parts.append(f"of the kind {' or '.join(kind)}")
     if mention:
         places = {PLACES[place] for place in mention}
         chosen = _select_in_each(chosen, partial(_select_places, folder, places))
+        parts.append(f"about values with the name {' or '.join(sorted(places))}")
     tables = {
-        name: build_comparable_table(cells, baseline, metric) for name, cells in chosen.items()
+        name: replace(
+            build_comparable_table(cells, baseline, metric), selection=", and ".join(parts)
+        )
+        for name, cells in chosen.items()
     }
     click.echo(render_tables(tables, layout, columns), nl=False)
 

@@ -34,9 +34,10 @@ class InputError(ValueError):
 def build_unknown_name_error(kind: str, got: str, allowed: Iterable[str]) -> InputError:
     """Build the error for a name outside a closed set; it suggests the nearest allowed name."""
     names = sorted(allowed)
+    shown = names if not any("," in name for name in names) else list(map(repr, names))
     nearest = difflib.get_close_matches(got, names, n=1, cutoff=0.4)
     hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return InputError(f"unknown {kind} {got!r}: {hint}allowed are {', '.join(names)}")
+    return InputError(f"unknown {kind} {got!r}: {hint}allowed are {', '.join(shown)}")
 
 
 def validate_config(model: type[Config], values: Mapping[str, Any]) -> Config:

@@ -21,6 +21,8 @@ from elusive.common.content_hash import build_content_tree, hash_tree, list_data
 from elusive.common.errors import InputError
 
 MANIFEST = "manifest.json"
+HASHED = ("dataset", "training-text", "cell")
+"""Kinds of folders that further files of data would break."""
 RECORDED_PACKAGES = ("datasets", "faker", "numpy", "peft", "pyarrow", "torch", "transformers")
 
 
@@ -183,10 +185,25 @@ def is_made(out: Path, kind: str, parameters: dict[str, Any]) -> bool:
 
 def check_no_other_files(out: Path) -> None:
     """Raise InputError if a folder to write is a file, or holds files without a manifest."""
+    check_not_within(out)
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file, not a folder: choose another --out")
     if out.exists() and any(out.iterdir()) and not (out / MANIFEST).exists():
         raise InputError(f"{out} holds other files: choose another --out or empty it")
+
+
+def check_not_within(out: Path) -> None:
+    """Raise InputError if what is to be written would lie in a folder whose content has a hash."""
+    for parent in out.resolve().parents:
+        try:
+            kind = Manifest.model_validate_json((parent / MANIFEST).read_bytes()).kind
+        except (OSError, ValidationError):
+            continue  # none, or that of another program
+        if kind in HASHED:
+            raise InputError(
+                f"{out} would lie in {parent}, a finished {kind}, whose content must not change: "
+                "choose another --out"
+            )
 
 
 def find_changed_keys(stored: dict[str, Any], parameters: dict[str, Any]) -> list[str]:

@@ -14,6 +14,8 @@ DRAWS_AT_ONCE = 10_000_000
 """Random draws that are in memory at the same time."""
 FEW = 10
 """Number of entities below which resamples vary too little for Student's t."""
+ALIKE = 1e-9
+"""Largest difference between means of entities that only rounding sets apart."""
 CORRELATION = 0.3
 """Correlation that is assumed between answers about the same person."""
 Bounds = tuple[float, float]
@@ -74,9 +76,9 @@ def estimate_mean(
     accelerated, BCa), and widened as Student's t requires for that number of people;
     benchmarks/coverage.py measures how often the interval contains the truth. With fewer than 10
     entities, it is at least as wide as Student's t; with a single one, it is all numbers,
-    (-inf, inf). If all values of a bounded metric are alike, resamples show nothing: the interval
-    then holds each mean with which that happens in 2.5% of samples, if answers about one person
-    are correlated .3.
+    (-inf, inf). If all entities have the same mean of a bounded metric, resamples show nothing: the
+    interval then reaches as far as, from 0, the mean with which all answers of a sample are wrong
+    in 2.5% of samples, if answers about one person are correlated .3.
 
     Args:
         values: one number per question.
@@ -133,14 +135,14 @@ def estimate_means(
     of_people = (influences**2).sum(axis=0)
     levels = _compute_bca_levels(deviations, influences, variances + of_people, widened)
     low, high = np.transpose([np.quantile(*p) for p in zip(deviations.T, levels, strict=True)])
-    # 4) It is as wide as Student's t if people are few, and as an exact one if values are alike.
+    # 4) It is as wide as Student's t if people are few, and as an exact one if people are alike.
     least = np.zeros(len(means))
     if size < FEW:
         shapes = np.array([noise.df for noise in noises])
         of_trainings = stdtrit(shapes, 0.975) * np.sqrt(variances)
         least = np.hypot(widened * np.sqrt(of_people), of_trainings)
     if np.isfinite(bounds).all():
-        is_alike = columns.min(axis=0) == columns.max(axis=0)
+        is_alike = np.ptp(sums / counts[:, None], axis=0) < ALIKE
         least = np.where(is_alike, np.maximum(least, _bound_unseen_rate(counts)), least)
     low = np.clip(means + np.minimum(low, -least), *bounds)
     high = np.clip(means + np.maximum(high, least), *bounds)

@@ -106,8 +106,9 @@ def _render_part(header: Header, rows: Rows, width: int) -> str:
     for row in rows:
         table.add_row(*row)
     file = io.StringIO()
-    # A single column may be wider than the terminal; it is then not cut.
-    Console(width=max(width, 200), file=file, color_system=None).print(table)
+    # A single column may be wider than the terminal; it is then not cut. Labels are no markup.
+    plain = Console(width=max(width, 200), file=file, color_system=None, markup=False, emoji=False)
+    plain.print(table)
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines() if line.strip())
 
 

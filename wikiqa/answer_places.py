@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from elusive.common.answers import normalize_answer
+from elusive.common.text.languages import ENGLISH
 from elusive.common.text.text_spans import find_whole_words
 from elusive.wikiqa.articles import Asked, Counts
 
@@ -10,7 +12,7 @@ NO_PLACE = -1
 """Place of an answer whose source states none, and of one that the paragraph lacks."""
 
 
-def place_answers(asked: Asked, text: str, counts: Counts) -> Asked | None:
+def place_answers(asked: Asked, text: str, counts: Counts, language: str = ENGLISH) -> Asked | None:
     """Return the question with the true places of its answers, or None if the text has none.
 
     An answer that does not stand where the source says is looked for, in this order: at that
@@ -24,6 +26,9 @@ def place_answers(asked: Asked, text: str, counts: Counts) -> Asked | None:
     """
     placed, others = [], []
     for answer, start in asked.answers:
+        if answer.strip() and not normalize_answer(answer, language):
+            counts[NORMALIZED_AWAY] += 1
+            continue
         reason, found = _place_answer(answer, start, text)
         if reason:
             counts[reason] += 1
@@ -41,6 +46,7 @@ def place_answers(asked: Asked, text: str, counts: Counts) -> Asked | None:
     return replace(asked, answers=placed + others)
 
 
+NORMALIZED_AWAY = "answer left out: scoring would leave nothing of it"
 EMPTY = "answer left out: it is empty"
 MISSING = "answer left out: the paragraph does not have it"
 MENDED = "answer's place mended: "

@@ -62,7 +62,7 @@ class Selection:
         """Return the questions whose answers the paragraph contains and that pass all filters."""
         questions = []
         for original in paragraph.asked:
-            asked = place_answers(original, paragraph.text, counts)
+            asked = place_answers(original, paragraph.text, counts, self._config.language)
             if asked is None:
                 continue
             reason = find_drop_reason(asked, article, self._config)

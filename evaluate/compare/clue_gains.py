@@ -76,8 +76,9 @@ def measure_gains(
     """
     names = [name for name, cells in arms.items() if _is_dropping(cells) and name != BASELINE]
     if BASELINE not in arms or not names:
+        lacking = BASELINE if BASELINE not in arms else "another arm that drops tokens"
         raise InputError(
-            f"gains are measured against {BASELINE!r}: run it and other arms that drop tokens"
+            f"gains of arms that drop tokens are measured against {BASELINE!r}: run {lacking}, too"
         )
     stated = {fact.field for document in dataset.documents for fact in document.facts}
     asked = dict.fromkeys(p.field for p in arms[BASELINE][0].predictions)

@@ -1,6 +1,7 @@
 """Accuracy by where the name is mentioned: in the sentence of the value, or only before it."""
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from elusive.augment.clue_spans import split_sentences
@@ -54,25 +55,30 @@ def select_mentions(
     """Keep only answers about values with the name in some places, values of `PLACES`.
 
     Raises:
-        InputError: no value has it in any of them.
+        InputError: no question is about a value that has it in any of them.
     """
-    found = _find_places(dataset)
+    found = _find_places(dataset, cells)
     if places.isdisjoint(found.values()):
-        known = sorted(set(found.values())) or ["unknown for all of them"]
+        asked, known = (
+            ", ".join(name for name, place in PLACES.items() if place in some)
+            for some in (places, found.values())
+        )
         raise InputError(
-            f"{dataset.path}: no value has the name {' or '.join(sorted(places))} (it is "
-            f"{', or '.join(known)})"
+            f"--mention {asked}: none of the questions asked is about such a value of "
+            f"{dataset.path} (there are {known or 'none whose place is known'})"
         )
     return select_answers(cells, lambda _, p: found.get(p.question_id) in places)
 
 
-def _find_places(dataset: DatasetFolder) -> dict[str, str]:
-    """Find where the name is mentioned for every question whose value is located."""
+def _find_places(dataset: DatasetFolder, cells: Iterable[CellResult]) -> dict[str, str]:
+    """Find where the name is mentioned for every question of cells whose value is located."""
+    asked = {prediction.question_id for cell in cells for prediction in cell.predictions}
     documents = {document.doc_id: document for document in dataset.documents}
     asked_in = {question.question_id: question.doc_id for question in dataset.questions}
     return {
         question_id: find_place(documents[asked_in[question_id]], fact)
         for question_id, fact in dataset.match_facts().items()
+        if question_id in asked
     }
 
 
@@ -82,7 +88,7 @@ def measure_mentions(arms: dict[str, list[CellResult]], dataset: DatasetFolder) 
     Raises:
         InputError: all values have it in the same place, or the dataset locates none.
     """
-    places = _find_places(dataset)
+    places = _find_places(dataset, itertools.chain(*arms.values()))
     kinds = [place for place in PLACES.values() if place in places.values()]
     if len(kinds) < 2:
         raise InputError("all values have the name in the same place, or none is located")

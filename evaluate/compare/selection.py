@@ -25,11 +25,13 @@ def select_missed(cells: list[CellResult]) -> list[CellResult]:
         for p in cell.predictions
         if p.em < 1
     }
-    if not missed:
+    if not untrained:
         raise InputError(
-            f"there are no questions that {UNTRAINED!r} got wrong: run the plan with "
-            "`untrained: true`, or leave out --missed"
+            "the model before training was not asked: run the plan with `untrained: true`, or "
+            "leave out --missed"
         )
+    if not missed:
+        raise InputError(f"{UNTRAINED!r} got no question wrong: leave out --missed")
     return select_answers(cells, lambda seed, p: (seed, p.question_id) in missed)
 
 

@@ -94,6 +94,8 @@ class ResultTable:
     baseline: str | None
     differences: str = ""
     """Versions and devices that differ between the cells, as one line."""
+    selection: str = ""
+    """Which questions it counts, if not all; such as `that 'untrained' got wrong`."""
     left_out: tuple[str, ...] = ()
     """A line for each arm and each seed that is not finished, as in `select_comparable_cells`."""
 
@@ -105,9 +107,10 @@ class ResultTable:
 
     @property
     def notes(self) -> list[str]:
-        """Lines to print below the table: what differs, what to beware of, what it leaves out."""
+        """Lines to print below the table: what it counts, what differs, a warning, what lacks."""
         left_out = [f"not in the table: {line}" for line in self.left_out]
-        return [line for line in (self.differences, self.warning, *left_out) if line]
+        part = f"only questions {self.selection}" if self.selection else ""
+        return [line for line in (part, self.differences, self.warning, *left_out) if line]
 
     @property
     def is_people_only(self) -> bool:

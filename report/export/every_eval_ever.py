@@ -26,7 +26,8 @@ METRICS: dict[str, dict[str, Any]] = {
         "metric_name": "Exact match",
         "metric_kind": "accuracy",
         "metric_unit": "proportion",
-        "evaluation_description": "Equal to a gold answer after SQuAD's normalization.",
+        "evaluation_description": "Equal to a gold answer after SQuAD's normalization "
+        "(in other languages than English, MLQA's).",
         "lower_is_better": False,
         "score_type": "continuous",
         "min_score": 0,
@@ -37,7 +38,8 @@ METRICS: dict[str, dict[str, Any]] = {
         "metric_name": "F1",
         "metric_kind": "f1",
         "metric_unit": "proportion",
-        "evaluation_description": "Best F1 over bags of words after SQuAD's normalization.",
+        "evaluation_description": "Best F1 over bags of words after SQuAD's normalization "
+        "(in other languages than English, MLQA's).",
         "lower_is_better": False,
         "score_type": "continuous",
         "min_score": 0,

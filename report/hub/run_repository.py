@@ -25,6 +25,7 @@ from elusive.common.lm.references import find_hub_id
 from elusive.evaluate.cells.adapter_card import render_adapter_card, render_base_argument
 from elusive.evaluate.cells.cell_folder import CHECKSUMS, CellResult, find_cells
 from elusive.evaluate.cells.gold import GOLD, find_proven_part
+from elusive.evaluate.cells.metrics import compute_mean_scores
 from elusive.evaluate.compare.groups import group_benchmarks
 from elusive.evaluate.tables.columns import format_cells
 from elusive.evaluate.tables.table import build_comparable_table
@@ -44,6 +45,8 @@ CELL_FILES = (
 )
 CELL_FOLDERS = ("adapter", "model")
 PLAN = "plan.yaml"
+ROUNDING = 1e-6
+"""Largest difference between two sums of the same scores."""
 RESULTS = ".eval_results"
 OWNED = ("cells/", f"{RESULTS}/", "README.md", PLAN)
 """Files of the repository that publishing may delete; all others stay."""
@@ -115,7 +118,8 @@ def build_run_repository(
         Number of cells, and number of results for the Hub's leaderboards.
 
     Raises:
-        InputError: there are no finished cells, one is damaged, or none was measured on `dataset`.
+        InputError: there are no finished cells, one is damaged or has metrics that its answers do
+            not give, or none was measured on `dataset`.
     """
     cells = find_cells(run)
     if dataset and not any(_origin(cell) == dataset.content_hash for cell in cells):
@@ -123,6 +127,8 @@ def build_run_repository(
             f"--dataset: no cell of {run} was measured on {dataset.repository} (content hash "
             f"{dataset.content_hash[:12]}): name the dataset that the run was measured on"
         )
+    for cell in cells:
+        _check_metrics(cell)
     for cell in cells:
         _copy_cell(cell, out / "cells" / cell.folder.name, repository)
         on_cell(1)
@@ -133,6 +139,17 @@ def build_run_repository(
     write_atomically(out / "README.md", card)
     leave_out_paths(out)
     return len(cells), num_results
+
+
+def _check_metrics(cell: CellResult) -> None:
+    """Raise InputError unless a cell's answers give its metrics."""
+    for name, mean in compute_mean_scores(cell.predictions).items():
+        stored = cell.metrics.get(name)
+        if stored is not None and abs(stored - mean) > ROUNDING:
+            raise InputError(
+                f"{cell.folder}: metrics.json says {name} {stored}, but the answers give "
+                f"{mean:.4g}: restore the file, or make the cell again"
+            )
 
 
 def _copy_cell(cell: CellResult, out: Path, repository: str) -> None:

@@ -105,7 +105,7 @@ def _check_entry(
     """
     try:
         entry = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return None, [f"not valid JSON ({error})"]
     if problems := list(find_schema_problems(entry)):
         return None, problems

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from elusive.common.errors import InputError
-from elusive.common.folders import MANIFEST, read_manifest, write_atomically
+from elusive.common.folders import check_not_within, write_atomically
 from elusive.common.jinja import escape_markdown, render_template
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.groups import group_arms, group_benchmarks
@@ -18,6 +18,7 @@ from elusive.evaluate.compare.metrics import find_ranking_metric
 from elusive.evaluate.tables.columns import build_arrow_table
 from elusive.evaluate.tables.formats import render_markdown, render_note
 from elusive.evaluate.tables.table import ResultTable, build_table
+from elusive.report.leaderboard.board import ENTRIES
 from elusive.report.leaderboard.board_check import check_board
 from elusive.report.leaderboard.board_page import describe_submission, write_board_page
 from elusive.report.leaderboard.board_settings import (
@@ -65,13 +66,11 @@ def build_board(
 
     Raises:
         InputError: `elusive leaderboard check` finds a problem, there is no such metric, or `out`
-            holds a dataset, a cell or the like.
+            is a dataset, a training text, a cell or the folder of entries.
     """
-    if (out / MANIFEST).exists():
-        raise InputError(
-            f"{out} holds a {read_manifest(out, 'output').kind}, which more files would break: "
-            "choose another --out"
-        )
+    check_not_within(out / PAGE)
+    if (board / ENTRIES).resolve() in (out.resolve(), *out.resolve().parents):
+        raise InputError(f"{out} holds the leaderboard's entries alone: choose another --out")
     checked = check_board(board, on_entry, datasets)
     if checked.problems:
         count = len(checked.problems)

@@ -132,7 +132,10 @@ def _build_run_data(
     if run is None or not (run / PLAN).exists():
         return {"gains": {"why": NO_RUN}, "viewer": {"why": NO_RUN}}
     folder = find_dataset(run, cells[0].parameters.get("dataset_name"))
-    dataset = load_dataset_folder(folder)
+    try:
+        dataset = load_dataset_folder(folder)
+    except InputError as reason:
+        return {"gains": {"why": str(reason)}, "viewer": {"why": str(reason)}}
     kept = [cell for cell in select_comparable_cells(cells)[0] if run in cell.folder.parents]
     arms = group_arms(kept)
     arms = {name: arms[name] for name in order if name in arms}

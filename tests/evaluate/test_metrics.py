@@ -13,7 +13,7 @@ from elusive.common.answers import (
     normalize_answer,
     score_answer,
 )
-from elusive.common.intervals import estimate_mean
+from elusive.common.intervals import RATE, estimate_mean
 from elusive.evaluate.answering.hf_metric import ClosedBookQA
 
 WORDS = [
@@ -122,6 +122,17 @@ def test_an_interval_holds_its_mean_and_is_reproducible():
     first, second = (estimate_mean(values, people, seed=3) for _ in range(2))
     assert first == second
     assert first.low <= first.mean <= first.high
+
+
+@pytest.mark.parametrize("answers", [[1, 0, 0, 0, 0], [1, 0], [0, 0], [1, 1, 1]])
+def test_people_that_are_all_alike_give_no_interval_of_one_point(answers):
+    """As of an arm that learns one field about everybody."""
+    people = [str(number) for number in range(12) for _ in answers]
+    estimate = estimate_mean([float(a) for a in answers * 12], people, bounds=RATE)
+    assert estimate.high - estimate.low > 0.05
+    assert estimate.low <= estimate.mean <= estimate.high
+    fewer = estimate_mean([float(a) for a in answers * 4], people[: 4 * len(answers)], bounds=RATE)
+    assert fewer.low <= estimate.low <= estimate.high <= fewer.high
 
 
 def test_one_person_gives_no_interval():

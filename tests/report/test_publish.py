@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from click.testing import CliRunner
-from commands import line_of_error, write_grid_plan
+from commands import line_of_error, run, write_grid_plan
 from handmade import COLOR, squad_file
 from huggingface_hub import HfApi
 from stand_in_hub_writes import CLI, READER, TOKEN, Hub, outside
@@ -592,6 +592,51 @@ def test_the_card_has_what_the_publisher_says(kind, dataset, run_folder, tmp_pat
     assert croissant["citeAs"].startswith("@misc")
     for file in croissant["distribution"]:
         assert (tmp_path / "out" / file["contentUrl"]).is_file()
+
+
+@pytest.fixture
+def changed_run(run_folder, tmp_path) -> Path:
+    """A copy of the run, to change."""
+    shutil.copytree(run_folder, tmp_path / "changed")
+    return tmp_path / "changed"
+
+
+def test_metrics_that_the_answers_do_not_give_are_not_published(changed_run, tmp_path, capsys):
+    cell = next(changed_run.glob("cells/plain-*"))
+    metrics = json.loads((cell / "metrics.json").read_text())
+    (cell / "metrics.json").write_text(json.dumps(metrics | {"em": 0.9}))
+    options = ("--to", NAME, "--dry-run", "--out", tmp_path / "out")
+    line = line_of_error(capsys, "publish", changed_run, *options)
+    assert "metrics.json says em 0.9, but the answers give 0:" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_do_not_break_the_cards_of_a_run(changed_run, tmp_path):
+    label = "a|b <b>c</b> [d](e)"
+    for cell in changed_run.glob("cells/plain-*"):
+        manifest = json.loads((cell / "manifest.json").read_text())
+        manifest["parameters"]["label"] = label
+        (cell / "manifest.json").write_text(json.dumps(manifest))
+    assert dry_run(tmp_path / "out", changed_run).exit_code == 0
+    lines = (tmp_path / "out" / "README.md").read_text().splitlines()
+    header = next(line for line in lines if line.startswith("| arm"))
+    row = next(line for line in lines if r"a\|b" in line)
+    assert "&lt;b&gt;" in row
+    assert row.replace(r"\|", "").count("|") == header.count("|")
+    (card,) = (tmp_path / "out").glob("cells/plain-*/adapter/README.md")
+    assert r"a\|b &lt;b&gt;" in card.read_text()
+
+
+def test_a_dry_run_inside_a_dataset_is_refused(dataset, capsys):
+    options = ("--to", NAME, "--dry-run", "--out", dataset / "hub")
+    assert "a finished dataset" in line_of_error(capsys, "publish", dataset, *options)
+    for command in (
+        ("augment", dataset, "--method", "plain", "--out", dataset / "text"),
+        ("export", dataset, "--format", "parquet", "--out", dataset / "tables"),
+        ("biogen", "--people", 2, "--out", dataset / "more" / "people"),
+    ):
+        assert "would lie in" in line_of_error(capsys, *command)
+    assert run("check", dataset).exit_code == 0
 
 
 def test_a_citation_that_names_no_file_is_no_citation(dataset, tmp_path, capsys):

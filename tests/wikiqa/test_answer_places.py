@@ -46,6 +46,7 @@ def test_an_answer_is_placed_where_it_stands(text, answer, start, place, reason)
     [
         ("Oslo", "answer left out: the paragraph does not have it"),
         ("  ", "answer left out: it is empty"),
+        ("The", "answer left out: scoring would leave nothing of it"),
     ],
 )
 def test_what_is_left_out_says_its_true_reason(answer, reason):

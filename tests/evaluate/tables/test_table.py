@@ -245,6 +245,12 @@ def test_no_line_is_wider_than_the_terminal(width, cells, monkeypatch):
         assert all(word in names for word in name.split()), name
 
 
+def test_labels_in_brackets_and_emoji_codes_stay_as_they_are():
+    labels = ["random [mask]", "random [/b]", "[x](y)", ":smile:"]
+    shown = render_terminal_table(["arm", "EM %"], [[label, "1"] for label in labels], 80)
+    assert all(f" {label} " in shown for label in labels)
+
+
 def test_nothing_is_cut_from_the_header_of_a_table():
     header = ["scorer", "name in top 10 %", *(f"measure {n} of ten" for n in range(10))]
     shown = render_terminal_table(header, [["attention", *(["0.50 [0.40, 0.60]"] * 11)]], 80)

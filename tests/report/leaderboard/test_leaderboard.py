@@ -238,8 +238,10 @@ def test_a_folder_of_other_things_is_no_leaderboard(tmp_path):
 def test_a_page_is_not_written_into_a_dataset(board, people_folder, capsys):
     before = sorted(people_folder.iterdir())
     line = line_of_error(capsys, "leaderboard", "build", board, "--out", people_folder)
-    assert f"{people_folder} holds a dataset, which more files would break" in line
+    assert f"would lie in {people_folder}, a finished dataset" in line
     assert sorted(people_folder.iterdir()) == before
+    line = line_of_error(capsys, "leaderboard", "build", board, "--out", board / "entries")
+    assert "holds the leaderboard's entries alone" in line
 
 
 def test_cells_that_also_ask_what_was_known_are_a_benchmark_of_their_own(
@@ -281,7 +283,7 @@ def test_several_benchmarks_get_a_table_each(finished, tmp_path, model_folder):
     assert selected.output == alone.output
     missed = run("table", tmp_path / "out", "--missed", "--format", "markdown")
     assert missed.stdout == run("table", finished, "--missed", "--format", "markdown").stdout
-    assert f"note: no table of {names[1]!r}: there are no questions" in missed.stderr
+    assert f"note: no table of {names[1]!r}: the model before training was not" in missed.stderr
     with pytest.raises(InputError, match="unknown benchmark 'other': allowed are dataset"):
         CliRunner().invoke(
             cli, ["table", str(finished), "--benchmark", "other"], catch_exceptions=False

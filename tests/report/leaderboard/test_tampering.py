@@ -168,6 +168,11 @@ def test_an_arm_that_lacks_a_seed_is_noticed_and_not_built(board, tmp_path):
     assert not (tmp_path / "site").exists()
 
 
+def test_an_entry_of_too_many_brackets_is_one_line(board):
+    an_entry(board).write_text("[" * 100_000)
+    assert any("not valid JSON" in line for line in problems(board))
+
+
 def test_a_cell_that_is_there_twice_is_noticed(board):
     path = an_entry(board)
     copied = path.with_name("0123456789ab.json")
