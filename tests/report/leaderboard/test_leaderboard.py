@@ -284,7 +284,7 @@ def test_several_benchmarks_get_a_table_each(finished, tmp_path, model_folder):
     missed = run("table", tmp_path / "out", "--missed", "--format", "markdown")
     assert missed.stdout == run("table", finished, "--missed", "--format", "markdown").stdout
     assert f"note: no table of {names[1]!r}: the model before training was not" in missed.stderr
-    with pytest.raises(InputError, match="unknown benchmark 'other': allowed are dataset"):
+    with pytest.raises(InputError, match="unknown benchmark 'other': allowed are 'dataset, "):
         CliRunner().invoke(
             cli, ["table", str(finished), "--benchmark", "other"], catch_exceptions=False
         )
