@@ -80,6 +80,7 @@ def render_design(questions: Sequence[int], arms: int, seeds: int, entities: str
         return f"{count} {one}: no difference between arms can be told from chance"
     fewest, most = min(questions), max(questions)
     counts = f"{most}" if fewest == most else f"{fewest} to {most}"
+    of_each = f"{counts} question{'s' * (most > 1)}"
     assumed = (
         f"EM near {RATE:.0%} and a correlation of {CORRELATION} between answers about one {one}"
     )
@@ -91,7 +92,7 @@ def render_design(questions: Sequence[int], arms: int, seeds: int, entities: str
     points = 100 * compute_smallest_difference(questions, arms, seeds)
     of_arms = f"{arms} arm{'s' * (arms > 1)} x {seeds} {plural}"
     return (
-        f"{count} {entities} x {counts} questions, {of_arms}: differences of {points:.0f} EM "
+        f"{count} {entities} x {of_each}, {of_arms}: differences of {points:.0f} EM "
         "points or more would be found in 80% of such runs (any pair of arms, assuming "
         f"{assumed}){more}"
     )

@@ -100,7 +100,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for command in (
-            "biogen --people 3 --start 8000 --out data/people",
+            "biogen --people 3 --start 8500 --out data/people",
             "augment data/people --method random --model nano-large --out data/random",
             "wikiqa --squad dev-v1.1.json --out data/squad",
             "run plan.yaml --out runs/demo",
