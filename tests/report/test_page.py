@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -111,6 +112,17 @@ def test_the_page_loads_nothing_and_says_why_parts_are_missing(page):
     (shown,) = data_in(page)["benchmarks"]
     assert "without the run folder" in shown["gains"]["why"]
     assert "without the run folder" in shown["viewer"]["why"]
+
+
+def test_the_page_of_a_run_whose_dataset_was_deleted_says_so(finished, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    shutil.rmtree(run / "dataset")
+    result = CliRunner().invoke(cli, ["report", str(run)])
+    assert result.exit_code == 0, result.output
+    (shown,) = data_in(run / "report.html")["benchmarks"]
+    assert [row["arm"] for row in shown["rows"]]
+    assert "no dataset folder" in shown["gains"]["why"]
+    assert "no dataset folder" in shown["viewer"]["why"]
 
 
 def test_sorting_works_by_click_and_by_keyboard(page, tmp_path):
