@@ -14,6 +14,9 @@ from elusive.common.errors import InputError, build_unknown_name_error
 if TYPE_CHECKING:
     from elusive.evaluate.cells.cell_folder import CellResult
 
+Select = Callable[["list[CellResult]"], "list[CellResult]"]
+"""Keeps some answers of the cells of a benchmark."""
+
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
@@ -84,7 +87,6 @@ def table(
     from elusive.evaluate.cells.cell_folder import find_cells
     from elusive.evaluate.compare.groups import group_benchmarks
     from elusive.evaluate.compare.mentions import PLACES
-    from elusive.evaluate.compare.selection import select_kinds, select_missed
     from elusive.evaluate.tables.formats import RENDERERS, render_tables
     from elusive.evaluate.tables.table import build_comparable_table
 
@@ -97,29 +99,39 @@ def table(
     if benchmark is not None and benchmark not in benchmarks:
         raise build_unknown_name_error("benchmark", benchmark, benchmarks)
     chosen = {benchmark: benchmarks[benchmark]} if benchmark else benchmarks
-    parts: list[str] = []
-    if missed:
-        chosen = _select_in_each(chosen, select_missed)
-        parts.append("that the model before training gets wrong")
-    if kind:
-        chosen = _select_in_each(chosen, partial(select_kinds, kinds=kind))
-        parts.append(f"of the kind {' or '.join(kind)}")
-    if mention:
-        places = {PLACES[place] for place in mention}
-        chosen = _select_in_each(chosen, partial(_select_places, folder, places))
-        parts.append(f"about values with the name {' or '.join(sorted(places))}")
+    selections = _list_selections(folder, missed, kind, mention)
+    for select in selections.values():
+        chosen = _select_in_each(chosen, select)
     tables = {
         name: replace(
-            build_comparable_table(cells, baseline, metric), selection=", and ".join(parts)
+            build_comparable_table(cells, baseline, metric), selection=", and ".join(selections)
         )
         for name, cells in chosen.items()
     }
     click.echo(render_tables(tables, layout, columns), nl=False)
 
 
+def _list_selections(
+    run: Path, missed: bool, kind: tuple[str, ...], mention: tuple[str, ...]
+) -> dict[str, Select]:
+    """List what selects the questions that count, by a description of these questions."""
+    from elusive.evaluate.compare.mentions import PLACES
+    from elusive.evaluate.compare.selection import select_kinds, select_missed
+
+    selections: dict[str, Select] = {}
+    if missed:
+        selections["that the model before training gets wrong"] = select_missed
+    if kind:
+        selections[f"of the kind {' or '.join(kind)}"] = partial(select_kinds, kinds=kind)
+    if mention:
+        places = {PLACES[place] for place in mention}
+        name = f"about values with the name {' or '.join(sorted(places))}"
+        selections[name] = partial(_select_places, run, places)
+    return selections
+
+
 def _select_in_each(
-    benchmarks: "dict[str, list[CellResult]]",
-    select: Callable[["list[CellResult]"], "list[CellResult]"],
+    benchmarks: "dict[str, list[CellResult]]", select: Select
 ) -> "dict[str, list[CellResult]]":
     """Select answers in each benchmark; those that have none are named and left out.
 
