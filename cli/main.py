@@ -39,8 +39,16 @@ COMMANDS = {
 the command runs. A test compares the lines."""
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM has reached this process."""
+class Interrupted(KeyboardInterrupt):
+    """A signal has told this process to end: SIGINT of Ctrl-C, or SIGTERM of `timeout` and Slurm.
+
+    A class of its own, as Python kills itself, whatever is caught, after a plain KeyboardInterrupt
+    in code that was made from a string, such as that of dataclasses.
+    """
+
+    def __init__(self, number: int = signal.SIGINT) -> None:
+        super().__init__()
+        self.number = number
 
 
 class CommandsByName(Mapping[str, click.Command]):
@@ -93,34 +101,63 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; wrong input prints one line on stderr and exits with code 2."""
     limit_spinning()
-    signal.signal(signal.SIGTERM, _terminate)
+    _heed_signals()
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")  # bars of libraries; ours become plain lines
     try:
         cli.main(standalone_mode=False)
-    except InputError as error:
-        click.echo(f"elusive: error: {error}", err=True)
-        sys.exit(2)
-    except click.exceptions.NoArgsIsHelpError as error:
+    except BaseException as error:
+        code = _explain(error)
+        if code is None:
+            raise
+        sys.exit(code)
+
+
+def _heed_signals() -> None:
+    """End in the same way at Ctrl-C and at SIGTERM, unless this process was told to ignore it."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise Interrupted(number)
+
+
+def _explain(error: BaseException) -> int | None:
+    """Print what has ended a command as one line.
+
+    Returns:
+        The exit code; None if the error is not one of those that are expected.
+    """
+    if interrupted := _find_interrupt(error):
+        click.echo("elusive: interrupted; finished results are kept", err=True)
+        return 128 + interrupted.number
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
-        sys.exit(error.exit_code)
-    except click.ClickException as error:
+        return error.exit_code
+    if isinstance(error, InputError):
+        click.echo(f"elusive: error: {error}", err=True)
+        return 2
+    if isinstance(error, click.ClickException):
         click.echo(f"elusive: error: {error.format_message()}", err=True)
-        sys.exit(2)
-    except OSError as error:
+        return 2
+    if isinstance(error, OSError):
         path = f" ({error.filename})" if error.filename else ""
         click.echo(f"elusive: error: {error.strerror or error}{path}", err=True)
-        sys.exit(1)
-    except (click.Abort, KeyboardInterrupt) as error:
-        click.echo("elusive: interrupted; finished results are kept", err=True)
-        # click raises Abort from what interrupted it.
-        is_terminated = isinstance(error.__cause__ or error, Terminated)
-        sys.exit(143 if is_terminated else 130)
+        return 1
+    return None
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    """End as Ctrl-C does: batch systems and `timeout` send SIGTERM."""
-    raise Terminated
+def _find_interrupt(error: BaseException | None) -> Interrupted | None:
+    """Find the interrupt that an error comes from: Python and click wrap it in their own."""
+    while error is not None:
+        if isinstance(error, Interrupted):
+            return error
+        if isinstance(error, KeyboardInterrupt | click.Abort) and error.__cause__ is None:
+            return Interrupted()
+        error = error.__cause__
+    return None
 
 
 if __name__ == "__main__":

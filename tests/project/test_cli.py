@@ -260,6 +260,37 @@ def test_a_killed_run_keeps_its_finished_cells(tmp_path, model_folder):
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
+@pytest.mark.parametrize(
+    "body",
+    ["exec('import os; os.kill(os.getpid(), NUMBER)')", "wrap()"],
+    ids=["code from a string", "wrapped in an error"],
+)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_imports_is_one_line_too(body, number, tmp_path):
+    """Imports make code from strings (dataclasses) and wrap what interrupts them (`__set_name__`).
+
+    Python had ended by the signal itself, and with a traceback.
+    """
+    (tmp_path / "script.py").write_text(f"""
+import os, signal
+from elusive.cli.main import cli, main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def wrap():
+    try:
+        os.kill(os.getpid(), {int(number)})
+    except KeyboardInterrupt as error:
+        raise RuntimeError from error
+
+cli.main = lambda **_: {body.replace("NUMBER", str(int(number)))}
+main()
+""")
+    command = [sys.executable, "-m", "script"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert result.stderr == "elusive: interrupted; finished results are kept\n"
+    assert result.returncode == 128 + number
+
+
 def test_help_of_every_command_answers():
     for command in cli.commands:
         assert run(command, "--help").exit_code == 0
