@@ -38,7 +38,11 @@ Builder = tuple[Callable[[Path], None], list[Part]]
 @click.option("--message", help="Message of the commit.")
 @click.option(
     "--dataset",
-    help="Published dataset that the run was measured on; its leaderboard shows the results.",
+    "datasets",
+    multiple=True,
+    help="OWNER/NAME of the published dataset that a run was measured on, whose leaderboard shows "
+    "the results. Of a leaderboard: folder of a dataset whose gold answers are compared with those "
+    "of entries; can be repeated.",
 )
 @click.option("--title", help="Title of the card; by default that of the folder's own card.")
 @click.option(
@@ -57,7 +61,7 @@ def publish(
     private: bool,
     revision: str,
     message: str | None,
-    dataset: str | None,
+    datasets: tuple[str, ...],
     title: str | None,
     authors: tuple[str, ...],
     licence: str | None,
@@ -89,7 +93,7 @@ def publish(
 
     check_repository(repository)
     details = CardDetails(title, authors, licence, _read_citation(citation), tags)
-    build, parts = _find_builder(folder, repository, dataset, dry_run, details)
+    build, parts = _find_builder(folder, repository, datasets, dry_run, details)
     if dry_run != (out is not None):
         raise InputError("use --dry-run and --out together: --dry-run --out FOLDER")
     if out:
@@ -120,7 +124,7 @@ def _read_citation(citation: str | None) -> str | None:
 
 
 def _find_builder(
-    folder: Path, repository: str, dataset: str | None, dry_run: bool, details: Any
+    folder: Path, repository: str, datasets: tuple[str, ...], dry_run: bool, details: Any
 ) -> Builder:
     """The function that writes the content of a folder's repositories, and what they are."""
     from elusive.common.dataset.shards import check_finished
@@ -134,13 +138,11 @@ def _find_builder(
             "leaderboard"
         )
     if (folder / "entries").is_dir():
-        if dataset:
-            raise InputError("--dataset is for runs, but this is a leaderboard: leave it out")
         from elusive.report.leaderboard import board_repository
 
         # The Space comes last, as it links to the dataset.
         parts = [Part(kind, board_repository.OWNED[kind], kind) for kind in ("dataset", "space")]
-        return partial(_build_board, folder, repository), parts
+        return partial(_build_board, folder, repository, datasets), parts
     check_finished(folder)
     if (folder / "cells").is_dir():
         kind = "cell"
@@ -149,7 +151,13 @@ def _find_builder(
     else:
         kind = "folder without a manifest"
     if kind == "cell":
-        build = partial(_build_run, folder, repository, dataset, dry_run, details)
+        if len(datasets) > 1:
+            raise InputError(
+                f"--dataset: got {' and '.join(datasets)}: a run was measured on one dataset"
+            )
+        build = partial(
+            _build_run, folder, repository, next(iter(datasets), None), dry_run, details
+        )
         return build, [Part("model", run_repository.OWNED)]
     builders = {
         "dataset": dataset_repository.build_dataset_repository,
@@ -159,18 +167,22 @@ def _find_builder(
         raise InputError(
             f"{folder} is a {kind}: name a dataset, a training text, a run, a cell or a leaderboard"
         )
-    if dataset:
-        raise InputError(f"--dataset is for runs, but this is a {kind}: leave it out")
+    if datasets:
+        raise InputError(
+            f"--dataset is for runs and leaderboards, but this is a {kind}: leave it out"
+        )
     build = partial(_build_tables, builders[kind], folder, repository, details)
     return build, [Part("dataset", dataset_repository.OWNED)]
 
 
-def _build_board(folder: Path, repository: str, out: Path) -> None:
+def _build_board(folder: Path, repository: str, datasets: tuple[str, ...], out: Path) -> None:
     from elusive.common.process.progress import open_bar
     from elusive.report.leaderboard.board_repository import build_board_repositories
 
     with open_bar("reading", "entry", delay=1) as bar:
-        count = build_board_repositories(folder, out, repository, on_entry=bar.update)
+        count = build_board_repositories(
+            folder, out, repository, on_entry=bar.update, datasets=[Path(name) for name in datasets]
+        )
     click.echo(f"{count} entries")
 
 

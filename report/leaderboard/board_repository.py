@@ -6,7 +6,7 @@ and added to; the Space is what visitors open.
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ def build_board_repositories(
     repository: str,
     metric: str = "em",
     on_entry: Callable[[], object] = lambda: None,
+    datasets: Sequence[Path] = (),
 ) -> int:
     """Write the content of a Space and of a dataset repository of the same name.
 
@@ -51,6 +52,7 @@ def build_board_repositories(
         repository: identifier of both repositories, for their cards.
         metric: metric that ranks the arms: as in `build_table`.
         on_entry: called after each entry is read.
+        datasets: folders of datasets, with which gold answers are compared.
 
     Returns:
         Number of entries.
@@ -69,7 +71,7 @@ def build_board_repositories(
         count += 1
         on_entry()
 
-    build_board(board, out / SPACE, metric, add_entry, settings=settings)
+    build_board(board, out / SPACE, metric, add_entry, datasets, settings)
     # 2) The entries, as a leaderboard's folder with the tables beside them.
     (out / DATASET).mkdir()
     names = shutil.ignore_patterns(".*")

@@ -279,5 +279,20 @@ def test_a_broken_leaderboard_is_not_published(board, tmp_path, capsys):
     line = line_of_error(capsys, "publish", board, "--to", NAME, "--dry-run", "--out", out)
     assert "has 1 problem" in line or "problems, such as" in line
     assert not out.exists()
-    line = line_of_error(capsys, "publish", board, "--to", NAME, "--dataset", "org/x")
-    assert "--dataset is for runs, but this is a leaderboard" in line
+
+
+def test_entries_on_a_part_of_the_questions_are_published_with_their_dataset(
+    tmp_path, model_folder, capsys
+):
+    """Nothing in a board proves their gold answers; the dataset does."""
+    plan = write_grid_plan(tmp_path, model_folder, seeds=[0], answering={"limit": 3})
+    run_plan(load_plan(plan), tmp_path / "run")
+    dataset = tmp_path / "run" / "dataset"
+    run("leaderboard", "add", tmp_path / "run", "--to", tmp_path / "board")
+    command = ("publish", tmp_path / "board", "--to", NAME, "--dry-run", "--out", tmp_path / "hub")
+    assert "name their folders with --dataset DIR" in line_of_error(capsys, *command)
+    result = run(*command, "--dataset", dataset)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "hub" / "space" / "index.html").exists()
+    line = line_of_error(capsys, *command, "--dataset", tmp_path / "none")
+    assert f"{tmp_path / 'none'}" in line

@@ -457,9 +457,11 @@ def test_wrong_input_is_one_line(tmp_path, dataset, run_folder, model_folder, ca
 
     assert "no folder at" in line(tmp_path / "none")
     assert "folder without a manifest" in line(tmp_path)
-    assert "--dataset is for runs, but this is a training-text" in line(
+    assert "--dataset is for runs and leaderboards, but this is a training-text" in line(
         next(run_folder.glob("train/plain-*")), "--dataset", "org/x"
     )
+    twice = line(run_folder, "--dataset", "org/x", "--dataset", "org/y")
+    assert twice == "--dataset: got org/x and org/y: a run was measured on one dataset"
     assert "use --dry-run and --out together" in line(dataset, "--dry-run")
     assert "--dataset is for runs" in line(dataset, "--dataset", "org/x")
     (tmp_path / "full").mkdir()
