@@ -58,13 +58,13 @@ def write_look_page(
 
 
 def write_stored_page(
-    dataset: Path, texts: list[TrainingTextFolder], limit: int, out: Path
+    dataset: Path, texts: dict[str, TrainingTextFolder], limit: int, out: Path
 ) -> dict:
     """Write the page of training texts that exist already, and return what it shows.
 
     Args:
         dataset: folder of the dataset that they were made from.
-        texts: one or more, all of this dataset.
+        texts: one or more by the name to show, all of this dataset.
         limit: number of documents to read.
         out: the HTML file; an older page is replaced.
 
@@ -73,25 +73,23 @@ def write_stored_page(
     """
     check_replaceable(out)
     folder = load_dataset_folder(dataset, limit)
-    for text in texts:
+    for text in texts.values():
         text.check_origin(folder.manifest.content_hash)
     documents = folder.select_training_documents()
     doc_ids = {document.doc_id for document in documents}
     scored, stored = [], []
-    for text in texts:
+    for text in texts.values():
         scores = text.read_scores()
         scored.append([scores[document.doc_id] for document in documents])
         # The first documents' texts come first.
         stored.append(list(takewhile(lambda row: row.doc_id in doc_ids, text.texts)))
-    configs = [text.config for text in texts]
+    configs = [text.config for text in texts.values()]
     page = build_look_page(documents, configs, scored, stored=stored) | {
         "dataset": folder.name,
         "commands": [render_augment_command(dataset, config, limit) for config in configs],
     }
-    methods = [config.method for config in configs]
-    for arm, text in zip(page["arms"], texts, strict=True):
-        if methods.count(arm["method"]) > 1:
-            arm["method"] = text.path.name
+    for arm, name in zip(page["arms"], texts, strict=True):
+        arm["method"] = name
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, render_look_page(page))
     return page

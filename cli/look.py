@@ -90,7 +90,7 @@ def _show_stored(
     from elusive.augment.look import select_first_seeds, write_stored_page
     from elusive.common.folders import read_manifest
 
-    run = source if (source / "train").is_dir() else source.parent.parent
+    run = _find_run(source)
     folder = dataset or _find_dataset(run, source)
     content_hash = read_manifest(folder, "dataset").content_hash
     own = [text for text in texts if text.parameters["dataset"].startswith(content_hash)]
@@ -101,15 +101,43 @@ def _show_stored(
             raise build_unknown_name_error("method of these training texts", method, names)
     if not chosen:
         raise InputError(f"{source} has no training text of {folder}: name its --dataset")
-    return write_stored_page(folder, select_first_seeds(chosen), limit, out)
+    return write_stored_page(folder, _name_texts(run, select_first_seeds(chosen)), limit, out)
 
 
-def _find_dataset(run: Path, source: Path) -> Path:
-    from elusive.evaluate.plans import PLAN, find_dataset
+def _find_run(source: Path) -> Path | None:
+    """The run that SOURCE is or lies in; None if it lies in none."""
+    from elusive.evaluate.plans import PLAN
 
+    run = source if (source / "train").is_dir() else source.parent.parent
     is_inside = run == source or source.parent.name == "train"
-    if not (is_inside and (run / PLAN).exists()):
+    return run if is_inside and (run / PLAN).exists() else None
+
+
+def _find_dataset(run: Path | None, source: Path) -> Path:
+    from elusive.evaluate.plans import find_dataset
+
+    if run is None:
         raise InputError(
             f"{source} lies in no run: name the dataset that it was made from with --dataset DIR"
         )
     return find_dataset(run, None)
+
+
+def _name_texts(run: Path | None, texts: list[Any]) -> dict[str, Any]:
+    """Name training texts as the run's plan names their arms; those of one name by their folders.
+
+    Of arms that share a text and train on it in other ways, the first gives its name.
+    """
+    from elusive.evaluate.jobs import list_jobs
+    from elusive.evaluate.plans import PLAN, load_plan
+
+    jobs = list_jobs(load_plan(run / PLAN)) if run else []
+    labels: dict[str, str] = {}
+    for job in jobs:
+        if job.arm:
+            labels.setdefault(job.augment.model_dump_json(), job.label)
+    names = [labels.get(text.config.model_dump_json(), str(text.config.method)) for text in texts]
+    return {
+        text.path.name if names.count(name) > 1 else name: text
+        for name, text in zip(names, texts, strict=True)
+    }
