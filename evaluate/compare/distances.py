@@ -56,9 +56,9 @@ def measure_distances(arms: dict[str, list[CellResult]]) -> tuple[list[DistanceR
     rows = []
     for arm, predictions in with_distance.items():
         for pair in bins:
-            count = sum(_is_inside(pair, prediction) for prediction in predictions)
+            asked = {p.question_id for p in predictions if _is_inside(pair, p)}
             scores = {metric: estimates[pair, metric][arm] for metric in metrics}
-            rows.append(DistanceRow(arm, *pair, count, scores))
+            rows.append(DistanceRow(arm, *pair, len(asked), scores))
     fields: dict[tuple[int, int], set[str]] = defaultdict(set)
     for prediction in itertools.chain(*with_distance.values()):
         for pair in bins:

@@ -28,7 +28,6 @@ class MentionRow:
     place: str
     """One of the values of `PLACES`."""
     questions: int
-    """Number of answers, over all seeds."""
     scores: dict[str, Estimate]
     """By metric, the two of `choose_drawn_metrics`."""
 
@@ -102,7 +101,7 @@ def measure_mentions(arms: dict[str, list[CellResult]], dataset: DatasetFolder) 
         estimates = {metric: estimate_arms(arms, metric, is_there) for metric in metrics}
         for arm, cells in arms.items():
             if arm in estimates["em"]:
-                count = sum(is_there(p) for cell in cells for p in cell.predictions)
+                asked = {p.question_id for cell in cells for p in cell.predictions if is_there(p)}
                 scores = {metric: by_arm[arm] for metric, by_arm in estimates.items()}
-                rows.append(MentionRow(arm, place, count, scores))
+                rows.append(MentionRow(arm, place, len(asked), scores))
     return rows

@@ -236,6 +236,14 @@ def test_answers_are_split_by_where_the_name_is_mentioned(run_of_arms, tmp_path)
     rows = measure_mentions(cells, dataset)
     plain = {row.place: row.questions for row in rows if row.arm == "plain"}
     assert plain == {"in its sentence": 6, "only before it": 24}, "the name opens every text"
+    twice = {
+        arm: own + [replace(cell, parameters=cell.parameters | {"seed": 9}) for cell in own]
+        for arm, own in cells.items()
+    }
+    again = {row.place: row.questions for row in measure_mentions(twice, dataset)}
+    assert again == plain, "another seed asks no other questions"
+    counts = [[row.questions for row in measure_distances(own)[0]] for own in (cells, twice)]
+    assert counts[0] == counts[1]
     by_hand = [p for p in cells["plain"][0].predictions if p.field == "birth_date"]
     (row,) = (row for row in rows if (row.arm, row.place) == ("plain", "in its sentence"))
     assert row.scores["forced_choice"].mean == pytest.approx(
