@@ -23,20 +23,31 @@ def write_headline(table: ResultTable) -> str:
     """Write which arms are best, in one or two sentences."""
     name = METRICS[table.metric].name
     best = [row for row in table.rows if row.rank == 1 or table.is_people_only]
-    scores = [
-        f"{row.label} {_format_score(getattr(row, table.metric), table.metric)}" for row in best
-    ]
+    highest = max(getattr(row, table.metric).mean for row in best)
+    top = [row for row in best if getattr(row, table.metric).mean == highest]
     if len(table.rows) == 1:
-        return f"There is only one arm, so nothing is compared: {name} of {scores[0]}."
+        return f"There is only one arm, so nothing is compared: {name} of {_join(best, table)}."
     if table.is_people_only:
-        return f"One seed per arm, so there are no ranks; highest {name}: {scores[0]}."
+        return f"One seed per arm, so there are no ranks; highest {name}: {_join(top, table)}."
     if len(best) == len(table.rows):
-        return f"No arm is significantly better than another in {name}; highest: {scores[0]}."
+        highest_ones = _join(top, table)
+        return f"No arm is significantly better than another in {name}; highest: {highest_ones}."
     if len(best) == 1:
-        return f"Best in {name}: {scores[0]}. No other arm shares rank 1."
-    more = f" and {len(best) - MOST_NAMED} more" if len(best) > MOST_NAMED else ""
-    shared = "; ".join(scores[:MOST_NAMED]) + more
-    return f"Best in {name}: {shared}. They share rank 1, because no arm is significantly better."
+        return f"Best in {name}: {_join(best, table)}. No other arm shares rank 1."
+    return (
+        f"Best in {name}: {_join(best, table)}. They share rank 1, because no arm is significantly "
+        "better."
+    )
+
+
+def _join(rows: list[ArmRow], table: ResultTable) -> str:
+    """Name the first arms of some rows, with their scores."""
+    scores = [
+        f"{row.label} {_format_score(getattr(row, table.metric), table.metric)}"
+        for row in rows[:MOST_NAMED]
+    ]
+    more = f" and {len(rows) - MOST_NAMED} more" if len(rows) > MOST_NAMED else ""
+    return "; ".join(scores) + more
 
 
 def _format_score(estimate: Estimate, metric: str) -> str:

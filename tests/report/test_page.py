@@ -183,6 +183,14 @@ def test_filter_columns_and_legend_work(page, tmp_path):
     assert result["rows"] == 3
 
 
+def test_the_headline_names_all_arms_with_the_highest_score(tmp_path):
+    """Where nothing was answered, it had named the first arm of the table alone."""
+    rates = {"untrained": 0.0, "plain": 0.0, "random": 0.0}
+    write_page([cell(arm, 0, rate) for arm, rate in rates.items()], tmp_path / "page.html", "None")
+    headline = data_in(tmp_path / "page.html")["benchmarks"][0]["headline"]
+    assert all(f"{arm} 0% [" in headline for arm in rates), headline
+
+
 def test_a_page_of_one_seed_shows_no_ranks(tmp_path):
     out = tmp_path / "page.html"
     write_page([cell(arm, 0, rate) for arm, rate in (("plain", 0.5), ("random", 0.9))], out, "One")
