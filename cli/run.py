@@ -66,11 +66,14 @@ def run(
     """
     from elusive.common.process.progress import announce_loading
     from elusive.evaluate.checks.inputs import check_plan_inputs
+    from elusive.evaluate.checks.unused_settings import list_unused_settings
     from elusive.evaluate.plans import load_plan, select_part
 
     whole = load_plan(plan, changes)
     chosen = select_part(whole, arms, seeds)
     check_plan_inputs(chosen)
+    for line in list_unused_settings(whole):
+        click.echo(f"note: {line}", err=True)
     if on == "local" and not dry_run:
         _check_memory(chosen)
         jobs = jobs or _choose_jobs(chosen)

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
-from commands import FIELDS, TRAINING, write_grid_plan
+from commands import FIELDS, TRAINING, run, write_grid_plan, write_plan
 
 from elusive.biogen.config import BiogenConfig
 from elusive.cli.main import cli
 from elusive.common.errors import InputError
+from elusive.evaluate.checks.unused_settings import list_unused_settings
 from elusive.evaluate.jobs import list_jobs
 from elusive.evaluate.plans import PRESETS, list_presets, load_plan
 from elusive.evaluate.run import run_plan
@@ -180,6 +181,44 @@ def test_presets_are_found_by_name(name):
     assert plan.arms
     needs_folder = name == "restate-wikipedia"  # which `elusive wikiqa` makes
     assert all(isinstance(s, BiogenConfig) != needs_folder for s in plan.sources.values())
+
+
+@pytest.mark.parametrize("name", list_presets())
+def test_presets_have_no_setting_without_effect(name):
+    assert list_unused_settings(load_plan(Path(name))) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "lines"),
+    [
+        (
+            {"arms": ["plain", {"method": "permute", "alpha": 0.4}]},
+            ["the arm permute does not use alpha"],
+        ),
+        (
+            {"arms": [{"method": "plain", "training": {"noise": 0.1}}, "random"]},
+            ["the arm plain does not use noise"],
+        ),
+        ({"augment": {"copies": 2, "layers": "1"}}, ["no arm uses layers"]),
+        (
+            {"augment": {"copies": 2, "alpha": 0.4}, "training": {"one_in": 4}},
+            ["no arm uses one_in"],
+        ),
+        ({"arms": [{"method": "plain", "training": {"objective": "d-ar", "noise": 0.1}}]}, []),
+        ({"arms": []}, []),
+    ],
+)
+def test_settings_without_effect_are_named(changes, lines, tmp_path, model_folder):
+    """A plan that somebody believes to vary a setting may compare equal arms."""
+    path = write_plan(tmp_path / "plan.yaml", model_folder("llama"), **changes)
+    assert list_unused_settings(load_plan(path)) == lines
+    dry = run("run", path, "--dry-run", "--out", tmp_path / "out")
+    assert [line for line in dry.stderr.splitlines() if line.startswith("note: ")] == [
+        f"note: {line}" for line in lines
+    ]
+    stored = tmp_path / "stored.yaml"  # a run's plan, in which everything is written out
+    stored.write_text(yaml.safe_dump(load_plan(path).model_dump(mode="json")))
+    assert list_unused_settings(load_plan(stored)) == lines
 
 
 def test_an_unknown_preset_is_one_line():
