@@ -8,7 +8,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -79,13 +79,22 @@ def hash_parameters(parameters: object) -> str:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a text file under a temporary name, sync it, rename it."""
+    """Write a text file under a temporary name, sync it, rename it.
+
+    Raises:
+        OSError: it cannot be written; names the file itself, and leaves nothing behind.
+    """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def find_full_disk_error(error: Exception) -> OSError | None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from elusive.common.folders import find_full_disk_error
+from elusive.common.folders import find_full_disk_error, write_atomically
 
 WRITERS: dict[str, Callable[[Path], object]] = {
     "text": lambda path: path.write_text("x" * 2**20),
@@ -43,6 +43,15 @@ def test_a_full_disk_is_known_as_one_whoever_writes(disk, name):
     assert error.errno == errno.ENOSPC
     for path in disk.iterdir():
         path.unlink()
+
+
+def test_a_file_that_cannot_be_written_is_named_by_its_own_name(disk, tmp_path):
+    """Not by that under which it is written, of which nothing is left."""
+    for path, text in ((disk / "page.html", "x" * 2**20), (tmp_path / "none" / "page.html", "x")):
+        with pytest.raises(OSError, match=r".") as raised:
+            write_atomically(path, text)
+        assert raised.value.filename == str(path)
+    assert list(disk.iterdir()) == []
 
 
 def test_other_errors_are_not_a_full_disk():
