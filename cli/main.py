@@ -28,7 +28,7 @@ COMMANDS = {
     "run": "Run all cells of PLAN that OUT lacks, then print a table.",
     "status": "Say what of RUN is finished, running, failed and missing.",
     "rescore": "Score stored answers again, without any model.",
-    "table": "Print the results of a run or a single cell.",
+    "table": "Print the results of a run, a single cell or a leaderboard.",
     "figures": "Draw figures of RUN, with their data.",
     "report": "Show the results of RUN on one page.",
     "publish": "Publish a dataset, run or leaderboard on the Hugging Face Hub.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from elusive.cli.options import add_comparison_options, add_list_option
+from elusive.cli.options import add_comparison_options, add_list_option, note_unused
 from elusive.common.errors import InputError, build_unknown_name_error
 
 if TYPE_CHECKING:
@@ -41,7 +41,15 @@ Select = Callable[["list[CellResult]"], "list[CellResult]"]
 @add_list_option(
     "--mention",
     help="Count only the facts whose sentence has the name (in), comes after it (before), or comes "
-    "before all mentions (none); or a list with commas. FOLDER must be one of `elusive run`.",
+    "before all mentions (none); or a list with commas. It needs the texts: those of the run that "
+    "FOLDER is, or --dataset.",
+)
+@click.option(
+    "--dataset",
+    "datasets",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Folder of a dataset of FOLDER, for --mention where FOLDER is no run; can be repeated.",
 )
 @add_list_option(
     "--columns",
@@ -61,10 +69,11 @@ def table(
     missed: bool,
     kind: tuple[str, ...],
     mention: tuple[str, ...],
+    datasets: tuple[Path, ...],
     columns: tuple[str, ...],
     benchmark: str | None,
 ) -> None:
-    """Print the results of a run or a single cell.
+    """Print the results of a run, a single cell or a leaderboard.
 
     The table has 95% intervals over people and seeds, paired tests against a baseline with Holm's
     correction, and a rank: 1 plus the number of significantly better arms. With one seed, intervals
@@ -83,8 +92,8 @@ def table(
     elusive table runs/demo --mention before
     elusive table runs/demo --mention before,none
     elusive table runs/two-models --benchmark "people, nano-large" --format csv
+    elusive table board --benchmark "people, nano-large" --mention in --dataset data/people
     """
-    from elusive.evaluate.cells.cell_folder import find_cells
     from elusive.evaluate.compare.groups import group_benchmarks
     from elusive.evaluate.compare.mentions import PLACES
     from elusive.evaluate.tables.formats import RENDERERS, render_tables
@@ -95,11 +104,13 @@ def table(
     for place in mention:
         if place not in PLACES:
             raise build_unknown_name_error("mention", place, PLACES)
-    benchmarks = group_benchmarks(find_cells(folder))
+    if datasets and not mention:
+        note_unused(["dataset"], "a table without --mention")
+    benchmarks = group_benchmarks(_read_cells(folder, datasets))
     if benchmark is not None and benchmark not in benchmarks:
         raise build_unknown_name_error("benchmark", benchmark, benchmarks)
     chosen = {benchmark: benchmarks[benchmark]} if benchmark else benchmarks
-    selections = _list_selections(folder, missed, kind, mention)
+    selections = _list_selections(folder, missed, kind, mention, datasets)
     for select in selections.values():
         chosen = _select_in_each(chosen, select)
     tables = {
@@ -111,8 +122,25 @@ def table(
     click.echo(render_tables(tables, layout, columns), nl=False)
 
 
+def _read_cells(folder: Path, datasets: tuple[Path, ...]) -> "list[CellResult]":
+    """Read the cells of a run, or those of a leaderboard's entries."""
+    if not (folder / "entries").is_dir():
+        from elusive.evaluate.cells.cell_folder import find_cells
+
+        return find_cells(folder)
+    from elusive.common.process.progress import open_bar
+    from elusive.report.leaderboard.build import load_board_cells
+
+    with open_bar("reading", "entry", delay=1) as bar:
+        return load_board_cells(folder, bar.update, datasets)
+
+
 def _list_selections(
-    run: Path, missed: bool, kind: tuple[str, ...], mention: tuple[str, ...]
+    folder: Path,
+    missed: bool,
+    kind: tuple[str, ...],
+    mention: tuple[str, ...],
+    datasets: tuple[Path, ...],
 ) -> dict[str, Select]:
     """List what selects the questions that count, by a description of these questions."""
     from elusive.evaluate.compare.mentions import PLACES
@@ -126,7 +154,7 @@ def _list_selections(
     if mention:
         places = {PLACES[place] for place in mention}
         name = f"about values with the name {' or '.join(sorted(places))}"
-        selections[name] = partial(_select_places, run, places)
+        selections[name] = partial(_select_places, folder, datasets, places)
     return selections
 
 
@@ -151,9 +179,18 @@ def _select_in_each(
     return selected
 
 
-def _select_places(run: Path, places: set[str], cells: "list[CellResult]") -> "list[CellResult]":
-    """Keep only answers about values with the name in some places of the run's dataset."""
+def _select_places(
+    folder: Path, datasets: tuple[Path, ...], places: set[str], cells: "list[CellResult]"
+) -> "list[CellResult]":
+    """Keep only answers about values with the name in some places of the texts."""
+    from elusive.common.dataset.folder import load_dataset_folder
     from elusive.evaluate.compare.mentions import select_mentions
     from elusive.evaluate.plans import load_run_dataset
 
-    return select_mentions(cells, load_run_dataset(run, cells[0].parameters), places)
+    if not datasets:
+        return select_mentions(cells, load_run_dataset(folder, cells[0].parameters), places)
+    asked = cells[0].parameters["dataset"]
+    for dataset in map(load_dataset_folder, datasets):
+        if dataset.content_hash == asked:
+            return select_mentions(cells, dataset, places)
+    raise InputError(f"its dataset (content hash {asked[:12]}) is not given with --dataset")

@@ -2,8 +2,9 @@
 
 python docs/draw_findings.py
 
-It reads `docs/board/leaderboard.parquet` and writes `docs/assets/findings.svg`. The last row is
-copied from `docs/findings-pretrained.md`: answers about Wikipedia are not on the board.
+It reads `docs/board/leaderboard.parquet` and, of the other pretraining, the cells in
+`docs/cells/nano-fixed`, and writes `docs/assets/findings.svg`. The last row is copied from
+`docs/findings-pretrained.md`: answers about Wikipedia are not on the board.
 """
 
 from pathlib import Path
@@ -14,6 +15,9 @@ import numpy as np
 import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
+from elusive.evaluate.cells.cell_folder import find_cells
+from elusive.report.leaderboard.build import build_board_table, rank_benchmarks
+
 DOCS = Path(__file__).parent
 COLUMNS = ("forced_choice", "forced_choice_low", "forced_choice_high")
 FIRST = "the name opens the text"
@@ -21,13 +25,15 @@ AMONG = "the name stands anywhere, among two other people"
 BENCHMARKS = {
     f"50 people, {FIRST}, nano-large": "nano-large (4 M), A",
     f"50 people, {AMONG}, nano-large": "nano-large, B",
+    "name-first, fixed-large": "pretrained in one order, A",
+    "distractors, fixed-large": "pretrained in one order, B",
     f"40 people, {FIRST}, nano-large": "nano-large, A, other people",
     "40 people, the name stands anywhere, nano-large": "the same, the name anywhere",
     f"50 people, {FIRST}, micro-large": "micro-large (6 M), A",
     f"50 people, {AMONG}, micro-large": "micro-large, B",
     f"30 people, {AMONG}, smollm2-135m": "SmolLM2 (135 M), B",
 }
-"""Benchmarks of the board, from top to bottom, and what the picture calls them."""
+"""Benchmarks of the board and of the other pretraining, from top to bottom, and their names."""
 WIKIPEDIA = {
     "untrained": (0.65, 0.59, 0.70),
     "plain": (0.70, 0.64, 0.75),
@@ -53,8 +59,10 @@ ARMS = {
 
 def draw() -> Figure:
     """Draw forced choice with its 95% interval, a row for each benchmark."""
-    rows = pq.read_table(DOCS / "board" / "leaderboard.parquet").to_pylist()
-    figure = Figure(figsize=(8.8, 5.8), layout="constrained")
+    board = pq.read_table(DOCS / "board" / "leaderboard.parquet")
+    other = build_board_table(rank_benchmarks(find_cells(DOCS / "cells" / "nano-fixed"), "em"))
+    rows = [*board.to_pylist(), *other.to_pylist()]
+    figure = Figure(figsize=(8.8, 7), layout="constrained")
     axes = figure.subplots()
     for place, (label, (name, color, mark)) in enumerate(ARMS.items()):
         shift = 0.11 * (place - 2)  # so that marks of one row do not hide each other
@@ -88,7 +96,7 @@ def _list_estimates(rows: list[dict[str, Any]], arm: str) -> dict[int, tuple[flo
 
 
 def write_picture(path: Path) -> None:
-    """Write the picture; the same board gives the same bytes."""
+    """Write the picture; the same answers give the same bytes."""
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "findings", "font.size": 10}):
         draw().savefig(path, metadata={"Date": None})
 

@@ -71,15 +71,8 @@ def build_board(
     check_not_within(out / PAGE)
     if (board / ENTRIES).resolve() in (out.resolve(), *out.resolve().parents):
         raise InputError(f"{out} holds the leaderboard's entries alone: choose another --out")
-    checked = check_board(board, on_entry, datasets)
-    if checked.problems:
-        count = len(checked.problems)
-        raise InputError(
-            f"{board} has {count} problem{'s' * (count > 1)}, such as {checked.problems[0]}: "
-            f"`elusive leaderboard check {board}` lists them"
-        )
     settings = settings or load_board_settings(board)
-    cells = _name_datasets(checked.cells, settings)
+    cells = load_board_cells(board, on_entry, datasets, settings)
     ranked = rank_benchmarks(cells, metric)
     out.mkdir(parents=True, exist_ok=True)
     temporary = out / f".{TABLE}"
@@ -88,6 +81,33 @@ def build_board(
     write_atomically(out / MARKDOWN, render_board(ranked, settings))
     write_board_page(cells, settings, out / PAGE, metric)
     return [out / name for name in (TABLE, MARKDOWN, PAGE)]
+
+
+def load_board_cells(
+    board: Path,
+    on_entry: Callable[[], object] = lambda: None,
+    datasets: Sequence[Path] = (),
+    settings: BoardSettings | None = None,
+) -> list[CellResult]:
+    """Check a leaderboard and return the cells of its entries, with the names of its settings.
+
+    Args:
+        board: folder of the leaderboard.
+        on_entry: called after each entry is read.
+        datasets: folders of datasets, with which gold answers are compared.
+        settings: of the leaderboard; those of its `board.yaml` if None.
+
+    Raises:
+        InputError: `elusive leaderboard check` finds a problem.
+    """
+    checked = check_board(board, on_entry, datasets)
+    if checked.problems:
+        count = len(checked.problems)
+        raise InputError(
+            f"{board} has {count} problem{'s' * (count > 1)}, such as {checked.problems[0]}: "
+            f"`elusive leaderboard check {board}` lists them"
+        )
+    return _name_datasets(checked.cells, settings or load_board_settings(board))
 
 
 def _name_datasets(cells: list[CellResult], settings: BoardSettings) -> list[CellResult]:

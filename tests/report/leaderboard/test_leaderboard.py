@@ -55,6 +55,36 @@ def test_a_run_becomes_a_checked_and_built_leaderboard(finished, tmp_path):
     assert "| plain " in (tmp_path / "site" / "leaderboard.md").read_text()
 
 
+def test_a_table_of_a_leaderboard_is_that_of_its_run(finished, board, capsys):
+    """By place of the name, too, for which a leaderboard alone has no texts."""
+    dataset = finished / "dataset"
+    for options in ((), ("--mention", "before")):
+        given = ("--dataset", dataset) if options else ()
+        of_run, of_board = (
+            run(
+                "table",
+                folder,
+                "--format",
+                "csv",
+                "--columns",
+                "arm,rank,em,em_low,forced_choice",
+                *options,
+                *more,
+            )
+            for folder, more in ((finished, ()), (board, given))
+        )
+        assert of_board.exit_code == 0, of_board.output
+        assert of_board.stdout == of_run.stdout
+    note = run("table", board, "--dataset", dataset).stderr
+    assert "note: a table without --mention does not use --dataset" in note
+    line = line_of_error(
+        capsys, "table", finished, "--mention", "in", "--dataset", finished / "known"
+    )
+    assert "its dataset (content hash" in line
+    next(board.glob("entries/*.parquet")).unlink()
+    assert f"`elusive leaderboard check {board}`" in line_of_error(capsys, "table", board)
+
+
 def read_board(board):
     return check_board(board).cells
 
