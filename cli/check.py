@@ -15,11 +15,12 @@ SHOWN = 20
 def check(dataset: Path) -> None:
     """Verify DATASET: its schema, spans, splits and leaks.
 
-    Prints the rows at fault. Checks that no file has changed; no text is empty; every span covers
+    Prints the rows at fault. Checks that no table has changed; no text is empty; every span covers
     the text that it should; no mention of a name is missing; nobody is asked about in both dev and
     test; no shot is about a person of the corpus; no question contains its answer (except in a
-    name, as in Jackson Smith of Jackson); no dev wording is trained on; and documents state what
-    direct questions ask about. Exits with code 1 if there is any problem.
+    name, as in Jackson Smith of Jackson; of Wikipedia, where the filter `leak` was used); no dev
+    wording is trained on; and documents state what direct questions ask about. Exits with code 1 if
+    there is any problem.
 
     \b
     elusive check data/people

@@ -1,11 +1,13 @@
 """`elusive export`: write datasets and results in formats of other tools."""
 
+import shlex
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import click
 
+from elusive.cli.options import list_given_options, note_unused
 from elusive.common.errors import build_unknown_name_error
 
 
@@ -75,6 +77,9 @@ def export(source: Path, layout: str, out: Path, **options: object) -> None:
     from elusive.common.folders import check_not_within
 
     check_not_within(out)
+    other = {name for names in USED_BY.values() for name in names} - {*USED_BY[layout]}
+    idle = [name for name in list_given_options() if name in other]
+    note_unused([OPTION_NAMES.get(name, name) for name in idle], f"the format {layout}")
     FORMATS[layout](source, out, options)
 
 
@@ -98,7 +103,7 @@ def _lm_eval(source: Path, out: Path, options: dict) -> None:
     )
     click.echo(
         f"lm_eval run --model hf --model_args pretrained=MODEL --tasks {exported.group} "
-        f"--include_path {out}"
+        f"--include_path {shlex.quote(str(out))}"
     )
 
 
@@ -120,6 +125,14 @@ def _every_eval_ever(source: Path, out: Path, options: dict) -> None:
     click.echo(f"{out}: {len(records)} records, such as {records[0].relative_to(out)}")
 
 
+USED_BY: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("jsonl", "csv", "parquet"), ("columns",)),
+    "lm-eval": ("num_shots", "seed", "split"),
+    "squad": (),
+    "every-eval-ever": ("organization",),
+}
+"""Which options each format uses; their help says so, too."""
+OPTION_NAMES = {"columns": "layout"}
 FORMATS: dict[str, Callable[[Path, Path, dict], None]] = {
     **{suffix: partial(_tables, suffix=suffix) for suffix in ("jsonl", "csv", "parquet")},
     "lm-eval": _lm_eval,

@@ -6,7 +6,12 @@ from typing import Any
 import click
 
 from elusive.augment.config import AugmentConfig
-from elusive.cli.options import add_config_options, add_list_option
+from elusive.cli.options import (
+    add_config_options,
+    add_list_option,
+    list_given_options,
+    note_unused,
+)
 from elusive.common.errors import InputError, build_unknown_name_error
 
 
@@ -44,7 +49,8 @@ def look(
 
     SOURCE is a dataset, a run or a training text. The page has the texts with tokens colored by
     score, beside their copies: of a dataset, those that `elusive augment` writes with the same
-    settings; of a run, those that its arms were trained on, with its first seed. The page is one
+    settings; of a run or a training text, those that arms were trained on (of a run, with its first
+    seed), whatever the settings. The page is one
     HTML file that opens in any browser and needs no network.
 
     \b
@@ -60,6 +66,8 @@ def look(
 
         page = write_look_page(source, methods, settings, limit, out)
     else:
+        idle = [name for name in list_given_options() if name in settings]
+        note_unused(idle, "the page of texts that exist already")
         page = _show_stored(source, texts, methods, dataset, limit, out)
     names = ", ".join(arm["method"] for arm in page["arms"])
     click.echo(f"wrote {len(page['documents'])} documents under {names} to {out}")

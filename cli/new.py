@@ -1,5 +1,6 @@
 """`elusive new`: write a plan to start from."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -19,4 +20,5 @@ def new(plan: Path) -> None:
     from elusive.evaluate.presets import write_new_plan
 
     write_new_plan(plan)
-    click.echo(f"wrote {plan}; `elusive run {plan} --dry-run --out runs/mine` says what it costs")
+    command = f"elusive run {shlex.quote(str(plan))} --dry-run --out runs/mine"
+    click.echo(f"wrote {plan}; `{command}` says what it costs")

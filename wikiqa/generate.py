@@ -99,7 +99,9 @@ def generate_dataset(
             except NothingLeft:
                 _free_folder(out)
                 raise
-            statistics = compute_dataset_statistics(out, texts_repeat=False)
+            statistics = compute_dataset_statistics(
+                out, texts_repeat=False, language=config.language
+            )
             result = exam.compute_result() if exam else None
             write_card(config, _source_name(config), out, counts, statistics, result)
             finish_folder(out, "dataset", parameters, TABLES)
@@ -240,7 +242,7 @@ def _describe_nothing(config: WikiqaConfig, counts: Counts) -> str:
     ]
     named = "".join(f"; {name} ({count})" for name, count in reasons[:3])
     advice = ["see that titles and answers are those of the texts"]
-    if config.active_filters:
+    if config.active_filters and reasons:
         advice = ["choose fewer --filters"]
     if for_shots := counts["articles for shots"]:
         named = f"; articles set aside for shots ({for_shots}){named}"

@@ -1,9 +1,11 @@
 """The result of the clue benchmark as a folder: computed once, read afterwards."""
 
 import json
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from elusive.augment.clues.benchmark import ClueReport, ClueRow, LayerRow, ScorerRow, run_clues
 from elusive.augment.clues.heads import Head
@@ -61,7 +63,8 @@ def write_clues(
     load = partial(load_model, devices=devices)
     report = run_clues(dataset.documents, models, depth, load, words, heads)
     with create_folder(out, "clues", parameters) as folder:
-        write_atomically(folder / REPORT, json.dumps(report.as_json(), indent=2) + "\n")
+        content = _without_infinity(report.as_json())
+        write_atomically(folder / REPORT, json.dumps(content, indent=2, allow_nan=False) + "\n")
         write_atomically(folder / "clues.csv", render_csv(report.rows))
         write_atomically(folder / "sentences.csv", render_sentences_csv(report.sentences))
         write_atomically(folder / "table.md", render_markdown(report))
@@ -81,7 +84,21 @@ def load_clues(folder: Path) -> ClueReport:
     )
 
 
+def _without_infinity(value: Any) -> Any:
+    """Replace the bounds of intervals that know none by null, as JSON has no infinity."""
+    if isinstance(value, dict):
+        return {name: _without_infinity(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_infinity(inner) for inner in value]
+    return None if isinstance(value, float) and math.isinf(value) else value
+
+
 def _restore_estimates(row: dict) -> dict:
     return {
-        name: Estimate(**value) if isinstance(value, dict) else value for name, value in row.items()
+        name: _restore_estimate(**value) if isinstance(value, dict) else value
+        for name, value in row.items()
     }
+
+
+def _restore_estimate(mean: float, low: float | None, high: float | None) -> Estimate:
+    return Estimate(mean, -math.inf if low is None else low, math.inf if high is None else high)

@@ -49,18 +49,32 @@ def compute_user_scores(method_file: str, document: Document, units: list[Span])
     """
     score = load_user_score(method_file)
     try:
-        scores = np.asarray(score(document, units), dtype=np.float32)
+        scores = np.asarray(score(document, units), dtype=np.float64)
     except (Exception, SystemExit) as error:
+        reason = " ".join(str(error).split())
         raise InputError(
             f"{method_file} raises an error on document {document.doc_id!r}: "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {reason}"
         ) from error
-    if scores.shape != (len(units),) or np.isnan(scores).any():
+    got = f"{np.isnan(scores).sum()} NaN among" if np.isnan(scores).any() else ""
+    if scores.shape != (len(units),):
+        got = f"scores of shape {scores.shape} for"
+    if got:
         raise InputError(
-            f"{method_file} returned scores of shape {scores.shape} for the {len(units)} units of "
-            f"document {document.doc_id!r}: return one number per unit, none of them NaN"
+            f"{method_file} returned {got} the {len(units)} units of document "
+            f"{document.doc_id!r}: return one number per unit, none of them NaN"
         )
-    return scores
+    return _shorten(scores)
+
+
+def _shorten(scores: np.ndarray) -> np.ndarray:
+    """Convert scores to 32 bits, in the same order; by rank where these are too short for them."""
+    with np.errstate(over="ignore"):
+        short = scores.astype(np.float32)
+    values, ranks = np.unique(scores, return_inverse=True)
+    if len(np.unique(short)) == len(values) and (np.isinf(short) == np.isinf(scores)).all():
+        return short
+    return np.where(np.isinf(scores), scores, ranks).astype(np.float32)
 
 
 def _find_file(method_file: str) -> Path:

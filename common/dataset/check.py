@@ -4,6 +4,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -186,21 +187,29 @@ def _check_rows(
         seen = _Seen(Path(scratch))
         for name, check in checks.items():
             number = 0
-            for batch in read_batches(folder, name):
-                for row in batch.to_pylist():
-                    identifier = row.get("question_id") or row.get("doc_id") or row["entity"] or ""
-                    nulls = [column for column, value in row.items() if value is None]
-                    for message in (
-                        [f"column {nulls[0]!r} is null"]
-                        if nulls
-                        else check(row, number, seen, promises)
-                    ):
-                        yield Problem(name, number, identifier, message)
-                    number += 1
-                on_rows(len(batch))
+            check_one = partial(check, seen=seen, promises=promises)
+            try:
+                for batch in read_batches(folder, name):
+                    for row in batch.to_pylist():
+                        yield from _check_row(name, row, number, check_one)
+                        number += 1
+                    on_rows(len(batch))
+            except InputError as error:
+                yield Problem(name, None, "", str(error))
+                return
             if not number and (name != "shots" or promises.shots):
                 yield Problem(name, None, "", "the table has no rows")
         yield from _check_between_rows(folder, seen)
+
+
+def _check_row(
+    table: str, row: dict[str, Any], number: int, check: Callable[..., Iterator[str]]
+) -> Iterator[Problem]:
+    identifier = row.get("question_id") or row.get("doc_id") or row["entity"] or ""
+    nulls = [column for column, value in row.items() if value is None]
+    messages = [f"column {nulls[0]!r} is null"] if nulls else check(row, number)
+    for message in messages:
+        yield Problem(table, number, identifier, message)
 
 
 def _check_document(

@@ -18,6 +18,7 @@ from elusive.common.dataset.arrow_arrays import (
     build_string_array,
 )
 from elusive.common.dataset.shards import read_batches
+from elusive.common.text.languages import ENGLISH, count_words, is_unspaced
 
 MOST_PARTS = 1_000
 """Small batches that wait to be merged; each takes kilobytes in addition to its rows."""
@@ -88,8 +89,10 @@ class _Corpus:
     """Of each field."""
     first_words: "_Tally" = field(default_factory=lambda: _Tally())
     last_words: "_Tally" = field(default_factory=lambda: _Tally())
+    names: "_Tally" = field(default_factory=lambda: _Tally())
+    """Entities, where the rows about one of them need not be adjacent."""
     last_entity: str | None = None
-    """Entity of the last row; the rows about one entity are adjacent."""
+    """Entity of the last row."""
 
 
 class _Tally:
@@ -127,19 +130,26 @@ class _Tally:
 
 
 def compute_dataset_statistics(
-    folder: Path, fields: tuple[str, ...] = (), texts_repeat: bool = True
+    folder: Path,
+    fields: tuple[str, ...] = (),
+    texts_repeat: bool = True,
+    language: str = ENGLISH,
 ) -> DatasetStatistics:
     """Compute the statistics of a dataset folder, in memory that does not grow with it.
 
     Args:
         folder: of the dataset, finished or not.
         fields: that come first, in this order; others follow by name.
-        texts_repeat: whether all texts about an entity state the same facts, so that their values
-            are counted only once.
+        texts_repeat: whether all texts about an entity state the same facts and are adjacent, so
+            that their values are counted only once.
+        language: of the texts.
     """
     corpus = _Corpus()
     for batch in read_batches(folder, "corpus"):
         _count_documents(corpus, batch, texts_repeat)
+        words = _count_words(batch.column("text"), language)
+        corpus.words = _add_counts(corpus.words, np.bincount(words))
+    _count_names(corpus, corpus.names.merge()[0])
     questions = _Tally()
     for batch in read_batches(folder, "questions"):
         columns = batch.column("kind"), batch.column("split")
@@ -163,11 +173,20 @@ def _count_documents(corpus: _Corpus, batch: pa.RecordBatch, texts_repeat: bool)
     corpus.documents += len(batch)
     for split in pc.value_counts(batch.column("split")).to_pylist():
         corpus.splits[split["values"]] = corpus.splits.get(split["values"], 0) + split["counts"]
-    spaces = read_numbers(pc.count_substring(batch.column("text"), " "))
-    corpus.words = _add_counts(corpus.words, np.bincount(spaces + 1))
     is_new = _is_new_entity(corpus, batch.column("entity"))
-    _count_names(corpus, batch.column("entity").filter(is_new))
+    names = batch.column("entity").filter(is_new)
+    if texts_repeat:
+        _count_names(corpus, names)
+    else:
+        corpus.names.add(names)
     _count_facts(corpus, batch.column("facts"), is_new if texts_repeat else None)
+
+
+def _count_words(texts: pa.StringArray, language: str) -> np.ndarray:
+    """Count the words of each text; in languages without blanks, characters.  # (text,)."""
+    if not is_unspaced(language):
+        return read_numbers(pc.count_substring_regex(texts, r"\S+"))
+    return np.array([count_words(text, language) for text in texts.to_pylist()])
 
 
 def _is_new_entity(corpus: _Corpus, entities: pa.Array) -> pa.Array:

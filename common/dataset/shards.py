@@ -300,10 +300,20 @@ def _state(files: list[str], fingerprint: str) -> dict[str, Any]:
 
 
 def read_batches(folder: Path, table: str) -> Iterator[pa.RecordBatch]:
-    """Read a table, memory-mapped, batch by batch; of an unfinished one, what is written so far."""
+    """Read a table, memory-mapped, batch by batch; of an unfinished one, what is written so far.
+
+    Raises:
+        InputError: a file is damaged.
+    """
     for path in sorted((folder / table).glob("*.arrow")):
-        with pa.memory_map(str(path)) as source:
-            yield from pa.ipc.open_stream(source)
+        try:
+            with pa.memory_map(str(path)) as source:
+                yield from pa.ipc.open_stream(source)
+        except (pa.ArrowInvalid, OSError) as error:
+            reason = str(error).rstrip(".")
+            raise InputError(
+                f"{path} is damaged ({reason}): make the dataset again, or restore it"
+            ) from None
 
 
 def read_rows(folder: Path, table: str, start: int, stop: int) -> pa.Table:

@@ -20,6 +20,12 @@ def check_causality(loaded: LoadedModel) -> None:
         InputError: the model looks ahead, or its logits are not numbers.
     """
     finding = keep_finding(loaded, "causality", lambda: probe_causality(loaded))
+    if finding.way is None and "nan" in finding.describe_failures():
+        raise InputError(
+            f"model {loaded.source.reference!r} computes NaN or infinity in place of logits: its "
+            "weights are broken, or too large for their precision: copy it again, or choose "
+            "another precision"
+        )
     if finding.way is None:
         raise InputError(
             f"model {loaded.source.reference!r} is no decoder "

@@ -130,6 +130,10 @@ def test_the_command_writes_everything_once(people_folder, model_folder, tmp_pat
     second = CliRunner().invoke(cli, command)
     assert (out / "clues.json").stat().st_mtime_ns == stamp
     assert render_terminal(load_clues(out)) in second.output
+    alone = CliRunner().invoke(cli, [*command[:-3], "1", "--out", str(tmp_path / "one")])
+    assert alone.exit_code == 0, alone.output
+    assert "Infinity" not in (tmp_path / "one" / "clues.json").read_text(), "it is no JSON"
+    assert render_terminal(load_clues(tmp_path / "one")) in alone.output
     rows = (out / "clues.csv").read_text().splitlines()
     assert len(rows) - 1 == len(json.loads((out / "clues.json").read_text())["rows"])
     with Image.open(out / "clues.png") as picture:

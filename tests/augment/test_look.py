@@ -446,6 +446,9 @@ def test_a_run_shows_what_its_arms_were_trained_on(tmp_path, model_folder):
     result = look_at(one, "--out", tmp_path / "one.html")
     assert result.exit_code == 0, result.output
     assert len(data_in(tmp_path / "one.html")["arms"]) == 1
+    noted = look_at(one, "--alpha", 0.2, "--copies", 9, "--out", tmp_path / "one.html")
+    for option in ("alpha", "copies"):
+        assert f"note: the page of texts that exist already does not use --{option}" in noted.stderr
     wrong = look_at(tmp_path / "run", "--method", "oracle", "--out", tmp_path / "no.html")
     assert "unknown method of these training texts 'oracle'" in str(wrong.exception)
 

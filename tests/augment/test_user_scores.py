@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
 
 from elusive.augment.config import AugmentConfig
+from elusive.augment.scores.user_scores import compute_user_scores
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.cli.main import cli
+from elusive.common.dataset.records import Document
 from elusive.common.errors import InputError, validate_config
 
 OWN = """
@@ -22,6 +25,10 @@ def broken(document, units):
     return 1 / 0
 def leaving(document, units):
     raise SystemExit(3)
+def blank(document, units):
+    return [float("nan")] * 2 + [1.0] * (len(units) - 2)
+def wordy(document, units):
+    raise ValueError("two\\nlines")
 number = 3
 """
 
@@ -50,6 +57,24 @@ def test_an_own_arm_drops_as_it_scores(people_folder, own, tmp_path):
         assert text.text.startswith(name)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e200, 1e-200])
+@pytest.mark.parametrize("offset", [0.0, 1e9])
+def test_scores_of_any_size_keep_their_order(scale, offset, tmp_path):
+    """32 bits had made them infinite, or equal."""
+    path = tmp_path / "sizes.py"
+    path.write_text(
+        "def rising(document, units):\n"
+        f"    return [float('-inf')] + [({offset} + i) * {scale} for i in range(len(units) - 2)]"
+        " + [float('inf')]\n"
+    )
+    document = Document("d", "A", "x" * 50, [], [], [], "train", [], "")
+    units = [(i, i + 1) for i in range(50)]
+    scores = compute_user_scores(f"{path}:rising", document, units)
+    assert (np.diff(scores) > 0).all()
+    assert np.isfinite(scores[1:-1]).all()
+    assert np.isinf(scores[[0, -1]]).all()
+
+
 def test_a_changed_file_is_another_arm(people_folder, own, tmp_path):
     assert augment(people_folder, own, "names_first", tmp_path / "text").exit_code == 0
     own.write_text(OWN.replace("0.0 for", "1.0 for"))
@@ -64,6 +89,8 @@ def test_a_changed_file_is_another_arm(people_folder, own, tmp_path):
         ("too_few", r"returned scores of shape \(1,\) for the \d+ units of document 'bio-0000000"),
         ("broken", "raises an error on document 'bio-0000000': ZeroDivisionError"),
         ("leaving", "raises an error on document 'bio-0000000': SystemExit: 3"),
+        ("blank", r"returned 2 NaN among the \d+ units of document 'bio-0000000'"),
+        ("wordy", "ValueError: two lines$"),
         ("number", "has no function 'number'"),
         ("absent", "has no function 'absent'"),
     ],

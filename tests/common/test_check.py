@@ -218,6 +218,18 @@ def test_changed_files_are_noticed(data, tmp_path):
     assert "manifest.json: the data files do not match the content hash" in result.output
 
 
+def test_a_damaged_file_is_named_with_what_was_found_before(data, tmp_path):
+    write_dataset(tmp_path / "data", data)
+    table = next((tmp_path / "data" / "questions").glob("*.arrow"))
+    content = table.read_bytes()
+    table.write_bytes(content[: len(content) // 2])
+    result = check(tmp_path / "data")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert "the data files do not match the content hash" in result.output
+    assert f"questions: {table} is damaged (" in result.output
+
+
 def test_a_wrong_schema_is_named(data, tmp_path):
     corpus = to_table(data.documents, Document)
     numbers = pa.array(range(len(data.questions)), pa.int64())

@@ -2,12 +2,14 @@
 
 import copy
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from commands import line_of_error, run
+from safetensors.torch import load_file, save_file
 from tiny import CONFIGS, VOCABULARY, tiny_model
 from training_rows import some_questions, some_rows
 from transformers import (
@@ -179,6 +181,16 @@ def test_a_model_that_looks_ahead_is_refused_in_one_line(tokenizer, tmp_path, ca
     tokenizer.save_pretrained(tmp_path)
     error = line_of_error(capsys, "probe", tmp_path)
     assert "is no decoder" in error
+
+
+def test_a_model_that_computes_nan_is_not_blamed_for_its_architecture(
+    model_folder, tmp_path, capsys
+):
+    broken = shutil.copytree(model_folder("llama"), tmp_path / "broken")
+    weights = load_file(broken / "model.safetensors")
+    weights["model.norm.weight"][:] = torch.nan
+    save_file(weights, broken / "model.safetensors", {"format": "pt"})
+    assert "computes NaN or infinity in place of logits" in line_of_error(capsys, "probe", broken)
     assert "choose a causal language model instead of architecture 'bert'" in error
 
 

@@ -179,8 +179,9 @@ def test_the_exported_folder_can_be_moved_and_stays_as_it_is(known_people, task,
 
 def test_biographies_come_back_from_squad_layout_with_their_questions(people_folder, tmp_path):
     squad, back = tmp_path / "people.json", tmp_path / "back"
-    result = run("export", people_folder, "--format", "squad", "--out", squad)
+    result = run("export", people_folder, "--format", "squad", "--split", "dev", "--out", squad)
     assert result.exit_code == 0, result.output
+    assert "note: the format squad does not use --split" in result.stderr
     assert run("wikiqa", "--squad", squad, "--shots", 0, "--out", back).exit_code == 0
     before, after = load_dataset_folder(people_folder), load_dataset_folder(back)
     texts = {document.doc_id: document.text for document in before.documents}

@@ -86,6 +86,22 @@ def test_a_dump_without_siteinfo_is_read(tmp_path):
     assert counts["page of another namespace"] == 1
 
 
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ("<title>Rom</title>", "<title></title>"),
+        ("<ns>0</ns>", "<ns>zero</ns>"),
+        ("<title>Rom</title>", ""),
+    ],
+)
+def test_a_page_that_is_not_as_in_a_dump_is_one_line(good, bad, tmp_path):
+    path = dump_file(tmp_path / "d.xml", {"Rom": PROSE})
+    assert good in path.read_text()
+    path.write_text(path.read_text().replace(good, bad))
+    with pytest.raises(InputError, match="after page 0 is not as in pages-articles XML"):
+        read_titles(path, Counter(), "en")
+
+
 def german_dump(path: Path) -> Path:
     """A dump of the German Wikipedia, with its namespaces."""
     text = "[[Datei: x.jpg|mini|Bild]]Rom hat 2.872.800 Einwohner und 3,5 km Mauern." + (

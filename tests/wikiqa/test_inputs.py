@@ -536,6 +536,41 @@ def test_a_folder_of_texts_is_asked_about(tmp_path):
     assert "have one name: rename one" in get_error(tmp_path / "c", **settings)
 
 
+def test_marks_of_markdown_are_no_text_and_numbers_of_the_text_are_no_marks(tmp_path):
+    """A line that a year begins had lost it, and a list was part of the paragraph before it."""
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "Ada.md").write_text(
+        "She won the prize in\n1990. Then she died in\n12. December 1999.\n\n"
+        "- First born in 1980.\n- Second.\n\n1. One was\n1984. It was red.\n2. Two\n\n---\n\n"
+        "> Quoted\n> twice, see [Foo](https://x.org/Foo_(bar)).\n"
+    )
+    documents, _ = load(tmp_path / "set", texts=tmp_path / "texts", min_words=1)
+    assert [document.text for document in documents] == [
+        "She won the prize in 1990. Then she died in 12. December 1999.",
+        "First born in 1980. Second.",
+        "One was 1984. It was red. Two",
+        "Quoted twice, see Foo.",
+    ]
+
+
+def test_articles_are_counted_once_wherever_their_paragraphs_stand(tmp_path):
+    table = tmp_path / "t.jsonl"
+    rows = [
+        {
+            "title": f"Town {number % 3}",
+            "context": f"It burnt in {1600 + number} for days.",
+            "question": f"When, {number}?",
+            "answers": [str(1600 + number)],
+        }
+        for number in range(12)
+    ]
+    table.write_text("\n".join(map(json.dumps, rows)))
+    load(tmp_path / "set", table=table, min_words=1)
+    statistics = json.loads((tmp_path / "set" / "statistics.json").read_text())
+    assert (statistics["documents"], statistics["entities"]) == (12, 3)
+    assert "12 paragraphs of 3 " in (tmp_path / "set" / "README.md").read_text()
+
+
 def test_texts_of_one_name_are_told_apart_by_their_folders(tmp_path):
     for name in ("north/index.txt", "south/Index.md", "rome.txt"):
         path = tmp_path / "texts" / name

@@ -19,6 +19,7 @@ from elusive.common.dataset.folder import load_dataset_folder
 from elusive.common.dataset.records import WikiQuestion, from_table, to_table
 from elusive.common.errors import InputError, validate_config
 from elusive.common.folders import read_table
+from elusive.common.text.languages import count_words
 from elusive.common.text.sentences import join_pieces
 from elusive.wikiqa.articles import Article, Paragraph
 from elusive.wikiqa.config import WikiqaConfig
@@ -286,3 +287,5 @@ def test_the_length_of_paragraphs_and_answers_counts_characters_where_no_blank_s
     generate_dataset(config, tmp_path / "set")
     (document,) = load_dataset_folder(tmp_path / "set").documents
     assert document.text == long
+    statistics = json.loads((tmp_path / "set" / "statistics.json").read_text())
+    assert list(statistics["words"]) == [str(count_words(long, "zh"))]

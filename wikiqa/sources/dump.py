@@ -88,6 +88,13 @@ def read_pages(path: Path, counts: Counts, language: str = "en") -> Iterator[Pag
             raise InputError(f"{path} cannot be read after page {number}: {error}") from None
         except UnicodeDecodeError as error:
             raise InputError(f"{path} is not UTF-8 after page {number}: {error.reason}") from None
+        except InputError:
+            raise
+        except (AttributeError, TypeError, ValueError) as error:  # mwxml, of values it cannot read
+            raise InputError(
+                f"{path}: a title, number or time after page {number} is not as in pages-articles "
+                f"XML ({error}): correct it, or download the dump again"
+            ) from None
         except (ParseError, MalformedXML, AssertionError) as error:
             raise InputError(
                 f"{path} is not well-formed pages-articles XML after page {number}: {error}"

@@ -45,6 +45,8 @@ def read_squad(path: Path, counts: Counts) -> Iterator[Article]:
         raise InputError(f"{path} is not UTF-8 ({error.reason}): convert it first") from None
     except ijson.JSONError as error:
         reason = " ".join(str(error).split())
+        if "invalid bytes in UTF8" in reason:
+            raise InputError(f"{path} is not UTF-8: convert it first") from None
         raise InputError(
             f"{path} is not a complete JSON file ({reason[:160]}): restore it"
         ) from None

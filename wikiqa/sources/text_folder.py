@@ -14,17 +14,23 @@ from elusive.wikiqa.sources.files import open_source
 
 SUFFIXES = (".txt", ".md")
 FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+ADDRESS = r"\((?:[^()]|\([^()]*\))*\)"
+"""Of a link; it may have brackets itself, as those of Wikipedia do."""
 MARKUP = (
     (re.compile(r"^(```|~~~).*?^\1[^\n]*$", re.DOTALL | re.MULTILINE), ""),
     (re.compile(r"<!--.*?-->", re.DOTALL), ""),
-    (re.compile(r"!\[[^\]]*\]\([^)]*\)"), ""),
-    (re.compile(r"\[([^\]]*)\]\([^)]*\)"), r"\1"),
+    (re.compile(rf"!\[[^\]]*\]{ADDRESS}"), ""),
+    (re.compile(rf"\[([^\]]*)\]{ADDRESS}"), r"\1"),
     (re.compile(r"(\*\*|__|`+)(?=\S)(.+?)(?<=\S)\1"), r"\2"),
     (re.compile(r"(?<!\w)([*_])(?=\S)(.+?)(?<=\S)\1(?!\w)"), r"\2"),
-    (re.compile(r"^\s*(?:[-*+]|\d+[.)]|>)\s+", re.MULTILINE), ""),
+    (re.compile(r"^[ \t]*([-*_])(?:[ \t]*\1){2,}[ \t]*$", re.MULTILINE), ""),
 )
 """Marks of Markdown, and what stands for them."""
 HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*")
+MARK = re.compile(r"[-*+>]\s+")
+"""What an item of a list or a line of a quotation begins with."""
+NUMBER = re.compile(r"\d{1,3}[.)]\s+")
+"""The same of a numbered list, which begins a paragraph: elsewhere, it is a number of the text."""
 
 
 class TextFolder:
@@ -120,10 +126,13 @@ def read_text(path: Path, title: str = "") -> Article:
 def _read_markdown(text: str) -> Iterator[Paragraph]:
     headings: list[tuple[int, str]] = []
     lines: list[str] = []
+    is_numbered = False
     for line in [*text.split("\n"), ""]:
         heading = HEADING.fullmatch(line.strip())
         if line.strip() and not heading:
-            lines.append(line.strip())
+            is_numbered = bool(NUMBER.match(line.strip())) if not lines else is_numbered
+            mark = (NUMBER if is_numbered else MARK).match(line.strip())
+            lines.append(line.strip()[mark.end() if mark else 0 :])
             continue
         if lines:
             section = " > ".join(name for level, name in headings if level > 1)
