@@ -133,6 +133,7 @@ class AugmentConfig(BaseModel):
     )
     restate_above: float | None = Field(
         default=None,
+        allow_inf_nan=False,
         description="Say a clue again only if its score is this many standard deviations above the "
         "mean of all that stands before the sentence; by default always.",
     )

@@ -123,7 +123,8 @@ def _draw_layers(axes: Axes, report: ClueReport) -> None:
         axes.fill_between(depths, low, high, alpha=0.2, color=lines[0].get_color())
     axes.axhline(0.5, color="gray", linewidth=0.8, linestyle=":")
     axes.set(title="How well each layer alone finds names", xlabel="depth", ylabel="AUROC")
-    axes.legend(frameon=False)
+    if report.layers:
+        axes.legend(frameon=False)
 
 
 def _draw_recall(axes: Axes, report: ClueReport) -> None:

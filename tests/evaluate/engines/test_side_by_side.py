@@ -169,6 +169,7 @@ def test_a_command_that_is_interrupted_says_so_in_one_line(
 @pytest.mark.parametrize("seconds", [0.0, 0.7, 1.5, 2.5, 4.0])
 def test_ctrl_c_while_processes_start_is_one_line(seconds, tmp_path, model_folder):
     command, _ = start_command(tmp_path, model_folder)
+    assert command.stderr
     assert "loading PyTorch" in command.stderr.readline(), "earlier, Python may be starting"
     time.sleep(seconds)
     os.killpg(command.pid, signal.SIGINT)
