@@ -178,8 +178,11 @@ class WikiqaConfig(BaseModel, frozen=True, extra="forbid"):
         for name in ("columns", "raw"):
             if getattr(self, name) and not (self.hub or self.table):
                 raise InputError(f"{name} needs hub or table: remove it for other sources")
+        seen: dict[str, str] = {}
         for pair in self.columns:
             ours, _, theirs = pair.partition("=")
+            if (other := seen.setdefault(ours, pair)) != pair:
+                raise InputError(f"columns: got {other} and {pair}: name {ours} once")
             if ours not in COLUMNS or not theirs:
                 raise InputError(
                     f"columns: {pair!r} should be OURS=THEIRS with OURS one of {', '.join(COLUMNS)}"

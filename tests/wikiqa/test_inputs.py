@@ -305,6 +305,12 @@ def test_every_missing_column_is_named(tmp_path):
     assert "--texts DIR" in message
 
 
+def test_columns_of_one_name_are_one_line(tmp_path):
+    (tmp_path / "t.csv").write_text("title,title,context,question,answers\nRome,Oslo,x,y,z\n")
+    message = get_error(tmp_path / "a", table=tmp_path / "t.csv")
+    assert "has 2 columns 'title': rename one" in message
+
+
 def test_a_csv_file_may_have_semicolons_or_tabs(tmp_path):
     for sign in ";\t":
         lines = [sign.join(map(str, cells)) for cells in (ROWS[0], ROWS[0].values())]

@@ -303,6 +303,10 @@ def test_an_empty_paragraph_is_left_out_and_counted(tmp_path):
         ({"dump": "a", "filters": ["none", "leak"]}, "none excludes all other reasons"),
         ({"squad": "a", "columns": ["a=b"]}, "columns needs hub or table"),
         ({"table": "a", "columns": ["passage=context"]}, "should be OURS=THEIRS"),
+        (
+            {"table": "a", "columns": ["title=a", "title=b"]},
+            "got title=a and title=b: name title once",
+        ),
         ({"squad": "a", "filters": ["leek"]}, "filters"),
     ],
 )

@@ -85,6 +85,7 @@ def _read_csv(path: Path) -> Iterator[Row]:
             names = lines.readline()
             delimiter = "\t" if get_suffix(path) == ".tsv" else find_delimiter(names)
             reader = csv.DictReader(chain([names], lines), delimiter=delimiter, strict=True)
+            _check_twice(path, list(reader.fieldnames or ()))
             for row in reader:
                 if None in row or None in row.values():
                     raise InputError(
@@ -99,6 +100,13 @@ def _read_csv(path: Path) -> Iterator[Row]:
             ) from None
         except UnicodeDecodeError as error:
             raise InputError(f"{path} is not UTF-8 ({error.reason}): convert it first") from None
+
+
+def _check_twice(path: Path, names: list[str]) -> None:
+    """Raise InputError if two columns have one name, of which only one would be read."""
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise InputError(f"{path} has {names.count(twice[0])} columns {twice[0]!r}: rename one")
 
 
 def find_delimiter(names: str) -> str:
