@@ -7,7 +7,10 @@ import pytest
 from commands import run, write_grid_plan
 from keep_cells import keep_cells
 
+from elusive.biogen.config import BiogenConfig
+from elusive.biogen.generate import generate_dataset
 from elusive.evaluate.cells.cell_folder import find_cells
+from elusive.evaluate.compare.mentions import PLACES
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
 
@@ -45,6 +48,26 @@ def test_kept_cells_give_the_table_of_their_run_and_have_no_texts(tmp_path, mode
     assert not list(tmp_path.glob("kept/**/adapter*"))
     keep_cells(out, tmp_path / "whole", with_texts=True)
     assert list_texts(tmp_path / "whole") == list_texts(out)
+
+
+def test_the_page_of_names_has_what_another_pretraining_gains_by_place_of_the_name(tmp_path):
+    page = (DOCS / "findings-names.md").read_text(encoding="utf-8")
+    given = []
+    for name, config in load_plan(Path("restate-grid")).sources.items():
+        assert isinstance(config, BiogenConfig)
+        generate_dataset(config, tmp_path / name)
+        given += ["--dataset", tmp_path / name]
+    asked = {"name-first, fixed-large": ("in", "before"), "distractors, fixed-large": tuple(PLACES)}
+    common = (*given, "--baseline", "plain", "--format", "markdown", "--columns", "difference")
+    for metric in ("forced_choice", "em"):
+        gains = []
+        for benchmark, places in asked.items():
+            for place in places:
+                chosen = ("--metric", metric, "--benchmark", benchmark, "--mention", place)
+                table = run("table", DOCS / "cells" / "nano-fixed", *chosen, *common).stdout
+                (gain,) = re.findall(r"^\| permute +\| (.*?) *\|", table, re.MULTILINE)
+                gains.append(gain)
+        assert f"| one order | {' | '.join(gains)} |" in page
 
 
 def test_the_page_of_names_has_what_another_pretraining_learns():
