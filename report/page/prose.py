@@ -24,14 +24,13 @@ def write_headline(table: ResultTable) -> str:
     name = METRICS[table.metric].name
     best = [row for row in table.rows if row.rank == 1 or table.is_people_only]
     highest = max(getattr(row, table.metric).mean for row in best)
-    top = [row for row in best if getattr(row, table.metric).mean == highest]
+    named = _join([row for row in best if getattr(row, table.metric).mean == highest], table)
     if len(table.rows) == 1:
         return f"There is only one arm, so nothing is compared: {name} of {_join(best, table)}."
     if table.is_people_only:
-        return f"One seed per arm, so there are no ranks; highest {name}: {_join(top, table)}."
+        return f"One seed per arm, so there are no ranks; highest {name}: {named}."
     if len(best) == len(table.rows):
-        highest_ones = _join(top, table)
-        return f"No arm is significantly better than another in {name}; highest: {highest_ones}."
+        return f"No arm is significantly better than another in {name}; highest: {named}."
     if len(best) == 1:
         return f"Best in {name}: {_join(best, table)}. No other arm shares rank 1."
     return (
