@@ -105,6 +105,15 @@ def add_list_option(*names: str, of: Any = str, **settings: Any) -> Callable:
     return click.option(*names, type=CommaList(of), multiple=True, callback=join, **settings)
 
 
+def add_set_option(text: str) -> Callable:
+    """Return a decorator that adds the option that changes settings.
+
+    Args:
+        text: its help.
+    """
+    return click.option("--set", "changes", multiple=True, metavar="SETTING=VALUE", help=text)
+
+
 threads_option = click.option(
     "--threads",
     type=click.IntRange(min=1),

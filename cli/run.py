@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from elusive.cli.options import add_list_option
+from elusive.cli.options import add_list_option, add_set_option
 from elusive.cli.sharing import On, add_on_options
 
 if TYPE_CHECKING:
@@ -26,13 +26,7 @@ if TYPE_CHECKING:
     help="Cells at the same time; by default as many as cores, memory and work allow, and on a "
     "cluster as many as it has room for.",
 )
-@click.option(
-    "--set",
-    "changes",
-    multiple=True,
-    metavar="SETTING=VALUE",
-    help="Change a setting of the plan, such as training.corrupt=mask; repeat it for more.",
-)
+@add_set_option("Change a setting of the plan, such as training.corrupt=mask; repeat it for more.")
 @click.option("--dry-run", is_flag=True, help="Only print what would run, and what it would cost.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 def run(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 from pydantic import BaseModel, Field
 
+from elusive.cli.options import add_set_option
 from elusive.common.errors import InputError, validate_config
 from elusive.common.large.devices import ONE, Devices
 from elusive.common.yaml_files import build_config
@@ -52,13 +53,9 @@ def add_on_options(what: str) -> Callable:
 
 def add_sharing_options(command: Callable) -> Callable:
     """Add the options that say how many tasks write the shards, and where."""
-    command = click.option(
-        "--set",
-        "changes",
-        multiple=True,
-        metavar="SETTING=VALUE",
-        help="What each task needs on a cluster, such as resources.gpus=1; the settings are those "
-        "of plans. Repeat it for more.",
+    command = add_set_option(
+        "What each task needs on a cluster, such as resources.gpus=1; the settings are those of "
+        "plans. Repeat it for more."
     )(command)
     command = click.option(
         "--tasks",

@@ -1,5 +1,6 @@
 """Settings of the pretraining of a model family."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -91,10 +92,14 @@ class PretrainPlan(BaseModel, frozen=True, extra="forbid"):
         return models
 
 
-def load_pretrain_plan(path: Path) -> PretrainPlan:
+def load_pretrain_plan(path: Path, changes: Sequence[str] = ()) -> PretrainPlan:
     """Read the plan of a family.
+
+    Args:
+        path: of the file.
+        changes: settings to change, such as `population.permute=true`.
 
     Raises:
         InputError: there is no such file, it is not YAML, or a setting is wrong.
     """
-    return load_config(PretrainPlan, path, "plan", "tokens: 6000000")
+    return load_config(PretrainPlan, path, "plan", "tokens: 6000000", changes)

@@ -33,18 +33,21 @@ class ProgressLines:
     """
 
     def __init__(self, total: float | None, desc: str, unit: str, initial: float = 0) -> None:
-        self.total, self.desc, self.unit = total, desc, unit
-        self.n = self._initial = initial
-        self._start = time.monotonic()
+        self.desc, self.unit = desc, unit
+        self._begin(total, initial)
         self._next = self._start + FIRST_LINE_SECONDS
 
     def update(self, count: float = 1) -> None:
         """Count more, and write a line if one is due."""
         self.n += count
         now = time.monotonic()
-        if now >= self._next:
+        is_due = now >= self._next
+        if is_due:
             self._next = now + max(FIRST_LINE_SECONDS, (LENGTHENING - 1) * (now - self._start))
-            print_line(self._render(now - self._start))
+            print_line(self._render(now))
+        if is_due or self._is_first:  # an interrupted command may have done what comes first
+            self._is_first = False
+            self._since, self._then = now, self.n
 
     def set_description(self, desc: str) -> None:
         """Say what is being done from now on."""
@@ -52,7 +55,7 @@ class ProgressLines:
 
     def reset(self, total: float | None = None) -> None:
         """Begin again with another total."""
-        self.total, self.n, self._initial, self._start = total, 0, 0, time.monotonic()
+        self._begin(total, 0)
 
     def write(self, message: str) -> None:
         """Write a line."""
@@ -61,13 +64,21 @@ class ProgressLines:
     def close(self) -> None:
         """Do nothing, as there is nothing to clear."""
 
-    def _render(self, elapsed: float) -> str:
+    def _begin(self, total: float | None, initial: float) -> None:
+        self.total, self.n, self._then, self._is_first = total, initial, initial, True
+        self._start = self._since = time.monotonic()
+
+    def _render(self, now: float) -> str:
+        """Build a line; what is left is estimated from the speed since the last one."""
+        elapsed = now - self._start
         units = f"{self.unit.removesuffix('y')}ies" if self.unit.endswith("y") else f"{self.unit}s"
         if not self.total:
             return f"{self.desc}: {self.n:,.0f} {units} in {format_time(elapsed)}"
         line = f"{self.desc}: {self.n / self.total:.0%} of {self.total:,.0f} {units}"
-        done = self.n - self._initial
-        left = f", about {format_time(elapsed / done * (self.total - self.n))} left" if done else ""
+        left, done = "", self.n - self._then
+        if done > 0:
+            seconds = (now - self._since) / done * (self.total - self.n)
+            left = f", about {format_time(seconds)} left"
         return f"{line} in {format_time(elapsed)}{left}"
 
     def __enter__(self: Self) -> Self:

@@ -85,10 +85,8 @@ def test_a_resumed_family_goes_on_with_its_tokenizer(family, plan, tmp_path, mon
 
 
 def test_another_plan_is_refused(family):
-    (family / "other.yaml").write_text(yaml.safe_dump(PLAN | {"tokens": 13_000}))
-    result = CliRunner().invoke(
-        cli, ["pretrain", str(family / "other.yaml"), "--out", str(family / "out")]
-    )
+    command = ["pretrain", str(family / "plan.yaml"), "--out", str(family / "out")]
+    result = CliRunner().invoke(cli, [*command, "--set", "tokens=13000"])
     assert isinstance(result.exception, InputError)
     assert "a family of another plan (different tokens)" in str(result.exception)
 
@@ -171,6 +169,15 @@ def test_the_preset_is_a_plan():
     path = Path(__file__).parents[2] / "presets" / "nano-family.yaml"
     assert {shape.name for shape in load_pretrain_plan(path).models} == {"nano-large", "nano-small"}
     assert ModelShape(name="a").width == 256
+
+
+def test_one_preset_gives_both_pretrainings_that_the_findings_compare():
+    path = Path(__file__).parents[2] / "presets" / "nano-fixed.yaml"
+    changes = ("models=[{name: mixed-large}]", "population.permute=true")
+    fixed, mixed = load_pretrain_plan(path), load_pretrain_plan(path, changes)
+    assert fixed.models[0].model_copy(update={"name": "mixed-large"}) == mixed.models[0]
+    population = fixed.population.model_copy(update={"permute": True})
+    assert fixed.model_copy(update={"models": mixed.models, "population": population}) == mixed
 
 
 def test_people_join_one_by_one(plan, material):

@@ -36,6 +36,17 @@ def test_a_log_gets_plain_lines_and_ever_fewer_of_them(capsys, monkeypatch):
     assert "\x1b" not in "".join(lines)
 
 
+def test_what_an_interrupted_command_had_done_does_not_count_as_speed(capsys, monkeypatch):
+    clock = iter(range(100_000))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with open_bar("pretraining", "token", 10_000) as bar:
+        bar.update(9_000)  # from a checkpoint
+        for _ in range(500):
+            bar.update()
+    first = capsys.readouterr().err.splitlines()[0]
+    assert first == "pretraining: 90% of 10,000 tokens in 0:15, about 16:26 left"
+
+
 def test_something_quick_writes_nothing_into_a_log(capsys):
     with open_bar("checking", "entry", 10) as bar:
         bar.update(10)
