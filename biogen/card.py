@@ -14,6 +14,7 @@ from elusive.common.dataset.card import find_size_category
 from elusive.common.dataset.dataset_statistics import PICTURE, STATISTICS, DatasetStatistics
 from elusive.common.folders import write_atomically
 from elusive.common.jinja import render_template
+from elusive.common.text.counts import format_count
 
 OWN_FIELDS = "own_fields.yaml"
 """File in the dataset folder that keeps the user's own fields."""
@@ -32,8 +33,9 @@ def write_card(
 
         numbers = statistics.as_json() | {"pool_bits": compute_pool_bits(config)}
         write_atomically(out / STATISTICS, json.dumps(numbers, indent=2) + "\n")
-        title = f"{statistics.entities:,} people, {statistics.documents:,} biographies"
-        draw_statistics(statistics, out / PICTURE, title)
+        people = format_count(statistics.entities, "person")
+        biographies = format_count(statistics.documents, "biography")
+        draw_statistics(statistics, out / PICTURE, f"{people}, {biographies}")
     if config.own_fields:
         fields = [f.model_dump(mode="json", exclude_defaults=True) for f in config.own_fields]
         text = yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)

@@ -17,6 +17,7 @@ from elusive.cli.options import (
 from elusive.cli.sharing import On, add_sharing_options, open_share
 from elusive.common.errors import InputError, validate_config
 from elusive.common.large.devices import Devices
+from elusive.common.text.counts import format_count
 from elusive.evaluate.engines.resources import Resources
 
 if TYPE_CHECKING:
@@ -115,8 +116,9 @@ def _report(out: Path, config: AugmentConfig, is_new: bool) -> None:
     summary = TrainingTextFolder(out).summary
     seconds = ", ".join(f"{stage} {time:.1f} s" for stage, time in summary.seconds.items())
     unchanged = summary.diagnostics.num_unchanged
+    texts = format_count(summary.num_texts, "text")
     click.echo(
-        f"{'wrote' if is_new else 'already there:'} {summary.num_texts} texts in {out}; "
+        f"{'wrote' if is_new else 'already there:'} {texts} in {out}; "
         f"{summary.drop_rate:.1%} of the copies' tokens dropped; "
         f"{f'copies that equal their original: {unchanged}; ' if unchanged else ''}{seconds}"
     )

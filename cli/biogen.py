@@ -8,8 +8,17 @@ import click
 from elusive.biogen.config import BiogenConfig
 from elusive.biogen.people.fields import load_fields
 from elusive.cli.options import add_config_options
-from elusive.cli.sharing import On, add_generator_options, count_workers, open_share, require_out
+from elusive.cli.sharing import (
+    On,
+    add_generator_options,
+    count_workers,
+    note_unused_by_preview,
+    open_share,
+    report_written,
+    require_out,
+)
 from elusive.common.errors import validate_config
+from elusive.common.text.counts import format_count
 
 if TYPE_CHECKING:
     from elusive.common.dataset.shared_work import Share
@@ -54,6 +63,7 @@ def biogen(
     own = load_fields(field_file) if field_file else ()
     config = validate_config(BiogenConfig, settings | {"own_fields": own})
     if preview:
+        note_unused_by_preview()
         _show(config, preview)
     else:
         folder = require_out(out)
@@ -76,14 +86,9 @@ def _show(config: BiogenConfig, count: int) -> None:
 
 def _write(config: BiogenConfig, out: Path, workers: int, share: "Share | None") -> None:
     from elusive.biogen.generate import generate_dataset
-    from elusive.common.dataset.folder import count_rows
     from elusive.common.process.progress import open_bar
 
     hidden = share is not None  # tasks have a bar of their own
     with open_bar("biographies", "person", config.people, delay=1, disable=hidden) as bar:
         is_new = generate_dataset(config, out, workers, bar.update, share)
-    rows = count_rows(out)
-    click.echo(
-        f"{'wrote' if is_new else 'already there:'} {out}, {rows['corpus']} documents about "
-        f"{config.people} people, {rows['questions']} questions, {rows['shots']} shots"
-    )
+    report_written(out, is_new, "document", f" about {format_count(config.people, 'person')}")

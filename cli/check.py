@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from elusive.common.text.counts import format_count
+
 SHOWN = 20
 """Number of problems that are printed one by one."""
 
@@ -33,13 +35,13 @@ def check(dataset: Path) -> None:
         problems = check_dataset(dataset, bar.update)
         shown = list(islice(problems, SHOWN))
         more = sum(1 for _ in problems)
-        rows = bar.n
+        rows = int(bar.n)
     for problem in shown:
         click.echo(str(problem))
     if more:
         click.echo(f"and {more} more")
     if shown:
-        count = len(shown) + more
-        click.echo(f"{dataset}: {count} problem{'s' * (count > 1)} in {rows} rows", err=True)
+        count = format_count(len(shown) + more, "problem")
+        click.echo(f"{dataset}: {count} in {format_count(rows, 'row')}", err=True)
         sys.exit(1)
     click.echo(f"{dataset}: all {rows} rows are valid")

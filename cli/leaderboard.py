@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from elusive.common.text.counts import format_count
+
 FOLDER = click.Path(path_type=Path)
 
 
@@ -64,7 +66,8 @@ def add(folder: Path, board: Path, by: str | None) -> None:
     added = add_cells(cells, board, by)
     for path in added.new:
         click.echo(str(path))
-    click.echo(f"{board}: {len(added.new)} entries added, {added.same} already there")
+    count = format_count(len(added.new), "entry")
+    click.echo(f"{board}: {count} added, {added.same} already there")
 
 
 DATASETS = click.option(
@@ -96,12 +99,12 @@ def check(board: Path, datasets: tuple[Path, ...]) -> None:
 
     with open_bar("checking", "entry", delay=1) as bar:
         checked = check_board(board, bar.update, datasets)
-        entries = bar.n
+        entries = int(bar.n)
     for problem in checked.problems:
         click.echo(problem)
     if checked.problems:
-        count = len(checked.problems)
-        click.echo(f"{board}: {count} problem{'s' * (count > 1)} in {entries} entries", err=True)
+        count = format_count(len(checked.problems), "problem")
+        click.echo(f"{board}: {count} in {format_count(entries, 'entry')}", err=True)
         sys.exit(1)
     click.echo(f"{board}: all {entries} entries are valid")
 

@@ -13,6 +13,7 @@ from elusive.cli.options import (
     note_unused,
 )
 from elusive.common.errors import InputError, build_unknown_name_error
+from elusive.common.text.counts import format_count
 
 
 @click.command()
@@ -70,7 +71,7 @@ def look(
         note_unused(idle, "the page of texts that exist already")
         page = _show_stored(source, texts, methods, dataset, limit, out)
     names = ", ".join(arm["method"] for arm in page["arms"])
-    click.echo(f"wrote {len(page['documents'])} documents under {names} to {out}")
+    click.echo(f"wrote {format_count(len(page['documents']), 'document')} under {names} to {out}")
 
 
 def _find_texts(source: Path) -> list[Any] | None:

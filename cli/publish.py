@@ -12,6 +12,7 @@ import click
 
 from elusive.cli.options import add_list_option
 from elusive.common.errors import InputError
+from elusive.common.text.counts import format_count
 
 CITATION_FILES = (".bib", ".cff", ".md", ".txt")
 
@@ -183,7 +184,7 @@ def _build_board(folder: Path, repository: str, datasets: tuple[str, ...], out: 
         count = build_board_repositories(
             folder, out, repository, on_entry=bar.update, datasets=[Path(name) for name in datasets]
         )
-    click.echo(f"{count} entries")
+    click.echo(format_count(count, "entry"))
 
 
 def _build_tables(
@@ -216,7 +217,7 @@ def _build_run(
             folder, out, repository, source, bar.update, details
         )
     results = f", {num_results} of them with a result for the leaderboard of {dataset}"
-    click.echo(f"{num_cells} cells{results if dataset else ''}")
+    click.echo(f"{format_count(num_cells, 'cell')}{results if dataset else ''}")
 
 
 def _write(build: Callable[[Path], None], out: Path, repository: str, parts: list[Part]) -> None:

@@ -8,6 +8,7 @@ import click
 
 from elusive.cli.options import add_comparison_options
 from elusive.common.errors import InputError
+from elusive.common.text.counts import format_count
 
 PAGE = "report.html"
 
@@ -68,4 +69,6 @@ def write_report(
     cells = load_runs(runs)
     name = title or ", ".join(run.resolve().name for run in runs)
     write_page(cells, out, name, runs, baseline, metric)
-    click.echo(f"wrote {len(cells)} cells to {out} ({out.stat().st_size / 1e6:.1f} MB)")
+    click.echo(
+        f"wrote {format_count(len(cells), 'cell')} to {out} ({out.stat().st_size / 1e6:.1f} MB)"
+    )

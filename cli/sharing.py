@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Literal
 import click
 from pydantic import BaseModel, Field
 
-from elusive.cli.options import add_set_option
+from elusive.cli.options import add_set_option, list_given_options, note_unused
 from elusive.common.errors import InputError, validate_config
 from elusive.common.large.devices import ONE, Devices
+from elusive.common.text.counts import format_count
 from elusive.common.yaml_files import build_config
 from elusive.evaluate.engines.resources import Resources
 
@@ -90,6 +91,32 @@ def add_generator_options(what: str) -> Callable:
         )(add_sharing_options(command))
 
     return decorate
+
+
+def note_unused_by_preview() -> None:
+    """Say which given options have no effect with `--preview`, which writes nothing."""
+    idle = {"workers", "tasks", "changes", "on", "address", "out"}
+    given = list_given_options()
+    names = ["set" if name == "changes" else name for name in given if name in idle]
+    note_unused(names, "--preview")
+
+
+def report_written(out: Path, is_new: bool, noun: str, of: str = "") -> None:
+    """Print what a generated dataset holds.
+
+    Args:
+        out: its folder.
+        is_new: whether it was written just now.
+        noun: what its documents are.
+        of: what is said of them.
+    """
+    from elusive.common.dataset.folder import count_rows
+
+    rows = count_rows(out)
+    counts = [format_count(rows[f"{name}s"], name) for name in ("question", "shot")]
+    documents = f"{format_count(rows['corpus'], noun)}{of}"
+    written = "wrote" if is_new else "already there:"
+    click.echo(f"{written} {out}, {', '.join([documents, *counts])}")
 
 
 def require_out(out: Path | None) -> Path:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 import click
 
 from elusive.cli.options import add_config_options, list_given_options, note_unused
-from elusive.cli.sharing import On, add_generator_options, count_workers, open_share, require_out
+from elusive.cli.sharing import (
+    On,
+    add_generator_options,
+    count_workers,
+    note_unused_by_preview,
+    open_share,
+    report_written,
+    require_out,
+)
 from elusive.common.errors import validate_config
 from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.known_sets import fill_known_set
@@ -51,6 +59,7 @@ def wikiqa(
     config = validate_config(WikiqaConfig, fill_known_set(settings, list_given_options()))
     note_unused(config.list_unused(list_given_options()), "this source")
     if preview:
+        note_unused_by_preview()
         _show(config, preview)
     else:
         folder = require_out(out)
@@ -75,7 +84,6 @@ def _show(config: WikiqaConfig, count: int) -> None:
 
 def _write(config: WikiqaConfig, out: Path, workers: int, share: "Share | None") -> None:
     from elusive.common.dataset.dataset_statistics import STATISTICS
-    from elusive.common.dataset.folder import count_rows
     from elusive.common.process.progress import open_bar
     from elusive.wikiqa.generate import generate_dataset
     from elusive.wikiqa.left_out import render_left_out
@@ -87,11 +95,7 @@ def _write(config: WikiqaConfig, out: Path, workers: int, share: "Share | None")
             bar.set_description(name)
 
         is_new = generate_dataset(config, out, workers, bar.update, start_stage, share)
-    rows = count_rows(out)
-    click.echo(
-        f"{'wrote' if is_new else 'already there:'} {out}, {rows['corpus']} paragraphs, "
-        f"{rows['questions']} questions, {rows['shots']} shots"
-    )
+    report_written(out, is_new, "paragraph")
     statistics = json.loads((out / STATISTICS).read_text(encoding="utf-8"))
     if line := render_left_out(statistics["read_and_left_out"]):
         click.echo(line)

@@ -11,6 +11,7 @@ from elusive.common.dataset.dataset_statistics import PICTURE, STATISTICS, Datas
 from elusive.common.folders import write_atomically
 from elusive.common.intervals import format_estimate
 from elusive.common.jinja import render_template
+from elusive.common.text.counts import format_count
 from elusive.wikiqa.articles import Counts
 from elusive.wikiqa.config import UNKNOWN_LICENCE, WIKIPEDIA_LICENCE, WikiqaConfig
 from elusive.wikiqa.left_out import LEFT_OUT, list_left_out
@@ -44,8 +45,9 @@ def write_card(
     numbers = statistics.as_json() | {"read_and_left_out": ordered}
     numbers |= {"exam": asdict(exam) if exam else None}
     write_atomically(out / STATISTICS, json.dumps(numbers, indent=2) + "\n")
-    title = f"{statistics.entities:,} articles, {statistics.documents:,} paragraphs"
-    draw_statistics(statistics, out / PICTURE, title)
+    articles = format_count(statistics.entities, "article")
+    paragraphs = format_count(statistics.documents, "paragraph")
+    draw_statistics(statistics, out / PICTURE, f"{articles}, {paragraphs}")
     card = render_template(
         Path(__file__).parent / "card.md.j2",
         config=config,

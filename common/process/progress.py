@@ -9,6 +9,8 @@ from typing import TypeVar
 import click
 from tqdm import tqdm
 
+from elusive.common.text.counts import make_plural
+
 FIRST_LINE_SECONDS = 15.0
 """Time until the first line about something slow, and between lines at first."""
 LENGTHENING = 1.5
@@ -71,7 +73,7 @@ class ProgressLines:
     def _render(self, now: float) -> str:
         """Build a line; what is left is estimated from the speed since the last one."""
         elapsed = now - self._start
-        units = f"{self.unit.removesuffix('y')}ies" if self.unit.endswith("y") else f"{self.unit}s"
+        units = make_plural(self.unit)
         if not self.total:
             return f"{self.desc}: {self.n:,.0f} {units} in {format_time(elapsed)}"
         line = f"{self.desc}: {self.n / self.total:.0%} of {self.total:,.0f} {units}"

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.special import chdtrc, stdtrit
 
 from elusive.common.intervals import CORRELATION
+from elusive.common.text.counts import format_count
 
 POWER = 0.8
 LEVEL = 0.05
@@ -80,17 +81,17 @@ def render_design(questions: Sequence[int], arms: int, seeds: int, entities: str
         return f"{count} {one}: no difference between arms can be told from chance"
     fewest, most = min(questions), max(questions)
     counts = f"{most}" if fewest == most else f"{fewest} to {most}"
-    of_each = f"{counts} question{'s' * (most > 1)}"
+    of_each = f"{counts} {'question' if most == 1 else 'questions'}"
     assumed = (
         f"EM near {RATE:.0%} and a correlation of {CORRELATION} between answers about one {one}"
     )
     if seeds > 1:
-        plural, more = "seeds", ""
+        more = ""
         assumed += f", and {100 * SEED_DEVIATION:.0f} points between seeds, as on docs/board"
     else:
-        plural, more = "seed", f"; {entities} only, one seed: no ranks"
+        more = f"; {entities} only, one seed: no ranks"
     points = 100 * compute_smallest_difference(questions, arms, seeds)
-    of_arms = f"{arms} arm{'s' * (arms > 1)} x {seeds} {plural}"
+    of_arms = f"{format_count(arms, 'arm')} x {format_count(seeds, 'seed')}"
     return (
         f"{count} {entities} x {of_each}, {of_arms}: differences of {points:.0f} EM "
         "points or more would be found in 80% of such runs (any pair of arms, assuming "

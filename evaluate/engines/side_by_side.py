@@ -12,6 +12,7 @@ from elusive.biogen.config import BiogenConfig
 from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.lm.references import choose_threads, measure_weights
 from elusive.common.process.capacity import count_cores, has_gpu, measure_free_memory_gib
+from elusive.common.text.counts import format_count
 from elusive.evaluate.cells.cell import count_steps
 from elusive.evaluate.jobs import Job, list_jobs
 from elusive.evaluate.plans import Plan, Source
@@ -74,16 +75,12 @@ def choose_processes(load: Load, machine: Machine) -> int:
 
 def render_choice(load: Load, machine: Machine, processes: int) -> str:
     """Render a number of processes and its reasons as one line."""
-    cells, threads = _count(processes, "cell"), _count(load.threads, "thread")
+    cells, threads = format_count(processes, "cell"), format_count(load.threads, "thread")
     free = "" if machine.free_gib is None else f", {machine.free_gib:.1f} GiB free"
     return (
-        f"{cells} at a time, {threads} each ({_count(machine.cores, 'core')}{free}, about "
+        f"{cells} at a time, {threads} each ({format_count(machine.cores, 'core')}{free}, about "
         f"{load.memory_gib:.1f} GiB a cell): --jobs N changes it"
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number > 1)}"
 
 
 def measure_load(plan: Plan) -> Load:

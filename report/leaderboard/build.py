@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from elusive.common.errors import InputError
 from elusive.common.folders import check_not_within, write_atomically
 from elusive.common.jinja import escape_markdown, render_template
+from elusive.common.text.counts import format_count
 from elusive.evaluate.cells.cell_folder import CellResult
 from elusive.evaluate.compare.groups import group_arms, group_benchmarks
 from elusive.evaluate.compare.metrics import find_ranking_metric
@@ -104,7 +105,7 @@ def load_board_cells(
     if checked.problems:
         count = len(checked.problems)
         raise InputError(
-            f"{board} has {count} problem{'s' * (count > 1)}, such as {checked.problems[0]}: "
+            f"{board} has {format_count(count, 'problem')}, such as {checked.problems[0]}: "
             f"`elusive leaderboard check {board}` lists them"
         )
     return _name_datasets(checked.cells, settings or load_board_settings(board))

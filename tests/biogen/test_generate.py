@@ -331,6 +331,11 @@ def test_the_preview_writes_nothing_and_shows_every_fact(tmp_path, monkeypatch):
         for fact in document.facts:
             assert f"{fact.start}-{fact.end}" in result.output
     assert list(tmp_path.iterdir()) == []
+    idle = biogen("--preview", 1, "--on", "slurm", "--set", "resources.cpus=2", "--people", 3)
+    assert idle.stderr.splitlines() == [
+        "note: --preview does not use --on",
+        "note: --preview does not use --set",
+    ]
 
 
 def test_fields_from_a_file_are_kept_with_the_dataset(tmp_path):

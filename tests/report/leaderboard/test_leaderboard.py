@@ -323,7 +323,7 @@ def test_several_benchmarks_get_a_table_each(finished, tmp_path, model_folder):
 def test_a_single_cell_can_be_submitted(finished, tmp_path):
     cell = next(finished.glob("cells/plain-seed0-*"))
     added = run("leaderboard", "add", cell, "--to", tmp_path / "board")
-    assert added.output.splitlines()[-1].endswith("1 entries added, 0 already there")
+    assert added.output.splitlines()[-1].endswith("1 entry added, 0 already there")
     (loaded,) = read_board(tmp_path / "board")
     assert loaded.metrics == load_cell(cell).metrics
     entry = json.loads(next(tmp_path.glob("board/entries/*.json")).read_text())
