@@ -86,7 +86,7 @@ def _write(config: WikiqaConfig, out: Path, workers: int, share: "Share | None")
     from elusive.common.dataset.dataset_statistics import STATISTICS
     from elusive.common.process.progress import open_bar
     from elusive.wikiqa.generate import generate_dataset
-    from elusive.wikiqa.left_out import render_left_out
+    from elusive.wikiqa.left_out import render_left_out, render_left_out_questions
 
     with open_bar("articles read", "article", delay=1) as bar:
 
@@ -97,5 +97,6 @@ def _write(config: WikiqaConfig, out: Path, workers: int, share: "Share | None")
         is_new = generate_dataset(config, out, workers, bar.update, start_stage, share)
     report_written(out, is_new, "paragraph")
     statistics = json.loads((out / STATISTICS).read_text(encoding="utf-8"))
-    if line := render_left_out(statistics["read_and_left_out"]):
+    counts = statistics["read_and_left_out"]
+    for line in filter(None, (render_left_out_questions(counts), render_left_out(counts))):
         click.echo(line)

@@ -7,6 +7,7 @@ from elusive.common.answers import normalize_answer
 from elusive.common.text.languages import ENGLISH
 from elusive.common.text.text_spans import find_whole_words
 from elusive.wikiqa.articles import Asked, Counts
+from elusive.wikiqa.left_out import LEFT_OUT_QUESTION
 
 NO_PLACE = -1
 """Place of an answer whose source states none, and of one that the paragraph lacks."""
@@ -39,7 +40,7 @@ def place_answers(asked: Asked, text: str, counts: Counts, language: str = ENGLI
         else:
             counts[EMPTY if not answer.strip() else MISSING] += 1
     if not placed:
-        counts["question left out: no answer stands in the paragraph"] += 1
+        counts[f"{LEFT_OUT_QUESTION}no answer stands in the paragraph"] += 1
         return None
     known = {answer.casefold() for answer, _ in placed}
     others = [(a, s) for a, s in dict.fromkeys(others) if a.casefold() not in known]

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 from elusive.common.dataset.records import Link
 from elusive.common.errors import InputError
 from elusive.common.text.languages import compose
+from elusive.wikiqa.left_out import LEFT_OUT_QUESTION
 
 Counts = Counter[str]
 """What was read, corrected and left out, by reason, for the card."""
 
 
-EMPTY_QUESTION = "question left out: it is empty"
+EMPTY_QUESTION = f"{LEFT_OUT_QUESTION}it is empty"
 
 
 @dataclass(frozen=True)

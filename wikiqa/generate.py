@@ -108,9 +108,8 @@ def generate_dataset(
     return is_mine
 
 
-LEFT_OUT_QUESTION = re.compile(
-    "(?:question|answer) left out|question without|short paragraph|title that no file"
-)
+OF_QUESTIONS = re.compile("(?:question|answer) left out|question without|short paragraph")
+"""Begins the reasons for which a question is left out."""
 
 
 class NothingLeft(InputError):
@@ -238,7 +237,7 @@ def _describe_nothing(config: WikiqaConfig, counts: Counts) -> str:
     reasons = [
         (name, count)
         for name, count in counts.most_common()
-        if count and LEFT_OUT_QUESTION.match(name)
+        if count and OF_QUESTIONS.match(name)
     ]
     named = "".join(f"; {name} ({count})" for name, count in reasons[:3])
     advice = ["see that titles and answers are those of the texts"]

@@ -11,6 +11,7 @@ from elusive.wikiqa.config import WikiqaConfig
 from elusive.wikiqa.documents import name_entity
 from elusive.wikiqa.filters import Repeated, find_drop_reason, find_repeated_hashes
 from elusive.wikiqa.gather import load_articles
+from elusive.wikiqa.left_out import LEFT_OUT_QUESTION
 from elusive.wikiqa.sampling import sample_items, sample_paragraphs
 
 
@@ -68,7 +69,7 @@ class Selection:
             reason = find_drop_reason(asked, article, self._config)
             reason = reason or self._repeated.find_drop_reason(asked, self._config.active_filters)
             if reason:
-                counts[f"question left out: {reason}"] += 1
+                counts[f"{LEFT_OUT_QUESTION}{reason}"] += 1
             else:
                 question_id = self._make_unique(number, asked.question_id, counts)
                 questions.append(replace(asked, question_id=question_id))

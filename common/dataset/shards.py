@@ -94,8 +94,11 @@ def _remove_progress(out: Path) -> None:
 
 
 def _check_parameters(path: Path, out: Path, kind: str, parameters: dict[str, Any]) -> None:
-    """Record what is being written, or raise InputError if something else is being written."""
-    if not path.exists():
+    """Record what is being written, or raise InputError if something else is being written.
+
+    A command that failed before it made anything, as on a wrong setting, has nothing to be kept.
+    """
+    if not path.exists() or not _has_made_anything(path.parent):
         write_atomically(path, json.dumps(parameters, default=str, indent=2) + "\n")
         return
     changed = find_changed_keys(json.loads(path.read_text(encoding="utf-8")), parameters)
@@ -104,6 +107,11 @@ def _check_parameters(path: Path, out: Path, kind: str, parameters: dict[str, An
             f"{out} holds an unfinished {kind} of another run (different {', '.join(changed)}): "
             "choose another --out or delete it"
         )
+
+
+def _has_made_anything(progress: Path) -> bool:
+    files = (path.relative_to(progress) for path in progress.rglob("*") if path.is_file())
+    return any(path.parts[0] not in (PARAMETERS, LOCK) for path in files)
 
 
 def is_unfinished(out: Path) -> bool:

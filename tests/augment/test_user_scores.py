@@ -8,7 +8,7 @@ import yaml
 from click.testing import CliRunner
 
 from elusive.augment.config import AugmentConfig
-from elusive.augment.scores.user_scores import compute_user_scores
+from elusive.augment.scores.user_scores import compute_user_scores, load_user_score
 from elusive.augment.training_text import TrainingTextFolder
 from elusive.cli.main import cli
 from elusive.common.dataset.records import Document
@@ -55,6 +55,15 @@ def test_an_own_arm_drops_as_it_scores(people_folder, own, tmp_path):
     for text in texts:
         name = " ".join(by_document[text.doc_id].split()[:2])
         assert text.text.startswith(name)
+
+
+def test_a_corrected_function_can_use_the_same_folder(people_folder, own, tmp_path):
+    failed = augment(people_folder, own, "broken", tmp_path / "text")
+    assert isinstance(failed.exception, InputError)
+    own.write_text(OWN.replace("1 / 0", "[1.0] * len(units)"))
+    load_user_score.cache_clear()  # each command is a process of its own
+    corrected = augment(people_folder, own, "broken", tmp_path / "text")
+    assert corrected.exit_code == 0, corrected.output
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e200, 1e-200])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from commands import run
 
 from elusive.common.dataset.check import check_dataset
 from elusive.common.dataset.records import Shot, WikiDocument, WikiQuestion, from_table
@@ -282,7 +283,7 @@ def test_a_source_without_a_question_says_why(tmp_path):
         (
             "title,question,answers",
             "paris,Where?,the Tiber",
-            "title that no file of the folder has (1)",
+            "no file has its title (1)",
         ),
         ("title,question,answers", "rome,Where?,the Seine", "no text states its answer (1)"),
         ("titel,question,answers", "rome,Where?,the Tiber", "no column 'title'"),
@@ -295,6 +296,22 @@ def test_questions_that_fit_no_text_are_told_why(header, row, reason, tmp_path):
     message = get_error(tmp_path / "a", table=tmp_path / "t.csv", texts=tmp_path / "texts")
     assert reason in message
     assert "shots" not in message
+
+
+def test_questions_that_fit_no_text_are_named_and_counted_once(tmp_path):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "rome.txt").write_text("Rome lies on the Tiber.")
+    rows = ["rome,Where?,the Tiber", "rome,What?,the Seine", "paris,Who?,the Tiber"]
+    (tmp_path / "t.csv").write_text("\n".join(["title,question,answers", *rows]))
+    given = ("--table", tmp_path / "t.csv", "--texts", tmp_path / "texts")
+    result = run("wikiqa", *given, "--shots", 0, "--out", tmp_path / "set")
+    assert result.stderr.splitlines() == [
+        "note: row 1 left out, as no text states its answer: 'What?'",
+        "note: row 2 left out, as no file has its title: 'Who?'",
+    ]
+    assert result.stdout.splitlines()[1:] == [
+        "2 of 3 questions left out: no file has its title 1, no text states its answer 1"
+    ]
 
 
 def test_every_missing_column_is_named(tmp_path):

@@ -8,6 +8,7 @@ from elusive.common.chat.models import ChatModel
 from elusive.common.intervals import RATE, Estimate, estimate_mean
 from elusive.wikiqa.articles import Article, Asked, Counts, Paragraph
 from elusive.wikiqa.config import WikiqaConfig
+from elusive.wikiqa.left_out import LEFT_OUT_QUESTION
 
 MAX_TOKENS = 24
 PROMPT = """\
@@ -88,7 +89,7 @@ def drop_failed_questions(article: Article, config: WikiqaConfig, counts: Counts
         for question in paragraph.asked:
             reason = _find_drop_reason(question, config)
             if reason:
-                counts[f"question left out: {reason}"] += 1
+                counts[f"{LEFT_OUT_QUESTION}{reason}"] += 1
             else:
                 asked.append(question)
         paragraphs.append(replace(paragraph, asked=asked))

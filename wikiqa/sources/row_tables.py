@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from elusive.common.errors import InputError
+from elusive.common.process.progress import print_line
 from elusive.common.text.languages import compose
 from elusive.wikiqa.articles import (
     EMPTY_QUESTION,
@@ -23,6 +24,7 @@ from elusive.wikiqa.articles import (
     read_title,
 )
 from elusive.wikiqa.config import WikiqaConfig
+from elusive.wikiqa.left_out import LEFT_OUT_QUESTION
 from elusive.wikiqa.sources.files import get_suffix, open_source, require_file
 from elusive.wikiqa.sources.joining import AskedRow, join_rows
 from elusive.wikiqa.sources.layouts import Row, convert_row
@@ -31,6 +33,8 @@ from elusive.wikiqa.sources.text_folder import TextFolder
 
 NEEDED, NEEDED_RAW = ("context", "question", "answers"), ("title", "text")
 OF_TEXTS = ("title", "question", "answers")
+MOST_NAMED = 5
+"""Number of questions that are named one by one if the user's texts do not state their answers."""
 LEGACY_NAMES = {
     "hotpot_qa": "hotpotqa/hotpot_qa",
     "kilt_tasks": "facebook/kilt_tasks",
@@ -246,7 +250,7 @@ def read_asked_rows(
     Raises:
         InputError: a column is missing, or a row has another shape.
     """
-    number = -1
+    number, named = -1, 0
     for number, (given, row) in enumerate(_convert_rows(rows, source)):
         if number == 0:
             _check_columns(row, columns, OF_TEXTS if texts else NEEDED, source)
@@ -256,13 +260,17 @@ def read_asked_rows(
         asked = compose_asked(asked, text if isinstance(text, str) else "")
         if texts:
             answers = [answer for answer, _ in asked.answers]
-            title, text = texts.find_paragraph(title, answers, counts)
-        if not isinstance(text, str):
+            title, text = texts.find_paragraph(title, answers)
+        elif not isinstance(text, str):
             raise InputError(
                 f"{source}, row {number}: the context is not a text (got {text!r:.60})"
             )
         if not text and (texts or row is not given):
-            counts["question left out: no text states its answer"] += 1
+            reason = "no file has its title" if text is None else "no text states its answer"
+            counts[f"{LEFT_OUT_QUESTION}{reason}"] += 1
+            named += 1
+            if texts and named <= MOST_NAMED:
+                print_line(f"note: row {number} left out, as {reason}: {asked.question!r:.80}")
             continue
         counts["question without an answer"] += not asked.answers
         counts[EMPTY_QUESTION] += not asked.question.strip()

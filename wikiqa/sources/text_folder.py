@@ -49,15 +49,15 @@ class TextFolder:
                 raise InputError(f"{other} and {path} have one name: rename one, it is its title")
         self.read = lru_cache(64)(read_text)
 
-    def find_paragraph(self, title: str, answers: list[str], counts: Counts) -> tuple[str, str]:
+    def find_paragraph(self, title: str, answers: list[str]) -> tuple[str, str | None]:
         """Return an article's title and its first paragraph that states an answer; empty if none.
 
         Titles of one file, such as `rome` and `Rome.md`, are of one article: the first one stays.
+        If no file has the title, the paragraph is None.
         """
         named = next((n for n in (title, Path(title).stem) if _make_key(n) in self.paths), None)
         if named is None:
-            counts["title that no file of the folder has"] += 1
-            return title, ""
+            return title, None
         path = self.paths[_make_key(named)]
         texts = [paragraph.text for paragraph in self.read(path).paragraphs]
         whole = (text for text in texts if find_whole_words(text, answers))
