@@ -97,8 +97,8 @@ ARMS: dict[str, Arm] = {
     "permute": Arm("rewrite", "the sentences are put in random order"),
     "restate": Arm(
         "rewrite",
-        "each sentence says its clue again, in place of its pronoun or before it; the clue is what "
-        "its own tokens attend to most among the words before it",
+        "each sentence says its clue again, in place of its pronoun or before it; a score finds "
+        "the clue among the words before the sentence",
     ),
     "eda": Arm(
         "rewrite",

@@ -130,8 +130,8 @@ def _show_result(result: "RunResult", plan: "Plan", out: Path, is_whole: bool) -
     try:
         if result.folders:
             _show_tables(result.folders, out if is_whole else None)
-        kinds = "training text, cells and tables" if is_whole else "training text and cells"
-        click.echo(f"wrote datasets, {kinds} to {out}")
+            kinds = "training text, cells and tables" if is_whole else "training text and cells"
+            click.echo(f"wrote datasets, {kinds} to {out}")
         for folder in result.follow_ups:
             click.echo(f"{folder.relative_to(out).parts[0]}: {folder}")
         if "report" in plan.then and result.folders:

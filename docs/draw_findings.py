@@ -45,7 +45,7 @@ STAND_INS = {"contrast": "depth-contrast"}
 """On Wikipedia: SmolLM2's own first layers take the place of a smaller model."""
 ARMS = {
     "untrained": ("before training", "#999999", "o"),
-    "contrast": ("41 to 53% dropped, as in the paper", "#CC79A7", "v"),
+    "contrast": ("41 to 47% dropped as in the paper (Wikipedia: 53%)", "#CC79A7", "v"),
     "plain": ("the text as it is", "#0072B2", "s"),
     "permute": ("its sentences in new orders", "#009E73", "D"),
     "permute + restate by oracle in place of pronouns": (

@@ -51,7 +51,8 @@ class PresetSummary:
 
 
 def _format_hours(hours: float) -> str:
-    return f"about {60 * hours:.0f} min" if hours < 1.5 else f"about {hours:.0f} h"
+    time = f"{60 * hours:.0f} min" if hours < 1.5 else f"{hours:.0f} h"
+    return f"about {time} on one core"
 
 
 def summarize_presets() -> list[PresetSummary]:
@@ -180,7 +181,11 @@ def _render_group(name: str, value: Any, model: type[BaseModel] | None) -> str:
 
 def _wrap(text: str, indent: str) -> list[str]:
     return textwrap.wrap(
-        text.removeprefix("# "), LINE, initial_indent=indent, subsequent_indent=indent
+        text.removeprefix("# "),
+        LINE,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
     )
 
 

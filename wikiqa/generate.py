@@ -235,9 +235,7 @@ def _write_tables(
 def _describe_nothing(config: WikiqaConfig, counts: Counts) -> str:
     """Say for what all questions are left out, most frequent first, and what to do about it."""
     reasons = [
-        (name, count)
-        for name, count in counts.most_common()
-        if count and OF_QUESTIONS.match(name)
+        (name, count) for name, count in counts.most_common() if count and OF_QUESTIONS.match(name)
     ]
     named = "".join(f"; {name} ({count})" for name, count in reasons[:3])
     advice = ["see that titles and answers are those of the texts"]

@@ -68,13 +68,14 @@ def measure_distances(arms: dict[str, list[CellResult]]) -> tuple[list[DistanceR
 
 
 def has_own_distances(arms: dict[str, list[CellResult]]) -> bool:
-    """Whether every distance belongs to one field, so that the two cannot be told apart."""
+    """Whether no two fields have a distance in common, so that the two cannot be told apart."""
     fields: dict[int, set[str]] = defaultdict(set)
     for cell in itertools.chain(*arms.values()):
         for prediction in cell.predictions:
             if prediction.distance is not None:
                 fields[prediction.distance].add(prediction.field)
-    return all(len(names) == 1 for names in fields.values())
+    has_several = len(set().union(*fields.values())) > 1
+    return has_several and all(len(names) == 1 for names in fields.values())
 
 
 def _is_inside(pair: tuple[int, int], prediction: Prediction) -> bool:

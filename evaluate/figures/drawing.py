@@ -24,7 +24,10 @@ MOST_COLUMNS = 6
 """Largest number of columns of a legend."""
 LEGEND_WIDTH, MARK_WIDTH = 160, 6
 """Characters in a row of a legend, and those that a mark takes."""
-WHISKERS = "Whiskers: 95% intervals over people and, with several seeds, trainings."
+WHISKERS = (
+    "Whiskers: 95% intervals over people and, with several seeds, trainings. Points without are of "
+    "one person or article."
+)
 
 
 def draw_distance(

@@ -116,9 +116,7 @@ def _draw_distances(folder: Path, arms: dict[str, list[CellResult]]) -> str:
         f"{WHISKERS}"
     )
     if is_confounded:
-        caption += (
-            " Every distance belongs to one field, so field and distance cannot be told apart."
-        )
+        caption += " No two fields have a distance in common, so the two cannot be told apart."
     return _render_section(title, "accuracy-by-distance", caption)
 
 
@@ -195,8 +193,8 @@ def _draw_gains(
     _save(folder, "recall-against-gain", draw_gains(gains, mark_arms(arms)), gains.rows)
     caption = (
         "One point per field and arm that drops tokens: the share of copies that keep a mention of "
-        "the name and the whole value, and the gain over `random`. Intervals resample "
-        "entities and seeds.\n"
+        "the name and the whole value, and the gain over `random`. The intervals of "
+        "the correlations resample entities and seeds.\n"
     )
     lines = ["| metric | Pearson | Spearman |", "|---|---|---|"]
     for correlation in gains.correlations:

@@ -26,13 +26,14 @@ from elusive.evaluate.tables.columns import (
 from elusive.evaluate.tables.table import ResultTable
 
 NOTE = """\
-95% intervals in brackets: over people (or articles) and seeds. Rank: 1 + the number of
-significantly better arms ({metric}; paired tests over the same, Holm). Preparing:
-scoring, dropping.
+95% intervals in brackets: over people (or articles) and seeds; only p-values and ranks are
+corrected for the number of arms (Holm). Rank: 1 + the number of significantly better arms
+({metric}; paired tests over people and seeds). Preparing: scoring, dropping.
 """
 ONE_SEED_NOTE = """\
 With one seed, intervals and p-values are over people (or articles) only, and there are no ranks:
-another seed may change the order of the arms. Preparing: scoring, dropping.
+another seed may change the order of the arms. Only p-values are corrected for the number of arms
+(Holm). Preparing: scoring, dropping.
 """
 
 

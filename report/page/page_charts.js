@@ -120,7 +120,7 @@ function distanceFigure(distance, metric) {
     const options = { bins: distance.bins, x: "words from the name to the value", y: `${name}, ${unit}`, fromZero: metric === "em", lines: true };
     return series.length ? drawChart(title, series, options) : null;
   };
-  const note = `Distance: words between a value and the nearest mention of the name before it. Whiskers: 95% intervals.${distance.confounded ? ` Every distance belongs to one field. Words: ${distance.bins.map((words, bin) => `${words} ${distance.fields[bin]}`).join("; ")}.` : ""}`;
+  const note = `Distance: words between a value and the nearest mention of the name before it. Whiskers: 95% intervals; points without are of one person or article.${distance.confounded ? ` No two fields have a distance in common. Words: ${distance.bins.map((words, bin) => `${words} ${distance.fields[bin]}`).join("; ")}.` : ""}`;
   const table = () => plainTable(title, ["arm", ...distance.bins.map((words, bin) => `${words} words${fieldOf(bin)}`)],
     Object.entries(distance.scores[metric]).map(([arm, bins]) => [arm, ...bins.map((values) => interval(values, scale, digits))]));
   return figureOf(title, make, note, table);

@@ -120,8 +120,8 @@ def list_cautions(table: ResultTable, cells: list[CellResult], confounded: bool)
     ]
     if confounded:
         cautions.append(
-            "Every distance belongs to one field, so distance and field vary together: the curve "
-            "by distance does not show the effect of distance alone."
+            "No two fields have a distance in common, so distance and field vary together: the "
+            "curve by distance does not show the effect of distance alone."
         )
     cautions.append(
         "The numbers hold for this dataset and this model; on others, the order of the arms may "
@@ -235,7 +235,8 @@ def explain_method(table: ResultTable, cells: list[CellResult]) -> list[str]:
         "the seeds of all arms together.",
         "Difference: an arm minus the baseline on the same questions and seeds, with its interval. "
         "Its p-value is from a paired test: answers are exchanged person by person, and the same "
-        "chance in training is added. It is corrected for the number of arms (Holm).",
+        "chance in training is added. It is corrected for the number of arms (Holm); the interval "
+        "is not, so it can leave 0 out where p is not small.",
         f"Rank: 1 plus the number of arms that are significantly better in {metric}. All pairs are "
         "tested, with correction for their number (Holm); arms that cannot be told apart can share "
         "a rank. With one seed there are no ranks.",

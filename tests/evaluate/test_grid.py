@@ -120,6 +120,8 @@ def test_a_cell_that_fails_is_recorded_and_the_others_go_on(tmp_path, model_fold
     assert "failed: rho-1-seed0: model.safetensors of model" in result.output
     record = json.loads((tmp_path / "out" / "failed" / "rho-1-seed0.json").read_text())
     assert "Traceback" in record["details"]
+    write_grid_plan(tmp_path, model_folder, arms=[other], seeds=[0], untrained=False)
+    assert "wrote" not in run("run", plan, "--out", tmp_path / "none").stdout
     write_grid_plan(tmp_path, model_folder, arms=["plain"], seeds=[0])
     assert run("run", plan, "--out", tmp_path / "out").exit_code == 0
 

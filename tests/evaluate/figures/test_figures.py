@@ -279,10 +279,10 @@ def test_field_and_distance_are_one_also_where_a_bin_holds_two_fields(run_of_arm
     (cell, *_) = group_arms(find_cells(run_of_arms))["plain"]
     fields = list(dict.fromkeys(p.field for p in cell.predictions))
 
-    def move(distance: Callable[[int, int], int]) -> dict[str, list[CellResult]]:
+    def move(distance: Callable[[int, int], int], **changes: str) -> dict[str, list[CellResult]]:
         """Put the answers of every field at distances by the field's number and their own."""
         moved = [
-            replace(p, distance=distance(fields.index(p.field), number))
+            replace(p, distance=distance(fields.index(p.field), number), **changes)
             for number, p in enumerate(cell.predictions)
         ]
         return {"plain": [replace(cell, predictions=moved)]}
@@ -291,6 +291,8 @@ def test_field_and_distance_are_one_also_where_a_bin_holds_two_fields(run_of_arm
     assert any("," in names for names in measure_distances(apart)[1])
     assert has_own_distances(apart)
     assert not has_own_distances(move(lambda field, number: number % 3))
+    one = move(lambda field, number: 10 * field + number % 3, field="answer")
+    assert not has_own_distances(one), "a single field has nothing to be told apart from"
 
 
 def test_cells_of_a_dataset_that_the_plan_lost_are_no_others(run_of_arms):

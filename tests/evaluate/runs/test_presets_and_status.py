@@ -56,6 +56,7 @@ def test_a_new_plan_runs_as_it_stands_and_names_every_setting(tmp_path, capsys):
         for name in {*config.model_fields} - {"method"}:
             assert re.search(rf"^ *(#: )?{name}:", text, re.MULTILINE), name
     assert max(map(len, text.splitlines())) <= 120
+    assert not re.search(r"[a-z]-$", text, re.MULTILINE), "no option or arm is broken at a hyphen"
     before = path.read_bytes()
     assert "exists" in line_of_error(capsys, "new", path)
     assert path.read_bytes() == before
