@@ -19,15 +19,16 @@ from elusive.common.lm.references import (
     find_weight_files,
     hash_adapter,
 )
+from elusive.evaluate.answering.prompts import split_shots
 from elusive.evaluate.cells.cell import build_no_questions_error
-from elusive.evaluate.config import CellSettings
+from elusive.evaluate.config import AnsweringConfig, CellSettings
 from elusive.evaluate.plans import Plan, Source
 
 
 def check_plan_inputs(plan: Plan) -> None:
     """Raise InputError if a dataset or a model that every cell needs is missing or wrong."""
     for source in plan.sources.values():
-        _check_source(source, plan.answering.split)
+        _check_source(source, plan.answering)
     if plan.known:
         _check_source(plan.known)
     for model in plan.trained:
@@ -49,7 +50,7 @@ def check_cell_inputs(
             "train and adapter cannot be combined: give a text to train on or a finished adapter"
         )
     check_no_other_files(out)
-    _check_source(dataset, settings.answering.split)
+    _check_source(dataset, settings.answering)
     if known:
         DatasetFolder(known)
     if train:
@@ -60,13 +61,17 @@ def check_cell_inputs(
         find_weight_files(find_model(model))
 
 
-def _check_source(source: Source, split: str = "all") -> None:
-    """Raise InputError unless a dataset is there or can be generated, with questions of a split."""
+def _check_source(source: Source, answering: AnsweringConfig | None = None) -> None:
+    """Raise InputError unless a dataset is there or can be generated, with what is asked of it."""
     if isinstance(source, BiogenConfig):
         compile_config(source)
         return
-    batches = DatasetFolder(source).iterate_questions()
-    if split != "all" and not any(
-        pc.any(pc.equal(batch.column("split"), split)).as_py() for batch in batches
+    folder = DatasetFolder(source)
+    if not answering:
+        return
+    split_shots(folder.shots, answering.num_shots, seed=0)
+    if answering.split != "all" and not any(
+        pc.any(pc.equal(batch.column("split"), answering.split)).as_py()
+        for batch in folder.iterate_questions()
     ):
-        raise build_no_questions_error(split)
+        raise build_no_questions_error(answering.split)

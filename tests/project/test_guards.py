@@ -355,6 +355,10 @@ TYPOS = [
         "no dataset",
     ),
     (["evaluate", "people", "--model", "nano-large", "--split", "tst", "--out", "out"], "split"),
+    (
+        ["evaluate", "people", "--model", "nano-large", "--num-shots", "8", "--out", "out"],
+        "shots 8",
+    ),
     (["evaluate", "people", "--model", "nano-large", "--out", "adapter"], "other files"),
     (["augment", "none", "--method", "random", "--out", "out"], "no dataset folder"),
     (["augment", "people", "--method", "rndom", "--out", "out"], "did you mean 'random'"),
