@@ -7,7 +7,7 @@ MAY_IMPORT = {
         "common",
         "common/text",
     ),
-    "common/process": (),
+    "common/process": ("common/text",),
     "common/large": (
         "common",
         "common/lm",
@@ -29,12 +29,7 @@ MAY_IMPORT = {
         "common/large",
         "common/lm",
     ),
-    "biogen": (
-        "common",
-        "common/dataset",
-        "biogen/people",
-        "biogen/texts",
-    ),
+    "biogen": ("common", "common/text", "common/dataset", "biogen/people", "biogen/texts"),
     "biogen/people": (
         "common",
         "biogen",
@@ -58,6 +53,7 @@ MAY_IMPORT = {
         "common",
         "common/text",
         "common/dataset",
+        "common/process",
         "wikiqa",
         "wikiqa/wikitext",
     ),
@@ -164,12 +160,7 @@ MAY_IMPORT = {
         "evaluate/answering",
         "evaluate/training",
     ),
-    "evaluate/compare": (
-        "common",
-        "common/dataset",
-        "augment",
-        "evaluate/cells",
-    ),
+    "evaluate/compare": ("common", "common/text", "common/dataset", "augment", "evaluate/cells"),
     "evaluate/tables": (
         "common",
         "common/dataset",
@@ -191,6 +182,7 @@ MAY_IMPORT = {
     ),
     "evaluate/engines": (
         "common",
+        "common/text",
         "common/dataset",
         "common/process",
         "common/large",
@@ -221,6 +213,7 @@ MAY_IMPORT = {
     ),
     "report/leaderboard": (
         "common",
+        "common/text",
         "common/dataset",
         "evaluate",
         "evaluate/cells",

@@ -265,7 +265,7 @@ def read_asked_rows(
             raise InputError(
                 f"{source}, row {number}: the context is not a text (got {text!r:.60})"
             )
-        if not text and (texts or row is not given):
+        if text is None or (not text and (texts or row is not given)):
             reason = "no file has its title" if text is None else "no text states its answer"
             counts[f"{LEFT_OUT_QUESTION}{reason}"] += 1
             named += 1
