@@ -2,9 +2,9 @@
 
 python docs/draw_findings.py
 
-It reads `docs/board/leaderboard.parquet` and, of the other pretraining, the cells in
-`docs/cells/nano-fixed`, and writes `docs/assets/findings.svg`. The last row is copied from
-`docs/findings-pretrained.md`: answers about Wikipedia are not on the board.
+It reads `docs/board/leaderboard.parquet` and, of other pretrainings, the cells in
+`docs/cells/nano-mixed` and `docs/cells/nano-fixed`, and writes `docs/assets/findings.svg`. The last
+row is copied from `docs/findings-pretrained.md`: answers about Wikipedia are not on the board.
 """
 
 from pathlib import Path
@@ -25,15 +25,19 @@ AMONG = "the name stands anywhere, among two other people"
 BENCHMARKS = {
     f"50 people, {FIRST}, nano-large": "nano-large (4 M), A",
     f"50 people, {AMONG}, nano-large": "nano-large, B",
-    "name-first, fixed-large": "pretrained in one order, A",
-    "distractors, fixed-large": "pretrained in one order, B",
+    "name-first, mixed-large": "pretrained with the name first, A",
+    "distractors, mixed-large": "the same, B",
+    "name-first, fixed-large": "the same, and in one order, A",
+    "distractors, fixed-large": "the same, B",
     f"40 people, {FIRST}, nano-large": "nano-large, A, other people",
     "40 people, the name stands anywhere, nano-large": "the same, the name anywhere",
     f"50 people, {FIRST}, micro-large": "micro-large (6 M), A",
     f"50 people, {AMONG}, micro-large": "micro-large, B",
     f"30 people, {AMONG}, smollm2-135m": "SmolLM2 (135 M), B",
 }
-"""Benchmarks of the board and of the other pretraining, from top to bottom, and their names."""
+"""Benchmarks of the board and of other pretrainings, from top to bottom, and their names."""
+KEPT = ("nano-mixed", "nano-fixed")
+"""Folders of the cells of other pretrainings."""
 WIKIPEDIA = {
     "untrained": (0.65, 0.59, 0.70),
     "plain": (0.70, 0.64, 0.75),
@@ -60,9 +64,10 @@ ARMS = {
 def draw() -> Figure:
     """Draw forced choice with its 95% interval, a row for each benchmark."""
     board = pq.read_table(DOCS / "board" / "leaderboard.parquet")
-    other = build_board_table(rank_benchmarks(find_cells(DOCS / "cells" / "nano-fixed"), "em"))
+    kept = [cell for name in KEPT for cell in find_cells(DOCS / "cells" / name)]
+    other = build_board_table(rank_benchmarks(kept, "em"))
     rows = [*board.to_pylist(), *other.to_pylist()]
-    figure = Figure(figsize=(8.8, 7), layout="constrained")
+    figure = Figure(figsize=(8.8, 7.8), layout="constrained")
     axes = figure.subplots()
     for place, (label, (name, color, mark)) in enumerate(ARMS.items()):
         shift = 0.11 * (place - 2)  # so that marks of one row do not hide each other

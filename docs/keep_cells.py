@@ -6,9 +6,11 @@ numbers stand in place of the titles. Those about invented people are kept with 
     python docs/keep_cells.py RUN docs/cells/NAME
 """
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -46,11 +48,18 @@ def _strip(prediction: Prediction, numbers: dict[str, str]) -> Prediction:
 
 def _write(cell: CellResult, target: Path) -> None:
     perplexity = cell.metrics.get("known", {}).get("perplexity")
-    with create_folder(target, "cell", cell.parameters) as folder:
+    with create_folder(target, "cell", _leave_path_out(cell.parameters)) as folder:
         for name in FILES:
             if (cell.folder / name).exists():
                 shutil.copy(cell.folder / name, folder)
         write_predictions(folder, cell.predictions, cell.known, perplexity)
+
+
+def _leave_path_out(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Name the model by its folder's last part, wherever it was on the machine of the run."""
+    if not Path(model := parameters["model"]).is_absolute():
+        return parameters
+    return json.loads(json.dumps(parameters).replace(model, Path(model).name))
 
 
 @click.command()

@@ -193,13 +193,36 @@ def build_comparable_table(
     Raises:
         InputError: as `build_table`, or the baseline is not finished.
     """
-    kept, left_out = select_comparable_cells(cells)
+    measured, lacking = _leave_unmeasured_out(cells, metric)
+    kept, left_out = select_comparable_cells(measured)
+    left_out = [*lacking, *left_out]
     if baseline in group_arms(cells).keys() - group_arms(kept).keys():
         raise InputError(
             f"the baseline {baseline!r} is not in the table ({'; '.join(left_out)}): finish the "
             f"run, or choose another of {', '.join(group_arms(kept))}"
         )
     return replace(build_table(kept, baseline, metric), left_out=tuple(left_out))
+
+
+def _leave_unmeasured_out(
+    cells: list[CellResult], metric: str
+) -> tuple[list[CellResult], list[str]]:
+    """Leave out arms of earlier versions, which lack a newer metric, unless all cells lack it."""
+    lacking = [
+        name
+        for name, members in group_arms(cells).items()
+        if metric in METRICS and not any(has_metric(cell.predictions, metric) for cell in members)
+    ]
+    kept = [
+        cell
+        for name, members in group_arms(cells).items()
+        if name not in lacking
+        for cell in members
+    ]
+    lines = [
+        f"{name}: its cells lack {metric}, as those of earlier versions do" for name in lacking
+    ]
+    return (kept, lines) if kept else (cells, [])
 
 
 def build_tables(

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 from commands import run, write_grid_plan
+from compare_gains import compare_gains, read_arms
 from keep_cells import keep_cells
+from pretrainings import PRETRAININGS, list_lines
 
-from elusive.biogen.config import BiogenConfig
-from elusive.biogen.generate import generate_dataset
+from elusive.common.intervals import format_estimate
 from elusive.evaluate.cells.cell_folder import find_cells
-from elusive.evaluate.compare.mentions import PLACES
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
 
@@ -50,39 +50,24 @@ def test_kept_cells_give_the_table_of_their_run_and_have_no_texts(tmp_path, mode
     assert list_texts(tmp_path / "whole") == list_texts(out)
 
 
-def test_the_page_of_names_has_what_another_pretraining_gains_by_place_of_the_name(tmp_path):
-    page = (DOCS / "findings-names.md").read_text(encoding="utf-8")
-    given = []
-    for name, config in load_plan(Path("restate-grid")).sources.items():
-        assert isinstance(config, BiogenConfig)
-        generate_dataset(config, tmp_path / name)
-        given += ["--dataset", tmp_path / name]
-    asked = {"name-first, fixed-large": ("in", "before"), "distractors, fixed-large": tuple(PLACES)}
-    common = (*given, "--baseline", "plain", "--format", "markdown", "--columns", "difference")
+def test_the_page_of_names_has_what_models_pretrained_in_other_ways_learn(tmp_path):
+    page = (DOCS / "findings-names.md").read_text(encoding="utf-8").splitlines()
+    lines = list(list_lines(tmp_path))
+    assert len(lines) == len(PRETRAININGS) * 7
+    assert [line for line in lines if line not in page] == []
+
+
+def test_the_page_of_names_has_how_far_gains_differ_between_pretrainings():
+    page = " ".join((DOCS / "findings-names.md").read_text(encoding="utf-8").split())
+    sources = ("any order, anywhere (nano-large)", "any order, first")
+    datasets = ("50 people, the name opens the text, nano-large", "name-first, mixed-large")
+    first, second = (
+        read_arms(PRETRAININGS[source], benchmark)
+        for source, benchmark in zip(sources, datasets, strict=True)
+    )
     for metric in ("forced_choice", "em"):
-        gains = []
-        for benchmark, places in asked.items():
-            for place in places:
-                chosen = ("--metric", metric, "--benchmark", benchmark, "--mention", place)
-                table = run("table", DOCS / "cells" / "nano-fixed", *chosen, *common).stdout
-                (gain,) = re.findall(r"^\| permute +\| (.*?) *\|", table, re.MULTILINE)
-                gains.append(gain)
-        assert f"| one order | {' | '.join(gains)} |" in page
-
-
-def test_the_page_of_names_has_what_another_pretraining_learns():
-    page = (DOCS / "findings-names.md").read_text(encoding="utf-8")
-    columns = "em,forced-choice,known-em"
-    table = build_table(DOCS / "cells" / "nano-fixed", columns)
-    cells: dict[str, list[str]] = {}
-    for row in table.splitlines():
-        arm, *values = (cell.strip(" *") for cell in row.split("|")[1:-1] or [""])
-        if values and arm != "arm" and "---" not in arm:
-            name = "permute + gold name" if "oracle" in arm else arm
-            cells.setdefault(name, [])[:0] = values  # the page has the second benchmark first
-    assert sorted(cells) == ["permute", "permute + gold name", "plain", "untrained"]
-    for name, values in cells.items():
-        assert f"| {name} | {' | '.join(values)} |" in page
+        gap = compare_gains(first, second, "permute", "plain", metric)
+        assert format_estimate(gap, 100, 0) in page
 
 
 @pytest.mark.parametrize("name", ["wikipedia-dump"])

@@ -76,6 +76,14 @@ def test_arms_whose_cells_an_earlier_version_made_have_no_forced_choice(cells):
         assert render(table)
     with pytest.raises(InputError, match="'forced_choice': 1 of 4 cells lack it, first random"):
         build_table(mixed, metric="forced_choice")
+    newer = [choose(c, 1.0) if c.parameters["label"] == "untrained" else c for c in cells]
+    table = build_comparable_table(newer, metric="forced_choice")
+    assert [row.label for row in table.rows] == ["untrained"]
+    assert table.left_out == (
+        "random: its cells lack forced_choice, as those of earlier versions do",
+    )
+    with pytest.raises(InputError, match="the baseline 'random' is not in the table .*cells lack"):
+        build_comparable_table(newer, "random", "forced_choice")
 
 
 def test_what_training_predicts_is_shown_where_arms_may_differ(cells):

@@ -1,0 +1,114 @@
+"""The tables of docs/findings-names.md that compare pretrainings of one model."""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from elusive.biogen.config import BiogenConfig
+from elusive.biogen.generate import generate_dataset
+from elusive.common.dataset.folder import DatasetFolder
+from elusive.common.intervals import Estimate, format_estimate
+from elusive.evaluate.cells.cell_folder import CellResult, find_cells
+from elusive.evaluate.cells.metrics import has_metric
+from elusive.evaluate.compare.mentions import PLACES, select_mentions
+from elusive.evaluate.plans import load_plan
+from elusive.evaluate.tables.table import ArmRow, build_comparable_table
+from elusive.report.leaderboard.build import load_board_cells
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PRETRAININGS = {
+    "any order, anywhere (nano-large)": DOCS / "board",
+    "any order, first": DOCS / "cells" / "nano-mixed",
+    "one order, first": DOCS / "cells" / "nano-fixed",
+    "the same, another seed": DOCS / "cells" / "nano-fixed-1",
+}
+"""Where the cells of each are, by the order of the facts and the place of the name."""
+GOLD = "permute + restate by oracle in place of pronouns"
+IN_ORDER = "restate by oracle in place of pronouns"
+A, B = "name-first", "distractors"
+PLACES_OF = {A: ("", "in", "before"), B: ("", *PLACES)}
+"""Where the name is, seen from the sentence that states the fact; the first stands for all."""
+EM, CHOICE = "em", "forced_choice"
+
+
+@cache
+def make_datasets(folder: Path) -> dict[str, DatasetFolder]:
+    """Make the datasets of the preset."""
+    for name, config in load_plan(Path("restate-grid")).sources.items():
+        assert isinstance(config, BiogenConfig)
+        generate_dataset(config, folder / name)
+    return {name: DatasetFolder(folder / name) for name in (A, B)}
+
+
+@cache
+def read_cells(source: Path) -> list[CellResult]:
+    """Read kept cells, or those of nano-large on the leaderboard."""
+    if (source / "entries").is_dir():
+        cells = load_board_cells(source)
+        return [cell for cell in cells if cell.parameters["model"] == "nano-large"]
+    return find_cells(source)
+
+
+@cache
+def build_rows(
+    source: Path, dataset: DatasetFolder, metric: str, baseline: str, place: str = ""
+) -> dict[str, ArmRow]:
+    """Build the row of each arm."""
+    cells = [
+        cell
+        for cell in read_cells(source)
+        if cell.parameters["dataset"] == dataset.content_hash
+        and has_metric(cell.predictions, metric)
+    ]
+    if place:
+        cells = select_mentions(cells, dataset, {PLACES[place]})
+    return {row.label: row for row in build_comparable_table(cells, baseline, metric).rows}
+
+
+def show(estimate: Estimate | None) -> str:
+    """Format points, or nothing where an arm has not run."""
+    return format_estimate(estimate, 100, 0) if estimate else ""
+
+
+def list_lines(folder: Path) -> Iterator[str]:
+    """List the lines of all tables.
+
+    Args:
+        folder: for the datasets.
+    """
+    yield from _list_scores(folder)
+    for metric in (CHOICE, EM):
+        yield from _list_gains_by_place(folder, metric)
+    yield from _list_name_gains(folder)
+
+
+def _list_scores(folder: Path) -> Iterator[str]:
+    for metric in (CHOICE, EM):
+        for name, source in PRETRAININGS.items():
+            values = [
+                show(getattr(build_rows(source, dataset, metric, "plain")[arm], metric))
+                for dataset in make_datasets(folder).values()
+                for arm in ("plain", "permute", GOLD)
+            ]
+            yield f"| {name} | {' | '.join(values)} |"
+
+
+def _list_gains_by_place(folder: Path, metric: str) -> Iterator[str]:
+    for name, source in PRETRAININGS.items():
+        values = [
+            show(build_rows(source, dataset, metric, "plain", place)["permute"].difference)
+            for key, dataset in make_datasets(folder).items()
+            for place in PLACES_OF[key]
+        ]
+        yield f"| {name} | {' | '.join(values)} |"
+
+
+def _list_name_gains(folder: Path) -> Iterator[str]:
+    for arm, baseline in ((GOLD, "permute"), (GOLD, "plain"), (IN_ORDER, "plain")):
+        for name, source in PRETRAININGS.items():
+            values = []
+            for dataset in make_datasets(folder).values():
+                for metric in (CHOICE, EM):
+                    row = build_rows(source, dataset, metric, baseline).get(arm)
+                    values.append(show(row.difference if row else None))
+            yield f"| {name} | {' | '.join(values)} |"
