@@ -10,7 +10,10 @@ from elusive.common.dataset.folder import DatasetFolder
 from elusive.common.intervals import Estimate, format_estimate
 from elusive.evaluate.cells.cell_folder import CellResult, find_cells
 from elusive.evaluate.cells.metrics import has_metric
+from elusive.evaluate.compare.groups import group_arms
 from elusive.evaluate.compare.mentions import PLACES, select_mentions
+from elusive.evaluate.compare.seed_noise import estimate_arms
+from elusive.evaluate.compare.significance import Comparison, compare_pairs
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.tables.table import ArmRow, build_comparable_table
 from elusive.report.leaderboard.build import load_board_cells
@@ -23,8 +26,9 @@ PRETRAININGS = {
     "the same, another seed": DOCS / "cells" / "nano-fixed-1",
 }
 """Where the cells of each are, by the order of the facts and the place of the name."""
+REORDERED = DOCS / "cells" / "nano-reordered"
+"""Cells of texts in eleven orders, each of which begins with the name, for all of them."""
 GOLD = "permute + restate by oracle in place of pronouns"
-IN_ORDER = "restate by oracle in place of pronouns"
 A, B = "name-first", "distractors"
 PLACES_OF = {A: ("", "in", "before"), B: ("", *PLACES)}
 """Where the name is, seen from the sentence that states the fact; the first stands for all."""
@@ -66,8 +70,9 @@ def build_rows(
 
 
 def show(estimate: Estimate | None) -> str:
-    """Format points, or nothing where an arm has not run."""
-    return format_estimate(estimate, 100, 0) if estimate else ""
+    """Format points."""
+    assert estimate is not None
+    return format_estimate(estimate, 100, 0)
 
 
 def list_lines(folder: Path) -> Iterator[str]:
@@ -80,6 +85,7 @@ def list_lines(folder: Path) -> Iterator[str]:
     for metric in (CHOICE, EM):
         yield from _list_gains_by_place(folder, metric)
     yield from _list_name_gains(folder)
+    yield from _list_reordered(folder)
 
 
 def _list_scores(folder: Path) -> Iterator[str]:
@@ -104,11 +110,36 @@ def _list_gains_by_place(folder: Path, metric: str) -> Iterator[str]:
 
 
 def _list_name_gains(folder: Path) -> Iterator[str]:
-    for arm, baseline in ((GOLD, "permute"), (GOLD, "plain"), (IN_ORDER, "plain")):
+    for baseline in ("permute", "plain"):
         for name, source in PRETRAININGS.items():
             values = []
             for dataset in make_datasets(folder).values():
                 for metric in (CHOICE, EM):
-                    row = build_rows(source, dataset, metric, baseline).get(arm)
-                    values.append(show(row.difference if row else None))
+                    row = build_rows(source, dataset, metric, baseline)[GOLD]
+                    values.append(show(row.difference))
             yield f"| {name} | {' | '.join(values)} |"
+
+
+def compare_reordered(
+    source: Path, dataset: DatasetFolder, metric: str
+) -> tuple[Estimate, list[Comparison]]:
+    """Estimate what texts teach that all begin with the name; compare it with plain and permute."""
+    cells = [
+        cell for cell in read_cells(source) if cell.parameters["dataset"] == dataset.content_hash
+    ]
+    arms = {name: own for name, own in group_arms(cells).items() if name in ("plain", "permute")}
+    weights = cells[0].parameters["weights"]
+    trained = [cell for cell in find_cells(REORDERED) if cell.parameters["label"] == "plain"]
+    arms["reordered"] = [cell for cell in trained if cell.parameters["weights"] == weights]
+    pairs = [("reordered", "plain"), ("reordered", "permute")]
+    return estimate_arms(arms, metric)["reordered"], compare_pairs(arms, pairs, metric)
+
+
+def _list_reordered(folder: Path) -> Iterator[str]:
+    dataset = make_datasets(folder)[A]
+    for name, source in PRETRAININGS.items():
+        values = []
+        for metric in (CHOICE, EM):
+            estimate, comparisons = compare_reordered(source, dataset, metric)
+            values += [show(estimate), *(show(other.difference) for other in comparisons)]
+        yield f"| {name} | {' | '.join(values)} |"

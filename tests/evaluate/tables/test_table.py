@@ -82,7 +82,7 @@ def test_arms_whose_cells_an_earlier_version_made_have_no_forced_choice(cells):
     assert table.left_out == (
         "random: its cells lack forced_choice, as those of earlier versions do",
     )
-    with pytest.raises(InputError, match="the baseline 'random' is not in the table .*cells lack"):
+    with pytest.raises(InputError, match="the baseline 'random' is not in the table"):
         build_comparable_table(newer, "random", "forced_choice")
 
 
