@@ -1,6 +1,7 @@
 """The tables of docs/findings-names.md that compare pretrainings of one model."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -129,10 +130,18 @@ def compare_reordered(
     ]
     arms = {name: own for name, own in group_arms(cells).items() if name in ("plain", "permute")}
     weights = cells[0].parameters["weights"]
-    trained = [cell for cell in find_cells(REORDERED) if cell.parameters["label"] == "plain"]
-    arms["reordered"] = [cell for cell in trained if cell.parameters["weights"] == weights]
+    trained = [cell for cell in find_cells(REORDERED) if cell.parameters["weights"] == weights]
+    arms["reordered"] = [_name_questions_by_person(cell) for cell in trained]
     pairs = [("reordered", "plain"), ("reordered", "permute")]
     return estimate_arms(arms, metric)["reordered"], compare_pairs(arms, pairs, metric)
+
+
+def _name_questions_by_person(cell: CellResult) -> CellResult:
+    """Name questions as where each person has a single text, not by the first of several."""
+    predictions = [
+        replace(p, question_id=p.question_id.replace("-0/", "/")) for p in cell.predictions
+    ]
+    return replace(cell, predictions=predictions)
 
 
 def _list_reordered(folder: Path) -> Iterator[str]:
