@@ -208,21 +208,15 @@ def _leave_unmeasured_out(
     cells: list[CellResult], metric: str
 ) -> tuple[list[CellResult], list[str]]:
     """Leave out arms of earlier versions, which lack a newer metric, unless all cells lack it."""
-    lacking = [
-        name
-        for name, members in group_arms(cells).items()
-        if metric in METRICS and not any(has_metric(cell.predictions, metric) for cell in members)
-    ]
-    kept = [
-        cell
-        for name, members in group_arms(cells).items()
-        if name not in lacking
-        for cell in members
-    ]
-    lines = [
-        f"{name}: its cells lack {metric}, as those of earlier versions do" for name in lacking
-    ]
-    return (kept, lines) if kept else (cells, [])
+    if metric not in METRICS or not any(has_metric(cell.predictions, metric) for cell in cells):
+        return cells, []
+    kept, lines = [], []
+    for name, members in group_arms(cells).items():
+        if any(has_metric(cell.predictions, metric) for cell in members):
+            kept += members
+        else:
+            lines.append(f"{name}: its cells lack {metric}, as those of earlier versions do")
+    return kept, lines
 
 
 def build_tables(
