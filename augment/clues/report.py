@@ -14,6 +14,15 @@ from elusive.common.intervals import Estimate, format_estimate
 from elusive.common.text_tables import render_markdown_table, render_terminal_table
 
 SENTENCE_TITLE = "Sentences without the name: their best span before them, and the name"
+NOTE = """\
+AUROC: how often a token of the clue scores higher than another token of the text; 0.5 is chance.
+Name in top 10: share of its tokens among the ten highest scores. Ranks count from 0, the highest
+score. Halves agree: correlation of the scores by two halves of the heads. Like position: that of
+the scores with the position. Brackets hold 95% intervals from a bootstrap over entities."""
+SENTENCE_NOTE = """\
+Shares of the sentences whose best span overlaps, or is, a mention of the name; the difference is
+from the last subject, a rule that reads no model. Mean rank: of the best span that overlaps a
+mention; ties share their mean rank, and 0 is best."""
 MAIN_TARGETS = ("name", "value", "relation")
 
 
@@ -58,12 +67,10 @@ def _format(estimate: Estimate | None, scale: float, digits: int) -> str:
 
 def render_terminal(report: ClueReport) -> str:
     """Render the main table for a terminal, with warnings below it."""
-    table = render_terminal_table(*build_main_table(report))
-    note = "Brackets hold 95% intervals from a bootstrap over entities."
-    parts = [table, note]
+    parts = [render_terminal_table(*build_main_table(report)), "", NOTE]
     if report.sentences:
         by_sentence = render_terminal_table(*build_sentence_table(report))
-        parts += ["", SENTENCE_TITLE, by_sentence]
+        parts += ["", SENTENCE_TITLE, by_sentence, "", SENTENCE_NOTE]
     warnings = [f"warning: {line}" for line in report.list_warnings()]
     return "\n".join([*parts, *warnings]) + "\n"
 

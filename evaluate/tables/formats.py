@@ -28,7 +28,8 @@ from elusive.evaluate.tables.table import ResultTable
 NOTE = """\
 95% intervals in brackets: over people (or articles) and seeds; only p-values and ranks are
 corrected for the number of arms (Holm). Rank: 1 + the number of significantly better arms
-({metric}; paired tests over people and seeds). Preparing: scoring, dropping.
+({metric}; paired tests over people and seeds). Known EM: of what the model knew before training.
+Preparing: scoring, dropping.
 """
 ONE_SEED_NOTE = """\
 With one seed, intervals and p-values are over people (or articles) only, and there are no ranks:
