@@ -11,6 +11,7 @@ from pretrainings import PRETRAININGS, list_lines
 
 from elusive.common.intervals import format_estimate
 from elusive.evaluate.cells.cell_folder import find_cells
+from elusive.evaluate.compare.significance import compare_pairs
 from elusive.evaluate.plans import load_plan
 from elusive.evaluate.run import run_plan
 
@@ -68,6 +69,16 @@ def test_the_page_of_names_has_how_far_gains_differ_between_pretrainings():
     for metric in ("forced_choice", "em"):
         gap = compare_gains(first, second, "permute", "plain", metric)
         assert format_estimate(gap, 100, 0) in page
+
+
+def test_the_page_of_names_has_what_the_name_adds_in_the_order_of_the_text():
+    page = " ".join((DOCS / "findings-names.md").read_text(encoding="utf-8").split())
+    plain = read_arms(DOCS / "cells" / "nano-mixed", "name-first, mixed-large")["plain"]
+    arms = {"plain": plain, "name": find_cells(DOCS / "cells" / "nano-mixed-in-order")}
+    for metric in ("em", "forced_choice"):
+        (gain,) = compare_pairs(arms, [("name", "plain")], metric)
+        shown = format_estimate(gain.difference, 100, 0)
+        assert f"{shown} points of {'EM' if metric == 'em' else 'forced choice'}" in page
 
 
 @pytest.mark.parametrize("name", ["wikipedia-dump"])
