@@ -46,7 +46,7 @@ def compare_gains(first: Arms, second: Arms, arm: str, baseline: str, metric: st
     if gains[0].keys() != gains[1].keys():
         raise InputError("the models were asked other questions, or have other seeds")
     keys = sorted(gains[0])
-    noises = [measure_noises(_leave_unmeasured_out(arms, metric), metric) for arms in both]
+    noises = [measure_noises(arms, metric) for arms in both]
     noise = reduce(combine_noises, (of[name] for of in noises for name in (arm, baseline)))
     low, high = RATE_DIFFERENCE if metric in RATES else UNBOUNDED
     differences = [gains[0][key] - gains[1][key] for key in keys]
@@ -70,15 +70,6 @@ def _map_gains(
         )
     first, second = values
     return {key: value - second[key] for key, value in first.items() if value is not None}
-
-
-def _leave_unmeasured_out(arms: Arms, metric: str) -> Arms:
-    """Leave out arms of earlier versions, whose cells lack newer metrics."""
-    return {
-        name: cells
-        for name, cells in arms.items()
-        if any(getattr(p, metric) is not None for cell in cells for p in cell.predictions)
-    }
 
 
 def read_arms(folder: Path, benchmark: str) -> Arms:

@@ -67,9 +67,10 @@ def measure_noises(arms: Mapping[str, list[CellResult]], metric: str) -> dict[st
 
     Args:
         arms: all arms of a table, which share the variance between seeds.
-        metric: a numeric column of predictions, such as `em`.
+        metric: a numeric column of predictions, such as `em`; an arm that lacks it is left out.
     """
     answers = {name: _list_answers(cells, metric) for name, cells in arms.items()}
+    answers = {name: columns for name, columns in answers.items() if columns[0]}
     return _pool_answers(arms, answers, metric)
 
 
