@@ -95,6 +95,10 @@ ARMS: dict[str, Arm] = {
         matched=False,
     ),
     "permute": Arm("rewrite", "the sentences are put in random order"),
+    "permute-rest": Arm(
+        "rewrite",
+        "the first sentence stays where it is; those after it are put in random order",
+    ),
     "restate": Arm(
         "rewrite",
         "each sentence says its clue again, in place of its pronoun or before it; a score finds "
@@ -217,8 +221,8 @@ models which this needs."""
 def list_arms(*kinds: Kind) -> tuple[str, ...]:
     """List the names of the arms of some kinds, in the order of tables.
 
-    >>> list_arms("rewrite")
-    ('plain', 'permute', 'restate', 'eda', 'reverse-training', 'paraphrase', 'questions')
+    >>> list_arms("control")
+    ('untrained', 'zero-delta', 'open-book')
     """
     return tuple(name for name, arm in ARMS.items() if arm.kind in kinds)
 

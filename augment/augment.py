@@ -16,7 +16,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from elusive.augment.arms import drops_tokens
 from elusive.augment.config import AugmentConfig
 from elusive.augment.copies import BATCH, DRAWS, draws_by_hash, iterate_copies, reads_questions
 from elusive.augment.diagnostics import TextCounts, count_restated, count_texts
@@ -75,10 +74,9 @@ def collect_parameters(dataset: DatasetFolder, config: AugmentConfig) -> dict[st
         parameters["method_hash"] = hash_method_file(config.method_file)
     if config.clue_finder:
         parameters["restating"] = RESTATING
-    permutes = "permute" in (config.method, config.rewrite)
     is_wiki = dataset.manifest.parameters.get("generator") != "biogen"
     # Biographies end their sentences by any rules, and restating changed where none has blanks.
-    if is_wiki and (permutes or (config.clue_finder and is_unspaced(dataset.language))):
+    if is_wiki and (config.permutes or (config.clue_finder and is_unspaced(dataset.language))):
         parameters["sentences"] = name_sentence_rules(dataset.language)
     if draws_by_hash(config):
         parameters["draws"] = DRAWS
@@ -270,7 +268,7 @@ def finish_training_text(dataset: DatasetFolder, config: AugmentConfig, out: Pat
     summary = AugmentSummary(
         num_texts=counts.num_texts,
         drop_rate=counts.drop_rate,
-        diagnostics=counts.diagnose(config.method, drops_tokens(config.method)),
+        diagnostics=counts.diagnose(config.method, config.copies_differ),
         seconds={stage: sum(cost.seconds for cost in costs[stage]) for stage in STAGES},
         peak_memory_mib={
             stage: max(cost.peak_memory_mib for cost in costs[stage]) for stage in STAGES

@@ -113,7 +113,7 @@ class AugmentConfig(BaseModel):
         description="Whether the original of each document is trained on beside its copies. "
         "Without it, there is one more copy in its place.",
     )
-    rewrite: Literal["none", "permute", "reverse-training"] = Field(
+    rewrite: Literal["none", "permute", "permute-rest", "reverse-training"] = Field(
         default="none",
         description="How an arm that drops tokens, or `restate`, rewrites each copy first.",
     )
@@ -228,6 +228,16 @@ class AugmentConfig(BaseModel):
         if not self.clue_finder:
             unused |= RESTATING_SETTINGS
         return [name for name in names if name in unused]
+
+    @property
+    def permutes(self) -> bool:
+        """Whether copies have their sentences in another order."""
+        return bool({self.method, self.rewrite} & {"permute", "permute-rest"})
+
+    @property
+    def copies_differ(self) -> bool:
+        """Whether the copies of a document should differ from each other."""
+        return drops_tokens(self.method) or self.permutes or self.method in ("eda", "questions")
 
     @property
     def clue_finder(self) -> str:

@@ -115,7 +115,7 @@ def iterate_copies(
 
 def draws_by_hash(config: AugmentConfig) -> bool:
     """Return whether copies depend on how hashes are turned into draws, which `DRAWS` counts."""
-    return drops_tokens(config.method) or "permute" in (config.method, config.rewrite)
+    return drops_tokens(config.method) or config.permutes
 
 
 def reads_questions(config: AugmentConfig) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from elusive.augment.arms import drops_tokens
 from elusive.augment.arrays.texts import SpanArrays, count_up, flatten_spans
 from elusive.augment.drop_probabilities import rank_scores
 from elusive.augment.scores.token_scores import TokenScores
@@ -29,6 +30,7 @@ NOISE_LIMIT = 0.3
 BY_POSITION = ("position", "reverse-position")
 ADVICE = {
     "permute": "make the dataset with the --language of its text, or with longer texts",
+    "permute-rest": "make the dataset with the --language of its text, or with longer texts",
     "reverse-training": "a text without blanks between words has no other order of words",
     "eda": "its synonyms are English, and names, values and rare words have none",
     "questions": "the dataset's questions are its texts",
@@ -46,7 +48,8 @@ class Diagnostics:
     lost_values: float
     """Share of documents with a value that is whole in none of their copies."""
     duplicates: float
-    """Share of copies that repeat another text of their document; 0 for arms that drop nothing."""
+    """Share of copies that repeat another text of their document; 0 for arms whose copies are alike
+    by design."""
     like_position: float
     """Rank correlation of the scores with the position, mean over documents, in [-1, 1]."""
     halves_agree: float | None = None
@@ -98,9 +101,12 @@ class Diagnostics:
                     f"--beta, {advice}"
                 )
         if self.duplicates > DUPLICATE_LIMIT:
-            warnings.append(
-                f"{self.duplicates:.0%} of the copies repeat another one: raise --beta or --alpha"
+            advice = (
+                "raise --beta or --alpha"
+                if drops_tokens(method)
+                else "make fewer --copies, or use longer texts"
             )
+            warnings.append(f"{self.duplicates:.0%} of the copies repeat another one: {advice}")
         if self.not_paraphrased > 0:
             warnings.append(
                 f"{self.not_paraphrased:.0%} of the copies repeat the original, because the writer "
@@ -181,19 +187,19 @@ class TextCounts:
         """Mean share of the tokens that are dropped from a copy."""
         return self.drop_rates / max(self.num_copies, 1)
 
-    def diagnose(self, method: str, drops: bool) -> Diagnostics:
+    def diagnose(self, method: str, differ: bool) -> Diagnostics:
         """Compute the shares.
 
         Args:
             method: name of the arm.
-            drops: whether the arm drops tokens, so that its copies should differ.
+            differ: whether its copies should differ from each other.
         """
         copies = max(self.num_copies, 1)
         num_unchanged, num_changeable = self._count_unchanged(method)
         return Diagnostics(
             lost_names=self.lost_names / max(self.named, 1),
             lost_values=self.lost_values / max(self.stating, 1),
-            duplicates=self.repeated / copies if drops else 0.0,
+            duplicates=self.repeated / copies if differ else 0.0,
             like_position=self.like_position / max(self.documents, 1),
             halves_agree=self.halves_agree / self.with_halves if self.with_halves else None,
             not_paraphrased=self.unchanged / copies if method == "paraphrase" else 0.0,

@@ -29,10 +29,14 @@ Rearrange = Callable[[list[Document]], Arrange]
 """Takes documents; returns what arranges their copies."""
 
 
-def permute_sentences(documents: list[Document]) -> Arrange:
+def permute_sentences(documents: list[Document], first: int = 0) -> Arrange:
     """Put the sentences of each document in random order.
 
     Where the language puts no blanks between words, sentences that none separated stay without.
+
+    Args:
+        documents: to be copied.
+        first: the number of sentences at the beginning that stay where they are.
 
     Source: `permute` of the bioS data (arXiv 2309.14316, section 2), here for any text.
     """
@@ -44,7 +48,8 @@ def permute_sentences(documents: list[Document]) -> Arrange:
     indices = count_within(sentences.offsets)
 
     def permute(copy: int, key: int) -> tuple[SpanArrays, np.ndarray]:
-        order = np.lexsort((hashed(hashed(key, names)[owners], indices), owners))
+        draws = hashed(hashed(key, names)[owners], indices)
+        order = np.lexsort((draws, np.minimum(indices, first), owners))
         permuted = SpanArrays(sentences.starts[order], sentences.ends[order], sentences.offsets)
         return permuted, is_spaced[order]
 
@@ -77,6 +82,7 @@ def reverse_words(documents: list[Document]) -> Arrange:
 REARRANGEMENTS: dict[str, Rearrange | None] = {
     "plain": None,
     "permute": permute_sentences,
+    "permute-rest": partial(permute_sentences, first=1),
     "restate": None,  # its documents are restated before copies are made
     "reverse-training": reverse_words,
 }

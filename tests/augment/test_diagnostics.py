@@ -1,5 +1,7 @@
 """What is wrong with a training text is noticed and reported."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -38,13 +40,38 @@ def diagnose(documents, scored, config) -> Diagnostics:
     for chosen in (slice(0, 4), slice(4, None)):
         (batch,) = iterate_copies(documents[chosen], scored[chosen], config)
         counts += count_texts(documents[chosen], scored[chosen], batch)
-    return counts.diagnose(config.method, True)
+    return counts.diagnose(config.method, config.copies_differ)
 
 
 def test_nothing_is_lost_where_nothing_is_dropped_and_all_copies_repeat(documents):
     shares = diagnose_scores(documents, lambda document, units: np.full(len(units), np.inf))
     assert (shares.lost_names, shares.lost_values, shares.duplicates) == (0.0, 0.0, 1.0)
     assert "100% of the copies repeat another one" in shares.list_warnings("random")[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "most"),
+    [
+        ({"method": "permute"}, 6),
+        ({"method": "permute-rest"}, 2),
+        ({"method": "restate", "restate_by": "title", "rewrite": "permute"}, 6),
+        ({"method": "restate", "restate_by": "title"}, None),
+        ({"method": "plain"}, None),
+        ({"method": "reverse-training"}, None),
+    ],
+)
+def test_copies_that_repeat_are_counted_where_their_orders_should_differ(
+    documents, settings: dict[str, str], most: int | None
+):
+    """Three sentences have six orders, of which thirteen texts repeat seven."""
+    text = "Ann ran home. Ann sat there. Ann hid again."
+    documents = [replace(d, text=text, entity="Ann", heads=[(0, 3)], facts=[]) for d in documents]
+    shares = diagnose_scores(
+        documents, lambda document, units: np.ones(len(units)), copies=12, **settings
+    )
+    assert shares.duplicates == 0 if most is None else shares.duplicates >= (13 - most) / 12
+    lines = shares.list_warnings(settings["method"])
+    assert any("repeat another one: make fewer --copies" in line for line in lines) is bool(most)
 
 
 def test_names_and_values_that_no_copy_has_are_counted(documents):

@@ -65,6 +65,27 @@ def test_every_order_of_the_sentences_is_equally_likely():
     assert all(abs(count - 1000) < 5 * np.sqrt(1000) for count in orders.values())
 
 
+def test_the_first_sentence_stays_and_every_order_of_the_rest_is_equally_likely():
+    documents = list(generate_biographies(BiogenConfig(people=300)))
+    text = "Ann ran. Bob sat. Cy hid. Di sang."
+    documents = [replace(d, text=text, heads=[], others=[], facts=[]) for d in documents]
+    config = AugmentConfig(method="permute-rest", copies=10)
+    texts = build_training_texts(documents, score_documents(documents, Scorers(config)), config)
+    orders = Counter(text.text for text in texts if text.copy > 0)
+    assert len(orders) == 6
+    assert all(order.startswith("Ann ran. ") for order in orders)
+    assert all(abs(count - 500) < 5 * np.sqrt(500) for count in orders.values())
+
+
+@pytest.mark.parametrize(("method", "is_kept"), [("permute", False), ("permute-rest", True)])
+def test_with_the_first_sentence_in_place_each_copy_opens_with_the_name(method: str, is_kept: bool):
+    documents = list(generate_biographies(BiogenConfig(people=20)))
+    config = AugmentConfig(method=method, copies=5)
+    texts = build_training_texts(documents, score_documents(documents, Scorers(config)), config)
+    names = {document.doc_id: document.text[slice(*document.heads[0])] for document in documents}
+    assert all(text.text.startswith(names[text.doc_id]) for text in texts) is is_kept
+
+
 def test_every_biography_has_a_sentence_per_fact_and_keeps_its_values_whole():
     for document in generate_biographies(
         BiogenConfig(people=50, wordings=43, multi=2, permute=True)
