@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import groupby
 
@@ -36,22 +36,30 @@ With one seed, intervals and p-values are over people (or articles) only, and th
 another seed may change the order of the arms. Only p-values are corrected for the number of arms
 (Holm). Preparing: scoring, dropping.
 """
+LEGENDS = {
+    "d_z": "d_z: the difference from the baseline, in standard deviations of people's differences.",
+    "opens %": "Opens, contains: a gold answer opens the reply, or occurs in it as whole words.",
+}
+"""What a column means that its name does not say."""
 
 
-def render_note(table: ResultTable) -> str:
-    """Render what the intervals, p-values and ranks of a table say."""
-    return ONE_SEED_NOTE if table.is_people_only else NOTE.format(metric=table.metric)
+def render_note(table: ResultTable, columns: Iterable[str] = ()) -> str:
+    """Render what the intervals, p-values and ranks of a table say, and some columns by name."""
+    note = ONE_SEED_NOTE if table.is_people_only else NOTE.format(metric=table.metric)
+    return note + "".join(f"{LEGENDS[name]}\n" for name in columns if name in LEGENDS)
 
 
 def render_terminal(table: ResultTable, columns: Sequence[str] = GROUPS) -> str:
     """Render a table for a terminal: each group of columns, and the others together, in a part."""
-    parts = []
+    parts: list[str] = []
+    names: list[str] = []
     for is_group, keys in groupby(columns, lambda key: key if key in GROUPS else ""):
         header, rows = format_columns(table, select_columns(table, list(keys)))
-        names = [name.removesuffix(" EM") for name in header] if is_group else header
-        parts.append(render_terminal_table(names, rows))
+        short = [name.removesuffix(" EM") for name in header] if is_group else header
+        parts.append(render_terminal_table(short, rows))
+        names += header
     notes = "".join(f"{line}\n" for line in table.notes)
-    return "\n\n".join(parts) + "\n\n" + render_note(table) + notes
+    return "\n\n".join(parts) + "\n\n" + render_note(table, names) + notes
 
 
 def render_markdown(table: ResultTable, columns: Sequence[str] = GROUPS) -> str:

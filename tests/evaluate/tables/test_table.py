@@ -240,10 +240,11 @@ def test_no_line_is_wider_than_the_terminal(width, cells, monkeypatch):
         for c in cells
     ]
     table = build_table(long, baseline=long[2].parameters["label"])
-    note = render_note(table)
+    note = render_note(table, ("d_z", "opens %"))
     shown = render_tables(
         {"people, /home/somebody/models/" + "y" * 99: table, "b": table}, "terminal"
     )
+    assert note in shown
     lines = shown.replace(note, "").splitlines()
     assert max(map(len, lines)) <= width
     assert "…" in shown
