@@ -206,6 +206,10 @@ CLUE_FINDERS: dict[str, tuple[str, tuple[str, ...]]] = {
         "the first words of the last sentence that does not open with a pronoun; a control",
         (),
     ),
+    "named-subject": (
+        "the last name, of any length, that is the subject of a sentence; for English of any kind",
+        (),
+    ),
     "name-list": (
         "the last subject with a first name of the pronoun's gender, by Faker's lists; a control",
         (),

@@ -1,13 +1,14 @@
 """Which clue each sentence says again in the arm `restate`, and how."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from elusive.augment.clue_spans import list_entity_spans
+from elusive.augment.clue_spans import list_entity_spans, split_sentences
 from elusive.augment.scores.arm_scores import Scorers
 from elusive.augment.sentences.candidates import find_candidates, is_function_word, list_words
+from elusive.augment.sentences.named_subjects import find_named_subjects
 from elusive.augment.sentences.restatements import DocumentRestatements, Restatement
 from elusive.augment.sentences.span_scores import score_spans
 from elusive.common.dataset.records import Document, Span
@@ -18,6 +19,8 @@ RESTATING = 3
 """To be raised when the same choices would write another text."""
 PRONOUN = re.compile(r"\b(?:he|she|him|his|hers?|their|them)\b", re.IGNORECASE)
 """Pronouns that a name can replace. `they` is not one of them, because its verb is a plural."""
+SINGULAR = re.compile(r"\b(?:he|she|him|his|hers?)\b", re.IGNORECASE)
+"""Those that a named subject replaces: in most text, *their* and *them* are several."""
 POSSESSIVE = ("his", "her", "hers", "their")
 NEXT_WORD = re.compile(r" (\w+)")
 
@@ -35,38 +38,58 @@ def choose_restatements(documents: list[Document], scorers: Scorers) -> list[Doc
     Raises:
         InputError: a model that the score reads cannot be used.
     """
-    if scorers.config.clue_finder in ("title", "oracle"):
-        chosen = [_choose_names(document, scorers.config.clue_finder) for document in documents]
+    finder = scorers.config.clue_finder
+    if choose := NAME_FINDERS.get(finder):
+        chosen = [choose(document) for document in documents]
     else:
         chosen = _choose_spans(documents, scorers)
     only_pronouns = scorers.config.restate_in == "pronouns"
+    pronoun = SINGULAR if finder == "named-subject" else PRONOUN
     return [
         DocumentRestatements(
-            document.doc_id, len(clues), list(_restate_all(document, clues, only_pronouns))
+            document.doc_id, len(clues), list(_restate_all(document, clues, only_pronouns, pronoun))
         )
         for document, clues in zip(documents, chosen, strict=True)
     ]
 
 
 def _restate_all(
-    document: Document, clues: list[Clue | None], only_pronouns: bool
+    document: Document, clues: list[Clue | None], only_pronouns: bool, pronoun: re.Pattern[str]
 ) -> Iterator[Restatement]:
     """Yield what the sentences of a document say again, in the order of its text."""
     for clue in clues:
         if clue and _is_lacking(document, *clue):
-            restatement = _restate(document, *clue)
+            restatement = _restate(document, *clue, pronoun)
             if restatement.end > restatement.start or not only_pronouns:
                 yield restatement
 
 
-def _choose_names(document: Document, finder: str) -> list[Clue | None]:
-    sentences = find_candidates(document, 1).sentences
-    if finder == "title" and document.name:
-        return [(sentence, document.name, None) for sentence in sentences]
-    if finder == "title" or not document.heads:
-        return [None] * len(sentences)
-    start, end = max(document.heads, key=lambda span: span[1] - span[0])
-    return [(sentence, document.text[start:end], (start, end)) for sentence in sentences]
+def _choose_title(document: Document) -> list[Clue | None]:
+    sentences = split_sentences(document)
+    return [(sentence, document.name, None) if document.name else None for sentence in sentences]
+
+
+def _choose_gold_name(document: Document) -> list[Clue | None]:
+    longest = max(document.heads, key=lambda span: span[1] - span[0], default=None)
+    return _say_spans(document, [longest] * len(split_sentences(document)))
+
+
+def _choose_named_subjects(document: Document) -> list[Clue | None]:
+    return _say_spans(document, find_named_subjects(document))
+
+
+def _say_spans(document: Document, spans: Sequence[Span | None]) -> list[Clue | None]:
+    """Return a clue for each sentence: the words of its span."""
+    pairs = zip(split_sentences(document), spans, strict=True)
+    return [span and (sentence, document.text[slice(*span)], span) for sentence, span in pairs]
+
+
+NAME_FINDERS: dict[str, Callable[[Document], list[Clue | None]]] = {
+    "title": _choose_title,
+    "oracle": _choose_gold_name,
+    "named-subject": _choose_named_subjects,
+}
+"""The ways to find a clue that choose a name for each sentence, without scores."""
 
 
 def _choose_spans(documents: list[Document], scorers: Scorers) -> list[list[Clue | None]]:
@@ -113,7 +136,9 @@ def _is_lacking(document: Document, sentence: Span, clue: str, _: Span | None) -
     return not find_whole_words(document.text[slice(*sentence)], words or [clue])
 
 
-def _restate(document: Document, sentence: Span, clue: str, where: Span | None) -> Restatement:
+def _restate(
+    document: Document, sentence: Span, clue: str, where: Span | None, pronoun: re.Pattern[str]
+) -> Restatement:
     """Say a clue in place of the first pronoun of a sentence, or before the sentence.
 
     Where it opens the sentence, it gets a capital, without which no sentence would begin there.
@@ -123,7 +148,7 @@ def _restate(document: Document, sentence: Span, clue: str, where: Span | None) 
     capital = first + clue[1:] if len(first) == 1 else clue
     # 1) The first pronoun that is no part of a name or a value, and not bound in the sentence.
     entities = list_entity_spans(document)
-    for match in PRONOUN.finditer(document.text, *sentence):
+    for match in pronoun.finditer(document.text, *sentence):
         if any(first < match.end() and match.start() < last for first, last in entities):
             continue
         is_possessive = _is_possessive(document.text, match)

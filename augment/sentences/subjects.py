@@ -78,7 +78,7 @@ def score_name_list(
     >>> text[slice(*candidates.locate(best))]
     'Anna Lovelace'
     """
-    return _score_agreeing(document, candidates, sentence, spans, _look_up_gender)
+    return _score_agreeing(document, candidates, sentence, spans, look_up_gender)
 
 
 def score_agreement(
@@ -120,8 +120,7 @@ def _score_agreeing(
     It is above 0 for the name of a woman, and below 0 for that of a man.
     """
     scores = score_last_subject(document, candidates, sentence, spans, 0)
-    if pronoun := GENDERED.search(document.text, *candidates.sentences[sentence]):
-        sign = 1 if pronoun["she"] else -1
+    if sign := find_gender(document.text, *candidates.sentences[sentence]):
         for index in np.flatnonzero(scores >= 0):
             name = document.text[slice(*candidates.locate(spans[index]))]
             if sign * fit(name) > 0:
@@ -129,8 +128,14 @@ def _score_agreeing(
     return scores
 
 
-def _look_up_gender(name: str) -> int:
-    """Return 1 for a first name of women only, -1 for one of men only, 0 for others."""
+def find_gender(text: str, start: int, end: int) -> int:
+    """Return 1 if the first gendered pronoun between two characters is of she, -1 of he, else 0."""
+    pronoun = GENDERED.search(text, start, end)
+    return 0 if pronoun is None else 1 if pronoun["she"] else -1
+
+
+def look_up_gender(name: str) -> int:
+    """Return 1 for a first name of women only, -1 for one of men only, 0 for others, by Faker."""
     first = name.split()[0]
     return (first in Names.first_names_female) - (first in Names.first_names_male)
 

@@ -12,6 +12,7 @@ from elusive.augment.arms import ARMS, CLUE_FINDERS, Arm, list_arms
 from elusive.augment.config import AugmentConfig
 from elusive.augment.rewrites import NEW_WORDS, REARRANGEMENTS
 from elusive.augment.scores.arm_scores import SCORES, _score_each
+from elusive.augment.sentences.choice import NAME_FINDERS
 from elusive.augment.sentences.span_scores import DOCUMENT_SCORES, SPAN_SCORES, UNIT_SCORES
 from elusive.cli.main import cli
 from elusive.common.errors import InputError, validate_config
@@ -58,7 +59,7 @@ def test_the_page_gives_the_meanings_of_all_ways_to_find_a_clue():
         for name, (meaning, models) in CLUE_FINDERS.items()
     ]
     assert rows == expected
-    assert {*DOCUMENT_SCORES, *UNIT_SCORES, *SPAN_SCORES, "title", "oracle"} == set(CLUE_FINDERS)
+    assert {*DOCUMENT_SCORES, *UNIT_SCORES, *SPAN_SCORES, *NAME_FINDERS} == set(CLUE_FINDERS)
 
 
 def test_an_arm_is_added_by_a_line_of_the_table_and_a_function(

@@ -53,7 +53,7 @@ def test_the_oracle_writes_the_text_that_has_the_name_in_every_sentence():
     config = BiogenConfig(people=60, they_rate=0)
     documents = list(generate_biographies(config))
     expected = list(generate_biographies(config.model_copy(update={"fullname": True})))
-    for finder in ("oracle", "title", "first-words", "last-subject", "name-list"):
+    for finder in ("oracle", "title", "first-words", "last-subject", "named-subject", "name-list"):
         for restated, named in zip(restate(documents, restate_by=finder), expected, strict=True):
             assert restated.text == named.text
             assert restated.heads == named.heads

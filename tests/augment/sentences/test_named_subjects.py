@@ -1,0 +1,69 @@
+"""The names of whom sentences are about, found by rules in any English text."""
+
+import pytest
+
+from elusive.augment.config import AugmentConfig
+from elusive.augment.scores.arm_scores import Scorers
+from elusive.augment.sentences.choice import choose_restatements
+from elusive.augment.sentences.named_subjects import find_named_subjects
+from elusive.augment.sentences.restatements import restate_documents
+from elusive.common.dataset.records import Document
+
+
+def write(text: str) -> Document:
+    return Document("d", "x", text, [], [], [], "train", [], "single")
+
+
+def find_last(text: str) -> str | None:
+    """The subject of the last sentence."""
+    span = find_named_subjects(write(text))[-1]
+    return span and text[slice(*span)]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Aristotle was born in Ancient Greece. He taught.", "Aristotle"),
+        ("Vincent Willem van Gogh left. He painted.", "Vincent Willem van Gogh"),
+        ("J. K. Rowling wrote. She won.", "J. K. Rowling"),
+        ("Abu al-Qasim al-Zahrawi cured many. His book is known.", "Abu al-Qasim al-Zahrawi"),
+        ("Philip of Macedon died. His son ruled.", "Philip of Macedon"),
+        # Prepositions, articles and times do not make subjects; lists follow their first name.
+        ("In Germany the anarchist Erich Mühsam was arrested. He died.", "Erich Mühsam"),
+        ("At the University of Notre Dame, Allan Dwan studied. He left.", "Allan Dwan"),
+        ("In November, Luther wrote. He slept.", "Luther"),
+        ("In May Luther wrote. He slept.", "Luther"),
+        ("May Chen was born on August 3. She slept.", "May Chen"),
+        ("Tesla won. The raid on Baghdad, Kiev and Merv followed. He slept.", "Tesla"),
+        ("Tesla won. At 02:39 UTC it rained. He slept.", "Tesla"),
+        # A capital that comes from the start of a sentence makes no name.
+        ("Luther wrote. Students came. He spoke.", "Luther"),
+        ("Luther wrote. Initially nobody came. He spoke.", "Luther"),
+        ("Bo had met Rivers. Rivers left. He slept.", "Rivers"),
+        # Sentences that have a pronoun before their name go on about the last subject.
+        ("Ada Byron left. In 1840 she met Charles Babbage. She won.", "Ada Byron"),
+        # First names of the other gender are passed over.
+        ("Anna Lie won. John Lie lost. She sang.", "Anna Lie"),
+        ("Anna Lie won. John Lie lost. He sang.", "John Lie"),
+        # Nothing is found before the first name, or where a name stands before the pronoun.
+        ("It rained. He slept.", None),
+        ("Bo Lie won. Ada Byron said that she lost.", None),
+    ],
+)
+def test_the_last_named_subject_is_found(text: str, name: str | None):
+    assert find_last(text) == name
+
+
+def restate(text: str, **settings) -> str:
+    config = AugmentConfig(method="restate", restate_by="named-subject", **settings)
+    documents = [write(text)]
+    (restated,) = restate_documents(documents, choose_restatements(documents, Scorers(config)))
+    return restated.text
+
+
+def test_only_he_and_she_give_way_to_the_name():
+    text = "Aristotle taught. His students left him. They had, and he kept, their books. It rained."
+    assert restate(text, restate_in="pronouns") == (
+        "Aristotle taught. Aristotle's students left him. "
+        "They had, and Aristotle kept, their books. It rained."
+    )
