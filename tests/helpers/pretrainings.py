@@ -23,12 +23,16 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 PRETRAININGS = {
     "any order, anywhere (nano-large)": DOCS / "board",
     "any order, first": DOCS / "cells" / "nano-mixed",
+    "any order, first, seed 1": DOCS / "cells" / "nano-mixed-1",
     "one order, first": DOCS / "cells" / "nano-fixed",
-    "the same, another seed": DOCS / "cells" / "nano-fixed-1",
+    "one order, first, seed 1": DOCS / "cells" / "nano-fixed-1",
 }
 """Where the cells of each are, by the order of the facts and the place of the name."""
 REORDERED = DOCS / "cells" / "nano-reordered"
 """Cells of texts in eleven orders, each of which begins with the name, for all of them."""
+FIRST_KEPT = DOCS / "cells" / "nano-permute-rest"
+"""Cells of new orders of all sentences but the first, for all of them."""
+REST, REST_NAMED = "permute-rest", "permute-rest + restate by last-subject in place of pronouns"
 GOLD = "permute + restate by oracle in place of pronouns"
 A, B = "name-first", "distractors"
 PLACES_OF = {A: ("", "in", "before"), B: ("", *PLACES)}
@@ -86,7 +90,12 @@ def list_lines(folder: Path) -> Iterator[str]:
     for metric in (CHOICE, EM):
         yield from _list_gains_by_place(folder, metric)
     yield from _list_name_gains(folder)
-    yield from _list_reordered(folder)
+    for more, pairs in (
+        (REORDERED, [("reordered", "plain"), ("reordered", "permute")]),
+        (FIRST_KEPT, [(REST, "plain"), (REST, "permute")]),
+        (FIRST_KEPT, [(REST_NAMED, "plain"), (REST_NAMED, GOLD)]),
+    ):
+        yield from _list_more(folder, more, pairs)
 
 
 def _list_scores(folder: Path) -> Iterator[str]:
@@ -121,19 +130,31 @@ def _list_name_gains(folder: Path) -> Iterator[str]:
             yield f"| {name} | {' | '.join(values)} |"
 
 
-def compare_reordered(
-    source: Path, dataset: DatasetFolder, metric: str
-) -> tuple[Estimate, list[Comparison]]:
-    """Estimate what texts teach that all begin with the name; compare it with plain and permute."""
+def compare_more(
+    source: Path, more: Path, dataset: DatasetFolder, metric: str, pairs: list[tuple[str, str]]
+) -> tuple[dict[str, Estimate], list[Comparison]]:
+    """Compare arms of one pretraining, whose further cells are in a folder of all pretrainings.
+
+    Args:
+        source: cells of the pretraining.
+        more: cells of all pretrainings, each of which belongs to the model of its weights.
+        dataset: about whose people the arms are.
+        metric: that is compared.
+        pairs: labels of arms; the plain text of `REORDERED` is "reordered".
+    """
     cells = [
         cell for cell in read_cells(source) if cell.parameters["dataset"] == dataset.content_hash
     ]
-    arms = {name: own for name, own in group_arms(cells).items() if name in ("plain", "permute")}
     weights = cells[0].parameters["weights"]
-    trained = [cell for cell in find_cells(REORDERED) if cell.parameters["weights"] == weights]
-    arms["reordered"] = [_name_questions_by_person(cell) for cell in trained]
-    pairs = [("reordered", "plain"), ("reordered", "permute")]
-    return estimate_arms(arms, metric)["reordered"], compare_pairs(arms, pairs, metric)
+    arms = dict(group_arms(cells))
+    added = [cell for cell in find_cells(more) if cell.parameters["weights"] == weights]
+    if more == REORDERED:
+        arms["reordered"] = [_name_questions_by_person(cell) for cell in added]
+    else:
+        own = [cell for cell in added if cell.parameters["dataset"] == dataset.content_hash]
+        arms |= group_arms(own)
+    arms = {name: arms[name] for name in dict.fromkeys(name for pair in pairs for name in pair)}
+    return estimate_arms(arms, metric), compare_pairs(arms, pairs, metric)
 
 
 def _name_questions_by_person(cell: CellResult) -> CellResult:
@@ -144,11 +165,13 @@ def _name_questions_by_person(cell: CellResult) -> CellResult:
     return replace(cell, predictions=predictions)
 
 
-def _list_reordered(folder: Path) -> Iterator[str]:
+def _list_more(folder: Path, more: Path, pairs: list[tuple[str, str]]) -> Iterator[str]:
+    """List forced choice and EM of an arm and its differences from others, by pretraining."""
     dataset = make_datasets(folder)[A]
     for name, source in PRETRAININGS.items():
         values = []
         for metric in (CHOICE, EM):
-            estimate, comparisons = compare_reordered(source, dataset, metric)
-            values += [show(estimate), *(show(other.difference) for other in comparisons)]
+            estimates, comparisons = compare_more(source, more, dataset, metric, pairs)
+            values += [show(estimates[pairs[0][0]])]
+            values += [show(other.difference) for other in comparisons]
         yield f"| {name} | {' | '.join(values)} |"
