@@ -1,7 +1,10 @@
 """The names of whom sentences are about, found by rules in any English text."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from elusive.augment.clue_spans import split_sentences
 from elusive.augment.config import AugmentConfig
 from elusive.augment.scores.arm_scores import Scorers
 from elusive.augment.sentences.choice import choose_restatements
@@ -67,3 +70,36 @@ def test_only_he_and_she_give_way_to_the_name():
         "Aristotle taught. Aristotle's students left him. "
         "They had, and Aristotle kept, their books. It rained."
     )
+
+
+WORDS = [
+    "Ada",
+    "van",
+    "of",
+    "He",
+    "she",
+    "won",
+    ",",
+    "and",
+    ".",
+    "In",
+    "May",
+    "UTC",
+    "al-Qasim",
+    "é",
+    "王",
+]
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=30))
+def test_a_named_subject_is_a_name_of_an_earlier_sentence(words: list[str]):
+    document = write(" ".join(words))
+    sentences = split_sentences(document)
+    found = find_named_subjects(document)
+    assert len(found) == len(sentences)
+    for (start, _), span in zip(sentences, found, strict=True):
+        if span:
+            name = document.text[slice(*span)]
+            assert span[1] <= start
+            assert name[0].isupper() or name.startswith("al-")
+            assert not {"He", "In", "UTC", ".", ","} & set(name.split())
