@@ -2,9 +2,9 @@
 
 python docs/draw_findings.py
 
-It reads `docs/board/leaderboard.parquet` and, of other pretrainings, the cells in
-`docs/cells/nano-mixed` and `docs/cells/nano-fixed`, and writes `docs/assets/findings.svg`. The last
-row is copied from `docs/findings-pretrained.md`: answers about Wikipedia are not on the board.
+It reads `docs/board/leaderboard.parquet` and, of other pretrainings, the cells in `docs/cells`, and
+writes `docs/assets/findings.svg`. The last row is copied from `docs/findings-pretrained.md`:
+answers about Wikipedia are not on the board.
 """
 
 from pathlib import Path
@@ -23,21 +23,23 @@ COLUMNS = ("forced_choice", "forced_choice_low", "forced_choice_high")
 FIRST = "the name opens the text"
 AMONG = "the name stands anywhere, among two other people"
 BENCHMARKS = {
-    f"50 people, {FIRST}, nano-large": "nano-large (4 M), A",
-    f"50 people, {AMONG}, nano-large": "nano-large, B",
-    "name-first, mixed-large": "pretrained with the name first, A",
-    "distractors, mixed-large": "the same, B",
-    "name-first, fixed-large": "the same, and in one order, A",
-    "distractors, fixed-large": "the same, B",
-    f"40 people, {FIRST}, nano-large": "nano-large, A, other people",
-    "40 people, the name stands anywhere, nano-large": "the same, the name anywhere",
-    f"50 people, {FIRST}, micro-large": "micro-large (6 M), A",
-    f"50 people, {AMONG}, micro-large": "micro-large, B",
-    f"30 people, {AMONG}, smollm2-135m": "SmolLM2 (135 M), B",
+    ("board", f"50 people, {FIRST}, nano-large"): "nano-large (4 M), A",
+    ("board", f"50 people, {AMONG}, nano-large"): "nano-large, B",
+    ("nano-mixed", "name-first, mixed-large"): "pretrained with the name first, A",
+    ("nano-mixed-1", "name-first, mixed-large"): "the same with another seed, A",
+    ("nano-mixed", "distractors, mixed-large"): "pretrained with the name first, B",
+    ("nano-mixed-1", "distractors, mixed-large"): "the same with another seed, B",
+    ("nano-fixed", "name-first, fixed-large"): "name first and in one order, A",
+    ("nano-fixed-1", "name-first, fixed-large"): "the same with another seed, A",
+    ("nano-fixed", "distractors, fixed-large"): "name first and in one order, B",
+    ("nano-fixed-1", "distractors, fixed-large"): "the same with another seed, B",
+    ("board", f"40 people, {FIRST}, nano-large"): "nano-large, A, other people",
+    ("board", "40 people, the name stands anywhere, nano-large"): "the same, the name anywhere",
+    ("board", f"50 people, {FIRST}, micro-large"): "micro-large (6 M), A",
+    ("board", f"50 people, {AMONG}, micro-large"): "micro-large, B",
+    ("board", f"30 people, {AMONG}, smollm2-135m"): "SmolLM2 (135 M), B",
 }
-"""Benchmarks of the board and of other pretrainings, from top to bottom, and their names."""
-KEPT = ("nano-mixed", "nano-fixed")
-"""Folders of the cells of other pretrainings."""
+"""A benchmark of the board, or of a folder of kept cells, and its name, from top to bottom."""
 WIKIPEDIA = {
     "untrained": (0.65, 0.59, 0.70),
     "plain": (0.70, 0.64, 0.75),
@@ -63,11 +65,8 @@ ARMS = {
 
 def draw() -> Figure:
     """Draw forced choice with its 95% interval, a row for each benchmark."""
-    board = pq.read_table(DOCS / "board" / "leaderboard.parquet")
-    kept = [cell for name in KEPT for cell in find_cells(DOCS / "cells" / name)]
-    other = build_board_table(rank_benchmarks(kept, "em"))
-    rows = [*board.to_pylist(), *other.to_pylist()]
-    figure = Figure(figsize=(8.8, 7.8), layout="constrained")
+    rows = _read_rows()
+    figure = Figure(figsize=(8.8, 8.8), layout="constrained")
     axes = figure.subplots()
     for place, (label, (name, color, mark)) in enumerate(ARMS.items()):
         shift = 0.11 * (place - 2)  # so that marks of one row do not hide each other
@@ -89,12 +88,24 @@ def draw() -> Figure:
     return figure
 
 
+def _read_rows() -> list[dict[str, Any]]:
+    """Read the rows of the benchmarks, in their order, each with its place in the picture."""
+    tables = {"board": pq.read_table(DOCS / "board" / "leaderboard.parquet").to_pylist()}
+    for name in {source for source, _ in BENCHMARKS} - {"board"}:
+        cells = find_cells(DOCS / "cells" / name)
+        tables[name] = build_board_table(rank_benchmarks(cells, "em")).to_pylist()
+    return [
+        row | {"place": place}
+        for place, (source, benchmark) in enumerate(BENCHMARKS)
+        for row in tables[source]
+        if row["benchmark"] == benchmark
+    ]
+
+
 def _list_estimates(rows: list[dict[str, Any]], arm: str) -> dict[int, tuple[float, ...]]:
     """Return mean, low and high of an arm by the row of the picture, from the top."""
     estimates = {
-        list(BENCHMARKS).index(row["benchmark"]): tuple(row[column] for column in COLUMNS)
-        for row in rows
-        if row["arm"] == arm and row["benchmark"] in BENCHMARKS
+        row["place"]: tuple(row[column] for column in COLUMNS) for row in rows if row["arm"] == arm
     }
     on_wikipedia = WIKIPEDIA.get(STAND_INS.get(arm, arm))
     return estimates | ({len(BENCHMARKS): on_wikipedia} if on_wikipedia else {})

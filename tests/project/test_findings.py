@@ -24,7 +24,10 @@ IN_PLACE = "permute + restate by {} in place of pronouns"
 GOLD, HEAD = IN_PLACE.format("oracle"), "permute + restate by one head of SmolLM2"
 ARMS = {
     **{f"`{name}`": IN_PLACE.format(name) for name in ("name-list", "last-subject", "first-words")},
-    **{f"`{name}`": IN_PLACE.format(name) for name in ("most-frequent", "random-span")},
+    **{
+        f"`{name}`": IN_PLACE.format(name)
+        for name in ("most-frequent", "random-span", "named-subject")
+    },
     "gold name (`oracle`)": GOLD,
     "gold name": GOLD,
     "permute + gold name": GOLD,
