@@ -8,7 +8,7 @@ import numpy as np
 from elusive.augment.clue_spans import list_entity_spans, split_sentences
 from elusive.augment.scores.arm_scores import Scorers
 from elusive.augment.sentences.candidates import find_candidates, is_function_word, list_words
-from elusive.augment.sentences.named_subjects import find_named_subjects
+from elusive.augment.sentences.named_subjects import find_named_subjects, follows_preposition
 from elusive.augment.sentences.restatements import DocumentRestatements, Restatement
 from elusive.augment.sentences.span_scores import score_spans
 from elusive.common.dataset.records import Document, Span
@@ -81,7 +81,9 @@ def _choose_named_subjects(document: Document) -> list[Clue | None]:
 def _say_spans(document: Document, spans: Sequence[Span | None]) -> list[Clue | None]:
     """Return a clue for each sentence: the words of its span."""
     pairs = zip(split_sentences(document), spans, strict=True)
-    return [span and (sentence, document.text[slice(*span)], span) for sentence, span in pairs]
+    # A line break within a name is a blank where the name is said again.
+    text = re.sub(r"\s", " ", document.text)
+    return [span and (sentence, text[slice(*span)], span) for sentence, span in pairs]
 
 
 NAME_FINDERS: dict[str, Callable[[Document], list[Clue | None]]] = {
@@ -154,6 +156,8 @@ def _restate(
         is_possessive = _is_possessive(document.text, match)
         if is_possessive and _has_name(document.text[sentence[0] : match.start()]):
             continue  # in "Bo drew her first breath", her is Bo's
+        if pronoun is SINGULAR and is_possessive and _may_be_object(document.text, sentence, match):
+            continue
         suffix = "'s" if is_possessive else ""
         words = capital if match.start() == sentence[0] else clue
         return Restatement(*match.span(), words + suffix, len(clue), start, end)
@@ -165,6 +169,13 @@ def _restate(
 def _has_name(text: str) -> bool:
     """Whether a word with a capital, which may be a name, stands in a text."""
     return any(word[0].isupper() and not is_function_word(word) for word in list_words(text))
+
+
+def _may_be_object(text: str, sentence: Span, match: re.Match[str]) -> bool:
+    """Whether *her* before a content word may be an object, as in "It made her happy"."""
+    opens = match.start() == sentence[0]
+    is_her = match.group().casefold() == "her"
+    return is_her and not opens and not follows_preposition(text, sentence[0], match.start())
 
 
 def _is_possessive(text: str, match: re.Match[str]) -> bool:

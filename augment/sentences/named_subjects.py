@@ -22,7 +22,7 @@ JOINING = re.compile(rf"\s+(?:(?:{PARTICLES})\s+)+")
 """Words in small letters that may stand inside a name, and the white space around them."""
 ARTICLE = re.compile(r"(?:al|el|an|ar|as|at)-\w")
 """The Arabic article, with which a name goes on in small letters."""
-ACRONYM = re.compile(r"[A-Z]{2,}")
+ACRONYM = re.compile(r"(?![IVX]+$)[A-Z]{2,}")
 """What names no person, such as UTC."""
 LISTED = re.compile(r",?\s+(?:and|or)\s+|,\s+")
 """What stands between two names of a list."""
@@ -40,8 +40,8 @@ OPENERS = re.compile(
     "many|most|much|few|several|some|all|each|every|such|two|three|four|five|six|seven|eight|"
     "nine|ten|today|during|among|along|across|against|around|beyond|besides|despite|without|"
     "within|towards|toward|upon|via|by|per|according|following|including|unlike|like|later|"
-    "earlier|now|here|who|whose|which|what|why|how|no|yes|yeah|oh|well|born|raised|educated|"
-    "named|known|called|based|founded|located|written"
+    "earlier|now|here|amid|albeit|therein|whatever|who|whose|which|what|why|how|no|yes|yeah|oh|"
+    "well|born|raised|educated|named|known|called|based|founded|located|written"
 )
 """Words that open sentences and are no names, besides function words."""
 FIRST_NAMES = ("may", "will")
@@ -58,6 +58,23 @@ CAPITAL_AFTER = regex.compile(r"\s+\p{Lu}")
 PRONOUN = re.compile(r"\b(?:s?he|him|his|hers?|they|them|theirs?|it|its)\b", re.IGNORECASE)
 COMMON = frozenset(Words.word_list)
 """About a thousand common words; the others are those with synonyms in WordNet."""
+SINGULARS = {"men": "man", "women": "woman", "children": "child", "people": "person"}
+TITLES_OF_WOMEN = ("Mrs", "Ms", "Miss", "Lady", "Queen", "Princess", "Dame", "Madame")
+TITLES_OF_MEN = ("Mr", "Sir", "Lord", "King", "Prince")
+OTHER_TITLES = (
+    "Dr",
+    "Prof",
+    "Professor",
+    "Doctor",
+    "President",
+    "St",
+    "Saint",
+    "Rev",
+    "Gen",
+    "Col",
+)
+LONGEST_WORD = 40
+"""Characters in which the word before a name is looked for."""
 ENDINGS = ("", "s", "es", "ed", "d", "ing", "ly", "er", "ers")
 MIN_STEM = 3
 
@@ -96,19 +113,31 @@ def find_named_subjects(document: Document) -> list[Span | None]:
     """
     text, sentences = document.text, split_sentences(document)
     subjects = _find_subjects(text, sentences)
-    earlier: list[Span] = []
+    last: dict[
+        int, Span
+    ] = {}  # that may be meant by a pronoun of she (1), of he (-1), or by others
     found: list[Span | None] = []
     for number, (start, end) in enumerate(sentences):
         pronoun = PRONOUN.search(text, start, end)
         own = subjects.get(number)
         if own and (pronoun is None or own[0] < pronoun.start()):
             found.append(None)
-            earlier.append(own)
+            gender = _tell_gender(text[slice(*own)])
+            last |= {sign: own for sign in (-1, 0, 1) if sign * gender >= 0}
         else:
-            sign = find_gender(text, start, end)
-            fitting = (s for s in reversed(earlier) if sign * look_up_gender(text[slice(*s)]) >= 0)
-            found.append(next(fitting, None))
+            found.append(last.get(find_gender(text, start, end)))
     return found
+
+
+def _tell_gender(name: str) -> int:
+    """Tell the gender of a name by its title or first name: 1 of a woman, -1 of a man, else 0."""
+    for word in name.split():
+        bare = word.rstrip(".")
+        if bare in TITLES_OF_WOMEN or bare in TITLES_OF_MEN:
+            return 1 if bare in TITLES_OF_WOMEN else -1
+        if len(bare) > 1 and bare not in OTHER_TITLES:
+            return look_up_gender(bare)
+    return 0
 
 
 def _find_subjects(text: str, sentences: list[Span]) -> dict[int, Span]:
@@ -131,7 +160,7 @@ def _list_sure_words(text: str, name: Name) -> list[str]:
 
 def _can_be_subject(text: str, sentences: list[Span], name: Name, sure: set[str]) -> bool:
     start, end = name.span
-    if _follows_preposition(text, sentences[name.sentence][0], start):
+    if follows_preposition(text, sentences[name.sentence][0], start):
         return False
     word = text[start:end]
     return not name.opens or name.words > 1 or word in sure or not _is_common(word)
@@ -182,8 +211,8 @@ def _find_names(text: str, sentences: list[Span]) -> list[Name]:
 def _is_capitalized(word: str, opens: bool) -> bool:
     """Whether a word has a capital as names do; words that open a sentence all have one."""
     lower = word.casefold()
-    is_other = is_function_word(word) or OPENERS.fullmatch(lower)
-    if opens and is_other and lower not in FIRST_NAMES:
+    is_opener = opens and OPENERS.fullmatch(lower)
+    if (is_opener or is_function_word(word)) and lower not in FIRST_NAMES:
         return False
     is_name = word[0].isupper() or ARTICLE.match(word) is not None
     return is_name and not ACRONYM.fullmatch(word)
@@ -193,12 +222,12 @@ def _tells_time(text: str, first: int, start: int, end: int) -> bool:
     """Whether a word of a sentence that starts at `first` is a month or a day, not April Chen."""
     if text[start:end].casefold() not in TIMES:
         return False
-    return CAPITAL_AFTER.match(text, end) is None or _follows_preposition(text, first, start)
+    return CAPITAL_AFTER.match(text, end) is None or follows_preposition(text, first, start)
 
 
-def _follows_preposition(text: str, first: int, start: int) -> bool:
+def follows_preposition(text: str, first: int, start: int) -> bool:
     """Whether a preposition or an article is the last word before a name."""
-    before = WORD_BEFORE.search(text[first:start])
+    before = WORD_BEFORE.search(text[max(first, start - LONGEST_WORD) : start])
     return before is not None and NOT_BEFORE_SUBJECTS.fullmatch(before[1].casefold()) is not None
 
 
@@ -212,5 +241,6 @@ def _is_common(word: str) -> bool:
     """Whether a word with a small letter is a common one, or derived from one, or an adverb."""
     lower = word.casefold()
     stems = [stem for ending in ENDINGS if len(stem := lower.removesuffix(ending)) >= MIN_STEM]
+    stems += [lower.removesuffix("ies") + "y", SINGULARS.get(lower, lower)]
     is_adverb = lower.endswith("ly") and word not in Names.first_names
     return is_adverb or any(stem in COMMON or find_synonyms(stem) for stem in stems)

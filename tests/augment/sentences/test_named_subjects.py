@@ -48,6 +48,10 @@ def find_last(text: str) -> str | None:
         # First names of the other gender are passed over.
         ("Anna Lie won. John Lie lost. She sang.", "Anna Lie"),
         ("Anna Lie won. John Lie lost. He sang.", "John Lie"),
+        # A title tells the gender, and is passed over by the lists.
+        ("Ann Lie won. Mr. Bob Ray left. She slept.", "Ann Lie"),
+        ("Queen Elizabeth II left. He had lost. She slept.", "Queen Elizabeth II"),
+        ("Bo and I won. Women came. Companies grew. He slept.", None),
         # Nothing is found before the first name, or where a name stands before the pronoun.
         ("It rained. He slept.", None),
         ("Bo Lie won. Ada Byron said that she lost.", None),
@@ -89,6 +93,24 @@ WORDS = [
     "é",
     "王",
 ]
+
+
+def test_a_name_is_said_again_in_one_line_and_an_object_stays():
+    assert restate("Ada\nByron won. She slept.", restate_in="pronouns").endswith("Ada Byron slept.")
+    text = "Ada Byron won. It made her happy. In her time, nobody else did. Her prize was gold."
+    assert restate(text, restate_in="pronouns") == (
+        "Ada Byron won. It made her happy. In Ada Byron's time, nobody else did. "
+        "Ada Byron's prize was gold."
+    )
+
+
+def test_long_text_without_full_stops_takes_no_long_time():
+    text = (
+        "Tom Lie met Bob Ray and, in London, " * 5000
+        + ". He slept. "
+        + "Ann won. She slept. " * 5000
+    )
+    assert find_last(text) == "Ann"
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=30))
