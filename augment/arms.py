@@ -101,8 +101,8 @@ ARMS: dict[str, Arm] = {
     ),
     "restate": Arm(
         "rewrite",
-        "each sentence says its clue again, in place of its pronoun or before it; a score finds "
-        "the clue among the words before the sentence",
+        "each sentence says its clue again, in place of its pronoun or before it; a rule or a "
+        "score finds the clue among the words before the sentence",
     ),
     "eda": Arm(
         "rewrite",

@@ -47,7 +47,7 @@ from elusive.common.folders import write_atomically
 from elusive.common.lm.references import hash_model_weights, hash_settings
 from elusive.common.memory import Cost, measure_cost
 from elusive.common.parent import end_with_parent
-from elusive.common.text.languages import is_unspaced
+from elusive.common.text.languages import ENGLISH, get_base_code, is_unspaced
 from elusive.common.text.sentences import name_sentence_rules
 
 RESTATE_SETTINGS = {"restate_by", "restate_words", "restate_in", "restate_above"}
@@ -109,6 +109,7 @@ def augment_dataset(
     """
     scorers = scorers or Scorers(config)
     check_roles(config)
+    _check_language(dataset, config)
     parameters = collect_parameters(dataset, config)
     dataset.check_training_documents()
     with claim_folder(out, KIND, parameters) as is_mine:
@@ -119,6 +120,15 @@ def augment_dataset(
                 augment_shards(dataset, out, scorers, workers, on_documents=on_documents)
             finish_training_text(dataset, config, out)
     return is_mine
+
+
+def _check_language(dataset: DatasetFolder, config: AugmentConfig) -> None:
+    """Refuse a rule of English writing for text in another language."""
+    if config.clue_finder == "named-subject" and get_base_code(dataset.language) != ENGLISH:
+        raise InputError(
+            f"restate_by 'named-subject' reads English, and the language of {dataset.path} is "
+            f"{dataset.language}: use title"
+        )
 
 
 def list_tables(config: AugmentConfig) -> dict[str, pa.Schema]:

@@ -62,6 +62,8 @@ def augment(
 
     \b
     elusive augment data/people --method random --out data/random
+    elusive augment data/people --method restate --restate-by named-subject \\
+      --restate-in pronouns --rewrite permute --out data/named
     elusive augment data/people --method-file my_arms.py:vowels --model nano-large --out data/mine
     elusive augment data/people --method depth-contrast --model nano-large --out data/depth
     elusive augment data/people --method contrast --large nano-large --small nano-small --out data/c

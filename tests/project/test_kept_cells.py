@@ -54,17 +54,24 @@ def test_kept_cells_give_the_table_of_their_run_and_have_no_texts(tmp_path, mode
 def test_the_page_of_names_has_what_models_pretrained_in_other_ways_learn(tmp_path):
     page = (DOCS / "findings-names.md").read_text(encoding="utf-8").splitlines()
     lines = list(list_lines(tmp_path))
-    assert len(lines) == len(PRETRAININGS) * 7
+    assert len(lines) == len(PRETRAININGS) * 9
     assert [line for line in lines if line not in page] == []
 
 
-def test_the_page_of_names_has_how_far_gains_differ_between_pretrainings():
+@pytest.mark.parametrize(
+    "sources",
+    [
+        ("any order, anywhere (nano-large)", "any order, first"),
+        ("any order, anywhere (nano-large)", "any order, first, seed 1"),
+        ("any order, first, seed 1", "any order, first"),
+    ],
+)
+def test_the_page_of_names_has_how_far_gains_differ_between_pretrainings(sources):
     page = " ".join((DOCS / "findings-names.md").read_text(encoding="utf-8").split())
-    sources = ("any order, anywhere (nano-large)", "any order, first")
-    datasets = ("50 people, the name opens the text, nano-large", "name-first, mixed-large")
+    names = {"any order, anywhere (nano-large)": "50 people, the name opens the text, nano-large"}
     first, second = (
-        read_arms(PRETRAININGS[source], benchmark)
-        for source, benchmark in zip(sources, datasets, strict=True)
+        read_arms(PRETRAININGS[source], names.get(source, "name-first, mixed-large"))
+        for source in sources
     )
     for metric in ("forced_choice", "em"):
         gap = compare_gains(first, second, "permute", "plain", metric)

@@ -1,6 +1,9 @@
 """The names of whom sentences are about, found by rules in any English text."""
 
+from pathlib import Path
+
 import pytest
+from commands import line_of_error, run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -125,3 +128,16 @@ def test_a_named_subject_is_a_name_of_an_earlier_sentence(words: list[str]):
             assert span[1] <= start
             assert name[0].isupper() or name.startswith("al-")
             assert not {"He", "In", "UTC", ".", ","} & set(name.split())
+
+
+def test_text_in_another_language_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture):
+    (tmp_path / "texts").mkdir()
+    text = "Luther wohnte in Wittenberg. Er starb 1546 in Eisleben, seiner Geburtsstadt."
+    (tmp_path / "texts" / "Luther.txt").write_text(text)
+    settings = ("--language", "de", "--min-words", 3, "--shots", 0)
+    result = run("wikiqa", "--texts", tmp_path / "texts", *settings, "--out", tmp_path / "data")
+    assert result.exit_code == 0
+    arm = ("--method", "restate", "--restate-by", "named-subject", "--out", tmp_path / "out")
+    error = line_of_error(capsys, "augment", tmp_path / "data", *arm)
+    assert "'named-subject' reads English, and the language" in error
+    assert not (tmp_path / "out").exists()
