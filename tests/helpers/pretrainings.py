@@ -33,6 +33,9 @@ REORDERED = DOCS / "cells" / "nano-reordered"
 FIRST_KEPT = DOCS / "cells" / "nano-permute-rest"
 """Cells of new orders of all sentences but the first, for all of them."""
 REST, REST_NAMED = "permute-rest", "permute-rest + restate by last-subject in place of pronouns"
+NAMED = DOCS / "cells" / "nano-named-subject"
+"""Cells of texts in new orders with the name that the rule finds, of all but nano-large."""
+NAMED_SUBJECT = "permute + restate by named-subject in place of pronouns"
 GOLD = "permute + restate by oracle in place of pronouns"
 A, B = "name-first", "distractors"
 PLACES_OF = {A: ("", "in", "before"), B: ("", *PLACES)}
@@ -95,7 +98,9 @@ def list_lines(folder: Path) -> Iterator[str]:
         (FIRST_KEPT, [(REST, "plain"), (REST, "permute")]),
         (FIRST_KEPT, [(REST_NAMED, "plain"), (REST_NAMED, GOLD)]),
     ):
-        yield from _list_more(folder, more, pairs)
+        yield from _list_more(folder, A, more, pairs)
+    pairs = [(NAMED_SUBJECT, other) for other in ("plain", "permute", GOLD)]
+    yield from _list_more(folder, B, NAMED, pairs)
 
 
 def _list_scores(folder: Path) -> Iterator[str]:
@@ -146,13 +151,11 @@ def compare_more(
         cell for cell in read_cells(source) if cell.parameters["dataset"] == dataset.content_hash
     ]
     weights = cells[0].parameters["weights"]
-    arms = dict(group_arms(cells))
     added = [cell for cell in find_cells(more) if cell.parameters["weights"] == weights]
+    own = [cell for cell in added if cell.parameters["dataset"] == dataset.content_hash]
+    arms = dict(group_arms([*cells, *own]))
     if more == REORDERED:
         arms["reordered"] = [_name_questions_by_person(cell) for cell in added]
-    else:
-        own = [cell for cell in added if cell.parameters["dataset"] == dataset.content_hash]
-        arms |= group_arms(own)
     arms = {name: arms[name] for name in dict.fromkeys(name for pair in pairs for name in pair)}
     return estimate_arms(arms, metric), compare_pairs(arms, pairs, metric)
 
@@ -165,9 +168,9 @@ def _name_questions_by_person(cell: CellResult) -> CellResult:
     return replace(cell, predictions=predictions)
 
 
-def _list_more(folder: Path, more: Path, pairs: list[tuple[str, str]]) -> Iterator[str]:
+def _list_more(folder: Path, key: str, more: Path, pairs: list[tuple[str, str]]) -> Iterator[str]:
     """List forced choice and EM of an arm and its differences from others, by pretraining."""
-    dataset = make_datasets(folder)[A]
+    dataset = make_datasets(folder)[key]
     for name, source in PRETRAININGS.items():
         values = []
         for metric in (CHOICE, EM):
