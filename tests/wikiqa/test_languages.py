@@ -171,8 +171,10 @@ def test_copies_that_equal_their_original_warn(method, tmp_path):
     diagnostics = TrainingTextFolder(tmp_path / "text").summary.diagnostics
     assert diagnostics.unchanged == 1.0
     assert diagnostics.num_unchanged == (4 if method == "permute" else 2)
-    (line,) = diagnostics.list_warnings(method)
+    *others, line = diagnostics.list_warnings(method)
     assert line.startswith(f"100% of the copies of {method} equal their original: ")
+    repeats = "100% of the copies repeat another one: make fewer --copies, or use longer texts"
+    assert others == ([repeats] if method == "permute" else [])
 
 
 def test_a_cloze_question_quotes_one_sentence_of_its_language():
