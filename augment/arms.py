@@ -207,7 +207,7 @@ CLUE_FINDERS: dict[str, tuple[str, tuple[str, ...]]] = {
         (),
     ),
     "named-subject": (
-        "the last name, of any length, that is the subject of a sentence; for English of any kind",
+        "the last name, of any length, that is the subject of a sentence; reads English, no model",
         (),
     ),
     "name-list": (

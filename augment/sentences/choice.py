@@ -75,15 +75,15 @@ def _choose_gold_name(document: Document) -> list[Clue | None]:
 
 
 def _choose_named_subjects(document: Document) -> list[Clue | None]:
-    return _say_spans(document, find_named_subjects(document))
+    clues = _say_spans(document, find_named_subjects(document))
+    # A line break within a name is a blank where the name is said again.
+    return [clue and (clue[0], re.sub(r"\s", " ", clue[1]), clue[2]) for clue in clues]
 
 
 def _say_spans(document: Document, spans: Sequence[Span | None]) -> list[Clue | None]:
     """Return a clue for each sentence: the words of its span."""
     pairs = zip(split_sentences(document), spans, strict=True)
-    # A line break within a name is a blank where the name is said again.
-    text = re.sub(r"\s", " ", document.text)
-    return [span and (sentence, text[slice(*span)], span) for sentence, span in pairs]
+    return [span and (sentence, document.text[slice(*span)], span) for sentence, span in pairs]
 
 
 NAME_FINDERS: dict[str, Callable[[Document], list[Clue | None]]] = {

@@ -1,4 +1,4 @@
-"""The names of whom sentences are about, by rules of English writing; for text of any kind."""
+"""The names of whom sentences are about, by rules of English writing."""
 
 import calendar
 import re
@@ -13,7 +13,7 @@ from faker.providers.person.en_US import Provider as Names
 
 from elusive.augment.clue_spans import split_sentences
 from elusive.augment.eda import find_synonyms
-from elusive.augment.sentences.candidates import JOINT, WORD, is_function_word
+from elusive.augment.sentences.candidates import JOINT, TITLES, WORD, is_function_word
 from elusive.augment.sentences.subjects import find_gender, look_up_gender
 from elusive.common.dataset.records import Document, Span
 
@@ -34,14 +34,13 @@ NOT_BEFORE_SUBJECTS = re.compile(
 )
 """Articles and prepositions: the name after one is not the subject, or not a person's."""
 OPENERS = re.compile(
-    "although|though|because|unless|whereas|whether|while|when|where|once|if|since|as|however|"
-    "moreover|furthermore|therefore|thus|hence|meanwhile|nevertheless|nonetheless|indeed|"
-    "instead|perhaps|rather|yet|still|also|even|only|both|either|neither|nor|another|others|"
-    "many|most|much|few|several|some|all|each|every|such|two|three|four|five|six|seven|eight|"
-    "nine|ten|today|during|among|along|across|against|around|beyond|besides|despite|without|"
-    "within|towards|toward|upon|via|by|per|according|following|including|unlike|like|later|"
-    "earlier|now|here|amid|albeit|therein|whatever|who|whose|which|what|why|how|no|yes|yeah|oh|"
-    "well|born|raised|educated|named|known|called|based|founded|located|written"
+    "although|though|because|unless|whereas|whether|once|however|moreover|furthermore|therefore|"
+    "thus|hence|meanwhile|nevertheless|nonetheless|indeed|instead|perhaps|rather|yet|still|even|"
+    "only|both|either|neither|nor|another|others|many|most|much|few|several|some|all|each|every|"
+    "such|two|three|four|five|six|seven|eight|nine|ten|today|among|along|across|against|around|"
+    "beyond|besides|despite|without|within|towards|toward|upon|via|per|according|following|"
+    "including|unlike|like|later|earlier|now|here|amid|albeit|therein|whatever|why|no|yes|yeah|"
+    "oh|well|born|raised|educated|named|known|called|based|founded|located|written"
 )
 """Words that open sentences and are no names, besides function words."""
 FIRST_NAMES = ("may", "will")
@@ -61,18 +60,8 @@ COMMON = frozenset(Words.word_list)
 SINGULARS = {"men": "man", "women": "woman", "children": "child", "people": "person"}
 TITLES_OF_WOMEN = ("Mrs", "Ms", "Miss", "Lady", "Queen", "Princess", "Dame", "Madame")
 TITLES_OF_MEN = ("Mr", "Sir", "Lord", "King", "Prince")
-OTHER_TITLES = (
-    "Dr",
-    "Prof",
-    "Professor",
-    "Doctor",
-    "President",
-    "St",
-    "Saint",
-    "Rev",
-    "Gen",
-    "Col",
-)
+OTHER_TITLE = re.compile(f"{TITLES}|Professor|Doctor|President|Saint")
+"""Titles that tell no gender, or were looked for before."""
 LONGEST_WORD = 40
 """Characters in which the word before a name is looked for."""
 ENDINGS = ("", "s", "es", "ed", "d", "ing", "ly", "er", "ers")
@@ -113,9 +102,8 @@ def find_named_subjects(document: Document) -> list[Span | None]:
     """
     text, sentences = document.text, split_sentences(document)
     subjects = _find_subjects(text, sentences)
-    last: dict[
-        int, Span
-    ] = {}  # that may be meant by a pronoun of she (1), of he (-1), or by others
+    # The last that a pronoun can mean, of she (1), of he (-1), or of neither (0).
+    last: dict[int, Span] = {}
     found: list[Span | None] = []
     for number, (start, end) in enumerate(sentences):
         pronoun = PRONOUN.search(text, start, end)
@@ -135,7 +123,7 @@ def _tell_gender(name: str) -> int:
         bare = word.rstrip(".")
         if bare in TITLES_OF_WOMEN or bare in TITLES_OF_MEN:
             return 1 if bare in TITLES_OF_WOMEN else -1
-        if len(bare) > 1 and bare not in OTHER_TITLES:
+        if len(bare) > 1 and not OTHER_TITLE.fullmatch(bare):
             return look_up_gender(bare)
     return 0
 
